@@ -1,0 +1,59 @@
+# freeonce. `make` alone prints this help.
+#
+#   make run     everything from nothing to the report (ARGS='fault/*' for some scenarios)
+#   make test    unit tests and tests in real guests (ARGS for pytest)
+#   make setup   only the set-up: system packages, virtual environment, images
+#   make lint    ruff, mypy, rustfmt, shellcheck
+#   make clean   remove what was built (images, virtual environment)
+#
+# KERNEL chooses the guest's kernel: cloud (default), host, a linux-image package, or the
+# path of a built tree. RUSTC chooses a Rust compiler, PYTHON a Python of 3.11 or later.
+
+PYTHON ?= python3
+KERNEL ?= cloud
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+RUST_FILES = $(shell find guest/rust/src -name '*.rs')
+SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps .ci/run guest/init/etc/rc
+
+.PHONY: help setup packages images run test lint format clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile
+
+setup: packages $(VENV)/installed images
+
+packages:
+	@PYTHON='$(PYTHON)' ci/install-deps run
+
+$(VENV)/installed: pyproject.toml | packages
+	@echo "setup: virtual environment"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+images: packages
+	@$(MAKE) --no-print-directory -j2 -C images KERNEL='$(KERNEL)' image
+
+run: setup
+	@$(BIN)/freeonce run $(ARGS)
+
+test: setup
+	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+lint: $(VENV)/installed
+	@PYTHON='$(PYTHON)' ci/install-deps lint
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@rustfmt --edition 2024 --config-path guest/rust/rustfmt.toml --check $(RUST_FILES)
+	@shellcheck -x -P SCRIPTDIR $(SHELL_FILES)
+
+format: $(VENV)/installed
+	@$(BIN)/ruff check --fix --exit-zero --quiet .
+	@$(BIN)/ruff format --quiet .
+	@rustfmt --edition 2024 --config-path guest/rust/rustfmt.toml $(RUST_FILES)
+
+clean:
+	rm -rf build $(VENV)

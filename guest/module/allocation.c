@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+// Every allocation the module knows, and what became of it.
+#include <linux/hash.h>
+#include <linux/io.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <linux/vmalloc.h>
+
+#include "freeonce.h"
+
+/* Taken at load, so that keeping books allocates nothing while a scenario runs. */
+#define ALLOCATION_COUNT 32768
+#define BUCKET_BITS 12
+#define POISON_RELEASED 0x6b /* as SLUB's POISON_FREE, so that a dump reads familiar */
+
+static struct allocation *table;
+static struct hlist_head buckets[1 << BUCKET_BITS];
+static LIST_HEAD(unused);
+static LIST_HEAD(known);
+static u32 last_serial;
+static DEFINE_SPINLOCK(allocation_lock);
+
+int allocation_open(void)
+{
+	int i;
+
+	table = vzalloc(array_size(ALLOCATION_COUNT, sizeof(*table)));
+	if (!table)
+		return -ENOMEM;
+	for (i = 0; i < ALLOCATION_COUNT; i++)
+		list_add_tail(&table[i].in_order, &unused);
+	return 0;
+}
+
+void allocation_close(void)
+{
+	vfree(table);
+}
+
+static struct hlist_head *bucket(const void *pointer)
+{
+	return &buckets[hash_ptr(pointer, BUCKET_BITS)];
+}
+
+/* Newest first, so the first match is the one that holds the address now. */
+static struct allocation *find(const void *pointer)
+{
+	struct allocation *allocation;
+
+	hlist_for_each_entry(allocation, bucket(pointer), by_pointer)
+		if (allocation->pointer == pointer)
+			return allocation;
+	return NULL;
+}
+
+/* A blank entry, or NULL when the table is full. Ends in publish or discard. */
+struct allocation *allocation_take(void)
+{
+	struct allocation *allocation;
+	unsigned long flags;
+
+	spin_lock_irqsave(&allocation_lock, flags);
+	allocation = list_first_entry_or_null(&unused, struct allocation, in_order);
+	if (allocation)
+		list_del(&allocation->in_order);
+	spin_unlock_irqrestore(&allocation_lock, flags);
+	if (allocation)
+		memset(allocation, 0, sizeof(*allocation));
+	return allocation;
+}
+
+void allocation_discard(struct allocation *allocation)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&allocation_lock, flags);
+	allocation->state = ALLOCATION_UNUSED;
+	list_add(&allocation->in_order, &unused);
+	spin_unlock_irqrestore(&allocation_lock, flags);
+}
+
+/* Under the lock together with its record: the ledger's order is the order of events. */
+void allocation_publish(struct allocation *allocation, struct ledger_record *record)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&allocation_lock, flags);
+	allocation->state = ALLOCATION_LIVE;
+	allocation->serial = ++last_serial;
+	allocation->run = scenario_current_run();
+	hlist_add_head(&allocation->by_pointer, bucket(allocation->pointer));
+	list_add_tail(&allocation->in_order, &known);
+	record->type = LEDGER_ALLOCATE;
+	record->kind = allocation->kind;
+	record->serial = allocation->serial;
+	record->pointer = (unsigned long)allocation->pointer;
+	record->size = allocation->size;
+	ledger_append(record);
+	spin_unlock_irqrestore(&allocation_lock, flags);
+}
+
+/*
+ * Records the release as the owner made it. Returns the allocation when it is
+ * live and of this kind, so that the caller may act; NULL when the release is
+ * withheld. Any release of a live allocation, right or wrong, is its release:
+ * the next one is one too many.
+ */
+struct allocation *allocation_release(enum ledger_kind kind, const void *pointer, size_t size,
+				      size_t align, unsigned long site)
+{
+	struct ledger_record record = {
+		.type = LEDGER_RELEASE,
+		.kind = kind,
+		.pointer = (unsigned long)pointer,
+		.size = size,
+		.align_log2 = ledger_align(align),
+		.site = ledger_site(site),
+	};
+	struct allocation *allocation;
+	unsigned long flags;
+	bool fits;
+
+	spin_lock_irqsave(&allocation_lock, flags);
+	allocation = pointer ? find(pointer) : NULL;
+	fits = allocation && allocation->state == ALLOCATION_LIVE && allocation->kind == kind;
+	if (allocation) {
+		record.serial = allocation->serial;
+		record.physical = virt_to_phys(allocation->pointer);
+		allocation->state = ALLOCATION_RELEASED;
+	}
+	if (!fits)
+		record.flags = FLAG_WITHHELD;
+	else
+		memset(allocation->pointer, POISON_RELEASED, allocation->size);
+	ledger_append(&record);
+	spin_unlock_irqrestore(&allocation_lock, flags);
+	return fits ? allocation : NULL;
+}
+
+u32 allocation_serial(const void *pointer)
+{
+	struct allocation *allocation;
+	unsigned long flags;
+	u32 serial;
+
+	spin_lock_irqsave(&allocation_lock, flags);
+	allocation = find(pointer);
+	serial = allocation ? allocation->serial : 0;
+	spin_unlock_irqrestore(&allocation_lock, flags);
+	return serial;
+}
+
+void allocation_failed(enum ledger_kind kind, size_t size, size_t align, int error,
+		       bool injected, unsigned long site)
+{
+	struct ledger_record record = {
+		.type = LEDGER_ALLOCATE_FAILED,
+		.kind = kind,
+		.size = size,
+		.align_log2 = ledger_align(align),
+		.detail = error,
+		.flags = injected ? FLAG_INJECTED : 0,
+		.site = ledger_site(site),
+	};
+
+	ledger_append(&record);
+}
+
+static struct allocation *unlink_oldest(void)
+{
+	struct allocation *allocation;
+	unsigned long flags;
+
+	spin_lock_irqsave(&allocation_lock, flags);
+	allocation = list_first_entry_or_null(&known, struct allocation, in_order);
+	if (allocation) {
+		list_del(&allocation->in_order);
+		hlist_del(&allocation->by_pointer);
+	}
+	spin_unlock_irqrestore(&allocation_lock, flags);
+	return allocation;
+}
+
+/*
+ * Gives everything back to the kernel, leaked memory too, so that a faulty
+ * scenario leaves the guest fit for the next. Between runs only; may sleep.
+ */
+void allocation_reclaim_all(void)
+{
+	struct allocation *allocation;
+
+	while ((allocation = unlink_oldest())) {
+		struct ledger_record record = {
+			.type = LEDGER_RECLAIM,
+			.kind = allocation->kind,
+			.serial = allocation->serial,
+			.pointer = (unsigned long)allocation->pointer,
+			.size = allocation->size,
+		};
+
+		ledger_append(&record);
+		if (allocation->kind == KIND_POOL)
+			pool_give_back(allocation);
+		else
+			contiguous_give_back(allocation);
+		allocation_discard(allocation);
+	}
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+// The debugfs files: scenarios, run, ledger.
+#include <linux/debugfs.h>
+#include <linux/fs.h>
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/seq_file.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "freeonce.h"
+
+#define COMMAND_SIZE 128
+
+static struct dentry *folder;
+
+static int scenarios_show(struct seq_file *file, void *unused)
+{
+	const struct scenario *scenario;
+	size_t i, j;
+
+	for (i = 0; (scenario = scenario_at(i)); i++) {
+		seq_printf(file, "scenario\t%s\t%s\t%s\t%s\t%s\n", scenario->name,
+			   scenario->section, scenario->language, scenario->needs ?: "-",
+			   scenario->lesson);
+		for (j = 0; j < scenario->expected_count; j++) {
+			const struct expectation *expect = &scenario->expected[j];
+
+			seq_printf(file, "expect\t%s\t%s\t%s\t%s\t%s\n", expect->rule,
+				   expect->kind, expect->at ?: "", expect->what ?: "",
+				   expect->because ?: "");
+		}
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(scenarios);
+
+/* One command a write: NAME [fail=N]. */
+static ssize_t run_write(struct file *file, const char __user *buffer, size_t count, loff_t *at)
+{
+	char command[COMMAND_SIZE], *rest, *name, *option;
+	u32 fail_at = 0;
+	ssize_t length;
+	int error;
+
+	length = strncpy_from_user(command, buffer, min(count, sizeof(command)));
+	if (length < 0)
+		return length;
+	if (length >= sizeof(command))
+		return -EINVAL;
+	command[length] = '\0';
+	rest = strim(command);
+	name = strsep(&rest, " ");
+	while ((option = strsep(&rest, " ")))
+		if (!str_has_prefix(option, "fail=") || kstrtou32(option + 5, 10, &fail_at))
+			return -EINVAL;
+	error = scenario_run(name, fail_at);
+	return error ?: count;
+}
+
+static const struct file_operations run_fops = {
+	.owner = THIS_MODULE,
+	.write = run_write,
+	.llseek = noop_llseek,
+};
+
+static ssize_t ledger_read(struct file *file, char __user *buffer, size_t count, loff_t *at)
+{
+	return simple_read_from_buffer(buffer, count, at, window_address(), ledger_bytes());
+}
+
+static const struct file_operations ledger_fops = {
+	.owner = THIS_MODULE,
+	.read = ledger_read,
+	.llseek = default_llseek,
+};
+
+int control_open(void)
+{
+	folder = debugfs_create_dir("freeonce", NULL);
+	if (IS_ERR(folder))
+		return PTR_ERR(folder);
+	debugfs_create_file("scenarios", 0400, folder, NULL, &scenarios_fops);
+	debugfs_create_file("run", 0200, folder, NULL, &run_fops);
+	debugfs_create_file("ledger", 0400, folder, NULL, &ledger_fops);
+	return 0;
+}
+
+void control_close(void)
+{
+	debugfs_remove(folder);
+}

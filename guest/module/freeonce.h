@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the module's files offer each other, and what the Rust crate may call. */
+#ifndef FREEONCE_H
+#define FREEONCE_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+
+#include "ledger_format.h"
+
+#define FREEONCE_TAG(a, b, c, d) ((u32)(a) | (u32)(b) << 8 | (u32)(c) << 16 | (u32)(d) << 24)
+
+/* window.c: the reserved guest-physical range, mapped write-back. */
+int window_open(u64 base, u64 size);
+void window_close(void);
+void *window_address(void);
+u64 window_size(void);
+
+/* ledger.c: append only, lock-free, from any context (NMI included). */
+void ledger_open(void);
+void ledger_append(struct ledger_record *record);
+void ledger_append_text(enum ledger_type type, u32 serial, const char *text, size_t length);
+size_t ledger_bytes(void);
+u32 ledger_site(unsigned long address);
+u8 ledger_align(size_t align);
+
+/*
+ * allocation.c: every allocation the module knows, by address.
+ *
+ * LIVE -> RELEASED by the owner's release, right or wrong; -> UNUSED when the
+ * module gives the memory back to the kernel. RELEASED memory stays ours, so
+ * that no address is used twice in one run.
+ */
+enum allocation_state { ALLOCATION_UNUSED, ALLOCATION_LIVE, ALLOCATION_RELEASED };
+
+struct allocation {
+	struct hlist_node by_pointer; /* allocation_lock */
+	struct list_head in_order;    /* allocation_lock; oldest first, or free list */
+	enum allocation_state state;  /* allocation_lock */
+	void *pointer;                /* what the owner got; fixed while not UNUSED, like the rest */
+	void *base;                   /* what the kernel gave */
+	size_t size;
+	u32 serial;
+	u32 run;
+	enum ledger_kind kind;
+	u32 pages;                    /* contiguous: pages taken from the kernel */
+	bool from_range;              /* contiguous: alloc_contig_range(), not alloc_pages() */
+	bool cache_changed;           /* contiguous: page attributes differ from write-back */
+};
+
+int allocation_open(void);
+void allocation_close(void);
+struct allocation *allocation_take(void);
+void allocation_discard(struct allocation *allocation);
+void allocation_publish(struct allocation *allocation, struct ledger_record *record);
+struct allocation *allocation_release(enum ledger_kind kind, const void *pointer, size_t size,
+				      size_t align, unsigned long site);
+u32 allocation_serial(const void *pointer);
+void allocation_reclaim_all(void);
+void allocation_failed(enum ledger_kind kind, size_t size, size_t align, int error,
+		       bool injected, unsigned long site);
+
+/* pool.c: kmalloc() with a four-character tag. pool_alloc()'s one match is pool_free(). */
+void *freeonce_pool_alloc(size_t size, size_t align, u32 tag);
+void *freeonce_pool_alloc_zeroed(size_t size, size_t align, u32 tag);
+void freeonce_pool_free(void *pointer, size_t size, size_t align);
+void pool_give_back(struct allocation *allocation);
+
+/* contiguous.c: its one match is freeonce_contiguous_free(). May sleep, both ways. */
+struct contiguous_request {
+	u64 size;
+	u64 align;    /* power of two; below a page: a page */
+	u64 lowest;   /* gpa */
+	u64 highest;  /* gpa, inclusive */
+	u64 boundary; /* power of two that must not be crossed; 0: none */
+	u32 cache;    /* enum cache_type */
+	s32 node;     /* -1: any */
+};
+
+void *freeonce_contiguous_alloc(const struct contiguous_request *request);
+void freeonce_contiguous_free(void *pointer, size_t size, size_t align);
+void contiguous_give_back(struct allocation *allocation);
+
+/* cache_type.c: the PAT's encoding (AMD manual volume 2, 7.8.1). */
+enum cache_type {
+	CACHE_UC = 0,
+	CACHE_WC = 1,
+	CACHE_WB = 6,
+	CACHE_UC_MINUS = 7,
+	CACHE_UNKNOWN = 255,
+};
+
+bool cache_type_known(u32 cache);
+int cache_type_set(void *address, u32 pages, enum cache_type cache);
+enum cache_type cache_type_of(const void *address, u32 pages);
+
+/* inject.c: allocations that fail on demand, allocators that place wrongly. */
+enum inject_misplacement {
+	MISPLACE_SHIFT = 1, /* begins where neither alignment nor boundary allow */
+	MISPLACE_RANGE = 2, /* outside of lowest..highest */
+	MISPLACE_CACHE = 4, /* page attributes not set */
+};
+
+void inject_reset(u32 fail_at);
+bool inject_should_fail(void);
+u32 inject_misplacement(void);
+void freeonce_inject_fail(u32 nth);
+void freeonce_inject_misplacement(u32 misplacement);
+
+/* svm_cpu.c and vmrun.S: one CPU in SVM operation, and the world switch. */
+struct vcpu {
+	u64 vmcb_gpa;      /* offsets known to vmrun.S */
+	u64 host_vmcb_gpa;
+	u64 gpr[14];       /* rbx rcx rdx rsi rdi rbp r8..r15 */
+	const void *vmcb;
+};
+
+const char *svm_missing(void);
+int freeonce_svm_on(u64 host_save_area);
+void freeonce_svm_off(void);
+int freeonce_svm_run(struct vcpu *vcpu);
+u32 freeonce_paging_levels(void);
+void vmrun_world_switch(struct vcpu *vcpu);
+
+/* scenario.c: the table, C and Rust alike. The layout is repeated in rust/scenario.rs. */
+struct expectation {
+	const char *rule;
+	const char *kind;
+	const char *at;
+	const char *what;
+	const char *because;
+};
+
+struct scenario {
+	const char *name;
+	const char *section;
+	const char *language;
+	const char *needs; /* NULL, or a feature this CPU may lack */
+	const char *lesson;
+	const struct expectation *expected;
+	size_t expected_count;
+	int (*run)(void);      /* C; NULL in a Rust scenario */
+	const void *rust_body; /* Rust's own */
+};
+
+const struct scenario *scenario_at(size_t index);
+const struct scenario *freeonce_rust_scenario(bool planted, size_t index);
+int freeonce_rust_run(const struct scenario *scenario);
+int scenario_run(const char *name, u32 fail_at);
+u32 scenario_current_run(void);
+
+void freeonce_step(const char *text, size_t length);
+void freeonce_label(const void *pointer, const char *text, size_t length);
+void __noreturn freeonce_panic(const char *text, size_t length);
+void freeonce_zero(void *pointer, size_t size);
+u64 freeonce_gpa(const void *pointer);
+
+/* control.c: the debugfs files. */
+int control_open(void);
+void control_close(void);
+
+#endif

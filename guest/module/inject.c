@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0
+// Allocations that fail on demand, and allocators that place wrongly: both planted, never by chance.
+#include <linux/atomic.h>
+
+#include "freeonce.h"
+
+static atomic_t countdown; /* 0: off; 1: the next allocation fails */
+static atomic_t misplacement;
+
+/* At the start of each run. fail_at: which allocation fails, counted from 1; 0: none. */
+void inject_reset(u32 fail_at)
+{
+	atomic_set(&countdown, fail_at);
+	atomic_set(&misplacement, 0);
+}
+
+bool inject_should_fail(void)
+{
+	return atomic_dec_if_positive(&countdown) == 0;
+}
+
+/* What to get wrong in this allocation; once. */
+u32 inject_misplacement(void)
+{
+	return atomic_xchg(&misplacement, 0);
+}
+
+void freeonce_inject_fail(u32 nth)
+{
+	atomic_set(&countdown, nth);
+}
+
+void freeonce_inject_misplacement(u32 what)
+{
+	atomic_set(&misplacement, what);
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+// The ledger: append only, lock-free, usable from any context. Format: ../LEDGER.md.
+#include <linux/atomic.h>
+#include <linux/build_bug.h>
+#include <linux/log2.h>
+#include <linux/module.h>
+#include <linux/smp.h>
+#include <linux/string.h>
+#include <linux/timekeeping.h>
+#include <linux/utsname.h>
+#include <linux/version.h>
+
+#include "freeonce.h"
+
+static struct ledger_header *header;
+static struct ledger_record *records;
+static u64 capacity;
+static unsigned long text_start;
+static unsigned long text_size;
+
+static_assert(sizeof(struct ledger_record) == 64);
+static_assert(sizeof(struct ledger_header) <= LEDGER_HEADER_SIZE);
+static_assert(offsetof(struct ledger_record, cpu) == 62);
+
+static atomic64_t *appended(void)
+{
+	return (atomic64_t *)&header->appended;
+}
+
+void ledger_open(void)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	text_start = (unsigned long)THIS_MODULE->mem[MOD_TEXT].base;
+	text_size = THIS_MODULE->mem[MOD_TEXT].size;
+#else
+	text_start = (unsigned long)THIS_MODULE->core_layout.base;
+	text_size = THIS_MODULE->core_layout.text_size;
+#endif
+	header = window_address();
+	records = window_address() + LEDGER_HEADER_SIZE;
+	capacity = (window_size() - LEDGER_HEADER_SIZE) / sizeof(struct ledger_record);
+	header->version = LEDGER_VERSION;
+	header->record_size = sizeof(struct ledger_record);
+	header->capacity = capacity;
+	header->text_gva = text_start;
+	strscpy(header->release, utsname()->release, sizeof(header->release));
+	/* The magic last: the host takes the header only when it stands. */
+	smp_wmb();
+	memcpy(header->magic, LEDGER_MAGIC, sizeof(header->magic));
+}
+
+static u32 check_of(const struct ledger_record *record)
+{
+	const u64 *word = (const u64 *)record;
+	u64 hash = LEDGER_CHECK_PRIME;
+	int i;
+
+	hash = (hash ^ record->sequence) * LEDGER_CHECK_PRIME;
+	for (i = 1; i < sizeof(*record) / sizeof(*word); i++)
+		hash = (hash ^ word[i]) * LEDGER_CHECK_PRIME;
+	return hash >> 32;
+}
+
+/*
+ * The index comes from the window itself. The code under test can write over it;
+ * a wrong index then lands inside the window or nowhere, and the host sees it.
+ */
+void ledger_append(struct ledger_record *record)
+{
+	u64 index = atomic64_fetch_inc(appended());
+	struct ledger_record *slot;
+
+	if (index >= capacity)
+		return;
+	slot = &records[index];
+	record->sequence = index + 1;
+	record->check = 0;
+	record->time = ktime_get_mono_fast_ns();
+	record->run = scenario_current_run();
+	record->witness = WITNESS_LEDGER;
+	record->cpu = raw_smp_processor_id();
+	record->check = check_of(record);
+	memcpy((u64 *)slot + 1, (u64 *)record + 1, sizeof(*record) - sizeof(u64));
+	smp_store_release((u64 *)slot, *(u64 *)record);
+}
+
+void ledger_append_text(enum ledger_type type, u32 serial, const char *text, size_t length)
+{
+	struct ledger_record record = { .type = type, .serial = serial };
+
+	memcpy(record.text, text, min_t(size_t, length, LEDGER_TEXT_SIZE));
+	ledger_append(&record);
+}
+
+/* Bytes of the window that hold the header and every record begun so far. */
+size_t ledger_bytes(void)
+{
+	u64 count = min_t(u64, atomic64_read(appended()), capacity);
+
+	return LEDGER_HEADER_SIZE + count * sizeof(struct ledger_record);
+}
+
+u32 ledger_site(unsigned long address)
+{
+	return address - text_start < text_size ? address - text_start : 0;
+}
+
+u8 ledger_align(size_t align)
+{
+	return is_power_of_2(align) ? ilog2(align) : LEDGER_ALIGN_INVALID;
+}

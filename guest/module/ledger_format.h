@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The wire format of LEDGER.md as C types. Compiles in the kernel and outside of it. */
+#ifndef FREEONCE_LEDGER_FORMAT_H
+#define FREEONCE_LEDGER_FORMAT_H
+
+#include <linux/types.h>
+
+#define LEDGER_MAGIC "FREEONCE"
+#define LEDGER_VERSION 1
+#define LEDGER_HEADER_SIZE 4096
+#define LEDGER_TEXT_SIZE 24
+#define LEDGER_CHECK_PRIME 0x9e3779b97f4a7c15ULL
+#define LEDGER_ALIGN_INVALID 255
+
+enum ledger_type {
+	LEDGER_BEGIN = 1,
+	LEDGER_END = 2,
+	LEDGER_ALLOCATE = 3,
+	LEDGER_CONSTRAINT = 4,
+	LEDGER_ALLOCATE_FAILED = 5,
+	LEDGER_RELEASE = 6,
+	LEDGER_RECLAIM = 7,
+	LEDGER_LABEL = 8,
+	LEDGER_STEP = 9,
+	LEDGER_UNSUPPORTED = 10,
+	LEDGER_VMRUN = 11,
+	LEDGER_VMEXIT = 12,
+	LEDGER_SVM_ON = 13,
+	LEDGER_SVM_OFF = 14,
+	LEDGER_PANIC = 15,
+	LEDGER_MODULE_EXIT = 16,
+};
+
+enum ledger_witness {
+	WITNESS_LEDGER = 1,
+};
+
+enum ledger_kind {
+	KIND_NONE = 0,
+	KIND_POOL = 1,
+	KIND_CONTIGUOUS = 2,
+};
+
+enum ledger_flag {
+	FLAG_WITHHELD = 1, /* release: the kernel never saw it */
+	FLAG_INJECTED = 2, /* allocate_failed: made to fail */
+};
+
+struct ledger_header {
+	char magic[8];
+	__u32 version;
+	__u32 record_size;
+	__u64 capacity;
+	__u64 appended;
+	__u64 text_gva;
+	char release[64];
+};
+
+struct ledger_record {
+	__u32 sequence;
+	__u32 check;
+	__u64 time;
+	union {
+		struct {
+			__u64 pointer;
+			__u64 physical;
+			__u64 size;
+		};
+		char text[LEDGER_TEXT_SIZE];
+	};
+	__u32 serial;
+	__u32 run;
+	__u32 site;
+	__u32 detail;
+	__u8 type;
+	__u8 witness;
+	__u8 kind;
+	__u8 flags;
+	__u8 align_log2;
+	__u8 zero;
+	__u16 cpu;
+};
+
+#endif

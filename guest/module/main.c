@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+// Load and unload. The guest testifies, the host judges: no rule lives in this module.
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+
+#include "freeonce.h"
+
+static unsigned long long window_base;
+static unsigned long long window_bytes;
+module_param(window_base, ullong, 0400);
+module_param(window_bytes, ullong, 0400);
+MODULE_PARM_DESC(window_base, "guest-physical address of the reserved ledger window");
+MODULE_PARM_DESC(window_bytes, "its size in bytes");
+
+static int __init freeonce_init(void)
+{
+	const char *missing = svm_missing();
+	int error = window_open(window_base, window_bytes);
+
+	if (error)
+		return error;
+	error = allocation_open();
+	if (error)
+		goto close_window;
+	ledger_open();
+	error = control_open();
+	if (error)
+		goto close_allocation;
+	if (missing)
+		pr_info("freeonce: no SVM on this CPU: %s\n", missing);
+	return 0;
+
+close_allocation:
+	allocation_close();
+close_window:
+	window_close();
+	return error;
+}
+
+static void __exit freeonce_exit(void)
+{
+	struct ledger_record record = { .type = LEDGER_MODULE_EXIT };
+
+	control_close();
+	allocation_reclaim_all();
+	ledger_append(&record);
+	allocation_close();
+	window_close();
+}
+
+module_init(freeonce_init);
+module_exit(freeonce_exit);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("freeonce: every allocation released exactly once, seen from outside");

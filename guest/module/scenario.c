@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+// The table of scenarios, and one run of one of them.
+#include <linux/errno.h>
+#include <linux/io.h>
+#include <linux/mutex.h>
+#include <linux/panic.h>
+#include <linux/string.h>
+
+#include "freeonce.h"
+
+/* One run at a time: inject.c, svm_cpu.c and the run number rely on it. */
+static DEFINE_MUTEX(run_mutex);
+static u32 last_run;
+static u32 current_run;
+
+static const struct scenario *scenario_named(const char *name, u32 *index)
+{
+	const struct scenario *scenario;
+
+	for (*index = 0; (scenario = scenario_at(*index)); ++*index)
+		if (!strcmp(scenario->name, name))
+			return scenario;
+	return NULL;
+}
+
+static const char *missing(const struct scenario *scenario)
+{
+	if (!scenario->needs)
+		return NULL;
+	return strcmp(scenario->needs, "svm") ? scenario->needs : svm_missing();
+}
+
+static int run(const struct scenario *scenario)
+{
+	const char *lacks = missing(scenario);
+
+	if (!lacks)
+		return scenario->run ? scenario->run() : freeonce_rust_run(scenario);
+	ledger_append_text(LEDGER_UNSUPPORTED, 0, lacks, strlen(lacks));
+	return 0;
+}
+
+/*
+ * What the previous run left behind goes back to the kernel first, not at its
+ * end: until then the host can look at leaked memory.
+ * fail_at: which allocation of the run fails, counted from 1; 0: none.
+ */
+int scenario_run(const char *name, u32 fail_at)
+{
+	struct ledger_record end = { .type = LEDGER_END };
+	const struct scenario *scenario;
+	u32 index;
+
+	scenario = scenario_named(name, &index);
+	if (!scenario)
+		return -ENOENT;
+	mutex_lock(&run_mutex);
+	allocation_reclaim_all();
+	inject_reset(fail_at);
+	WRITE_ONCE(current_run, ++last_run);
+	ledger_append_text(LEDGER_BEGIN, index, name, strlen(name));
+	end.detail = run(scenario);
+	ledger_append(&end);
+	WRITE_ONCE(current_run, 0);
+	inject_reset(0);
+	mutex_unlock(&run_mutex);
+	return 0;
+}
+
+u32 scenario_current_run(void)
+{
+	return READ_ONCE(current_run);
+}
+
+void freeonce_step(const char *text, size_t length)
+{
+	ledger_append_text(LEDGER_STEP, 0, text, length);
+}
+
+void freeonce_label(const void *pointer, const char *text, size_t length)
+{
+	ledger_append_text(LEDGER_LABEL, allocation_serial(pointer), text, length);
+}
+
+/* RtlZeroMemory's part: a call that the compiler of the scenario cannot see into. */
+void freeonce_zero(void *pointer, size_t size)
+{
+	memset(pointer, 0, size);
+}
+
+u64 freeonce_gpa(const void *pointer)
+{
+	return virt_to_phys((void *)pointer);
+}
+
+/* A Rust panic. Its whole text is in the ledger before the kernel stops. */
+void __noreturn freeonce_panic(const char *text, size_t length)
+{
+	size_t at;
+
+	for (at = 0; at < length; at += LEDGER_TEXT_SIZE)
+		ledger_append_text(LEDGER_PANIC, at / LEDGER_TEXT_SIZE, text + at, length - at);
+	panic("freeonce: Rust panic: %.*s", (int)length, text);
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+// Planted faults in C: each commits one sin and must trip that rule and only that rule.
+#include <linux/sizes.h>
+#include <linux/string.h>
+
+#include "scenarios.h"
+
+#define SIZE 64
+#define ALIGN_OF 8
+
+static char never_allocated[SIZE] __aligned(ALIGN_OF);
+
+static void *pool_alloc(size_t size, size_t align)
+{
+	return freeonce_pool_alloc(size, align, TAG);
+}
+
+static void *contiguous_alloc(size_t size, size_t align)
+{
+	struct contiguous_request request = { .size = size, .align = align, ANYWHERE };
+
+	return freeonce_contiguous_alloc(&request);
+}
+
+#define pool_free freeonce_pool_free
+#define contiguous_free freeonce_contiguous_free
+
+/* The same sins against either kind; OTHER is the kind whose call is the wrong one. */
+#define FAULTS_OF(KIND, OTHER)                                   \
+	static int KIND##_leak(void)                             \
+	{                                                        \
+		void *pointer = KIND##_alloc(SIZE, ALIGN_OF);    \
+                                                                 \
+		LABEL(pointer, "forgotten");                     \
+		return pointer ? 0 : -ENOMEM;                    \
+	}                                                        \
+	static int KIND##_double_free(void)                      \
+	{                                                        \
+		void *pointer = KIND##_alloc(SIZE, ALIGN_OF);    \
+                                                                 \
+		KIND##_free(pointer, SIZE, ALIGN_OF);            \
+		STEP("second release");                          \
+		KIND##_free(pointer, SIZE, ALIGN_OF);            \
+		return pointer ? 0 : -ENOMEM;                    \
+	}                                                        \
+	static int KIND##_null_free(void)                        \
+	{                                                        \
+		KIND##_free(NULL, SIZE, ALIGN_OF);               \
+		return 0;                                        \
+	}                                                        \
+	static int KIND##_never_allocated_free(void)             \
+	{                                                        \
+		KIND##_free(never_allocated, SIZE, ALIGN_OF);    \
+		return 0;                                        \
+	}                                                        \
+	static int KIND##_interior_free(void)                    \
+	{                                                        \
+		void *pointer = KIND##_alloc(SIZE, ALIGN_OF);    \
+                                                                 \
+		if (!pointer)                                    \
+			return -ENOMEM;                          \
+		STEP("interior pointer");                        \
+		KIND##_free(pointer + 16, SIZE, ALIGN_OF);       \
+		KIND##_free(pointer, SIZE, ALIGN_OF);            \
+		return 0;                                        \
+	}                                                        \
+	static int KIND##_mismatched_free(void)                  \
+	{                                                        \
+		void *pointer = KIND##_alloc(SIZE, ALIGN_OF);    \
+                                                                 \
+		OTHER##_free(pointer, SIZE, ALIGN_OF);           \
+		return pointer ? 0 : -ENOMEM;                    \
+	}                                                        \
+	static int KIND##_wrong_size_free(void)                  \
+	{                                                        \
+		void *pointer = KIND##_alloc(SIZE, ALIGN_OF);    \
+                                                                 \
+		KIND##_free(pointer, SIZE / 2, ALIGN_OF);        \
+		return pointer ? 0 : -ENOMEM;                    \
+	}
+
+FAULTS_OF(pool, contiguous)
+FAULTS_OF(contiguous, pool)
+
+static int pool_misaligned(void)
+{
+	void *pointer;
+
+	freeonce_inject_misplacement(MISPLACE_SHIFT);
+	pointer = pool_alloc(SIZE, SZ_4K);
+	pool_free(pointer, SIZE, SZ_4K);
+	return pointer ? 0 : -ENOMEM;
+}
+
+static int misplaced(u32 how, const struct contiguous_request *request)
+{
+	void *pointer;
+
+	freeonce_inject_misplacement(how);
+	pointer = freeonce_contiguous_alloc(request);
+	contiguous_free(pointer, request->size, request->align);
+	return pointer ? 0 : -ENOMEM;
+}
+
+static int contiguous_misaligned(void)
+{
+	struct contiguous_request request = { .size = SZ_4K, .align = SZ_64K, ANYWHERE };
+
+	return misplaced(MISPLACE_SHIFT, &request);
+}
+
+static int contiguous_across_boundary(void)
+{
+	struct contiguous_request request = {
+		.size = SZ_8K, .align = SZ_4K, ANYWHERE, .boundary = SZ_8K,
+	};
+
+	return misplaced(MISPLACE_SHIFT, &request);
+}
+
+static int contiguous_out_of_range(void)
+{
+	struct contiguous_request request = {
+		.size = SZ_4K, .align = SZ_4K, ANYWHERE, .highest = SZ_16M - 1,
+	};
+
+	return misplaced(MISPLACE_RANGE, &request);
+}
+
+static int contiguous_wrong_cache(void)
+{
+	struct contiguous_request request = {
+		.size = SZ_4K, .align = SZ_4K, ANYWHERE, .cache = CACHE_UC,
+	};
+
+	return misplaced(MISPLACE_CACHE, &request);
+}
+
+#define FAULT(NAME, RULE, KIND, RUN, LESSON)                   \
+	{                                                      \
+		.name = "fault/" NAME,                         \
+		.section = "Planted faults, from C",           \
+		.language = "C",                               \
+		.lesson = LESSON,                              \
+		EXPECT({ .rule = RULE, .kind = KIND }),        \
+		.run = RUN,                                    \
+	}
+
+#define FAULTS(KIND)                                                                           \
+	FAULT("leak/" #KIND "/c", "leak", #KIND, KIND##_leak,                                  \
+	      "Memory that is never released is a leak."),                                     \
+	FAULT("double-free/" #KIND "/c", "double-free", #KIND, KIND##_double_free,             \
+	      "The second release of one allocation is one too many."),                        \
+	FAULT("null-free/" #KIND "/c", "null-free", #KIND, KIND##_null_free,                   \
+	      "Releasing null is harmless to kfree() and fatal to others; it is never meant."), \
+	FAULT("invalid-free/" #KIND "/c/never-allocated", "invalid-free", #KIND,               \
+	      KIND##_never_allocated_free, "Only what was allocated can be released."),        \
+	FAULT("invalid-free/" #KIND "/c/interior", "invalid-free", #KIND, KIND##_interior_free, \
+	      "A release takes the pointer that the allocation gave, not one inside of it."),  \
+	FAULT("mismatched-free/" #KIND "/c", "mismatched-free", #KIND, KIND##_mismatched_free, \
+	      "Memory goes back by the call that matches the one it came from."),              \
+	FAULT("wrong-size-free/" #KIND "/c", "wrong-size-free", #KIND, KIND##_wrong_size_free, \
+	      "The owner must believe the size that it allocated.")
+
+const struct scenario fault_scenarios[] = {
+	FAULTS(pool),
+	FAULTS(contiguous),
+	FAULT("misplaced/pool/c/alignment", "misplaced", "pool", pool_misaligned,
+	      "An allocator that ignores the alignment is caught."),
+	FAULT("misplaced/contiguous/c/alignment", "misplaced", "contiguous", contiguous_misaligned,
+	      "An allocator that ignores the alignment is caught."),
+	FAULT("misplaced/contiguous/c/boundary", "misplaced", "contiguous",
+	      contiguous_across_boundary, "An allocation across its boundary is caught."),
+	FAULT("misplaced/contiguous/c/range", "misplaced", "contiguous", contiguous_out_of_range,
+	      "An allocation outside of its address range is caught."),
+	FAULT("misplaced/contiguous/c/cache", "misplaced", "contiguous", contiguous_wrong_cache,
+	      "Page attributes other than those asked for are caught."),
+	{}
+};

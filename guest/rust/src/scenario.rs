@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+//! How a scenario is declared, and the two doors through which C reaches it.
+
+use crate::scenarios;
+use core::alloc::AllocError;
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ptr;
+
+/// A negative error number: the scenario could not do what it set out to do.
+pub struct Failed(pub c_int);
+
+pub const NO_MEMORY: Failed = Failed(-12);
+/// EPROTO: something answered otherwise than it must.
+pub const UNEXPECTED: Failed = Failed(-71);
+
+impl From<AllocError> for Failed {
+    fn from(_: AllocError) -> Self {
+        NO_MEMORY
+    }
+}
+
+pub type Outcome = Result<(), Failed>;
+
+/// `struct expectation` of `freeonce.h`: one finding that the audit must make.
+#[repr(C)]
+pub struct Expectation {
+    rule: *const c_char,
+    kind: *const c_char,
+    at: *const c_char,
+    what: *const c_char,
+    because: *const c_char,
+}
+
+pub const POOL: &CStr = c"pool";
+pub const CONTIGUOUS: &CStr = c"contiguous";
+
+/// A finding of this rule on memory of this kind.
+pub const fn finding(rule: &'static CStr, kind: &'static CStr) -> Expectation {
+    Expectation {
+        rule: rule.as_ptr(),
+        kind: kind.as_ptr(),
+        at: ptr::null(),
+        what: ptr::null(),
+        because: ptr::null(),
+    }
+}
+
+impl Expectation {
+    /// The step (see `ledger::step`) at which it happens.
+    pub const fn at(mut self, step: &'static CStr) -> Self {
+        self.at = step.as_ptr();
+        self
+    }
+
+    /// The name (see `ledger::named`) of the allocation.
+    pub const fn of(mut self, name: &'static CStr) -> Self {
+        self.what = name.as_ptr();
+        self
+    }
+
+    /// Why, for a person: continues the sentence "`bar`, 64 bytes ..., never released; ".
+    pub const fn because(mut self, why: &'static CStr) -> Self {
+        self.because = why.as_ptr();
+        self
+    }
+}
+
+/// `struct scenario` of `freeonce.h`.
+#[repr(C)]
+pub struct Scenario {
+    name: *const c_char,
+    section: *const c_char,
+    language: *const c_char,
+    needs: *const c_char,
+    lesson: *const c_char,
+    expected: *const Expectation,
+    expected_count: usize,
+    run_in_c: *const c_void,
+    body: fn() -> Outcome,
+}
+
+impl Scenario {
+    /// A scenario that must be clean. `lesson`: one sentence, what a person should learn.
+    pub const fn new(
+        name: &'static CStr,
+        section: &'static CStr,
+        lesson: &'static CStr,
+        body: fn() -> Outcome,
+    ) -> Self {
+        Scenario {
+            name: name.as_ptr(),
+            section: section.as_ptr(),
+            language: c"Rust".as_ptr(),
+            needs: ptr::null(),
+            lesson: lesson.as_ptr(),
+            expected: ptr::null(),
+            expected_count: 0,
+            run_in_c: ptr::null(),
+            body,
+        }
+    }
+
+    /// Exactly these findings, in any order.
+    pub const fn expecting(mut self, findings: &'static [Expectation]) -> Self {
+        self.expected = findings.as_ptr();
+        self.expected_count = findings.len();
+        self
+    }
+
+    /// A feature that this CPU may lack.
+    pub const fn needs(mut self, feature: &'static CStr) -> Self {
+        self.needs = feature.as_ptr();
+        self
+    }
+}
+
+/// The scenario at `index` of the planted faults or of the others, or null behind the last one.
+#[unsafe(no_mangle)]
+pub extern "C" fn freeonce_rust_scenario(planted: bool, index: usize) -> *const Scenario {
+    let parts = if planted { scenarios::PLANTED } else { scenarios::ALL };
+    parts.iter().flat_map(|part| part.iter()).nth(index).map_or(ptr::null(), ptr::from_ref)
+}
+
+/// Runs it. Returns 0 or a negative error number.
+///
+/// # Safety
+/// `scenario` came from [`freeonce_rust_scenario`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn freeonce_rust_run(scenario: *const Scenario) -> c_int {
+    // SAFETY: by the contract above it points at a constant of this crate.
+    match unsafe { ((*scenario).body)() } {
+        Ok(()) => 0,
+        Err(Failed(error)) => error,
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The article's way out: `Box<T, A>`.
+
+use crate::kernel;
+use crate::ledger::{named, step};
+use crate::physical::PhysicalAllocator;
+use crate::scenario::{Outcome, Scenario, UNEXPECTED};
+use alloc::alloc::Global;
+use alloc::boxed::Box;
+use core::ffi::CStr;
+
+const SECTION: &CStr = c"The way out: Box<T, A>";
+
+type Physical<T> = Box<T, PhysicalAllocator>;
+
+struct Bar {
+    #[allow(dead_code)]
+    value: [u64; 8],
+}
+
+const BAR: Bar = Bar { value: [42; 8] };
+
+fn physical_box() -> Outcome {
+    struct Foo {
+        #[allow(dead_code)]
+        bar: Physical<Bar>,
+    }
+    let bar = named("bar", Box::try_new_in(BAR, PhysicalAllocator)?);
+    let _foo = named("foo", Box::try_new(Foo { bar })?);
+    step("end of scope");
+    Ok(())
+}
+
+fn global_box() -> Outcome {
+    let _bar = named("bar", Box::new(BAR));
+    step("end of scope");
+    Ok(())
+}
+
+fn box_new_in_global() -> Outcome {
+    let _bar = named("bar", Box::new_in(BAR, Global));
+    step("end of scope");
+    Ok(())
+}
+
+fn try_new_in() -> Outcome {
+    match Box::try_new_in(BAR, PhysicalAllocator) {
+        Ok(bar) => {
+            named("bar", bar);
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn try_new_in_fails() -> Outcome {
+    let _foo = named("foo", Box::try_new_in(BAR, PhysicalAllocator)?);
+    step("made to fail");
+    kernel::freeonce_inject_fail(1);
+    match Box::try_new_in(BAR, PhysicalAllocator) {
+        Ok(_) => Err(UNEXPECTED),
+        Err(_) => Ok(()),
+    }
+}
+
+fn nested_mixed() -> Outcome {
+    struct Outer {
+        #[allow(dead_code)]
+        middle: Physical<Middle>,
+    }
+    struct Middle {
+        #[allow(dead_code)]
+        inner: Box<Bar>,
+    }
+    let inner = named("inner", Box::try_new(BAR)?);
+    let middle = named("middle", Box::try_new_in(Middle { inner }, PhysicalAllocator)?);
+    let _outer = named("outer", Box::try_new(Outer { middle })?);
+    step("end of scope");
+    Ok(())
+}
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario::new(
+        c"allocator/physical_box",
+        SECTION,
+        c"With the allocator in the type, each Box knows its own release call.",
+        physical_box,
+    ),
+    Scenario::new(
+        c"allocator/global_box",
+        SECTION,
+        c"Box::new takes from the global allocator: the pool.",
+        global_box,
+    ),
+    Scenario::new(
+        c"allocator/box_new_in_global",
+        SECTION,
+        c"Box::new_in(_, Global) is Box::new.",
+        box_new_in_global,
+    ),
+    Scenario::new(
+        c"allocator/try_new_in",
+        SECTION,
+        c"Box::try_new_in lets the caller handle a failed allocation.",
+        try_new_in,
+    ),
+    Scenario::new(
+        c"allocator/try_new_in_fails",
+        SECTION,
+        c"A failed allocation is an Err; nothing was taken and nothing leaks.",
+        try_new_in_fails,
+    ),
+    Scenario::new(
+        c"allocator/nested_mixed",
+        SECTION,
+        c"Owners of both kinds, three deep: the compiler releases them inside out.",
+        nested_mixed,
+    ),
+];

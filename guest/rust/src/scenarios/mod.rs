@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+//! All Rust scenarios, in the order of the report. A new one: a function and an entry in its file.
+
+mod allocated_memory;
+mod allocator;
+mod attempts;
+mod boxes;
+mod causes;
+mod faults;
+mod svm;
+mod vec;
+
+use crate::scenario::Scenario;
+
+pub const ALL: &[&[Scenario]] = &[
+    allocated_memory::SCENARIOS,
+    attempts::SCENARIOS,
+    causes::SCENARIOS,
+    boxes::SCENARIOS,
+    allocator::SCENARIOS,
+    vec::SCENARIOS,
+    svm::SCENARIOS,
+];
+
+pub const PLANTED: &[&[Scenario]] = &[faults::SCENARIOS];

@@ -1,0 +1,1 @@
+"""Records to findings to a verdict. Pure functions: no machine, no file."""

@@ -1,0 +1,74 @@
+"""What the audit says: rules, findings, verdicts."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Rule(StrEnum):
+    """The name of what was violated. Stable: other programs depend on it."""
+
+    LEAK = "leak"
+    DOUBLE_FREE = "double-free"
+    NULL_FREE = "null-free"
+    INVALID_FREE = "invalid-free"
+    MISMATCHED_FREE = "mismatched-free"
+    WRONG_SIZE_FREE = "wrong-size-free"
+    MISPLACED = "misplaced"
+
+
+class Verdict(StrEnum):
+    """Where a scenario run ends. It starts as INCOMPLETE."""
+
+    CLEAN = "clean"
+    FAULTY = "faulty"
+    INCOMPLETE = "incomplete"
+    UNSUPPORTED = "unsupported"
+
+
+class Account(StrEnum):
+    """What a witness did to the verdict."""
+
+    AGREE = "agree"
+    DISAGREE = "disagree"
+    MISSING = "missing"
+    UNUSED = "unused"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One violated rule, with the allocation it concerns.
+
+    `kind`: of the allocation, or of the call when there is none. `at`: the last step
+    the scenario named before. `what`: the allocation's name. `serial`, `size` (bytes)
+    and `align_log2` are the allocation's, 0 or None without one. `pointer`: the gva
+    released, or of the allocation. `site`: offset of the caller in the module's code.
+    `detail`: the rest in words.
+    """
+
+    rule: Rule
+    kind: str
+    sequence: int
+    pointer: int
+    site: int
+    at: str | None = None
+    what: str | None = None
+    serial: int = 0
+    size: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict on one run of a scenario.
+
+    `reasons` say why it is incomplete or unsupported; findings already proven stand
+    beside them.
+    """
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    reasons: tuple[str, ...]
+    allocations: int
+    releases: int
+    vmruns: int
+    events: int

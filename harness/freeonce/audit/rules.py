@@ -1,0 +1,284 @@
+"""The rules: one run's records to findings. Whole arrays at a time, so that ten million do.
+
+Every rule looks at a `Run`. What contradicts itself in there (an allocation twice, a
+release of one that never was) is no fault of the owner: it is in `contradictions`,
+and no verdict can rest on it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from freeonce.audit.model import Finding, Rule
+from freeonce.evidence.ledger import ALIGN_INVALID, Flag, Kind, Records, Type, signed, text_of
+
+Indices = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
+
+KIND_NAMES = {Kind.NONE: "none", Kind.POOL: "pool", Kind.CONTIGUOUS: "contiguous"}
+
+# The PAT's cache types (AMD manual volume 2, 7.8.1). Linux gives UC- for uncached.
+CACHE_NAMES = {0: "UC", 1: "WC", 4: "WT", 5: "WP", 6: "WB", 7: "UC-"}
+UNCACHED = {0, 7}
+
+NONE = -1
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, taken apart.
+
+    `allocates` and `releases` are records in order. `target[i]`: the index in
+    `allocates` of what release i released, NONE without one. `first[i]`: whether it is
+    that allocation's first release.
+    """
+
+    records: Records
+    allocates: Records
+    releases: Records
+    target: Indices
+    first: Mask
+    contradictions: tuple[str, ...]
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """Names of allocations by serial."""
+        chosen = self.records[self.records["type"] == Type.LABEL]
+        return {int(record["serial"]): text_of(record) for record in chosen}
+
+    def step_before(self, sequence: int) -> str | None:
+        """The last step that the scenario named before a record."""
+        steps = self.records[self.records["type"] == Type.STEP]
+        index = int(np.searchsorted(steps["sequence"], sequence)) - 1
+        return text_of(steps[index]) if index >= 0 else None
+
+
+def take_apart(records: Records) -> Run:
+    """Pair releases with allocations, and find what contradicts itself.
+
+    The guest's serial in a release is checked, never believed: the allocation must
+    exist, begin at that pointer and come before. Within a run no address is given out
+    twice, so the pairing is the only one possible.
+    """
+    allocates = records[records["type"] == Type.ALLOCATE]
+    releases = records[records["type"] == Type.RELEASE]
+    problems = []
+    serials = allocates["serial"]
+    if len(serials) and (serials[0] == 0 or np.any(serials[1:] <= serials[:-1])):
+        problems.append("serials of allocations do not rise")
+        order = np.argsort(serials, kind="stable")
+    else:
+        order = np.arange(len(serials))
+    if len(np.unique(allocates["pointer"])) != len(allocates):
+        problems.append("an address was given out twice in one run")
+    if np.any(records["type"] == Type.RECLAIM):
+        problems.append("memory went back to the kernel while the scenario ran")
+
+    target = np.full(len(releases), NONE, dtype=np.intp)
+    if len(allocates):
+        place = np.searchsorted(serials[order], releases["serial"])
+        place = order[np.minimum(place, len(order) - 1)]
+        fits = (
+            (serials[place] == releases["serial"])
+            & (allocates["pointer"][place] == releases["pointer"])
+            & (allocates["sequence"][place] < releases["sequence"])
+        )
+        target[fits] = place[fits]
+    if np.any((target == NONE) & (releases["serial"] != 0)):
+        problems.append("a release names an allocation that it cannot be of")
+    if _released_unnamed(allocates, releases, target):
+        problems.append("a release of a known allocation names none")
+
+    first = np.zeros(len(releases), dtype=np.bool_)
+    named = np.flatnonzero(target != NONE)
+    _, earliest = np.unique(target[named], return_index=True)
+    first[named[earliest]] = True
+    return Run(records, allocates, releases, target, first, tuple(problems))
+
+
+def _released_unnamed(allocates: Records, releases: Records, target: Indices) -> bool:
+    """Whether a release without a serial points at the start of an earlier allocation."""
+    for release in releases[(target == NONE) & (releases["serial"] == 0)]:
+        same = allocates["pointer"] == release["pointer"]
+        if np.any(same & (allocates["sequence"] < release["sequence"])):
+            return True
+    return False
+
+
+def _finding(
+    run: Run, rule: Rule, record: np.void, allocate: np.void | None, detail: str = ""
+) -> Finding:
+    about = record if allocate is None else allocate
+    serial = 0 if allocate is None else int(allocate["serial"])
+    sequence = int(record["sequence"])
+    return Finding(
+        rule=rule,
+        kind=KIND_NAMES[Kind(int(about["kind"]))],
+        sequence=sequence,
+        pointer=int(record["pointer"]),
+        site=int(record["site"]),
+        # A leak happens at no step: it is what did not happen.
+        at=None if rule is Rule.LEAK else run.step_before(sequence),
+        what=run.labels.get(serial),
+        serial=serial,
+        size=None if allocate is None else int(allocate["size"]),
+        detail=detail,
+    )
+
+
+def leaks(run: Run) -> list[Finding]:
+    """`leak`: allocated, and no release names it by the end of the run."""
+    released = np.zeros(len(run.allocates), dtype=np.bool_)
+    released[run.target[run.target != NONE]] = True
+    return [_finding(run, Rule.LEAK, record, record) for record in run.allocates[~released]]
+
+
+def null_frees(run: Run) -> list[Finding]:
+    """`null-free`: a release of null. Harmless to kfree(), fatal to other calls."""
+    chosen = run.releases[run.releases["pointer"] == 0]
+    return [_finding(run, Rule.NULL_FREE, record, None) for record in chosen]
+
+
+def invalid_frees(run: Run) -> list[Finding]:
+    """`invalid-free`: a pointer at which no allocation of this run begins."""
+    found = []
+    for record in run.releases[(run.target == NONE) & (run.releases["pointer"] != 0)]:
+        pointer = int(record["pointer"])
+        before = run.allocates[run.allocates["sequence"] < record["sequence"]]
+        offset = np.uint64(pointer) - before["pointer"]
+        inside = np.flatnonzero((before["pointer"] <= pointer) & (offset < before["size"]))
+        if len(inside):
+            allocate = before[inside[-1]]
+            detail = f"{pointer - int(allocate['pointer'])} bytes inside of it"
+            found.append(_finding(run, Rule.INVALID_FREE, record, allocate, detail))
+        else:
+            found.append(_finding(run, Rule.INVALID_FREE, record, None, "never allocated"))
+    return found
+
+
+def double_frees(run: Run) -> list[Finding]:
+    """`double-free`: any release of an allocation after its first one."""
+    again = np.flatnonzero((run.target != NONE) & ~run.first)
+    return [
+        _finding(run, Rule.DOUBLE_FREE, run.releases[i], run.allocates[run.target[i]])
+        for i in again
+    ]
+
+
+def mismatched_frees(run: Run) -> list[Finding]:
+    """`mismatched-free`: the first release by a call that does not match the kind."""
+    once = np.flatnonzero(run.first)
+    wrong = once[run.releases["kind"][once] != run.allocates["kind"][run.target[once]]]
+    found = []
+    for i in wrong:
+        call = KIND_NAMES[Kind(int(run.releases[i]["kind"]))]
+        allocate = run.allocates[run.target[i]]
+        detail = f"by the {call} call"
+        found.append(_finding(run, Rule.MISMATCHED_FREE, run.releases[i], allocate, detail))
+    return found
+
+
+def wrong_size_frees(run: Run) -> list[Finding]:
+    """`wrong-size-free`: the first release by the right call with another layout."""
+    once = np.flatnonzero(run.first)
+    released, allocated = run.releases[once], run.allocates[run.target[once]]
+    wrong = (released["kind"] == allocated["kind"]) & (
+        (released["size"] != allocated["size"])
+        | (released["align_log2"] != allocated["align_log2"])
+    )
+    found = []
+    for i in once[wrong]:
+        record, allocate = run.releases[i], run.allocates[run.target[i]]
+        detail = f"as {layout(record)}, allocated as {layout(allocate)}"
+        found.append(_finding(run, Rule.WRONG_SIZE_FREE, record, allocate, detail))
+    return found
+
+
+def layout(record: np.void) -> str:
+    """Size and alignment of a record in words."""
+    log2 = int(record["align_log2"])
+    align = "no power of two" if log2 == ALIGN_INVALID else f"{1 << log2}"
+    return f"{int(record['size'])} bytes aligned to {align}"
+
+
+def misplaced(run: Run) -> list[Finding]:
+    """`misplaced`: alignment, range, boundary, cache type or node not as asked for."""
+    found = []
+    constraints = run.records[run.records["type"] == Type.CONSTRAINT]
+    by_serial = {int(record["serial"]): record for record in constraints}
+    for allocate in run.allocates:
+        broken = _misalignment(allocate)
+        constraint = by_serial.get(int(allocate["serial"]))
+        if constraint is not None:
+            broken += _broken_constraints(allocate, constraint)
+        if broken:
+            found.append(_finding(run, Rule.MISPLACED, allocate, allocate, "; ".join(broken)))
+    return found
+
+
+def _misalignment(allocate: np.void) -> list[str]:
+    log2 = int(allocate["align_log2"])
+    if log2 >= 64:
+        return ["alignment is no power of two"]
+    # A contiguous owner needs it of the gpa, a pool owner of the gva; below a page they agree.
+    address = "physical" if allocate["kind"] == Kind.CONTIGUOUS else "pointer"
+    if int(allocate[address]) & ((1 << log2) - 1):
+        return [f"{int(allocate[address]):#x} is not aligned to {1 << log2}"]
+    return []
+
+
+def _broken_constraints(allocate: np.void, constraint: np.void) -> list[str]:
+    start = int(allocate["physical"])
+    last = start + int(allocate["size"]) - 1
+    lowest, highest = int(constraint["pointer"]), int(constraint["physical"])
+    boundary = int(constraint["size"])
+    broken = []
+    if start < lowest or last > highest:
+        broken.append(f"{start:#x}..{last:#x} is not inside {lowest:#x}..{highest:#x}")
+    if boundary and start // boundary != last // boundary:
+        broken.append(f"{start:#x}..{last:#x} crosses a multiple of {boundary:#x}")
+    cache, asked = int(allocate["detail"]) & 0xFF, int(constraint["detail"]) & 0xFF
+    if cache != asked and not {cache, asked} <= UNCACHED:
+        broken.append(f"cache type {_cache_name(cache)}, asked for {_cache_name(asked)}")
+    node, wanted = int(allocate["detail"]) >> 8, int(constraint["detail"]) >> 8
+    if wanted and node != wanted:
+        broken.append(f"on node {node - 1}, asked for node {wanted - 1}")
+    return broken
+
+
+def _cache_name(cache: int) -> str:
+    return CACHE_NAMES.get(cache, f"{cache}")
+
+
+RULES = (
+    null_frees,
+    invalid_frees,
+    double_frees,
+    mismatched_frees,
+    wrong_size_frees,
+    misplaced,
+    leaks,
+)
+
+
+def unwithheld(run: Run, findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    """Releases that the guest should have kept from the kernel and did not, or the other way round.
+
+    A faulty release that reached the kernel may have ruined the rest of the evidence.
+    """
+    keeps = {Rule.NULL_FREE, Rule.INVALID_FREE, Rule.DOUBLE_FREE, Rule.MISMATCHED_FREE}
+    faulty = {finding.sequence for finding in findings if finding.rule in keeps}
+    withheld = run.releases["flags"] & Flag.WITHHELD != 0
+    should = np.isin(run.releases["sequence"], np.fromiter(faulty, dtype=np.uint32))
+    if np.any(should & ~withheld):
+        return ("a faulty release was not withheld from the kernel",)
+    if np.any(withheld & ~should):
+        return ("a sound release was withheld from the kernel",)
+    return ()
+
+
+def status_of(run: Run) -> int | None:
+    """What the scenario returned: 0, a negative error number, or None when it never ended."""
+    ends = run.records[run.records["type"] == Type.END]
+    return signed(int(ends[0]["detail"])) if len(ends) == 1 else None

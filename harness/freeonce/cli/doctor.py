@@ -1,0 +1,117 @@
+"""`freeonce doctor`: what this host can do, why not, and what to do about it."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from freeonce.errors import HostError
+from freeonce.host import choose_accelerator, find_qemu, kvm_without_svm
+from freeonce.image import image_path, load_image
+
+SCHEMA = "freeonce/doctor/1"
+HOST = 3
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at. `needed`: `run` cannot do without."""
+
+    name: str
+    ok: bool
+    needed: bool
+    detail: str
+
+
+def _checked(name: str, needed: bool, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, needed, look())
+    except HostError as error:
+        return Check(name, False, needed, str(error))
+
+
+def _kvm() -> str:
+    obstacle = kvm_without_svm()
+    if obstacle is not None:
+        raise HostError("no-kvm", obstacle)
+    return "offers guests SVM"
+
+
+def _nested() -> str:
+    for module in ("kvm_amd", "kvm_intel"):
+        try:
+            with open(f"/sys/module/{module}/parameters/nested") as file:
+                value = file.read().strip()
+        except OSError:
+            continue
+        if module == "kvm_amd" and value in ("1", "Y"):
+            return "kvm_amd has nested=1"
+        raise HostError("no-nested", f"{module} has nested={value}, not kvm_amd nested=1")
+    raise HostError("no-nested", "neither kvm_amd nor kvm_intel is loaded")
+
+
+def _image() -> str:
+    image = load_image(image_path())
+    return (
+        f"kernel {image.release} ({image.protocol}), Rust {image.rust}, "
+        f"module {image.module_sha256[:12]}"
+    )
+
+
+def _qemu() -> str:
+    qemu = find_qemu()
+    return f"{qemu.version} at {qemu.path}"
+
+
+def _accelerator() -> str:
+    chosen = choose_accelerator("auto", find_qemu())
+    return f"{chosen.name}: {chosen.reason}"
+
+
+def _tools() -> str:
+    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    tools = ("make", "gcc", "ld", "cpio", "ssh-keygen", "busybox", "dropbear", "dropbearconvert")
+    missing = [tool for tool in tools if shutil.which(tool, path=path) is None]
+    if missing:
+        raise HostError("no-tools", f"missing: {', '.join(missing)}; run 'make setup'")
+    return "all there"
+
+
+def checks() -> tuple[Check, ...]:
+    """Everything looked at, in order."""
+    return (
+        _checked("QEMU", True, _qemu),
+        _checked("image", True, _image),
+        _checked("build tools", False, _tools),
+        _checked("KVM with SVM", False, _kvm),
+        _checked("nested SVM", False, _nested),
+        _checked("accelerator for run", True, _accelerator),
+    )
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def doctor(context: click.Context, as_json: bool) -> None:
+    """Say what this host can do, and which accelerator `run` will take."""
+    done = checks()
+    usable = all(check.ok for check in done if check.needed)
+    if as_json:
+        document = {"schema": SCHEMA, "ok": usable, "checks": [asdict(check) for check in done]}
+        click.echo(json.dumps(document, indent=1))
+    else:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for check in done:
+            bad = "missing" if check.needed else "no"
+            mark = Text("ok", "green") if check.ok else Text(bad, "red")
+            table.add_row(Text(check.name, "bold"), mark, Text(check.detail))
+        console = Console(highlight=False)
+        console.print(table)
+        console.print("run can go ahead" if usable else "run cannot go ahead")
+    context.exit(0 if usable else HOST)

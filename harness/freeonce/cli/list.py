@@ -1,0 +1,37 @@
+"""`freeonce list`: the scenarios, as the guest declares them."""
+
+import json
+from itertools import groupby
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from freeonce.cli.options import accelerator_option
+from freeonce.cli.setting import find_setting
+from freeonce.report.document import scenario_document
+
+SCHEMA = "freeonce/list/1"
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@accelerator_option
+def list_scenarios(as_json: bool, accel: str) -> None:
+    """Boot a guest and list its scenarios with what they teach."""
+    setting = find_setting(accel)
+    errors = Console(stderr=True)
+    with errors.status("booting a guest to ask it"), setting.boot()() as guest:
+        scenarios = guest.scenarios()
+    if as_json:
+        documents = [scenario_document(scenario) for scenario in scenarios]
+        click.echo(json.dumps({"schema": SCHEMA, "scenarios": documents}, indent=1))
+        return
+    console = Console(highlight=False)
+    for section, group in groupby(scenarios, key=lambda scenario: scenario.section):
+        console.print(Text(f"\n{section}", style="bold"))
+        for scenario in group:
+            needs = f" (needs {scenario.needs})" if scenario.needs else ""
+            rules = ", ".join(f"{one.rule} ({one.kind})" for one in scenario.expected) or "clean"
+            console.print(Text.assemble("  ", (scenario.name, "cyan"), f"{needs}: {rules}"))
+            console.print(Text(f"      {scenario.lesson}", style="dim"))

@@ -1,0 +1,102 @@
+"""`freeonce run`: scenarios in a real guest, judged."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from freeonce.campaign import Result, exit_status, run_all
+from freeonce.cli.options import accelerator_option, output_option
+from freeonce.cli.setting import Setting, find_setting
+from freeonce.errors import HostError
+from freeonce.evidence.scenarios import Scenario
+from freeonce.report.document import run_document
+from freeonce.report.junit import junit_text
+from freeonce.report.terminal import print_report
+
+STDOUT = Path("-")
+
+
+@click.command()
+@click.argument("patterns", nargs=-1, metavar="[NAME-OR-GLOB]...")
+@accelerator_option
+@output_option("--json", "Write JSON; - for stdout.")
+@output_option("--junit", "Write JUnit XML.")
+@output_option("--html", "Write the report as HTML.")
+@click.pass_context
+def run(
+    context: click.Context,
+    *,
+    patterns: tuple[str, ...],
+    accel: str,
+    json_file: Path | None,
+    junit_file: Path | None,
+    html_file: Path | None,
+) -> None:
+    """Run scenarios and judge what they did to their allocations. Without a name: all.
+
+    Exit status: 0 every verdict as expected, 1 some not, 2 usage, 3 this host cannot,
+    4 some verdict incomplete.
+    """
+    for file in (json_file, junit_file, html_file):
+        if file not in (None, STDOUT) and not file.absolute().parent.is_dir():
+            raise click.UsageError(f"cannot write {file}: there is no folder {file.parent}")
+    setting = find_setting(accel)
+    results = list(_with_progress(setting, patterns))
+    host = setting.document()
+    # With --json - nothing else goes to stdout.
+    console = Console(stderr=json_file == STDOUT, highlight=False, record=html_file is not None)
+    print_report(console, host, results)
+    if json_file is not None:
+        _write(json_file, json.dumps(run_document(host, results), indent=1) + "\n")
+    if junit_file is not None:
+        _write(junit_file, junit_text(results))
+    if html_file is not None:
+        _write(html_file, console.export_html())
+    context.exit(exit_status(results))
+
+
+def _write(file: Path, text: str) -> None:
+    if file == STDOUT:
+        click.echo(text, nl=False)
+        return
+    try:
+        file.write_text(text)
+    except OSError as error:
+        raise HostError("cannot-write", f"cannot write {file}: {error.strerror}") from error
+
+
+def _with_progress(setting: Setting, patterns: tuple[str, ...]) -> Iterator[Result]:
+    """The results, with the stage and the time shown on stderr meanwhile."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    start = time.monotonic()
+    if not console.is_terminal:
+        console.print("booting the guest", highlight=False)
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("booting the guest", total=None)
+
+        def chosen(scenarios: tuple[Scenario, ...]) -> None:
+            progress.update(task, total=len(scenarios))
+            if not console.is_terminal:
+                seconds = time.monotonic() - start
+                console.print(
+                    f"guest ready after {seconds:.1f} s, running {len(scenarios)} scenarios",
+                    highlight=False,
+                )
+
+        def starting(scenario: Scenario) -> None:
+            progress.update(task, description=scenario.name)
+
+        for result in run_all(setting.boot(), patterns, chosen=chosen, starting=starting):
+            progress.advance(task)
+            yield result

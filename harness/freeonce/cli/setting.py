@@ -1,0 +1,50 @@
+"""What every verb that boots a guest needs: image, QEMU, accelerator."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from freeonce.guest import Guest, boot
+from freeonce.host import Accelerator, Qemu, choose_accelerator, find_qemu
+from freeonce.image import Image, image_path, load_image
+from freeonce.machine.argv import MachineConfig
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where guests come from."""
+
+    image: Image
+    qemu: Qemu
+    accelerator: Accelerator
+
+    def config(self) -> MachineConfig:
+        """The machine for one guest."""
+        return MachineConfig(
+            qemu=self.qemu.path,
+            accelerator=self.accelerator.argument,
+            cpu=self.accelerator.cpu,
+            boot=self.image.boot,
+            initramfs=self.image.initramfs,
+        )
+
+    def boot(self) -> Callable[[], AbstractContextManager[Guest]]:
+        """Makes a fresh guest each time it is called."""
+        return lambda: boot(self.config(), self.image)
+
+    def document(self) -> dict[str, str]:
+        """What a report says of the host."""
+        return {
+            "accelerator": self.accelerator.name,
+            "reason": self.accelerator.reason,
+            "qemu": self.qemu.version,
+            "kernel": self.image.release,
+            "rust": self.image.rust,
+        }
+
+
+def find_setting(accel: str) -> Setting:
+    """Raises HostError, with what to do, for the first thing that is missing."""
+    qemu = find_qemu()
+    image = load_image(image_path())
+    return Setting(image, qemu, choose_accelerator(accel, qemu))

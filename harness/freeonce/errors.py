@@ -1,0 +1,43 @@
+"""What can go wrong, one class for each thing a caller can do about it."""
+
+
+class FreeonceError(Exception):
+    """The root of all errors that freeonce raises on purpose."""
+
+
+class UsageError(FreeonceError):
+    """The caller asked for something that does not exist. Exit status 2."""
+
+
+class HostError(FreeonceError):
+    """This host cannot do it. Exit status 3.
+
+    `reason` is a short, stable word for programs; the message is for people.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class GuestLost(FreeonceError):
+    """The guest is gone or no longer answers; only a new one helps.
+
+    `console` holds the last lines of its console.
+    """
+
+    def __init__(self, message: str, console: str = "") -> None:
+        super().__init__(message)
+        self.console = console
+
+
+class DeadlineExceeded(GuestLost):
+    """The guest did not get there in time."""
+
+
+class CommandFailed(FreeonceError):
+    """A command in the guest ended with another status than 0; the guest lives."""
+
+
+class EvidenceError(FreeonceError):
+    """What was read from the guest is no evidence: damaged, hostile or of another version."""

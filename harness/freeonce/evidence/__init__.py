@@ -1,0 +1,1 @@
+"""Bytes to records. Pure functions: no machine, no file, no rule."""

@@ -1,0 +1,207 @@
+"""The ledger: bytes of the window to records. Format: guest/LEDGER.md, version 1."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from freeonce.errors import EvidenceError
+
+MAGIC = b"FREEONCE"
+VERSION = 1
+HEADER_BYTES = 4096
+RECORD_BYTES = 64
+TEXT_BYTES = 24
+CHECK_PRIME = 0x9E3779B97F4A7C15
+ALIGN_INVALID = 255
+
+HEADER = np.dtype(
+    [
+        ("magic", "S8"),
+        ("version", "<u4"),
+        ("record_size", "<u4"),
+        ("capacity", "<u8"),
+        ("appended", "<u8"),
+        ("text_gva", "<u8"),
+        ("release", "S64"),
+    ]
+)
+
+RECORD = np.dtype(
+    [
+        ("sequence", "<u4"),
+        ("check", "<u4"),
+        ("time", "<u8"),
+        ("pointer", "<u8"),
+        ("physical", "<u8"),
+        ("size", "<u8"),
+        ("serial", "<u4"),
+        ("run", "<u4"),
+        ("site", "<u4"),
+        ("detail", "<u4"),
+        ("type", "u1"),
+        ("witness", "u1"),
+        ("kind", "u1"),
+        ("flags", "u1"),
+        ("align_log2", "u1"),
+        ("zero", "u1"),
+        ("cpu", "<u2"),
+    ]
+)
+
+Records = npt.NDArray[np.void]
+"""One-dimensional array of RECORD."""
+
+
+class Type(IntEnum):
+    """What a record says."""
+
+    BEGIN = 1
+    END = 2
+    ALLOCATE = 3
+    CONSTRAINT = 4
+    ALLOCATE_FAILED = 5
+    RELEASE = 6
+    RECLAIM = 7
+    LABEL = 8
+    STEP = 9
+    UNSUPPORTED = 10
+    VMRUN = 11
+    VMEXIT = 12
+    SVM_ON = 13
+    SVM_OFF = 14
+    PANIC = 15
+    MODULE_EXIT = 16
+
+
+class Witness(IntEnum):
+    """Who says it."""
+
+    LEDGER = 1
+
+
+class Kind(IntEnum):
+    """Which allocator: by the call that was used, not by what would have been right."""
+
+    NONE = 0
+    POOL = 1
+    CONTIGUOUS = 2
+
+
+class Flag(IntEnum):
+    """Bits of `flags`."""
+
+    WITHHELD = 1
+    INJECTED = 2
+
+
+@dataclass(frozen=True)
+class Header:
+    """The window's first page. `appended` counts attempts, `capacity` what fits."""
+
+    capacity: int
+    appended: int
+    text_gva: int
+    release: str
+
+    @property
+    def count(self) -> int:
+        """Records that stand in the window."""
+        return min(self.appended, self.capacity)
+
+    @property
+    def dropped(self) -> int:
+        """Records that found the ledger full."""
+        return self.appended - self.count
+
+
+def parse_header(data: bytes, window_bytes: int) -> Header:
+    """The header of a window of `window_bytes`.
+
+    Raises EvidenceError for a window without a module, of another version, or with a
+    capacity that is not the window's.
+    """
+    if len(data) < HEADER_BYTES:
+        raise EvidenceError(f"the ledger's header is {len(data)} bytes, not {HEADER_BYTES}")
+    raw = np.frombuffer(data, HEADER, count=1)[0]
+    if bytes(raw["magic"]) != MAGIC:
+        raise EvidenceError("no ledger in the window: is the module loaded?")
+    if raw["version"] != VERSION or raw["record_size"] != RECORD_BYTES:
+        raise EvidenceError(
+            f"ledger version {raw['version']} with records of {raw['record_size']} bytes; "
+            f"this is for version {VERSION} with {RECORD_BYTES}"
+        )
+    capacity = (window_bytes - HEADER_BYTES) // RECORD_BYTES
+    if raw["capacity"] != capacity:
+        raise EvidenceError(f"the ledger claims {raw['capacity']} records, not {capacity}")
+    return Header(
+        capacity=capacity,
+        appended=int(raw["appended"]),
+        text_gva=int(raw["text_gva"]),
+        release=bytes(raw["release"]).decode("ascii", "replace"),
+    )
+
+
+def check_words(records: Records) -> npt.NDArray[np.uint32]:
+    """The check that each record should have."""
+    words = np.ascontiguousarray(records).view("<u8").reshape(-1, RECORD_BYTES // 8)
+    prime = np.uint64(CHECK_PRIME)
+    hashed = (prime ^ records["sequence"].astype(np.uint64)) * prime
+    for column in range(1, words.shape[1]):
+        hashed = (hashed ^ words[:, column]) * prime
+    return (hashed >> np.uint64(32)).astype(np.uint32)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """Records that stand whole, and how many do not."""
+
+    records: Records
+    torn: int
+    damaged: int
+
+
+def parse_records(data: bytes, first: int) -> Parsed:
+    """Records from bytes that begin at record `first` (0-based).
+
+    A record with sequence 0 is torn: its writer never finished. One whose sequence or
+    check is wrong, or that names an unknown type, witness or kind, is damaged.
+    A length that is no multiple of a record counts as one more torn record.
+    """
+    whole, rest = divmod(len(data), RECORD_BYTES)
+    records = np.frombuffer(data, RECORD, count=whole)
+    torn = records["sequence"] == 0
+    sequence = np.arange(first + 1, first + whole + 1, dtype=np.uint64)
+    good = (
+        (records["sequence"] == sequence)
+        & (records["check"] == check_words(records))
+        & np.isin(records["type"], [int(member) for member in Type])
+        & np.isin(records["witness"], [int(member) for member in Witness])
+        & (records["kind"] <= max(Kind))
+        & (records["zero"] == 0)
+    )
+    return Parsed(
+        records=records[good],
+        torn=int(torn.sum()) + (1 if rest else 0),
+        damaged=int((~good & ~torn).sum()),
+    )
+
+
+def seal(records: Records) -> Records:
+    """A copy with `check` set: for tests and for saved evidence."""
+    sealed = records.copy()
+    sealed["check"] = check_words(sealed)
+    return sealed
+
+
+def text_of(record: np.void) -> str:
+    """The text that a record carries in place of pointer, physical and size."""
+    words = (int(record[name]) for name in ("pointer", "physical", "size"))
+    raw = b"".join(word.to_bytes(8, "little") for word in words)
+    return raw.rstrip(b"\0").decode("utf-8", "replace")
+
+
+def signed(detail: int) -> int:
+    """`detail` as the signed number that the guest wrote."""
+    return detail - (1 << 32) if detail >= 1 << 31 else detail

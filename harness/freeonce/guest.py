@@ -1,0 +1,134 @@
+"""One running guest: the machine, our module in it, and what can be asked of it."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from freeonce.deadline import Deadline
+from freeonce.errors import CommandFailed, EvidenceError, GuestLost
+from freeonce.evidence.ledger import HEADER_BYTES, RECORD_BYTES, Header, parse_header
+from freeonce.evidence.scenarios import Scenario, parse_scenarios
+from freeonce.image import Image
+from freeonce.machine.argv import MachineConfig, qemu_argv
+from freeonce.machine.console import Console, console
+from freeonce.machine.folder import guest_folder
+from freeonce.machine.monitor import Monitor, monitor
+from freeonce.machine.process import Process, qemu_process
+from freeonce.machine.ssh import Ssh, ssh
+
+BOOT_SECONDS = 120.0
+COMMAND_SECONDS = 30.0
+CONTROL = "/sys/kernel/debug/freeonce"
+READY = "freeonce: ready"
+
+
+class Guest:
+    """A guest with the module loaded. All that it answers is untrusted.
+
+    Every method raises GuestLost, with the last lines of the console, when the guest is
+    gone or does not answer.
+    """
+
+    def __init__(
+        self, config: MachineConfig, process: Process, line: Monitor, console: Console
+    ) -> None:
+        self.config = config
+        self.process = process
+        self.monitor = line
+        self.console = console
+
+    def check(self) -> None:
+        """Raise GuestLost when QEMU has ended or its CPUs do not run."""
+        self.process.check()
+        self.console.drain()
+        status = self.monitor.status()
+        if status not in ("running", "paused", "prelaunch"):
+            raise GuestLost(f"the guest stopped: {status}", self.console.tail())
+
+    def use(self, shell: Ssh) -> None:
+        """Take the SSH connection that the guest is asked through from now on."""
+        self._shell = shell
+
+    def command(self, command: str, seconds: float = COMMAND_SECONDS) -> bytes:
+        """A shell command's output. Raises CommandFailed for another status than 0."""
+        try:
+            return self._shell.run(command, Deadline(seconds, f"{command!r} in the guest"))
+        except GuestLost as lost:
+            lost.console = lost.console or self.console.tail()
+            raise
+
+    def load_module(self) -> None:
+        """Raises EvidenceError with the kernel's words when the module refuses."""
+        window = self.config.window
+        try:
+            self.command(
+                f"insmod /lib/freeonce.ko window_base={window.base} window_bytes={window.size}"
+            )
+        except CommandFailed as error:
+            said = self.command("dmesg | grep freeonce | tail -n 5").decode("utf-8", "replace")
+            raise EvidenceError(f"the module does not load: {error}\n{said}") from error
+
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """The guest's table. Raises EvidenceError when it cannot be read as one."""
+        return parse_scenarios(self.command(f"cat {CONTROL}/scenarios").decode("utf-8", "replace"))
+
+    def run(self, name: str, seconds: float = COMMAND_SECONDS) -> None:
+        """Run a scenario to its end. What it did is in the ledger."""
+        self.command(f"echo '{name}' >{CONTROL}/run", seconds)
+
+    def header(self) -> Header:
+        """The ledger's header, read by the host. Raises EvidenceError."""
+        window = self.config.window
+        return parse_header(self.monitor.read_memory(window.base, HEADER_BYTES), window.size)
+
+    def window(self, first: int) -> tuple[Header, bytes]:
+        """The header and the records from `first` (0-based), as they stand in memory.
+
+        Read by the host while the guest is held still. Raises EvidenceError.
+        """
+        with self.monitor.paused():
+            header = self.header()
+            start = self.config.window.base + HEADER_BYTES + first * RECORD_BYTES
+            count = max(header.count - first, 0)
+            return header, self.monitor.read_memory(start, count * RECORD_BYTES)
+
+    def account(self, first: int) -> bytes:
+        """The same records by the guest's own account, over SSH."""
+        skip = HEADER_BYTES + first * RECORD_BYTES
+        return self.command(f"tail -c +{skip + 1} {CONTROL}/ledger")
+
+
+def _machine(config: MachineConfig, image: Image, stack: ExitStack, deadline: Deadline) -> Guest:
+    folder = stack.enter_context(guest_folder())
+    process = stack.enter_context(qemu_process(qemu_argv(config, folder), folder))
+    try:
+        line = stack.enter_context(monitor(folder, deadline, process.check))
+    except GuestLost:
+        process.check()
+        raise
+    guest = Guest(config, process, line, stack.enter_context(console(folder)))
+    line.execute("cont")
+    try:
+        guest.console.wait_for(READY, deadline, guest.check)
+        shell = stack.enter_context(
+            ssh(line.forwarded_port(), image.client_key, image.host_key, deadline, guest.check)
+        )
+    except GuestLost as lost:
+        lost.console = lost.console or guest.console.tail()
+        raise
+    guest.use(shell)
+    return guest
+
+
+@contextmanager
+def boot(
+    config: MachineConfig, image: Image, seconds: float = BOOT_SECONDS, *, load: bool = True
+) -> Iterator[Guest]:
+    """A booted guest with the module in it; nothing of it is left when the block ends.
+
+    Raises GuestLost, HostError or EvidenceError; then nothing is left either.
+    """
+    with ExitStack() as stack:
+        guest = _machine(config, image, stack, Deadline(seconds, "booting the guest"))
+        if load:
+            guest.load_module()
+        yield guest

@@ -1,0 +1,154 @@
+"""What this machine can do, and why not."""
+
+import fcntl
+import os
+import re
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from freeonce.errors import HostError
+
+KVM = Path("/dev/kvm")
+QEMU_VARIABLE = "FREEONCE_QEMU"
+QEMU_DEFAULT = "qemu-system-x86_64"
+OLDEST_QEMU = (7, 2)
+
+# include/uapi/linux/kvm.h
+KVM_GET_API_VERSION = 0xAE00
+KVM_API_VERSION = 12
+KVM_GET_SUPPORTED_CPUID = 0xC008AE05
+CPUID_ENTRY = struct.Struct("<10I")
+MAX_CPUID_ENTRIES = 512
+
+# AMD manual volume 3, CPUID Fn8000_0001_ECX[2]
+SVM_LEAF = 0x8000_0001
+SVM_BIT = 1 << 2
+
+PROBE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """What runs the guest. `reason`: why this one."""
+
+    name: str
+    reason: str
+
+    @property
+    def argument(self) -> str:
+        """For QEMU's -accel."""
+        return "kvm" if self.name == "kvm" else "tcg,thread=multi"
+
+    @property
+    def cpu(self) -> str:
+        """For QEMU's -cpu: all that the accelerator can do, with SVM."""
+        return "host" if self.name == "kvm" else "max,+svm,+npt"
+
+
+@dataclass(frozen=True)
+class Qemu:
+    """A QEMU program and its version."""
+
+    path: str
+    version: str
+
+
+def find_qemu() -> Qemu:
+    """QEMU, from $FREEONCE_QEMU or PATH. Raises HostError `no-qemu` or `old-qemu`."""
+    name = os.environ.get(QEMU_VARIABLE) or QEMU_DEFAULT
+    path = shutil.which(name)
+    if path is None:
+        raise HostError("no-qemu", f"{name} is not installed; run 'make setup'")
+    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    match = re.search(r"version ((\d+)\.(\d+)(?:\.\d+)?)", said)
+    if match is None:
+        raise HostError("no-qemu", f"{path} --version does not name a version: {said[:100]!r}")
+    if (int(match[2]), int(match[3])) < OLDEST_QEMU:
+        raise HostError("old-qemu", f"QEMU {match[1]} is older than 7.2, whose SVM we rely on")
+    return Qemu(path, match[1])
+
+
+def kvm_without_svm() -> str | None:
+    """Why KVM here cannot run SVM guests, as far as asking tells; None when it may.
+
+    That /dev/kvm opens proves nothing: KVM on Intel, or without nested support, opens too.
+    """
+    if not KVM.exists():
+        return f"there is no {KVM}"
+    try:
+        device = os.open(KVM, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        return f"{KVM} does not open: {error.strerror}"
+    try:
+        if fcntl.ioctl(device, KVM_GET_API_VERSION) != KVM_API_VERSION:
+            return f"{KVM} has another API version than {KVM_API_VERSION}"
+        leaves = _supported_cpuid(device)
+    except OSError as error:
+        return f"{KVM} refuses KVM_GET_SUPPORTED_CPUID: {error.strerror}"
+    finally:
+        os.close(device)
+    if not leaves.get(SVM_LEAF, 0) & SVM_BIT:
+        return f"{KVM} opens, but KVM offers guests no SVM (CPUID Fn8000_0001_ECX[2] is 0)"
+    return None
+
+
+def _supported_cpuid(device: int) -> dict[int, int]:
+    """ECX by leaf, of KVM_GET_SUPPORTED_CPUID."""
+    size = 8 + MAX_CPUID_ENTRIES * CPUID_ENTRY.size
+    buffer = bytearray(size)
+    struct.pack_into("<II", buffer, 0, MAX_CPUID_ENTRIES, 0)
+    fcntl.ioctl(device, KVM_GET_SUPPORTED_CPUID, buffer)
+    count = min(struct.unpack_from("<I", buffer)[0], MAX_CPUID_ENTRIES)
+    entries = (CPUID_ENTRY.unpack_from(buffer, 8 + i * CPUID_ENTRY.size) for i in range(count))
+    return {entry[0]: entry[5] for entry in entries}
+
+
+def kvm_probe(qemu: Qemu) -> str | None:
+    """Why a virtual CPU does not really run under KVM; None when it does.
+
+    Starts QEMU on its own firmware and waits for the firmware's first byte on the
+    debug port 0x402. A broken KVM hangs or aborts before that.
+    """
+    with tempfile.TemporaryDirectory(prefix="freeonce-") as folder:
+        debug = Path(folder) / "debug"
+        process = subprocess.Popen(
+            [
+                *(qemu.path, "-nodefaults", "-no-user-config", "-display", "none"),
+                *("-accel", "kvm", "-cpu", "host,+svm", "-machine", "q35", "-m", "64M"),
+                *("-chardev", f"file,id=debug,path={debug}"),
+                *("-device", "isa-debugcon,iobase=0x402,chardev=debug"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            end = time.monotonic() + PROBE_SECONDS
+            while time.monotonic() < end:
+                if debug.exists() and debug.stat().st_size:
+                    return None
+                if process.poll() is not None:
+                    said = process.communicate()[1].decode("utf-8", "replace").strip()
+                    return f"QEMU under KVM ended with status {process.returncode}: {said[-200:]}"
+                time.sleep(0.02)
+            return f"a virtual CPU under KVM did nothing for {PROBE_SECONDS:g} s"
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def choose_accelerator(wanted: str, qemu: Qemu) -> Accelerator:
+    """The accelerator for `auto`, `kvm` or `tcg`. Raises HostError `no-kvm` when kvm cannot be."""
+    if wanted == "tcg":
+        return Accelerator("tcg", "asked for; emulates SVM on any host")
+    obstacle = kvm_without_svm() or kvm_probe(qemu)
+    if obstacle is None:
+        return Accelerator("kvm", "KVM runs guests with SVM here")
+    if wanted == "kvm":
+        raise HostError("no-kvm", f"KVM cannot run guests with SVM here: {obstacle}")
+    return Accelerator("tcg", f"{obstacle}; TCG emulates SVM on any host")

@@ -1,0 +1,95 @@
+"""The command line of QEMU and of the guest's kernel. Pure."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Window:
+    """The guest-physical range of the ledger, in bytes."""
+
+    base: int = 128 * MIB
+    size: int = 8 * MIB
+
+
+@dataclass(frozen=True)
+class MachineConfig:
+    """One guest. `cpu`: QEMU's CPU model with its properties. `memory`: bytes."""
+
+    qemu: str
+    accelerator: str
+    boot: Path
+    initramfs: Path
+    cpu: str
+    memory: int = 256 * MIB
+    cpus: int = 1
+    window: Window = Window()
+
+    def __post_init__(self) -> None:
+        """Raise ValueError when the window is not inside the memory."""
+        if self.window.base + self.window.size > self.memory:
+            raise ValueError("the ledger's window lies outside of the guest's memory")
+
+
+def kernel_command_line(config: MachineConfig) -> str:
+    """The guest's kernel command line (Documentation/admin-guide/kernel-parameters.rst)."""
+    window = config.window
+    return " ".join(
+        [
+            "console=ttyS0",
+            "quiet",
+            # Reset at once on a panic; QEMU then stops and keeps the memory to look at.
+            "panic=-1",
+            # Reserved: never handed out, and at an address that the host knows beforehand.
+            f"memmap={window.size:#x}${window.base:#x}",
+        ]
+    )
+
+
+def qemu_argv(config: MachineConfig, folder: Path) -> tuple[str, ...]:
+    """QEMU's arguments. Its sockets are `qmp.sock` and `console.sock` in `folder`."""
+    return (
+        config.qemu,
+        "-name",
+        "freeonce",
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-accel",
+        config.accelerator,
+        "-machine",
+        "q35",
+        "-cpu",
+        config.cpu,
+        "-smp",
+        str(config.cpus),
+        "-m",
+        f"{config.memory // MIB}M",
+        "-kernel",
+        str(config.boot),
+        "-initrd",
+        str(config.initramfs),
+        "-append",
+        kernel_command_line(config),
+        # A guest that resets or powers off leaves its memory for us to read.
+        "-action",
+        "reboot=shutdown,shutdown=pause",
+        "-chardev",
+        f"socket,id=console,path={folder}/console.sock,server=on,wait=off",
+        "-serial",
+        "chardev:console",
+        "-chardev",
+        f"socket,id=qmp,path={folder}/qmp.sock,server=on,wait=off",
+        "-mon",
+        "chardev=qmp,mode=control",
+        # Port 0: QEMU takes a free one, so that no other program can take it first.
+        "-netdev",
+        "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:22",
+        "-device",
+        "virtio-net-pci,netdev=net,romfile=",
+        # Not before we listen to its console.
+        "-S",
+    )

@@ -1,0 +1,79 @@
+"""The guest's console (ttyS0): its kernel's words, and our init's "ready"."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pexpect
+from pexpect.fdpexpect import fdspawn
+
+from freeonce.deadline import Deadline
+
+TAIL_BYTES = 16384
+POLL_SECONDS = 0.2
+
+
+class _Tail:
+    """The last bytes written. A guest may talk without end; we do not keep all of it."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def write(self, data: bytes) -> None:
+        self.data = (self.data + data)[-TAIL_BYTES:]
+
+    def flush(self) -> None:
+        pass
+
+
+class Console:
+    """What the guest prints."""
+
+    def __init__(self, spawn: fdspawn[bytes]) -> None:
+        self._spawn = spawn
+        self._tail = _Tail()
+        spawn.logfile_read = self._tail
+        self._waiting = False
+
+    def wait_for(self, text: str, deadline: Deadline, check: Callable[[], None]) -> None:
+        """Read until `text`. `check` is called again and again and may raise GuestLost."""
+        self._waiting = True
+        try:
+            while True:
+                check()
+                seconds = min(POLL_SECONDS, deadline.left())
+                wanted: list[bytes | type[pexpect.TIMEOUT] | type[pexpect.EOF]]
+                wanted = [text.encode(), pexpect.TIMEOUT, pexpect.EOF]
+                if self._spawn.expect_exact(wanted, timeout=seconds) == 0:
+                    return
+        finally:
+            self._waiting = False
+
+    def drain(self) -> None:
+        """Take in what was printed, so that the guest never waits for us.
+
+        Not while somebody waits for a text: it would be lost to them.
+        """
+        if self._waiting:
+            return
+        try:
+            while self._spawn.read_nonblocking(TAIL_BYTES, timeout=0):
+                pass
+        except (pexpect.TIMEOUT, pexpect.EOF):
+            pass
+
+    def tail(self, lines: int = 60) -> str:
+        """The last lines, without control characters."""
+        self.drain()
+        text = self._tail.data.decode("utf-8", "replace")
+        clean = "".join(c for c in text if c == "\n" or c.isprintable())
+        return "\n".join(clean.splitlines()[-lines:])
+
+
+@contextmanager
+def console(folder: Path) -> Iterator[Console]:
+    """Connect to `console.sock`; close it when the block ends."""
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(folder / "console.sock"))
+        yield Console(fdspawn(line, timeout=None, maxread=TAIL_BYTES))

@@ -1,0 +1,121 @@
+"""QMP: the line to QEMU itself. Commands are those of QEMU's QMP reference."""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from qemu.qmp import QMPClient, QMPError
+
+from freeonce.deadline import Deadline
+from freeonce.errors import GuestLost
+
+COMMAND_SECONDS = 10.0
+RETRY_SECONDS = 0.005
+
+T = TypeVar("T")
+
+# It logs a lost connection as an error; we report it ourselves, once.
+logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
+
+
+class Monitor:
+    """A QMP connection. Every method raises GuestLost when QEMU does not answer in time."""
+
+    def __init__(self, runner: asyncio.Runner, client: QMPClient, folder: Path) -> None:
+        self._runner = runner
+        self._client = client
+        self._folder = folder
+
+    def _run(self, awaitable: Awaitable[T], seconds: float) -> T:
+        async def bounded() -> T:
+            return await asyncio.wait_for(awaitable, seconds)
+
+        try:
+            return self._runner.run(bounded())
+        except (QMPError, OSError, EOFError, TimeoutError) as error:
+            raise GuestLost(f"QMP: {error or type(error).__name__}") from error
+
+    def execute(self, command: str, arguments: Mapping[str, object] | None = None) -> object:
+        """One QMP command's return value."""
+        return self._run(self._client.execute(command, arguments), COMMAND_SECONDS)
+
+    def status(self) -> str:
+        """`query-status`: running, paused, shutdown, guest-panicked, ..."""
+        answer = self.execute("query-status")
+        return str(answer["status"]) if isinstance(answer, dict) else "unknown"
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Hold the guest still. One that does not run now is left as it is."""
+        if self.status() != "running":
+            yield
+            return
+        self.execute("stop")
+        try:
+            yield
+        finally:
+            self.execute("cont")
+
+    def read_memory(self, gpa: int, size: int) -> bytes:
+        """Guest-physical memory (`pmemsave`)."""
+        if not size:
+            return b""
+        file = self._folder / "pmemsave"
+        try:
+            self.execute("pmemsave", {"val": gpa, "size": size, "filename": str(file)})
+            data = file.read_bytes()
+        finally:
+            file.unlink(missing_ok=True)
+        if len(data) != size:
+            raise GuestLost(f"QMP: pmemsave gave {len(data)} bytes of {size}")
+        return data
+
+    def forwarded_port(self) -> int:
+        """The host port that leads to the guest's SSH (HMP `info usernet`)."""
+        answer = self.execute("human-monitor-command", {"command-line": "info usernet"})
+        match = re.search(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s", str(answer))
+        if match is None:
+            raise GuestLost(f"QEMU forwards no port: {answer}")
+        return int(match[1])
+
+
+async def _connect(client: QMPClient, path: Path) -> None:
+    while True:
+        try:
+            await client.connect(str(path))
+        except QMPError:
+            # Not listening yet. The caller's deadline ends this.
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            return
+
+
+@contextmanager
+def monitor(folder: Path, deadline: Deadline, check: Callable[[], None]) -> Iterator[Monitor]:
+    """Connect to `qmp.sock`; disconnect when the block ends.
+
+    `check` is called while we wait for the socket and raises GuestLost when QEMU ended.
+    """
+    with asyncio.Runner() as runner:
+        client = QMPClient("freeonce")
+        line = Monitor(runner, client, folder)
+        while not (folder / "qmp.sock").exists():
+            check()
+            deadline.left()
+            time.sleep(RETRY_SECONDS)
+        line._run(_connect(client, folder / "qmp.sock"), deadline.left())
+        try:
+            yield line
+        finally:
+            runner.run(_disconnect(client))
+
+
+async def _disconnect(client: QMPClient) -> None:
+    # QEMU may have gone first.
+    with suppress(QMPError, OSError, EOFError, TimeoutError):
+        await asyncio.wait_for(client.disconnect(), COMMAND_SECONDS)

@@ -1,0 +1,70 @@
+"""The QEMU process."""
+
+import shlex
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from freeonce.errors import GuestLost, HostError
+
+STOP_SECONDS = 5.0
+
+
+class Process:
+    """A running QEMU. Its own output goes to `qemu.log` in the folder."""
+
+    def __init__(self, popen: "subprocess.Popen[bytes]", argv: Sequence[str], log: Path) -> None:
+        self._popen = popen
+        self._argv = argv
+        self._log = log
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._popen.pid
+
+    def check(self) -> None:
+        """Raise GuestLost, with exit status, command and QEMU's output, when it has ended."""
+        status = self._popen.poll()
+        if status is not None:
+            raise GuestLost(
+                f"QEMU ended with status {status}: {self.output() or 'it said nothing'}\n"
+                f"command: {shlex.join(self._argv)}"
+            )
+
+    def output(self) -> str:
+        """The last lines of what QEMU itself said."""
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-10:])
+
+    def stop(self) -> None:
+        """End it: first by asking, then by force."""
+        self._popen.terminate()
+        try:
+            self._popen.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+
+
+@contextmanager
+def qemu_process(argv: Sequence[str], folder: Path) -> Iterator[Process]:
+    """Start QEMU; end it when the block ends. Raises HostError when there is no such program."""
+    log = folder / "qemu.log"
+    with log.open("wb") as output:
+        try:
+            popen = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                # Ctrl-C in our terminal is for us; we then end QEMU in order.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise HostError("no-qemu", f"cannot start {argv[0]}: {error.strerror}") from error
+    process = Process(popen, argv, log)
+    try:
+        yield process
+    finally:
+        process.stop()

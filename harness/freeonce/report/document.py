@@ -1,0 +1,74 @@
+"""`run --json`: schema freeonce/run/1. Stable: other programs depend on it. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from freeonce.audit.model import Finding
+from freeonce.campaign import Result
+from freeonce.evidence.scenarios import Expectation, Scenario
+from freeonce.report.words import sentence
+
+SCHEMA = "freeonce/run/1"
+
+
+def _finding(finding: Finding, expectation: Expectation | None) -> dict[str, object]:
+    document: dict[str, object] = {
+        "rule": str(finding.rule),
+        "kind": finding.kind,
+        "pointer": f"{finding.pointer:#x}",
+        "site": f"{finding.site:#x}",
+        "message": sentence(finding, expectation),
+    }
+    optional = {
+        "at": finding.at,
+        "what": finding.what,
+        "serial": finding.serial or None,
+        "size": finding.size,
+    }
+    return document | {key: value for key, value in optional.items() if value is not None}
+
+
+def expectation_document(expectation: Expectation) -> dict[str, str]:
+    """An expectation without what it does not say."""
+    return {key: value for key, value in asdict(expectation).items() if value is not None}
+
+
+def scenario_document(scenario: Scenario) -> dict[str, object]:
+    """A declaration, for `list --json`."""
+    return {
+        "name": scenario.name,
+        "section": scenario.section,
+        "language": scenario.language,
+        "needs": scenario.needs,
+        "lesson": scenario.lesson,
+        "expected": [expectation_document(one) for one in scenario.expected],
+    }
+
+
+def result_document(result: Result) -> dict[str, object]:
+    """One scenario's result."""
+    judgement = result.judgement
+    return {
+        "name": result.scenario.name,
+        "verdict": str(judgement.verdict),
+        "as_expected": result.as_expected,
+        "allocations": judgement.allocations,
+        "releases": judgement.releases,
+        "vmruns": judgement.vmruns,
+        "events": judgement.events,
+        "findings": [_finding(one, result.why.get(one)) for one in judgement.findings],
+        "expected": [expectation_document(one) for one in result.scenario.expected],
+        "reasons": list(judgement.reasons),
+        "witnesses": {name: str(account) for name, account in result.accounts.items()},
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def run_document(host: dict[str, str], results: Sequence[Result]) -> dict[str, object]:
+    """The whole run."""
+    return {
+        "schema": SCHEMA,
+        "host": host,
+        "ok": bool(results) and all(result.as_expected for result in results),
+        "scenarios": [result_document(result) for result in results],
+    }

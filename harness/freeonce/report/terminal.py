@@ -1,0 +1,102 @@
+"""The report for a terminal: one table by section, findings in words, the answer."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from freeonce.audit.model import Verdict
+from freeonce.campaign import Result
+from freeonce.report.answer import QUESTION, answer
+from freeonce.report.words import sentence
+
+STYLES = {
+    Verdict.CLEAN: "green",
+    Verdict.FAULTY: "red",
+    Verdict.INCOMPLETE: "yellow",
+    Verdict.UNSUPPORTED: "blue",
+}
+
+
+def environment_lines(host: dict[str, str]) -> list[str]:
+    """What the run ran on, and why."""
+    return [
+        f"QEMU {host['qemu']}, {host['accelerator']}: {host['reason']}",
+        f"guest kernel {host['kernel']}, Rust {host['rust']}",
+    ]
+
+
+def _verdict(result: Result) -> Text:
+    verdict = result.judgement.verdict
+    text = Text(str(verdict), style=STYLES[verdict])
+    if not result.as_expected:
+        text.append(" not as expected", style="bold yellow")
+    return text
+
+
+def _words(result: Result) -> list[Text]:
+    """What a reader should know beyond the verdict, a line each."""
+    judgement = result.judgement
+    lines = [Text(result.scenario.lesson, style="dim")]
+    lines += [
+        Text.assemble((f"{finding.rule}: ", "bold"), sentence(finding, result.why.get(finding)))
+        for finding in judgement.findings
+    ]
+    lines += [Text(reason) for reason in judgement.reasons]
+    if not result.as_expected and judgement.verdict is not Verdict.INCOMPLETE:
+        wanted = [f"{one.rule} ({one.kind})" for one in result.scenario.expected]
+        lines.append(Text(f"expected: {', '.join(wanted) or 'clean'}", style="bold yellow"))
+    return lines
+
+
+def _row(name: Text, allocations: str, releases: str, verdict: Text) -> Table:
+    """One line of the table. A table each, so that what follows may take the whole width."""
+    row = Table.grid(expand=True, padding=(0, 1, 0, 0))
+    row.add_column(ratio=1, overflow="fold")
+    row.add_column(justify="right", width=6)
+    row.add_column(justify="right", width=6)
+    row.add_column(width=24)
+    row.add_row(name, allocations, releases, verdict)
+    return row
+
+
+def _section(name: str, results: Sequence[Result]) -> RenderableType:
+    parts: list[RenderableType] = [
+        Text(),
+        _row(Text(name, style="bold"), "alloc.", "rel.", Text("verdict")),
+    ]
+    for result in results:
+        judgement = result.judgement
+        counts = str(judgement.allocations), str(judgement.releases)
+        parts.append(_row(Text(result.scenario.name, style="cyan"), *counts, _verdict(result)))
+        parts.append(Padding(Group(*_words(result)), (0, 0, 0, 4)))
+    return Group(*parts)
+
+
+def summary(results: Sequence[Result]) -> str:
+    """One line of counts."""
+    counts = [
+        f"{sum(result.judgement.verdict is verdict for result in results)} {verdict}"
+        for verdict in Verdict
+    ]
+    expected = sum(result.as_expected for result in results)
+    return f"{len(results)} scenarios: {', '.join(counts)}; {expected} as expected"
+
+
+def print_report(console: Console, host: dict[str, str], results: Sequence[Result]) -> None:
+    """Everything, readable at 80 columns and without colour."""
+    for line in environment_lines(host):
+        console.print(Text(line))
+    for name, group in groupby(results, key=lambda result: result.scenario.section):
+        console.print(_section(name, list(group)))
+    lines = answer(results)
+    if lines is not None:
+        console.print()
+        console.print(Text(QUESTION, style="bold"))
+        for line in lines:
+            console.print(Text(line))
+    console.print()
+    console.print(Text(summary(results), style="bold"))

@@ -1,0 +1,36 @@
+"""A finding in a sentence. Pure."""
+
+from freeonce.audit.model import Finding, Rule
+from freeonce.evidence.scenarios import Expectation
+
+
+def subject(finding: Finding) -> str:
+    """What it is about: name, size and kind as far as known."""
+    if finding.size is None:
+        return "null" if finding.pointer == 0 else f"{finding.pointer:#x}"
+    name = f"`{finding.what}`" if finding.what else f"allocation {finding.serial}"
+    unit = "byte" if finding.size == 1 else "bytes"
+    return f"{name}, {finding.size} {unit} {finding.kind}"
+
+
+def _event(finding: Finding) -> str:
+    events = {
+        Rule.LEAK: "never released",
+        Rule.DOUBLE_FREE: "released again",
+        Rule.NULL_FREE: f"released by the {finding.kind} call",
+        Rule.INVALID_FREE: f"released by a pointer {finding.detail}",
+        Rule.MISMATCHED_FREE: f"released {finding.detail}",
+        Rule.WRONG_SIZE_FREE: f"released {finding.detail}",
+        Rule.MISPLACED: finding.detail,
+    }
+    if finding.rule is Rule.INVALID_FREE and finding.size is None:
+        return f"released by the {finding.kind} call, but {finding.detail}"
+    return events[finding.rule]
+
+
+def sentence(finding: Finding, expectation: Expectation | None = None) -> str:
+    """The finding in words; why it happens, when the scenario declared that."""
+    at = f' at "{finding.at}"' if finding.at else ""
+    why = f"; {expectation.because}" if expectation and expectation.because else ""
+    comma = "," if finding.size is not None else ""
+    return f"{subject(finding)}{comma} {_event(finding)}{at}{why}"

@@ -1,0 +1,147 @@
+"""`freeonce run --json -` and the article's table: every scenario from a real guest."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("contract")
+
+Document = dict[str, Any]
+Rules = list[tuple[str, str, str | None]]
+
+NULL: Rules = [("null-free", "pool", "assign")]
+BOTH: Rules = [*NULL, ("leak", "contiguous", None)]
+BOTH_POOL: Rules = [*NULL, ("leak", "pool", None)]
+CLEAN: Rules = []
+
+# The definition of each ownership model's faults: what its source does to its allocations.
+# (rule, kind, step); allocations; release calls made, null ones included.
+ARTICLE: dict[str, tuple[Rules, int, int]] = {
+    "allocated_memory/first": (BOTH, 2, 2),
+    "allocated_memory/pool_owns_pool": (BOTH_POOL, 2, 2),
+    "allocated_memory/contiguous_owns_pool": (BOTH_POOL, 2, 2),
+    "allocated_memory/contiguous_owns_contiguous": (BOTH, 2, 2),
+    "allocated_memory/raw_pointer": (BOTH, 2, 2),
+    "allocated_memory/without_kind": (
+        [("null-free", "contiguous", "assign"), ("leak", "contiguous", None)],
+        2,
+        2,
+    ),
+    "allocated_memory/unique": (BOTH, 2, 2),
+    "allocated_memory/may_dangle": (BOTH, 2, 2),
+    "allocated_memory/assign_drop_storage": (BOTH, 2, 2),
+    "allocated_memory/write_drop_storage": ([("leak", "contiguous", None)], 2, 1),
+    "allocated_memory/assign_drop_in_place": (NULL, 2, 3),
+    "allocated_memory/write_drop_in_place": (CLEAN, 2, 2),
+    "box/built_then_moved": (CLEAN, 2, 2),
+    "box/zeroed_then_assigned": (NULL, 2, 3),
+    "box/zeroed_then_assigned_prebuilt": (NULL, 2, 3),
+    "box/maybe_uninit_never_dropped": ([("leak", "pool", None)], 2, 1),
+    "allocator/physical_box": (CLEAN, 2, 2),
+    "allocator/global_box": (CLEAN, 1, 1),
+    "allocator/box_new_in_global": (CLEAN, 1, 1),
+    "allocator/try_new_in": (CLEAN, 1, 1),
+    "allocator/try_new_in_fails": (CLEAN, 1, 1),
+    "allocator/nested_mixed": (CLEAN, 3, 3),
+    "vec/pool_growth": (CLEAN, 10, 10),
+    "vec/contiguous_growth": (CLEAN, 10, 10),
+    "vec/of_boxes": (CLEAN, 17, 17),
+    "c/pool": (CLEAN, 10, 10),
+    "c/contiguous": (CLEAN, 5, 5),
+    "c/placement": (CLEAN, 9, 9),
+}
+
+RULES = {
+    "leak",
+    "double-free",
+    "null-free",
+    "invalid-free",
+    "mismatched-free",
+    "wrong-size-free",
+    "misplaced",
+}
+
+
+@pytest.fixture(scope="module")
+def document() -> Document:
+    run = subprocess.run(
+        [sys.executable, "-m", "freeonce.cli.main", "run", "--json", "-"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return dict(json.loads(run.stdout))
+
+
+@pytest.fixture(scope="module")
+def by_name(document: Document) -> dict[str, Document]:
+    return {scenario["name"]: scenario for scenario in document["scenarios"]}
+
+
+def rules(scenario: Document) -> Rules:
+    return sorted(
+        ((one["rule"], one["kind"], one.get("at")) for one in scenario["findings"]), key=str
+    )
+
+
+def test_the_document_is_by_the_contract(document: Document) -> None:
+    assert document["schema"] == "freeonce/run/1"
+    assert document["ok"] is True
+    assert document["host"]["accelerator"] in ("kvm", "tcg")
+    assert {"reason", "qemu", "kernel"} <= document["host"].keys()
+    for scenario in document["scenarios"]:
+        assert scenario["as_expected"] is True, scenario
+        assert scenario["verdict"] in ("clean", "faulty", "unsupported"), scenario
+        assert scenario["verdict"] != "faulty" or scenario["findings"]
+        assert scenario["witnesses"]["ledger"] == "agree"
+        assert scenario["seconds"] > 0
+        assert scenario["events"] >= 2
+
+
+@pytest.mark.parametrize("name", ARTICLE)
+def test_the_table_of_the_article(name: str, by_name: dict[str, Document]) -> None:
+    expected, allocations, releases = ARTICLE[name]
+    scenario = by_name[name]
+    assert rules(scenario) == sorted(expected, key=str)
+    assert (scenario["allocations"], scenario["releases"]) == (allocations, releases)
+    assert scenario["verdict"] == ("faulty" if expected else "clean")
+
+
+def test_the_inner_leak_is_named(by_name: dict[str, Document]) -> None:
+    findings = by_name["allocated_memory/first"]["findings"]
+    (leak,) = [one for one in findings if one["rule"] == "leak"]
+    assert (leak["what"], leak["size"]) == ("bar", 64)
+    assert leak["message"].startswith("`bar`, 64 bytes contiguous, never released; ")
+
+
+def test_vmrun_is_clean_and_four_exits_long(by_name: dict[str, Document]) -> None:
+    scenario = by_name["svm/vmrun_exits"]
+    assert scenario["verdict"] == "clean"
+    # CPUID, IOIO, VMMCALL, HLT; an interrupt of the host may add exits.
+    assert scenario["vmruns"] >= 4
+    # VMCB, host VMCB, code, IOPM, MSRPM, host save area, vcpu, a Vec and 4 or 5 table levels.
+    assert scenario["allocations"] in (12, 13)
+    assert scenario["releases"] == scenario["allocations"]
+
+
+@pytest.mark.parametrize("kind", ["pool", "contiguous"])
+@pytest.mark.parametrize("language", ["c", "rust"])
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_each_rule_has_a_planted_fault_that_trips_only_it(
+    rule: str, language: str, kind: str, by_name: dict[str, Document]
+) -> None:
+    prefix = f"fault/{rule}/{kind}/{language}"
+    planted = [one for name, one in by_name.items() if f"{name}/".startswith(f"{prefix}/")]
+    assert planted
+    for scenario in planted:
+        assert [(one["rule"], one["kind"]) for one in scenario["findings"]] == [(rule, kind)]
+
+
+def test_nothing_runs_that_this_table_does_not_know(by_name: dict[str, Document]) -> None:
+    others = {name for name in by_name if not name.startswith("fault/")} - ARTICLE.keys()
+    assert others == {"svm/vmrun_exits"}

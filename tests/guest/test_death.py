@@ -1,0 +1,63 @@
+"""However the harness dies, nothing of its guest is left."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+GRACE_SECONDS = 15.0
+
+
+def start() -> "tuple[subprocess.Popen[bytes], int, Path]":
+    """A harness in the middle of a run, its QEMU's pid and its folder."""
+    script = (
+        "import sys, time\n"
+        "from freeonce.cli import main\n"
+        "from freeonce.cli.setting import Setting\n"
+        "from freeonce import guest\n"
+        "real = guest.Guest.run\n"
+        "def slow(self, *args, **kwargs):\n"
+        "    print(self.process.pid, self.monitor._folder, flush=True)\n"
+        "    self.command('sleep 60', seconds=90)\n"
+        "guest.Guest.run = slow\n"
+        "sys.argv = ['freeonce', 'run', 'c/pool', '--json', '/dev/null']\n"
+        "main.main()\n"
+    )
+    harness = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert harness.stdout is not None
+    line = harness.stdout.readline().decode()
+    match = re.fullmatch(r"(\d+) (/tmp/freeonce-\S+)\n", line)
+    assert match is not None, line
+    return harness, int(match[1]), Path(match[2])
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)],
+)
+def test_a_killed_harness_leaves_nothing(number: signal.Signals, status: int) -> None:
+    harness, qemu, folder = start()
+    assert alive(qemu)
+    assert folder.is_dir()
+    os.kill(harness.pid, number)
+    assert harness.wait(GRACE_SECONDS) == status
+    end = time.monotonic() + GRACE_SECONDS
+    while (alive(qemu) or folder.exists()) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not alive(qemu)
+    assert not folder.exists()

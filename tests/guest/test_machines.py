@@ -1,0 +1,84 @@
+"""Guests of other makes: no SVM, four levels of paging, one that dies."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from freeonce.audit.model import Verdict
+from freeonce.campaign import exit_status, run_all
+from freeonce.cli.setting import Setting
+from freeonce.errors import GuestLost
+from freeonce.evidence.scenarios import Scenario
+from freeonce.guest import Guest, boot
+from freeonce.machine.argv import MachineConfig
+
+
+def tcg(setting: Setting, cpu: str) -> MachineConfig:
+    """A machine with a CPU model that only TCG can give on any host."""
+    return replace(setting.config(), cpu=cpu, accelerator="tcg,thread=multi")
+
+
+def test_without_svm_the_module_loads_and_says_what_is_missing(setting: Setting) -> None:
+    config = tcg(setting, "max,-svm")
+    svm, pool = run_all(lambda: boot(config, setting.image), ["svm/vmrun_exits", "c/pool"])
+    assert svm.judgement.verdict is Verdict.UNSUPPORTED
+    assert svm.judgement.reasons == ("this CPU lacks: CPUID Fn8000_0001_ECX[2]",)
+    assert svm.judgement.allocations == 0
+    assert pool.judgement.verdict is Verdict.CLEAN
+    assert exit_status([svm, pool]) == 0
+
+
+@pytest.mark.parametrize(("kernel", "levels"), [("boot", 4), ("kernel/bzImage", 5)])
+def test_the_nested_page_table_follows_the_paging_of_the_host(
+    setting: Setting, kernel: str, levels: int
+) -> None:
+    """Only the bzImage's own loader turns on five levels; by PVH it is never run."""
+    file = setting.image.manifest.parent / kernel
+    config = replace(tcg(setting, "max,+svm,+npt"), boot=file)
+    with boot(config, setting.image) as guest:
+        five = guest.command("grep -c -w la57 /proc/cpuinfo || true").strip() == b"1"
+    assert five == (levels == 5)
+    (result,) = run_all(lambda: boot(config, setting.image), ["svm/vmrun_exits"])
+    assert result.judgement.verdict is Verdict.CLEAN
+    assert result.judgement.allocations == 8 + levels
+
+
+def test_a_guest_that_dies_is_incomplete_and_the_next_scenario_gets_a_new_one(
+    setting: Setting,
+) -> None:
+    guests: list[int] = []
+
+    @contextmanager
+    def counted() -> Iterator[Guest]:
+        with setting.boot()() as guest:
+            guests.append(guest.process.pid)
+            yield guest
+
+    def kill_before_second(scenario: Scenario) -> None:
+        if scenario.name == "c/contiguous":
+            os.kill(guests[0], signal.SIGKILL)
+
+    results = list(run_all(counted, ["c/*"], starting=kill_before_second))
+    verdicts = [result.judgement.verdict for result in results]
+    assert verdicts == [Verdict.CLEAN, Verdict.INCOMPLETE, Verdict.CLEAN]
+    assert "QEMU" in results[1].judgement.reasons[0] or "QMP" in results[1].judgement.reasons[0]
+    assert len(guests) == 2
+    assert exit_status(results) == 4
+
+
+def test_a_kernel_that_panics_says_so_with_its_console(setting: Setting) -> None:
+    with setting.boot()() as guest:
+        with pytest.raises(GuestLost) as lost:
+            guest.command("echo c >/proc/sysrq-trigger")
+        assert "Kernel panic - not syncing: sysrq triggered crash" in lost.value.console
+        # Its memory is still there to read.
+        assert guest.header().capacity > 0
+
+
+def test_a_scenario_that_hangs_ends_at_its_deadline(setting: Setting) -> None:
+    with setting.boot()() as guest, pytest.raises(GuestLost, match="took more than 1 s"):
+        guest.command("sleep 100", seconds=1)

@@ -1,0 +1,266 @@
+"""Each rule on a history that commits its fault, and the verdict around it."""
+
+import pytest
+
+from freeonce.audit.audit import judge, match
+from freeonce.audit.model import Rule, Verdict
+from freeonce.evidence.ledger import Flag, Kind, Type
+from freeonce.evidence.scenarios import Expectation
+from tests.unit.history import PAT_WB, History, run
+
+POOL, CONTIGUOUS = Kind.POOL, Kind.CONTIGUOUS
+A, B = 0xFFFF_8880_0000_1000, 0xFFFF_8880_0000_2000
+ANYWHERE = (1 << 64) - 1
+
+
+def judged(history: History) -> tuple[Verdict, list[tuple[Rule, str]]]:
+    judgement = judge(history.end().records())
+    return judgement.verdict, [(one.rule, one.kind) for one in judgement.findings]
+
+
+def test_released_once_by_the_right_call_is_clean() -> None:
+    history = run().allocate(1, A).release(1, A).allocate(2, B, kind=CONTIGUOUS)
+    assert judged(history.release(2, B, kind=CONTIGUOUS)) == (Verdict.CLEAN, [])
+
+
+def test_nothing_done_is_clean() -> None:
+    assert judged(run()) == (Verdict.CLEAN, [])
+
+
+@pytest.mark.parametrize("kind", [POOL, CONTIGUOUS])
+def test_leak(kind: Kind) -> None:
+    history = run().allocate(1, A, kind=kind).allocate(2, B, kind=kind).release(2, B, kind=kind)
+    assert judged(history) == (Verdict.FAULTY, [(Rule.LEAK, kind.name.lower())])
+
+
+def test_a_leak_names_its_allocation() -> None:
+    history = run().allocate(7, A, size=96).text(Type.LABEL, "bar", serial=7)
+    (finding,) = judge(history.end().records()).findings
+    assert (finding.serial, finding.size, finding.what, finding.at) == (7, 96, "bar", None)
+
+
+def test_double_free() -> None:
+    history = run().allocate(1, A).release(1, A).text(Type.STEP, "again")
+    history.release(1, A, withheld=True)
+    judgement = judge(history.end().records())
+    assert [(one.rule, one.serial, one.at) for one in judgement.findings] == [
+        (Rule.DOUBLE_FREE, 1, "again")
+    ]
+
+
+def test_three_releases_are_two_double_frees() -> None:
+    history = run().allocate(1, A).release(1, A)
+    history.release(1, A, withheld=True).release(1, A, withheld=True)
+    assert judged(history)[1] == [(Rule.DOUBLE_FREE, "pool")] * 2
+
+
+@pytest.mark.parametrize("kind", [POOL, CONTIGUOUS])
+def test_null_free_is_of_the_call(kind: Kind) -> None:
+    history = run().release(0, 0, kind=kind, withheld=True)
+    assert judged(history) == (Verdict.FAULTY, [(Rule.NULL_FREE, kind.name.lower())])
+
+
+def test_invalid_free_of_what_was_never_allocated() -> None:
+    history = run().release(0, A, withheld=True)
+    assert judged(history) == (Verdict.FAULTY, [(Rule.INVALID_FREE, "pool")])
+
+
+@pytest.mark.parametrize("offset", [1, 16, 63])
+def test_invalid_free_of_an_interior_pointer(offset: int) -> None:
+    history = run().allocate(1, A).release(0, A + offset, withheld=True).release(1, A)
+    judgement = judge(history.end().records())
+    (finding,) = judgement.findings
+    assert (finding.rule, finding.serial) == (Rule.INVALID_FREE, 1)
+    assert finding.detail == f"{offset} bytes inside of it"
+
+
+def test_one_past_the_end_is_inside_of_nothing() -> None:
+    history = run().allocate(1, A).release(0, A + 64, withheld=True).release(1, A)
+    (finding,) = judge(history.end().records()).findings
+    assert (finding.rule, finding.serial, finding.detail) == (
+        Rule.INVALID_FREE,
+        0,
+        "never allocated",
+    )
+
+
+@pytest.mark.parametrize(("kind", "other"), [(POOL, CONTIGUOUS), (CONTIGUOUS, POOL)])
+def test_mismatched_free_is_of_the_allocation(kind: Kind, other: Kind) -> None:
+    history = run().allocate(1, A, kind=kind).release(1, A, kind=other, withheld=True)
+    assert judged(history) == (Verdict.FAULTY, [(Rule.MISMATCHED_FREE, kind.name.lower())])
+
+
+def test_a_mismatched_free_is_the_release() -> None:
+    history = run().allocate(1, A).release(1, A, kind=CONTIGUOUS, withheld=True)
+    history.release(1, A, withheld=True)
+    assert [rule for rule, _ in judged(history)[1]] == [Rule.MISMATCHED_FREE, Rule.DOUBLE_FREE]
+
+
+@pytest.mark.parametrize(("size", "align_log2"), [(32, 3), (128, 3), (64, 4), (64, 255), (0, 3)])
+def test_wrong_size_free(size: int, align_log2: int) -> None:
+    history = run().allocate(1, A).release(1, A, size=size, align_log2=align_log2)
+    assert judged(history) == (Verdict.FAULTY, [(Rule.WRONG_SIZE_FREE, "pool")])
+
+
+def contiguous(physical: int, align_log2: int = 12, cache: int = PAT_WB, node: int = 1) -> History:
+    return run().allocate(
+        1, A, 8192, CONTIGUOUS, align_log2, physical=physical, detail=cache | node << 8
+    )
+
+
+def constrained(
+    history: History,
+    lowest: int = 0,
+    highest: int = ANYWHERE,
+    boundary: int = 0,
+    cache: int = PAT_WB,
+    node: int = 0,
+) -> History:
+    history.add(
+        Type.CONSTRAINT,
+        serial=1,
+        kind=int(CONTIGUOUS),
+        pointer=lowest,
+        physical=highest,
+        size=boundary,
+        detail=cache | node << 8,
+    )
+    return history.release(1, A, 8192, CONTIGUOUS, history.rows[1]["align_log2"])
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        constrained(contiguous(0x10000)),
+        constrained(contiguous(0x10000), lowest=0x10000, highest=0x11FFF),
+        constrained(contiguous(0x12000), boundary=0x4000),
+        constrained(contiguous(0x10000, cache=7), cache=0),
+        constrained(contiguous(0x10000, cache=1), cache=1),
+        constrained(contiguous(0x10000, node=3), node=3),
+        constrained(contiguous(0x40000, align_log2=18)),
+    ],
+)
+def test_a_placement_as_asked_for_is_clean(history: History) -> None:
+    assert judged(history) == (Verdict.CLEAN, [])
+
+
+@pytest.mark.parametrize(
+    ("history", "words"),
+    [
+        (constrained(contiguous(0x10000), lowest=0x10001), "not inside"),
+        (constrained(contiguous(0x10000), highest=0x11FFE), "not inside"),
+        (constrained(contiguous(0x11000), boundary=0x2000), "crosses"),
+        (constrained(contiguous(0x13000), boundary=0x4000), "crosses"),
+        (constrained(contiguous(0x10000, cache=6), cache=0), "cache type WB, asked for UC"),
+        (constrained(contiguous(0x10000, cache=7), cache=1), "cache type UC-, asked for WC"),
+        (constrained(contiguous(0x10000, cache=255), cache=6), "cache type 255, asked for WB"),
+        (constrained(contiguous(0x10000, node=1), node=2), "on node 0, asked for node 1"),
+        (constrained(contiguous(0x41000, align_log2=18)), "not aligned"),
+        (constrained(contiguous(0x10000, align_log2=200)), "no power of two"),
+    ],
+)
+def test_misplaced(history: History, words: str) -> None:
+    judgement = judge(history.end().records())
+    assert [one.rule for one in judgement.findings] == [Rule.MISPLACED]
+    assert words in judgement.findings[0].detail
+
+
+def test_pool_alignment_is_of_the_virtual_address() -> None:
+    history = run().allocate(1, A + 8, align_log2=4, physical=A).release(1, A + 8, align_log2=4)
+    assert judged(history)[1] == [(Rule.MISPLACED, "pool")]
+
+
+@pytest.mark.parametrize(
+    ("history", "reason"),
+    [
+        (History().end(), "no begin"),
+        (History(), "no begin"),
+        (run(), "no end"),
+        (run().begin().end(), "no begin"),
+        (run().end(-12), "gave up with -12 (ENOMEM)"),
+        (run().end().allocate(1, A), "no end"),
+        (run().end().end(), "no end"),
+    ],
+)
+def test_without_its_frame_a_run_is_incomplete(history: History, reason: str) -> None:
+    judgement = judge(history.records())
+    assert judgement.verdict is Verdict.INCOMPLETE
+    assert reason in "; ".join(judgement.reasons)
+
+
+@pytest.mark.parametrize(
+    ("history", "reason"),
+    [
+        (run().allocate(2, A).allocate(1, B), "do not rise"),
+        (run().allocate(1, A).allocate(1, B), "do not rise"),
+        (run().allocate(0, A), "do not rise"),
+        (run().allocate(1, A).release(1, A).allocate(2, A), "given out twice"),
+        (run().allocate(1, A).add(Type.RECLAIM, serial=1, pointer=A), "went back"),
+        (run().allocate(1, A).release(9, A), "cannot be of"),
+        (run().allocate(1, A).release(1, B), "cannot be of"),
+        (run().release(1, A).allocate(1, A), "cannot be of"),
+        (run().allocate(1, A).release(0, A), "names none"),
+        (run().allocate(1, A).release(1, A, withheld=True), "sound release was withheld"),
+        (run().allocate(1, A).release(1, A).release(1, A), "not withheld"),
+        (run().release(0, 0), "not withheld"),
+    ],
+)
+def test_a_ledger_that_contradicts_itself_is_never_a_verdict(history: History, reason: str) -> None:
+    judgement = judge(history.end().records())
+    assert judgement.verdict is Verdict.INCOMPLETE
+    assert reason in "; ".join(judgement.reasons)
+
+
+def test_records_of_two_runs_are_never_a_verdict() -> None:
+    history = run()
+    history.run = 2
+    assert judge(history.end().records()).verdict is Verdict.INCOMPLETE
+
+
+def test_doubts_make_it_incomplete_and_findings_stand() -> None:
+    judgement = judge(run().allocate(1, A).end().records(), ("guest lost",))
+    assert judgement.verdict is Verdict.INCOMPLETE
+    assert [one.rule for one in judgement.findings] == [Rule.LEAK]
+    assert judgement.reasons == ("guest lost",)
+
+
+def test_unsupported_names_what_is_missing() -> None:
+    judgement = judge(run().text(Type.UNSUPPORTED, "VM_CR.SVMDIS").end().records())
+    assert judgement.verdict is Verdict.UNSUPPORTED
+    assert judgement.reasons == ("this CPU lacks: VM_CR.SVMDIS",)
+
+
+def test_counts() -> None:
+    history = run().allocate(1, A).release(0, 0, withheld=True).release(1, A)
+    history.add(Type.VMRUN).add(Type.VMEXIT, detail=0x72)
+    history.add(Type.ALLOCATE_FAILED, flags=Flag.INJECTED)
+    judgement = judge(history.end().records())
+    counts = (judgement.allocations, judgement.releases, judgement.vmruns, judgement.events)
+    assert counts == (1, 2, 1, 8)
+
+
+LEAK = run().allocate(1, A).text(Type.LABEL, "bar", serial=1).end().records()
+
+
+@pytest.mark.parametrize(
+    ("expected", "matches"),
+    [
+        ((Expectation("leak", "pool"),), True),
+        ((Expectation("leak", "pool", what="bar"),), True),
+        ((Expectation("leak", "pool", what="foo"),), False),
+        ((Expectation("leak", "pool", at="assign"),), False),
+        ((Expectation("leak", "contiguous"),), False),
+        ((Expectation("null-free", "pool"),), False),
+        ((), False),
+        ((Expectation("leak", "pool"), Expectation("leak", "pool")), False),
+    ],
+)
+def test_expectations_match_exactly(expected: tuple[Expectation, ...], matches: bool) -> None:
+    assert match(judge(LEAK).findings, expected)[1] is matches
+
+
+def test_a_vague_expectation_leaves_the_precise_one_its_finding() -> None:
+    history = run().allocate(1, A).text(Type.LABEL, "bar", serial=1).allocate(2, B)
+    findings = judge(history.end().records()).findings
+    expected = (Expectation("leak", "pool"), Expectation("leak", "pool", what="bar"))
+    assert match(findings, expected)[1]

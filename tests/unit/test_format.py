@@ -1,0 +1,146 @@
+"""LEDGER.md, the C header, the Rust side and the numpy types say the same."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freeonce.evidence import ledger
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = (ROOT / "guest/LEDGER.md").read_text()
+C_HEADER = ROOT / "guest/module/ledger_format.h"
+
+WIDTHS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8}
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of the first table under a heading of LEDGER.md."""
+    section = DOCUMENT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
+
+
+def fields(heading: str) -> dict[str, tuple[int, int]]:
+    """Offset and width in bytes by field name."""
+    return {
+        name: (int(offset), WIDTHS.get(kind) or int(kind.split()[0]))
+        for name, offset, kind, _ in table(heading)
+    }
+
+
+def from_c(tmp_path: Path, lines: list[str]) -> dict[str, int]:
+    """Values of C expressions over the header, by name."""
+    prints = "\n".join(
+        f'printf("{name} %lu\\n", (unsigned long)({text}));'
+        for name, text in (line.split("=", 1) for line in lines)
+    )
+    source = tmp_path / "format.c"
+    source.write_text(
+        "#include <stddef.h>\n#include <stdio.h>\n"
+        f'#include "{C_HEADER}"\nint main(void) {{ {prints} return 0; }}\n'
+    )
+    program = tmp_path / "format"
+    subprocess.run(["gcc", "-o", program, source], check=True)
+    said = subprocess.run([program], check=True, capture_output=True, text=True).stdout
+    return {name: int(value) for name, value in (line.split() for line in said.splitlines())}
+
+
+@pytest.mark.parametrize(
+    ("heading", "struct", "dtype"),
+    [("Header", "ledger_header", ledger.HEADER), ("Record", "ledger_record", ledger.RECORD)],
+)
+def test_layouts_agree(
+    heading: str, struct: str, dtype: "np.dtype[np.void]", tmp_path: Path
+) -> None:
+    documented = fields(heading)
+    assert dtype.fields is not None
+    ours = {name: (value[1], value[0].itemsize) for name, value in dtype.fields.items()}
+    assert ours == documented
+    in_c = from_c(
+        tmp_path,
+        [f"{name}.offset=offsetof(struct {struct}, {name})" for name in documented]
+        + [f"{name}.width=sizeof(((struct {struct} *)0)->{name})" for name in documented],
+    )
+    assert {name: (in_c[f"{name}.offset"], in_c[f"{name}.width"]) for name in documented} == (
+        documented
+    )
+
+
+def test_record_is_64_bytes() -> None:
+    assert ledger.RECORD.itemsize == ledger.RECORD_BYTES == 64
+
+
+def test_types_agree(tmp_path: Path) -> None:
+    documented = {name.upper(): int(number) for name, number, _ in table("Types")}
+    assert {member.name: member.value for member in ledger.Type} == documented
+    assert from_c(tmp_path, [f"{name}=LEDGER_{name}" for name in documented]) == documented
+
+
+def test_constants_agree(tmp_path: Path) -> None:
+    in_c = from_c(
+        tmp_path,
+        [
+            "version=LEDGER_VERSION",
+            "header=LEDGER_HEADER_SIZE",
+            "text=LEDGER_TEXT_SIZE",
+            "prime=LEDGER_CHECK_PRIME",
+            "align=LEDGER_ALIGN_INVALID",
+            "witness=WITNESS_LEDGER",
+            "pool=KIND_POOL",
+            "contiguous=KIND_CONTIGUOUS",
+            "withheld=FLAG_WITHHELD",
+            "injected=FLAG_INJECTED",
+        ],
+    )
+    assert in_c == {
+        "version": ledger.VERSION,
+        "header": ledger.HEADER_BYTES,
+        "text": ledger.TEXT_BYTES,
+        "prime": ledger.CHECK_PRIME,
+        "align": ledger.ALIGN_INVALID,
+        "witness": ledger.Witness.LEDGER,
+        "pool": ledger.Kind.POOL,
+        "contiguous": ledger.Kind.CONTIGUOUS,
+        "withheld": ledger.Flag.WITHHELD,
+        "injected": ledger.Flag.INJECTED,
+    }
+    assert f"0x{ledger.CHECK_PRIME:x}" in DOCUMENT
+    assert f"{ledger.HEADER_BYTES} bytes" in DOCUMENT
+
+
+def members(text: str, struct: str) -> list[str]:
+    """Names of a struct's members, in C or in Rust."""
+    body = re.search(rf"struct {struct} {{(.*?)\n}}", text, re.DOTALL)
+    assert body is not None
+    code = re.sub(r"/\*.*?\*/|//.*", "", body[1])
+    if ":" in code:
+        return re.findall(r"(\w+): ", code)
+    return re.findall(r"(\w+)(?:\[\d+\])?\s*(?:\(void\)|\)\(void\))?;", code)
+
+
+@pytest.mark.parametrize(
+    ("rust", "struct", "c_struct"),
+    [
+        ("kernel.rs", "ContiguousRequest", "contiguous_request"),
+        ("kernel.rs", "Vcpu", "vcpu"),
+        ("scenario.rs", "Expectation", "expectation"),
+    ],
+)
+def test_rust_structs_have_the_members_of_c(rust: str, struct: str, c_struct: str) -> None:
+    header = (ROOT / "guest/module/freeonce.h").read_text()
+    source = (ROOT / "guest/rust/src" / rust).read_text()
+    assert members(source, struct) == members(header, c_struct)
+
+
+def test_rust_constants_are_those_of_c() -> None:
+    header = (ROOT / "guest/module/freeonce.h").read_text()
+    source = (ROOT / "guest/rust/src/kernel.rs").read_text()
+    for ours, theirs in (("CACHE_WRITE_BACK", "CACHE_WB"), ("MISPLACE_SHIFT", "MISPLACE_SHIFT")):
+        in_rust = re.search(rf"const {ours}: u32 = (\d+);", source)
+        in_c = re.search(rf"{theirs} = (\d+),", header)
+        assert in_rust is not None
+        assert in_c is not None
+        assert in_rust[1] == in_c[1]
