@@ -30,7 +30,7 @@ class _Tail:
 class Console:
     """What the guest prints."""
 
-    def __init__(self, spawn: fdspawn[bytes]) -> None:
+    def __init__(self, spawn: "fdspawn[bytes]") -> None:
         self._spawn = spawn
         self._tail = _Tail()
         spawn.logfile_read = self._tail
