@@ -28,9 +28,8 @@ fi
 
 scratch_beside "$dest"
 mkdir "$scratch/packages" "$scratch/kernel"
-# World-readable, so that apt's own user can write there.
-chmod 777 "$scratch" "$scratch/packages"
-(cd "$scratch/packages" && apt-get download --quiet "$image" "$headers" "$common" "$kbuild" >/dev/null) ||
+# apt's own user may not reach our folder; then root downloads, as apt would by itself.
+(cd "$scratch/packages" && apt-get download --quiet -o APT::Sandbox::User="$(id -un)" "$image" "$headers" "$common" "$kbuild" >/dev/null) ||
     die "could not download $image and its headers"
 for file in "$scratch"/packages/*.deb; do
     dpkg-deb -x "$file" "$scratch/kernel/root"

@@ -1,5 +1,6 @@
 """Many scenarios in one guest after another: run, read the evidence twice, judge."""
 
+import difflib
 import fnmatch
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +38,9 @@ def select(scenarios: Sequence[Scenario], patterns: Sequence[str]) -> tuple[Scen
     names = [scenario.name for scenario in scenarios]
     for pattern in patterns:
         if not fnmatch.filter(names, pattern):
-            raise UsageError(f"no scenario matches {pattern!r}; 'freeonce list' shows them all")
+            near = difflib.get_close_matches(pattern, names, n=3)
+            hint = f"did you mean {', '.join(near)}?" if near else "'freeonce list' shows them all"
+            raise UsageError(f"no scenario matches {pattern!r}; {hint}")
     return tuple(
         scenario
         for scenario in scenarios

@@ -6,8 +6,6 @@ import re
 import shutil
 import struct
 import subprocess
-import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,26 +26,6 @@ MAX_CPUID_ENTRIES = 512
 # AMD manual volume 3, CPUID Fn8000_0001_ECX[2]
 SVM_LEAF = 0x8000_0001
 SVM_BIT = 1 << 2
-
-PROBE_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Accelerator:
-    """What runs the guest. `reason`: why this one."""
-
-    name: str
-    reason: str
-
-    @property
-    def argument(self) -> str:
-        """For QEMU's -accel."""
-        return "kvm" if self.name == "kvm" else "tcg,thread=multi"
-
-    @property
-    def cpu(self) -> str:
-        """For QEMU's -cpu: all that the accelerator can do, with SVM."""
-        return "host" if self.name == "kvm" else "max,+svm,+npt"
 
 
 @dataclass(frozen=True)
@@ -106,49 +84,3 @@ def _supported_cpuid(device: int) -> dict[int, int]:
     count = min(struct.unpack_from("<I", buffer)[0], MAX_CPUID_ENTRIES)
     entries = (CPUID_ENTRY.unpack_from(buffer, 8 + i * CPUID_ENTRY.size) for i in range(count))
     return {entry[0]: entry[5] for entry in entries}
-
-
-def kvm_probe(qemu: Qemu) -> str | None:
-    """Why a virtual CPU does not really run under KVM; None when it does.
-
-    Starts QEMU on its own firmware and waits for the firmware's first byte on the
-    debug port 0x402. A broken KVM hangs or aborts before that.
-    """
-    with tempfile.TemporaryDirectory(prefix="freeonce-") as folder:
-        debug = Path(folder) / "debug"
-        process = subprocess.Popen(
-            [
-                *(qemu.path, "-nodefaults", "-no-user-config", "-display", "none"),
-                *("-accel", "kvm", "-cpu", "host,+svm", "-machine", "q35", "-m", "64M"),
-                *("-chardev", f"file,id=debug,path={debug}"),
-                *("-device", "isa-debugcon,iobase=0x402,chardev=debug"),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        try:
-            end = time.monotonic() + PROBE_SECONDS
-            while time.monotonic() < end:
-                if debug.exists() and debug.stat().st_size:
-                    return None
-                if process.poll() is not None:
-                    said = process.communicate()[1].decode("utf-8", "replace").strip()
-                    return f"QEMU under KVM ended with status {process.returncode}: {said[-200:]}"
-                time.sleep(0.02)
-            return f"a virtual CPU under KVM did nothing for {PROBE_SECONDS:g} s"
-        finally:
-            process.kill()
-            process.communicate()
-
-
-def choose_accelerator(wanted: str, qemu: Qemu) -> Accelerator:
-    """The accelerator for `auto`, `kvm` or `tcg`. Raises HostError `no-kvm` when kvm cannot be."""
-    if wanted == "tcg":
-        return Accelerator("tcg", "asked for; emulates SVM on any host")
-    obstacle = kvm_without_svm() or kvm_probe(qemu)
-    if obstacle is None:
-        return Accelerator("kvm", "KVM runs guests with SVM here")
-    if wanted == "kvm":
-        raise HostError("no-kvm", f"KVM cannot run guests with SVM here: {obstacle}")
-    return Accelerator("tcg", f"{obstacle}; TCG emulates SVM on any host")

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from freeonce.accelerator import choose_accelerator
 from freeonce.errors import HostError
-from freeonce.host import choose_accelerator, find_qemu, kvm_without_svm
+from freeonce.host import find_qemu, kvm_without_svm
 from freeonce.image import image_path, load_image
 
 SCHEMA = "freeonce/doctor/1"

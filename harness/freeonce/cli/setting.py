@@ -4,8 +4,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from freeonce.accelerator import Accelerator, choose_accelerator
 from freeonce.guest import Guest, boot
-from freeonce.host import Accelerator, Qemu, choose_accelerator, find_qemu
+from freeonce.host import Qemu, find_qemu
 from freeonce.image import Image, image_path, load_image
 from freeonce.machine.argv import MachineConfig
 

@@ -31,10 +31,8 @@ def environment_lines(host: dict[str, str]) -> list[str]:
 
 def _verdict(result: Result) -> Text:
     verdict = result.judgement.verdict
-    text = Text(str(verdict), style=STYLES[verdict])
-    if not result.as_expected:
-        text.append(" not as expected", style="bold yellow")
-    return text
+    # The mark stands without colour too; the line below it says what was expected.
+    return Text(f"{verdict}{'' if result.as_expected else ' !'}", style=STYLES[verdict])
 
 
 def _words(result: Result) -> list[Text]:
@@ -48,7 +46,7 @@ def _words(result: Result) -> list[Text]:
     lines += [Text(reason) for reason in judgement.reasons]
     if not result.as_expected and judgement.verdict is not Verdict.INCOMPLETE:
         wanted = [f"{one.rule} ({one.kind})" for one in result.scenario.expected]
-        lines.append(Text(f"expected: {', '.join(wanted) or 'clean'}", style="bold yellow"))
+        lines.append(Text(f"! expected: {', '.join(wanted) or 'clean'}", style="bold yellow"))
     return lines
 
 
@@ -57,8 +55,8 @@ def _row(name: Text, allocations: str, releases: str, verdict: Text) -> Table:
     row = Table.grid(expand=True, padding=(0, 1, 0, 0))
     row.add_column(ratio=1, overflow="fold")
     row.add_column(justify="right", width=6)
-    row.add_column(justify="right", width=6)
-    row.add_column(width=24)
+    row.add_column(justify="right", width=5)
+    row.add_column(width=13)
     row.add_row(name, allocations, releases, verdict)
     return row
 

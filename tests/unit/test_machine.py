@@ -1,0 +1,179 @@
+"""QEMU's arguments, the console's reading, the process and its folder: without any QEMU."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from freeonce.deadline import Deadline
+from freeonce.errors import DeadlineExceeded, GuestLost, HostError
+from freeonce.machine.argv import MIB, MachineConfig, Window, kernel_command_line, qemu_argv
+from freeonce.machine.console import console
+from freeonce.machine.folder import guest_folder
+from freeonce.machine.process import qemu_process
+
+CONFIG = MachineConfig(
+    qemu="qemu-system-x86_64",
+    accelerator="tcg,thread=multi",
+    boot=Path("/image/boot"),
+    initramfs=Path("/image/initramfs.cpio"),
+    cpu="max,+svm,+npt",
+)
+
+
+def option(argv: tuple[str, ...], name: str) -> str:
+    return argv[argv.index(name) + 1]
+
+
+def test_the_window_is_reserved_on_the_kernel_command_line() -> None:
+    assert "memmap=0x800000$0x8000000" in kernel_command_line(CONFIG).split()
+
+
+def test_a_window_outside_of_the_memory_is_refused() -> None:
+    with pytest.raises(ValueError, match="outside"):
+        MachineConfig(
+            "qemu", "tcg", Path(), Path(), "max", memory=64 * MIB, window=Window(60 * MIB, 8 * MIB)
+        )
+
+
+def test_argv_names_what_the_machine_is_made_of() -> None:
+    argv = qemu_argv(CONFIG, Path("/tmp/run"))
+    assert argv[0] == "qemu-system-x86_64"
+    assert option(argv, "-kernel") == "/image/boot"
+    assert option(argv, "-initrd") == "/image/initramfs.cpio"
+    assert option(argv, "-accel") == "tcg,thread=multi"
+    assert option(argv, "-cpu") == "max,+svm,+npt"
+    assert option(argv, "-m") == "256M"
+    assert "-S" in argv
+    assert any("/tmp/run/qmp.sock" in one for one in argv)
+
+
+def test_the_network_reaches_only_the_guest() -> None:
+    netdev = option(qemu_argv(CONFIG, Path("/tmp/run")), "-netdev")
+    assert "restrict=on" in netdev
+    assert "hostfwd=tcp:127.0.0.1:0-:22" in netdev
+
+
+def test_a_program_that_is_not_there_is_the_hosts_fault(tmp_path: Path) -> None:
+    with pytest.raises(HostError) as error, qemu_process(["/no/such/qemu"], tmp_path):
+        pass
+    assert error.value.reason == "no-qemu"
+
+
+def test_a_program_that_ends_says_status_command_and_words(tmp_path: Path) -> None:
+    argv = ["/bin/sh", "-c", "echo cannot set up memory >&2; exit 7"]
+    with qemu_process(argv, tmp_path) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(GuestLost, match=r"status 7: cannot set up memory\ncommand: /bin/sh"):
+            process.check()
+
+
+def test_a_program_that_ignores_sigterm_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freeonce.machine.process.STOP_SECONDS", 0.2)
+    ready = tmp_path / "ready"
+    argv = ["/bin/sh", "-c", f"trap '' TERM; touch {ready}; while :; do sleep 0.05; done"]
+    with qemu_process(argv, tmp_path) as process:
+        while not ready.exists():
+            time.sleep(0.01)
+    assert not Path(f"/proc/{process.pid}").exists()
+
+
+def test_the_folder_is_gone_when_the_block_ends() -> None:
+    with guest_folder() as folder:
+        (folder / "file").write_text("x")
+    assert not folder.exists()
+
+
+def test_the_folder_is_gone_when_we_are_killed() -> None:
+    script = (
+        "from freeonce.machine.folder import guest_folder\n"
+        "import time\n"
+        "with guest_folder() as folder:\n"
+        "    print(folder, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    folder = Path(process.stdout.readline().strip())
+    assert folder.is_dir()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    end = time.monotonic() + 10
+    while folder.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not folder.exists()
+
+
+def test_the_keeper_ends_only_a_qemu_of_its_own_folder(tmp_path: Path) -> None:
+    """A process that merely names the folder is not ours to end."""
+    qemu = tmp_path / "fake-qemu"
+    qemu.symlink_to("/bin/sleep")
+    with guest_folder() as folder:
+        # sleep refuses the argument, so a shell stands in with the argument in its own list.
+        bystander = subprocess.Popen(["/bin/sh", "-c", "sleep 60", f"path={folder}/qmp.sock"])
+        ours = subprocess.Popen(
+            [str(tmp_path / "qemu-shell"), "-c", "sleep 60; :", f"path={folder}/qmp.sock"],
+            executable="/bin/sh",
+            start_new_session=True,
+        )
+    try:
+        assert ours.wait(10) == -signal.SIGKILL
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+        os.killpg(ours.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def talker(tmp_path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "console.sock"))
+    listener.listen()
+    return listener
+
+
+def test_the_console_waits_for_a_text(tmp_path: Path, talker: socket.socket) -> None:
+    with console(tmp_path) as line:
+        guest, _ = talker.accept()
+        guest.sendall(b"booting\r\nfreeonce: ready\r\n")
+        line.wait_for("freeonce: ready", Deadline(5, "booting"), lambda: None)
+        assert "booting" in line.tail()
+
+
+def test_the_console_gives_up_at_its_deadline(tmp_path: Path, talker: socket.socket) -> None:
+    with console(tmp_path) as line:
+        guest, _ = talker.accept()
+        guest.sendall(b"no such word")
+        with pytest.raises(DeadlineExceeded, match=r"booting took more than 0\.3 s"):
+            line.wait_for("freeonce: ready", Deadline(0.3, "booting"), lambda: None)
+
+
+def test_the_console_asks_whether_the_guest_lives(tmp_path: Path, talker: socket.socket) -> None:
+    def dead() -> None:
+        raise GuestLost("gone")
+
+    with console(tmp_path) as line:
+        talker.accept()
+        with pytest.raises(GuestLost, match="gone"):
+            line.wait_for("freeonce: ready", Deadline(5, "booting"), dead)
+
+
+def test_a_guest_that_talks_without_end_fills_no_memory(
+    tmp_path: Path, talker: socket.socket
+) -> None:
+    with console(tmp_path) as line:
+        guest, _ = talker.accept()
+        for _ in range(50):
+            guest.sendall(b"x" * 1023 + b"\n")
+            line.drain()
+        guest.sendall(b"last \x1b[31mwords\n")
+        assert line.tail(1) == "last [31mwords"
+        assert len(line.tail(10_000)) < 20_000

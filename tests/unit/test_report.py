@@ -1,0 +1,193 @@
+"""What people and programs read: words, the answer, JSON, JUnit, the terminal."""
+
+import io
+import json
+
+import pytest
+from junitparser import JUnitXml
+from rich.console import Console
+
+from freeonce.audit.audit import judge, match
+from freeonce.audit.model import Finding, Rule, Verdict
+from freeonce.campaign import Result
+from freeonce.evidence.ledger import Kind, Type
+from freeonce.evidence.scenarios import Expectation, Scenario
+from freeonce.report.answer import PREDICTED, answer
+from freeonce.report.document import run_document
+from freeonce.report.junit import junit_text
+from freeonce.report.terminal import print_report
+from freeonce.report.words import sentence
+from tests.unit.history import History, run
+
+HOST = {
+    "accelerator": "tcg",
+    "reason": "asked for",
+    "qemu": "7.2.22",
+    "kernel": "6.1.0",
+    "rust": "1.96.0",
+}
+BECAUSE = "its owner's Drop frees the storage without dropping what is in it"
+
+
+def result(name: str, history: History, expected: tuple[Expectation, ...] = ()) -> Result:
+    judgement = judge(history.records())
+    why, matches = match(judgement.findings, expected)
+    scenario = Scenario(name, "Section", "Rust", None, "A lesson.", expected)
+    as_expected = matches and judgement.verdict is not Verdict.INCOMPLETE
+    return Result(scenario, judgement, as_expected, why, {}, 0.1)
+
+
+def faults(rules: set[Rule]) -> History:
+    history = run().text(Type.STEP, "assign")
+    if Rule.NULL_FREE in rules:
+        history.release(0, 0, withheld=True)
+    if Rule.LEAK in rules:
+        history.allocate(2, 0x2000, kind=Kind.CONTIGUOUS).text(Type.LABEL, "bar", serial=2)
+    return history.end()
+
+
+def finding(rule: Rule, **fields: object) -> Finding:
+    defaults = {"kind": "pool", "sequence": 1, "pointer": 0xFFFF8880, "site": 0}
+    return Finding(rule=rule, **{**defaults, **fields})  # type: ignore[arg-type]
+
+
+LIVE = {"serial": 3, "size": 64, "what": "bar"}
+
+
+@pytest.mark.parametrize(
+    ("finding", "words"),
+    [
+        (
+            finding(Rule.LEAK, kind="contiguous", **LIVE),
+            "`bar`, 64 bytes contiguous, never released",
+        ),
+        (finding(Rule.LEAK, serial=3, size=1), "allocation 3, 1 byte pool, never released"),
+        (
+            finding(Rule.NULL_FREE, pointer=0, at="assign"),
+            'null released by the pool call at "assign"',
+        ),
+        (
+            finding(Rule.DOUBLE_FREE, at="again", **LIVE),
+            '`bar`, 64 bytes pool, released again at "again"',
+        ),
+        (
+            finding(Rule.INVALID_FREE, detail="never allocated"),
+            "0xffff8880 released by the pool call, but never allocated",
+        ),
+        (
+            finding(Rule.INVALID_FREE, detail="16 bytes inside of it", **LIVE),
+            "`bar`, 64 bytes pool, released by a pointer 16 bytes inside of it",
+        ),
+        (
+            finding(Rule.MISMATCHED_FREE, detail="by the contiguous call", **LIVE),
+            "`bar`, 64 bytes pool, released by the contiguous call",
+        ),
+    ],
+)
+def test_a_finding_is_a_sentence(finding: Finding, words: str) -> None:
+    assert sentence(finding) == words
+
+
+def test_the_reason_a_scenario_declares_ends_the_sentence() -> None:
+    expectation = Expectation("leak", "contiguous", because=BECAUSE)
+    assert sentence(finding(Rule.LEAK, kind="contiguous", **LIVE), expectation) == (
+        f"`bar`, 64 bytes contiguous, never released; {BECAUSE}"
+    )
+
+
+def test_the_answer_comes_from_the_four_that_decide_it() -> None:
+    results = [result(name, faults(rules)) for name, rules in PREDICTED.items()]
+    lines = answer(results)
+    assert lines is not None
+    text = "\n".join(lines)
+    assert "drops the old value" in text
+    assert "without dropping the T in it" in text
+    assert "ptr::write / the T, then storage: clean" in text
+
+
+@pytest.mark.parametrize("name", PREDICTED)
+def test_without_one_of_the_four_there_is_no_answer(name: str) -> None:
+    results = [result(other, faults(rules)) for other, rules in PREDICTED.items() if other != name]
+    assert answer(results) is None
+
+
+@pytest.mark.parametrize("name", PREDICTED)
+@pytest.mark.parametrize("otherwise", [{Rule.LEAK, Rule.NULL_FREE}, {Rule.NULL_FREE}, set()])
+def test_a_run_that_went_otherwise_does_not_claim_the_answer(
+    name: str, otherwise: set[Rule]
+) -> None:
+    if PREDICTED[name] == otherwise:
+        return
+    seen = {**PREDICTED, name: otherwise}
+    lines = answer([result(one, faults(rules)) for one, rules in seen.items()])
+    assert lines is not None
+    assert lines[0].startswith("This run does not answer it")
+
+
+def test_an_incomplete_run_does_not_claim_the_answer() -> None:
+    results = [result(name, faults(rules)) for name, rules in PREDICTED.items()]
+    results[0] = result(results[0].scenario.name, run())
+    lines = answer(results)
+    assert lines is not None
+    assert "not known" in "\n".join(lines)
+
+
+EXPECTED = (
+    Expectation("null-free", "pool", at="assign"),
+    Expectation("leak", "contiguous", what="bar", because=BECAUSE),
+)
+RESULTS = [
+    result("a/faulty", faults({Rule.NULL_FREE, Rule.LEAK}), EXPECTED),
+    result("a/clean", run().end()),
+    result("a/unexpected", faults({Rule.LEAK})),
+    result("a/incomplete", run()),
+]
+
+
+def test_the_document_is_by_the_contract() -> None:
+    document = json.loads(json.dumps(run_document(HOST, RESULTS)))
+    assert document["schema"] == "freeonce/run/1"
+    assert document["ok"] is False
+    first, clean, unexpected, incomplete = document["scenarios"]
+    assert [one["verdict"] for one in document["scenarios"]] == [
+        "faulty",
+        "clean",
+        "faulty",
+        "incomplete",
+    ]
+    assert [one["as_expected"] for one in document["scenarios"]] == [True, True, False, False]
+    null, leak = first["findings"]
+    assert (null["rule"], null["kind"], null["at"]) == ("null-free", "pool", "assign")
+    assert (leak["rule"], leak["kind"], leak["size"], leak["serial"]) == (
+        "leak",
+        "contiguous",
+        64,
+        2,
+    )
+    assert "at" not in leak
+    assert first["expected"][0] == {"rule": "null-free", "kind": "pool", "at": "assign"}
+    assert clean["findings"] == unexpected["expected"] == []
+    assert incomplete["reasons"] == ["the ledger has no end of this run"]
+
+
+def test_a_run_of_nothing_is_not_ok() -> None:
+    assert run_document(HOST, [])["ok"] is False
+
+
+def test_junit_counts_what_failed_and_what_is_unknown() -> None:
+    (suite,) = JUnitXml.fromstring(junit_text(RESULTS).encode())
+    assert (suite.tests, suite.failures, suite.errors) == (4, 1, 1)
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_terminal_report_fits_and_needs_no_colour(width: int) -> None:
+    output = io.StringIO()
+    print_report(Console(file=output, width=width, highlight=False), HOST, RESULTS)
+    text = output.getvalue()
+    assert "\x1b" not in text
+    assert all(len(line) <= width for line in text.splitlines())
+    joined = " ".join(text.split())
+    assert BECAUSE in joined
+    assert "expected: clean" in joined
+    assert "the ledger has no end of this run" in joined
+    assert "4 scenarios: 1 clean, 2 faulty, 1 incomplete, 0 unsupported; 2 as expected" in joined
