@@ -82,7 +82,8 @@ def _with_progress(setting: Setting, patterns: tuple[str, ...]) -> Iterator[Resu
     start = time.monotonic()
     if not console.is_terminal:
         console.print("booting the guest", highlight=False)
-    with Progress(*columns, console=console, transient=True) as progress:
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
         task = progress.add_task("booting the guest", total=None)
 
         def chosen(scenarios: tuple[Scenario, ...]) -> None:

@@ -1,0 +1,265 @@
+"""The recipes: what they choose, what they refuse, and that they leave no half file."""
+
+import gzip
+import json
+import lzma
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES = ROOT / "images"
+sys.path.insert(0, str(IMAGES))
+
+import vmlinux  # noqa: E402
+
+
+def run(
+    *command: "str | Path", env: dict[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **(env or {})},
+    )
+
+
+def program(path: Path, body: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return path
+
+
+def elf(pvh: bool) -> bytes:
+    """A 64-bit ELF file with one note: PVH's, or another."""
+    note = struct.pack("<III4sI", 4, 4, 18 if pvh else 7, b"Xen\0", 0x1000000)
+    head = b"\x7fELF\x02\x01".ljust(0x20, b"\0") + struct.pack("<Q", 64)
+    head = head.ljust(0x36, b"\0") + struct.pack("<HH", 56, 1)
+    table = struct.pack("<IIQQQQQQ", 4, 0, 120, 0, 0, len(note), len(note), 4)
+    return head.ljust(64, b"\0") + table + note
+
+
+def bzimage(packed: bytes) -> bytes:
+    """A bzImage with one setup sector and this payload."""
+    image = bytearray(1024)
+    image[0x1F1] = 1
+    image[0x202:0x206] = b"HdrS"
+    struct.pack_into("<II", image, 0x248, 0, len(packed))
+    return bytes(image) + packed + b"trailer"
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_a_packed_kernel_with_pvh_is_unpacked(pack: "type", tmp_path: Path) -> None:
+    (tmp_path / "bzImage").write_bytes(bzimage(pack(elf(pvh=True))))
+    vmlinux.main(str(tmp_path / "bzImage"), str(tmp_path / "boot"))
+    assert (tmp_path / "boot").read_bytes() == elf(pvh=True)
+
+
+@pytest.mark.parametrize(
+    "packed", [gzip.compress(elf(pvh=False)), gzip.compress(b"no ELF"), b"unknown packing"]
+)
+def test_any_other_kernel_boots_as_it_is(packed: bytes, tmp_path: Path) -> None:
+    (tmp_path / "bzImage").write_bytes(bzimage(packed))
+    vmlinux.main(str(tmp_path / "bzImage"), str(tmp_path / "boot"))
+    assert (tmp_path / "boot").read_bytes() == bzimage(packed)
+
+
+def test_an_error_page_is_no_kernel(tmp_path: Path) -> None:
+    (tmp_path / "bzImage").write_text("<html>404</html>")
+    done = run(IMAGES / "vmlinux.py", tmp_path / "bzImage", tmp_path / "boot")
+    assert done.returncode == 1
+    assert "not a bzImage" in done.stderr
+    assert not (tmp_path / "boot").exists()
+
+
+def compiler(folder: Path, version: str, *, source: bool = True) -> Path:
+    sysroot = folder / "sysroot"
+    core = sysroot / "lib/rustlib/src/rust/library/core"
+    if source:
+        (core / "src").mkdir(parents=True)
+        (core / "src/lib.rs").touch()
+        (core / "Cargo.toml").write_text('[package]\nedition = "2024"\n')
+    return program(
+        folder / "bin/rustc",
+        f'case $1 in --version) echo "rustc {version} (x 2026-01-01)";; *) echo {sysroot};; esac',
+    )
+
+
+def choose(rustc: Path, tmp_path: Path) -> "subprocess.CompletedProcess[str]":
+    script = IMAGES / "rust-toolchain.py"
+    return run(script, tmp_path / "toolchain.json", env={"RUSTC": str(rustc)})
+
+
+def test_a_compiler_with_its_source_is_chosen_and_shown(tmp_path: Path) -> None:
+    rustc = compiler(tmp_path, "1.85.0")
+    done = choose(rustc, tmp_path)
+    assert done.returncode == 0
+    assert f"{rustc} 1.85.0" in done.stderr
+    chosen = json.loads((tmp_path / "toolchain.json").read_text())
+    assert (chosen["version"], chosen["edition"]) == ("1.85.0", "2024")
+
+
+def test_the_same_choice_is_not_written_again(tmp_path: Path) -> None:
+    rustc = compiler(tmp_path, "1.96.0")
+    choose(rustc, tmp_path)
+    written = (tmp_path / "toolchain.json").stat().st_mtime_ns
+    assert choose(rustc, tmp_path).stderr == ""
+    assert (tmp_path / "toolchain.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    ("version", "source", "why"),
+    [
+        ("1.84.1", True, "1.84.1 is older than 1.85"),
+        ("1.99.9", False, "its library source is not installed"),
+        ("", True, "does not answer --version"),
+    ],
+)
+def test_a_compiler_that_will_not_do_is_refused_with_what_to_install(
+    version: str, source: bool, why: str, tmp_path: Path
+) -> None:
+    done = choose(compiler(tmp_path, version, source=source), tmp_path)
+    assert done.returncode == 3
+    assert why in done.stderr
+    assert "rustup component add rust-src" in done.stderr
+    assert not (tmp_path / "toolchain.json").exists()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    """The root of a machine with kernel 9.9 and its headers."""
+    root = tmp_path / "root"
+    headers = root / "lib/modules/9.9/build"
+    headers.mkdir(parents=True)
+    (headers / "Makefile").touch()
+    (root / "boot").mkdir()
+    (root / "boot/vmlinuz-9.9").write_text("kernel")
+    (root / "boot/config-9.9").write_text("CONFIG_X=y\n")
+    return root
+
+
+def test_the_kernel_of_the_host(host: Path, tmp_path: Path) -> None:
+    done = run(IMAGES / "kernel-host.sh", tmp_path / "kernel", "9.9", host)
+    assert done.returncode == 0, done.stderr
+    kernel = tmp_path / "kernel"
+    assert (kernel / "bzImage").read_text() == "kernel"
+    assert (kernel / "release").read_text() == "9.9\n"
+    assert (kernel / "headers/Makefile").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kernel", "root"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "why"),
+    [
+        ("boot/vmlinuz-9.9", "no readable vmlinuz-9.9"),
+        ("lib/modules/9.9/build/Makefile", "install linux-headers-9.9"),
+        ("boot/config-9.9", "no configuration of 9.9"),
+    ],
+)
+def test_a_host_that_lacks_something_is_told_what(
+    missing: str, why: str, host: Path, tmp_path: Path
+) -> None:
+    (host / missing).unlink()
+    done = run(IMAGES / "kernel-host.sh", tmp_path / "kernel", "9.9", host)
+    assert done.returncode == 1
+    assert why in done.stderr
+    assert not (tmp_path / "kernel").exists()
+
+
+def test_a_folder_that_is_no_built_tree_is_refused(tmp_path: Path) -> None:
+    done = run(IMAGES / "kernel-tree.sh", tmp_path, tmp_path / "kernel")
+    assert done.returncode == 1
+    assert "arch/x86/boot/bzImage is missing" in done.stderr
+    done = run(IMAGES / "kernel-tree.sh", "no/such", tmp_path / "kernel")
+    assert "neither cloud, host, a linux-image package nor a folder" in done.stderr
+
+
+def test_a_built_tree(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for name in ("arch/x86/boot/bzImage", "include/config/kernel.release"):
+        (tree / name).parent.mkdir(parents=True)
+    for name in (
+        *("arch/x86/boot/bzImage", ".config"),
+        *("include/config/kernel.release", "Module.symvers"),
+    ):
+        (tree / name).write_text(name)
+    done = run(IMAGES / "kernel-tree.sh", tree, tmp_path / "kernel")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "kernel/headers").resolve() == tree
+
+
+def test_a_download_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """apt-get knows the package and then cannot fetch it."""
+    depends = "case $3 in *image-cloud*) echo ' Depends: linux-image-9';; *) "
+    depends += "echo ' Depends: linux-headers-9-common'; echo ' Depends: linux-kbuild-9';; esac"
+    program(tmp_path / "bin/apt-cache", depends)
+    program(tmp_path / "bin/apt-get", "echo half >linux-image-9.deb; exit 100")
+    done = run(
+        *(IMAGES / "kernel-package.sh", "linux-image-cloud-amd64", tmp_path / "kernel"),
+        env={"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
+    )
+    assert done.returncode == 1
+    assert "could not download linux-image-9" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
+def test_keys_that_fail_half_way_leave_nothing(tmp_path: Path) -> None:
+    program(tmp_path / "bin/dropbearconvert", "exit 1")
+    done = run(
+        *(IMAGES / "keys.sh", tmp_path / "keys"),
+        env={"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
+    )
+    assert done.returncode == 1
+    assert "dropbearconvert refused" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
+def bare_path(tmp_path: Path) -> str:
+    """A PATH with a shell's own tools and nothing that freeonce needs."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    names = ("sh", "bash", "dirname", "realpath", "mktemp", "rm", "id", "basename", "grep", "env")
+    for name in names:
+        found = run("sh", "-c", f"command -v {name}").stdout.strip()
+        (tools / name).symlink_to(found)
+    program(tools / "python3", "exit 0")
+    return str(tools)
+
+
+@pytest.mark.parametrize(
+    ("os_release", "words"),
+    [
+        ("ID=fedora", ["dnf install", "qemu-system-x86-core", "ShellCheck"]),
+        ("ID=manjaro\nID_LIKE=arch", ["pacman -S", "qemu-system-x86", "shellcheck"]),
+        ('ID="opensuse-leap"\nID_LIKE="suse opensuse"', ["zypper install", "qemu-x86"]),
+        ("ID=debian", ["apt-get install", "dropbear-bin", "busybox-static"]),
+    ],
+)
+def test_without_rights_the_exact_list_is_printed(
+    os_release: str, words: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "os-release").write_text(os_release)
+    env = {
+        # The script adds the system's own folders; this one stands before them and lacks all.
+        "FREEONCE_ONLY_PATH": bare_path(tmp_path),
+        "FREEONCE_OS_RELEASE": str(tmp_path / "os-release"),
+    }
+    said = "".join(run(ROOT / "ci/install-deps", what, env=env).stderr for what in ("run", "lint"))
+    assert "missing" in said
+    for word in words:
+        assert word in said
+
+
+def test_an_old_python_is_refused(tmp_path: Path) -> None:
+    python = program(tmp_path / "python3", "exit 1")
+    done = run(ROOT / "ci/install-deps", "run", env={"PYTHON": str(python)})
+    assert done.returncode == 3
+    assert "no Python of 3.11 or later" in done.stderr
