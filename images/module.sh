@@ -11,15 +11,17 @@ cp -- "$rust_object" "$scratch/module/freeonce_rust.o_shipped"
 # kbuild wants to know how each object was made.
 : >"$scratch/module/.freeonce_rust.o.cmd"
 
-arguments=(-C "$kernel/headers" "M=$scratch/module")
+# No BTF of our types: it would need pahole.
+options=("M=$scratch/module" CONFIG_DEBUG_INFO_BTF_MODULES=)
+arguments=(-C "$kernel/headers" "${options[@]}")
 if [ -e "$kernel/headers-source" ]; then
     # Unpacked packages: their Makefile names the place where they would be installed.
-    arguments=(-C "$(realpath "$kernel/headers-source")" "O=$(realpath "$kernel/headers")" "M=$scratch/module")
+    arguments=(-C "$(realpath "$kernel/headers-source")" "O=$(realpath "$kernel/headers")" "${options[@]}")
 fi
 if ! make -s -k -j"$(nproc)" "${arguments[@]}" modules >"$scratch/log" 2>&1; then
     cat "$scratch/log" >&2
     die "the module does not build"
 fi
-# Warnings are worth a look; kbuild's notes on BTF, and on packages that are not installed, are not.
+# Warnings are worth a look; kbuild's other notes are not.
 grep -E 'warning:|WARNING:' "$scratch/log" >&2 || true
 publish "$scratch/module/freeonce.ko" "$dest"

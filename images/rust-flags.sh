@@ -25,6 +25,20 @@ rust_flags=(
 )
 if grep -q '^CONFIG_X86_KERNEL_IBT=y' "$config"; then
     rust_flags+=(-Z cf-protection=branch)
+    # objtool takes the entries of a jump table for indirect branch targets without ENDBR.
+    if "$rustc" -C help | grep jump-tables >/dev/null; then
+        rust_flags+=(-C jump-tables=n)
+    else
+        rust_flags+=(-Z no-jump-tables)
+    fi
+fi
+if grep -q -E '^CONFIG_(MITIGATION_)?RETPOLINE=y' "$config"; then
+    # A target feature of LLVM until rustc 1.91 or so made it a flag of its own.
+    if "$rustc" -Z help | grep retpoline-external-thunk >/dev/null; then
+        rust_flags+=(-Z retpoline-external-thunk)
+    else
+        rust_flags+=(-C target-feature=+retpoline-external-thunk,+retpoline-indirect-branches,+retpoline-indirect-calls)
+    fi
 fi
 if grep -q -E '^CONFIG_(MITIGATION_)?RETHUNK=y' "$config"; then
     rust_flags+=(-Z function-return=thunk-extern)
