@@ -47,6 +47,14 @@ def test_the_nested_page_table_follows_the_paging_of_the_host(
     assert result.judgement.allocations == 8 + levels
 
 
+def test_each_node_is_honoured_on_a_machine_with_two(setting: Setting) -> None:
+    config = replace(setting.config(), nodes=2, cpus=2)
+    (scenario,) = run_all(lambda: boot(config, setting.image), ["c/placement"])
+    assert scenario.judgement.verdict is Verdict.CLEAN
+    # Eight constraints of other kinds, and one allocation on each node.
+    assert scenario.judgement.allocations == 8 + 2
+
+
 def test_a_guest_that_dies_is_incomplete_and_the_next_scenario_gets_a_new_one(
     setting: Setting,
 ) -> None:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // Both allocators used as they should be, from C.
+#include <linux/nodemask.h>
 #include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
@@ -46,7 +47,7 @@ static int contiguous(void)
 	return 0;
 }
 
-/* Every request here can be met on a guest with 128 MiB of memory and one node. */
+/* Every request here can be met on a guest with 128 MiB of memory. */
 static const struct contiguous_request possible[] = {
 	{ .size = SZ_4K, .align = SZ_4K, ANYWHERE, .highest = SZ_16M - 1 },
 	{ .size = SZ_64K, .align = SZ_4K, ANYWHERE, .lowest = SZ_32M, .highest = SZ_64M - 1 },
@@ -56,7 +57,6 @@ static const struct contiguous_request possible[] = {
 	{ .size = SZ_64K, .align = SZ_4K, ANYWHERE, .boundary = SZ_64K },
 	{ .size = SZ_8K, .align = SZ_4K, ANYWHERE, .cache = CACHE_WC },
 	{ .size = SZ_8K, .align = SZ_4K, ANYWHERE, .cache = CACHE_UC },
-	{ .size = SZ_4K, .align = SZ_4K, ANYWHERE, .node = 0 },
 };
 
 static const struct {
@@ -81,18 +81,35 @@ static const struct {
 	{ "larger than memory", { .size = SZ_1G, .align = SZ_4K, ANYWHERE } },
 };
 
+static int use(const struct contiguous_request *request)
+{
+	void *pointer = freeonce_contiguous_alloc(request);
+
+	if (!pointer)
+		return -ENOMEM;
+	memset(pointer, 0xa5, request->size);
+	freeonce_contiguous_free(pointer, request->size, request->align);
+	return 0;
+}
+
 static int placement(void)
 {
-	int i;
+	int i, error, node;
 
 	STEP("possible");
 	for (i = 0; i < ARRAY_SIZE(possible); i++) {
-		void *pointer = freeonce_contiguous_alloc(&possible[i]);
+		error = use(&possible[i]);
+		if (error)
+			return error;
+	}
+	STEP("each node");
+	for_each_online_node(node) {
+		struct contiguous_request request = { .size = SZ_4K, .align = SZ_4K, ANYWHERE };
 
-		if (!pointer)
-			return -ENOMEM;
-		memset(pointer, 0xa5, possible[i].size);
-		freeonce_contiguous_free(pointer, possible[i].size, possible[i].align);
+		request.node = node;
+		error = use(&request);
+		if (error)
+			return error;
 	}
 	for (i = 0; i < ARRAY_SIZE(impossible); i++) {
 		const struct contiguous_request *request = &impossible[i].request;

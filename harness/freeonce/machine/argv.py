@@ -16,7 +16,10 @@ class Window:
 
 @dataclass(frozen=True)
 class MachineConfig:
-    """One guest. `cpu`: QEMU's CPU model with its properties. `memory`: bytes."""
+    """One guest. `cpu`: QEMU's CPU model with its properties. `memory`: bytes.
+
+    `nodes`: NUMA nodes, each with an equal part of the memory.
+    """
 
     qemu: str
     accelerator: str
@@ -25,6 +28,7 @@ class MachineConfig:
     cpu: str
     memory: int = 256 * MIB
     cpus: int = 1
+    nodes: int = 1
     window: Window = Window()
 
     def __post_init__(self) -> None:
@@ -48,6 +52,18 @@ def kernel_command_line(config: MachineConfig) -> str:
     )
 
 
+def _numa(config: MachineConfig) -> list[str]:
+    """Arguments for more than one NUMA node; a plain machine needs none."""
+    if config.nodes == 1:
+        return []
+    size = config.memory // config.nodes
+    arguments = []
+    for node in range(config.nodes):
+        arguments += ["-object", f"memory-backend-ram,id=node{node},size={size}"]
+        arguments += ["-numa", f"node,nodeid={node},memdev=node{node}"]
+    return arguments
+
+
 def qemu_argv(config: MachineConfig, folder: Path) -> tuple[str, ...]:
     """QEMU's arguments. Its sockets are `qmp.sock` and `console.sock` in `folder`."""
     return (
@@ -68,6 +84,7 @@ def qemu_argv(config: MachineConfig, folder: Path) -> tuple[str, ...]:
         str(config.cpus),
         "-m",
         f"{config.memory // MIB}M",
+        *_numa(config),
         "-kernel",
         str(config.boot),
         "-initrd",
