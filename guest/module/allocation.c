@@ -12,7 +12,6 @@
 /* Taken at load, so that keeping books allocates nothing while a scenario runs. */
 #define ALLOCATION_COUNT 32768
 #define BUCKET_BITS 12
-#define POISON_RELEASED 0x6b /* as SLUB's POISON_FREE, so that a dump reads familiar */
 
 static struct allocation *table;
 static struct hlist_head buckets[1 << BUCKET_BITS];
@@ -80,6 +79,22 @@ void allocation_discard(struct allocation *allocation)
 	spin_unlock_irqrestore(&allocation_lock, flags);
 }
 
+/* Unaligned: it follows the last byte of the owner's memory. */
+static void write_guard(const struct allocation *allocation, u8 pattern)
+{
+	struct ledger_guard guard = { .tag = allocation->tag, .serial = allocation->serial };
+
+	memset(guard.pattern, pattern, sizeof(guard.pattern));
+	memcpy(allocation->pointer + allocation->size, &guard, sizeof(guard));
+}
+
+/* The guard as the owner left it: the host judges whether it is whole. */
+static void append_guard(const struct allocation *allocation)
+{
+	ledger_append_text(LEDGER_GUARD, allocation->serial,
+			   allocation->pointer + allocation->size, GUARD_SIZE);
+}
+
 /* Under the lock together with its record: the ledger's order is the order of events. */
 void allocation_publish(struct allocation *allocation, struct ledger_record *record)
 {
@@ -96,6 +111,7 @@ void allocation_publish(struct allocation *allocation, struct ledger_record *rec
 	record->serial = allocation->serial;
 	record->pointer = (unsigned long)allocation->pointer;
 	record->size = allocation->size;
+	write_guard(allocation, GUARD_LIVE);
 	ledger_append(record);
 	spin_unlock_irqrestore(&allocation_lock, flags);
 }
@@ -131,9 +147,12 @@ struct allocation *allocation_release(enum ledger_kind kind, const void *pointer
 	}
 	if (!fits)
 		record.flags = FLAG_WITHHELD;
-	else
-		memset(allocation->pointer, POISON_RELEASED, allocation->size);
 	ledger_append(&record);
+	if (fits) {
+		append_guard(allocation);
+		memset(allocation->pointer, POISON_RELEASED, allocation->size);
+		write_guard(allocation, GUARD_RELEASED);
+	}
 	spin_unlock_irqrestore(&allocation_lock, flags);
 	return fits ? allocation : NULL;
 }
@@ -184,11 +203,13 @@ static struct allocation *unlink_oldest(void)
 
 /*
  * Gives everything back to the kernel, leaked memory too, so that a faulty
- * scenario leaves the guest fit for the next. Between runs only; may sleep.
+ * scenario leaves the guest fit for the next. After a run's end; may sleep.
+ * Returns how many allocations that were.
  */
-void allocation_reclaim_all(void)
+u32 allocation_reclaim_all(void)
 {
 	struct allocation *allocation;
+	u32 count = 0;
 
 	while ((allocation = unlink_oldest())) {
 		struct ledger_record record = {
@@ -205,5 +226,7 @@ void allocation_reclaim_all(void)
 		else
 			contiguous_give_back(allocation);
 		allocation_discard(allocation);
+		count++;
 	}
+	return count;
 }

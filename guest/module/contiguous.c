@@ -10,10 +10,12 @@
 
 #define BUDDY_MAX_ORDER 10  /* the kernel renamed its own limit twice since 6.1 */
 #define SCAN_ATTEMPTS 256   /* bounds the search for a place, not the range searched */
-#define MISPLACE_ATTEMPTS 32
 
-/* Where the allocation must lie, in whole pages. */
+#define TAG FREEONCE_TAG('p', 'a', 'g', 'e') /* callers name no tag for pages */
+
+/* Where the allocation must lie: `size` bytes of it, at the start of `pages` pages. */
 struct place {
+	u64 size;
 	u64 pages;
 	u64 align;
 	u64 lowest;
@@ -24,7 +26,7 @@ struct place {
 
 static bool fits(const struct place *place, u64 gpa)
 {
-	u64 last = gpa + place->pages * PAGE_SIZE - 1;
+	u64 last = gpa + place->size - 1;
 
 	if (gpa < place->lowest || last > place->highest || gpa & (place->align - 1))
 		return false;
@@ -53,19 +55,47 @@ static int check(const struct contiguous_request *request)
 	return 0;
 }
 
+static u64 last_byte_of_memory(void)
+{
+	u64 end = 0;
+	int node;
+
+	for_each_online_node(node)
+		end = max_t(u64, end, PFN_PHYS(node_end_pfn(node)));
+	return end - 1;
+}
+
+/*
+ * The zone that lies wholly at or below `highest`. False when none does, or when
+ * there is a `lowest`: then the buddy allocator might give what does not fit. No
+ * trial and error: pages taken and given back would be pages that the ledger does
+ * not know.
+ */
+static bool zone_that_fits(const struct place *place, gfp_t *zone)
+{
+	if (place->lowest)
+		return false;
+	if (place->highest >= last_byte_of_memory())
+		*zone = 0;
+	else if (place->highest >= SZ_4G - 1)
+		*zone = GFP_DMA32;
+	else if (place->highest >= SZ_16M - 1)
+		*zone = GFP_DMA;
+	else
+		return false;
+	return true;
+}
+
+/* A block is aligned to its own size, so it keeps any boundary that is not smaller. */
 static struct page *buddy_pages(const struct place *place, unsigned int order)
 {
-	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY;
+	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY, zone;
 
-	if (order > BUDDY_MAX_ORDER)
+	if (order > BUDDY_MAX_ORDER || !zone_that_fits(place, &zone))
 		return NULL;
-	if (place->highest < SZ_16M)
-		gfp |= GFP_DMA;
-	else if (place->highest < SZ_4G)
-		gfp |= GFP_DMA32;
 	if (place->node >= 0)
 		gfp |= __GFP_THISNODE;
-	return alloc_pages_node(place->node < 0 ? NUMA_NO_NODE : place->node, gfp, order);
+	return alloc_pages_node(place->node < 0 ? NUMA_NO_NODE : place->node, gfp | zone, order);
 }
 
 static bool ordinary_memory(u64 first, u64 pages)
@@ -76,16 +106,6 @@ static bool ordinary_memory(u64 first, u64 pages)
 		if (!pfn_valid(pfn) || PageReserved(pfn_to_page(pfn)))
 			return false;
 	return page_zone(pfn_to_page(first)) == page_zone(pfn_to_page(first + pages - 1));
-}
-
-static u64 last_byte_of_memory(void)
-{
-	u64 end = 0;
-	int node;
-
-	for_each_online_node(node)
-		end = max_t(u64, end, PFN_PHYS(node_end_pfn(node)));
-	return end - 1;
 }
 
 /*
@@ -124,20 +144,10 @@ static void give_pages(void *base, u64 pages, bool from_range)
 		__free_pages(virt_to_page(base), get_order(pages * PAGE_SIZE));
 }
 
-static int take(struct allocation *allocation, const struct place *place)
+static int take_range(struct allocation *allocation, const struct place *place)
 {
-	unsigned int order = max(get_order(place->pages * PAGE_SIZE), get_order(place->align));
-	struct page *page = buddy_pages(place, order);
-	long pfn;
+	long pfn = range_pages(place);
 
-	if (page && fits(place, page_to_phys(page))) {
-		allocation->base = page_address(page);
-		allocation->pages = 1 << order;
-		return 0;
-	}
-	if (page)
-		__free_pages(page, order);
-	pfn = range_pages(place);
 	if (pfn < 0)
 		return pfn;
 	allocation->base = pfn_to_kaddr(pfn);
@@ -146,29 +156,24 @@ static int take(struct allocation *allocation, const struct place *place)
 	return 0;
 }
 
-/* A planted fault: pages that the range excludes. The ones that would fit are held meanwhile. */
-static int take_outside(struct allocation *allocation, const struct place *place)
+static int take(struct allocation *allocation, const struct place *place)
 {
-	unsigned int order = get_order(place->pages * PAGE_SIZE);
-	struct page *held[MISPLACE_ATTEMPTS];
-	int count = 0, error = -ENOMEM;
+	unsigned int order = max(get_order(place->pages * PAGE_SIZE), get_order(place->align));
+	struct page *page = buddy_pages(place, order);
 
-	while (count < MISPLACE_ATTEMPTS) {
-		struct page *page = alloc_pages(GFP_KERNEL, order);
+	if (!page)
+		return take_range(allocation, place);
+	allocation->base = page_address(page);
+	allocation->pages = 1 << order;
+	return 0;
+}
 
-		if (!page)
-			break;
-		if (!fits(place, page_to_phys(page))) {
-			allocation->base = page_address(page);
-			allocation->pages = 1 << order;
-			error = 0;
-			break;
-		}
-		held[count++] = page;
-	}
-	while (count)
-		__free_pages(held[--count], order);
-	return error;
+/* A planted fault: pages above the range. */
+static int take_outside(struct allocation *allocation, struct place place)
+{
+	place.lowest = place.highest + 1;
+	place.highest = U64_MAX;
+	return take_range(allocation, &place);
 }
 
 static void give_back(struct allocation *allocation)
@@ -184,7 +189,8 @@ static int obtain(struct allocation *allocation, const struct contiguous_request
 	u32 misplaced = inject_misplacement();
 	u64 shift = misplaced & MISPLACE_SHIFT ? PAGE_SIZE : 0;
 	struct place place = {
-		.pages = DIV_ROUND_UP(request->size, PAGE_SIZE),
+		.size = request->size,
+		.pages = DIV_ROUND_UP(request->size + GUARD_SIZE, PAGE_SIZE),
 		.align = max_t(u64, request->align, PAGE_SIZE),
 		.lowest = request->lowest,
 		.highest = request->highest,
@@ -196,10 +202,10 @@ static int obtain(struct allocation *allocation, const struct contiguous_request
 	if (shift) {
 		/* Twice the room, aligned to all of it: a page further on nothing holds. */
 		place.align = roundup_pow_of_two(2 * max(place.pages * PAGE_SIZE, place.align));
-		place.pages = PHYS_PFN(place.align);
+		place.pages = PHYS_PFN(place.align) + 1;
 		place.boundary = 0;
 	}
-	error = misplaced & MISPLACE_RANGE ? take_outside(allocation, &place)
+	error = misplaced & MISPLACE_RANGE ? take_outside(allocation, place)
 					   : take(allocation, &place);
 	if (error)
 		return error;
@@ -223,6 +229,7 @@ static void publish(struct allocation *allocation, const struct contiguous_reque
 {
 	u32 pages = DIV_ROUND_UP(allocation->size, PAGE_SIZE);
 	struct ledger_record record = {
+		.flags = allocation->from_range ? FLAG_RANGE : 0,
 		.physical = virt_to_phys(allocation->pointer),
 		.align_log2 = ledger_align(request->align),
 		.detail = placement(cache_type_of(allocation->pointer, pages),
@@ -262,6 +269,7 @@ void *freeonce_contiguous_alloc(const struct contiguous_request *request)
 		return NULL;
 	}
 	allocation->kind = KIND_CONTIGUOUS;
+	allocation->tag = TAG;
 	allocation->size = request->size;
 	error = obtain(allocation, request);
 	if (error) {

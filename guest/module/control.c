@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// The debugfs files: scenarios, run, ledger.
+// The debugfs files: scenarios, run, settle, ledger.
 #include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/kernel.h>
@@ -64,6 +64,18 @@ static const struct file_operations run_fops = {
 	.llseek = noop_llseek,
 };
 
+static ssize_t settle_write(struct file *file, const char __user *buffer, size_t count, loff_t *at)
+{
+	scenario_settle();
+	return count;
+}
+
+static const struct file_operations settle_fops = {
+	.owner = THIS_MODULE,
+	.write = settle_write,
+	.llseek = noop_llseek,
+};
+
 static ssize_t ledger_read(struct file *file, char __user *buffer, size_t count, loff_t *at)
 {
 	return simple_read_from_buffer(buffer, count, at, window_address(), ledger_bytes());
@@ -82,6 +94,7 @@ int control_open(void)
 		return PTR_ERR(folder);
 	debugfs_create_file("scenarios", 0400, folder, NULL, &scenarios_fops);
 	debugfs_create_file("run", 0200, folder, NULL, &run_fops);
+	debugfs_create_file("settle", 0200, folder, NULL, &settle_fops);
 	debugfs_create_file("ledger", 0400, folder, NULL, &ledger_fops);
 	return 0;
 }

@@ -19,6 +19,7 @@ u64 window_size(void);
 /* ledger.c: append only, lock-free, from any context (NMI included). */
 void ledger_open(void);
 void ledger_append(struct ledger_record *record);
+void ledger_append_as(enum ledger_witness witness, struct ledger_record *record);
 void ledger_append_text(enum ledger_type type, u32 serial, const char *text, size_t length);
 size_t ledger_bytes(void);
 u32 ledger_site(unsigned long address);
@@ -43,6 +44,7 @@ struct allocation {
 	u32 serial;
 	u32 run;
 	enum ledger_kind kind;
+	u32 tag;
 	u32 pages;                    /* contiguous: pages taken from the kernel */
 	bool from_range;              /* contiguous: alloc_contig_range(), not alloc_pages() */
 	bool cache_changed;           /* contiguous: page attributes differ from write-back */
@@ -56,7 +58,7 @@ void allocation_publish(struct allocation *allocation, struct ledger_record *rec
 struct allocation *allocation_release(enum ledger_kind kind, const void *pointer, size_t size,
 				      size_t align, unsigned long site);
 u32 allocation_serial(const void *pointer);
-void allocation_reclaim_all(void);
+u32 allocation_reclaim_all(void);
 void allocation_failed(enum ledger_kind kind, size_t size, size_t align, int error,
 		       bool injected, unsigned long site);
 
@@ -94,11 +96,17 @@ bool cache_type_known(u32 cache);
 int cache_type_set(void *address, u32 pages, enum cache_type cache);
 enum cache_type cache_type_of(const void *address, u32 pages);
 
-/* inject.c: allocations that fail on demand, allocators that place wrongly. */
+/* inject.c: allocations that fail on demand, allocators that place wrongly, ledgers that lie. */
 enum inject_misplacement {
 	MISPLACE_SHIFT = 1, /* begins where neither alignment nor boundary allow */
 	MISPLACE_RANGE = 2, /* outside of lowest..highest */
 	MISPLACE_CACHE = 4, /* page attributes not set */
+};
+
+enum inject_lie {
+	LIE_NONE,
+	LIE_DROP,      /* the ledger never hears of it */
+	LIE_DUPLICATE, /* the ledger hears of it twice */
 };
 
 void inject_reset(u32 fail_at);
@@ -106,6 +114,8 @@ bool inject_should_fail(void);
 u32 inject_misplacement(void);
 void freeonce_inject_fail(u32 nth);
 void freeonce_inject_misplacement(u32 misplacement);
+enum inject_lie inject_lie(enum ledger_type type);
+void inject_next(enum ledger_type type, enum inject_lie lie);
 
 /* svm_cpu.c and vmrun.S: one CPU in SVM operation, and the world switch. */
 struct vcpu {
@@ -147,6 +157,7 @@ const struct scenario *scenario_at(size_t index);
 const struct scenario *freeonce_rust_scenario(bool planted, size_t index);
 int freeonce_rust_run(const struct scenario *scenario);
 int scenario_run(const char *name, u32 fail_at);
+void scenario_settle(void);
 u32 scenario_current_run(void);
 
 void freeonce_step(const char *text, size_t length);
@@ -154,6 +165,12 @@ void freeonce_label(const void *pointer, const char *text, size_t length);
 void __noreturn freeonce_panic(const char *text, size_t length);
 void freeonce_zero(void *pointer, size_t size);
 u64 freeonce_gpa(const void *pointer);
+
+/* witness.c: what the kernel's own allocators saw of our code. Attached only during a run. */
+void witness_open(void);
+void witness_attach(void);
+void witness_detach(void);
+void witness_close(void);
 
 /* control.c: the debugfs files. */
 int control_open(void);

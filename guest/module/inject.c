@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
-// Allocations that fail on demand, and allocators that place wrongly: both planted, never by chance.
+// Allocations that fail on demand, allocators that place wrongly, ledgers that lie: all planted.
 #include <linux/atomic.h>
 
 #include "freeonce.h"
 
 static atomic_t countdown; /* 0: off; 1: the next allocation fails */
 static atomic_t misplacement;
+static atomic_t lie_about; /* a record type, 0: none */
+static enum inject_lie lie;
 
 /* At the start of each run. fail_at: which allocation fails, counted from 1; 0: none. */
 void inject_reset(u32 fail_at)
 {
 	atomic_set(&countdown, fail_at);
 	atomic_set(&misplacement, 0);
+	atomic_set(&lie_about, 0);
 }
 
 bool inject_should_fail(void)
@@ -33,4 +36,16 @@ void freeonce_inject_fail(u32 nth)
 void freeonce_inject_misplacement(u32 what)
 {
 	atomic_set(&misplacement, what);
+}
+
+/* The lie to tell about this record; once. */
+enum inject_lie inject_lie(enum ledger_type type)
+{
+	return atomic_cmpxchg(&lie_about, type, 0) == type ? lie : LIE_NONE;
+}
+
+void inject_next(enum ledger_type type, enum inject_lie what)
+{
+	lie = what;
+	atomic_set(&lie_about, type);
 }

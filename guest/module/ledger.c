@@ -20,6 +20,8 @@ static unsigned long text_size;
 
 static_assert(sizeof(struct ledger_record) == 64);
 static_assert(sizeof(struct ledger_header) <= LEDGER_HEADER_SIZE);
+static_assert(sizeof(struct ledger_guard) == GUARD_SIZE);
+static_assert(GUARD_SIZE <= LEDGER_TEXT_SIZE);
 static_assert(offsetof(struct ledger_record, cpu) == 62);
 
 static atomic64_t *appended(void)
@@ -65,7 +67,7 @@ static u32 check_of(const struct ledger_record *record)
  * The index comes from the window itself. The code under test can write over it;
  * a wrong index then lands inside the window or nowhere, and the host sees it.
  */
-void ledger_append(struct ledger_record *record)
+void ledger_append_as(enum ledger_witness witness, struct ledger_record *record)
 {
 	u64 index = atomic64_fetch_inc(appended());
 	struct ledger_record *slot;
@@ -77,11 +79,25 @@ void ledger_append(struct ledger_record *record)
 	record->check = 0;
 	record->time = ktime_get_mono_fast_ns();
 	record->run = scenario_current_run();
-	record->witness = WITNESS_LEDGER;
+	record->witness = witness;
 	record->cpu = raw_smp_processor_id();
 	record->check = check_of(record);
 	memcpy((u64 *)slot + 1, (u64 *)record + 1, sizeof(*record) - sizeof(u64));
 	smp_store_release((u64 *)slot, *(u64 *)record);
+}
+
+void ledger_append(struct ledger_record *record)
+{
+	switch (inject_lie(record->type)) {
+	case LIE_DROP:
+		return;
+	case LIE_DUPLICATE:
+		ledger_append_as(WITNESS_LEDGER, record);
+		break;
+	case LIE_NONE:
+		break;
+	}
+	ledger_append_as(WITNESS_LEDGER, record);
 }
 
 void ledger_append_text(enum ledger_type type, u32 serial, const char *text, size_t length)

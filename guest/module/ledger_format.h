@@ -12,6 +12,12 @@
 #define LEDGER_CHECK_PRIME 0x9e3779b97f4a7c15ULL
 #define LEDGER_ALIGN_INVALID 255
 
+/* Behind every allocation, and what stands in released memory. */
+#define GUARD_SIZE 16
+#define GUARD_LIVE 0xcc
+#define GUARD_RELEASED 0xbb
+#define POISON_RELEASED 0x6b
+
 enum ledger_type {
 	LEDGER_BEGIN = 1,
 	LEDGER_END = 2,
@@ -29,10 +35,14 @@ enum ledger_type {
 	LEDGER_SVM_OFF = 14,
 	LEDGER_PANIC = 15,
 	LEDGER_MODULE_EXIT = 16,
+	LEDGER_GUARD = 17,
+	LEDGER_WITNESS_ON = 18,
+	LEDGER_SETTLED = 19,
 };
 
 enum ledger_witness {
 	WITNESS_LEDGER = 1,
+	WITNESS_KERNEL = 2,
 };
 
 enum ledger_kind {
@@ -44,6 +54,13 @@ enum ledger_kind {
 enum ledger_flag {
 	FLAG_WITHHELD = 1, /* release: the kernel never saw it */
 	FLAG_INJECTED = 2, /* allocate_failed: made to fail */
+	FLAG_RANGE = 4,    /* allocate: taken by page number; no tracepoint tells of that */
+};
+
+struct ledger_guard {
+	__u32 tag;
+	__u32 serial;
+	__u8 pattern[8];
 };
 
 struct ledger_header {

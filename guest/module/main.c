@@ -23,6 +23,7 @@ static int __init freeonce_init(void)
 	if (error)
 		goto close_window;
 	ledger_open();
+	witness_open();
 	error = control_open();
 	if (error)
 		goto close_allocation;
@@ -42,8 +43,9 @@ static void __exit freeonce_exit(void)
 	struct ledger_record record = { .type = LEDGER_MODULE_EXIT };
 
 	control_close();
-	allocation_reclaim_all();
+	scenario_settle();
 	ledger_append(&record);
+	witness_close();
 	allocation_close();
 	window_close();
 }

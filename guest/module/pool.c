@@ -11,7 +11,7 @@
 static void *place(struct allocation *allocation, size_t size, size_t align, gfp_t gfp)
 {
 	size_t shift = inject_misplacement() & MISPLACE_SHIFT ? MISPLACED_BY : 0;
-	size_t room = size + shift;
+	size_t room = size + shift + GUARD_SIZE;
 
 	/* kmalloc() aligns to the size only when that is a power of two. */
 	if (align > ARCH_KMALLOC_MINALIGN)
@@ -50,6 +50,7 @@ static void *pool_alloc(size_t size, size_t align, u32 tag, gfp_t gfp, unsigned 
 		return NULL;
 	}
 	allocation->kind = KIND_POOL;
+	allocation->tag = tag;
 	allocation->size = size;
 	allocation->pointer = place(allocation, size, align, gfp);
 	if (!allocation->pointer) {

@@ -11,7 +11,7 @@
 /* One run at a time: inject.c, svm_cpu.c and the run number rely on it. */
 static DEFINE_MUTEX(run_mutex);
 static u32 last_run;
-static u32 current_run;
+static u32 current_run; /* until it is settled */
 
 static const struct scenario *scenario_named(const char *name, u32 *index)
 {
@@ -40,9 +40,28 @@ static int run(const struct scenario *scenario)
 	return 0;
 }
 
+/* With run_mutex held. What the run left goes back to the kernel, leaked memory too. */
+static void settle(void)
+{
+	struct ledger_record record = { .type = LEDGER_SETTLED };
+
+	if (!current_run)
+		return;
+	record.detail = allocation_reclaim_all();
+	ledger_append(&record);
+	witness_detach();
+	WRITE_ONCE(current_run, 0);
+}
+
+/* Not at the run's end, but when the host has looked at the memory that the run left. */
+void scenario_settle(void)
+{
+	mutex_lock(&run_mutex);
+	settle();
+	mutex_unlock(&run_mutex);
+}
+
 /*
- * What the previous run left behind goes back to the kernel first, not at its
- * end: until then the host can look at leaked memory.
  * fail_at: which allocation of the run fails, counted from 1; 0: none.
  */
 int scenario_run(const char *name, u32 fail_at)
@@ -55,13 +74,13 @@ int scenario_run(const char *name, u32 fail_at)
 	if (!scenario)
 		return -ENOENT;
 	mutex_lock(&run_mutex);
-	allocation_reclaim_all();
+	settle();
 	inject_reset(fail_at);
 	WRITE_ONCE(current_run, ++last_run);
 	ledger_append_text(LEDGER_BEGIN, index, name, strlen(name));
+	witness_attach();
 	end.detail = run(scenario);
 	ledger_append(&end);
-	WRITE_ONCE(current_run, 0);
 	inject_reset(0);
 	mutex_unlock(&run_mutex);
 	return 0;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 // Planted faults in C: each commits one sin and must trip that rule and only that rule.
+#include <linux/gfp.h>
+#include <linux/io.h>
 #include <linux/sizes.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 
 #include "scenarios.h"
@@ -71,6 +74,36 @@ static void *contiguous_alloc(size_t size, size_t align)
 		OTHER##_free(pointer, SIZE, ALIGN_OF);           \
 		return pointer ? 0 : -ENOMEM;                    \
 	}                                                        \
+	static int KIND##_use_after_free(void)                   \
+	{                                                        \
+		char *pointer = KIND##_alloc(SIZE, ALIGN_OF);    \
+                                                                 \
+		KIND##_free(pointer, SIZE, ALIGN_OF);            \
+		if (!pointer)                                    \
+			return -ENOMEM;                          \
+		WRITE_ONCE(pointer[8], 1);                       \
+		return 0;                                        \
+	}                                                        \
+	static int KIND##_out_of_bounds_live(void)               \
+	{                                                        \
+		char *pointer = KIND##_alloc(SIZE, ALIGN_OF);    \
+                                                                 \
+		if (!pointer)                                    \
+			return -ENOMEM;                          \
+		WRITE_ONCE(pointer[SIZE], 1);                    \
+		KIND##_free(pointer, SIZE, ALIGN_OF);            \
+		return 0;                                        \
+	}                                                        \
+	static int KIND##_out_of_bounds_released(void)           \
+	{                                                        \
+		char *pointer = KIND##_alloc(SIZE, ALIGN_OF);    \
+                                                                 \
+		KIND##_free(pointer, SIZE, ALIGN_OF);            \
+		if (!pointer)                                    \
+			return -ENOMEM;                          \
+		WRITE_ONCE(pointer[SIZE + 3], 1);                \
+		return 0;                                        \
+	}                                                        \
 	static int KIND##_wrong_size_free(void)                  \
 	{                                                        \
 		void *pointer = KIND##_alloc(SIZE, ALIGN_OF);    \
@@ -81,6 +114,92 @@ static void *contiguous_alloc(size_t size, size_t align)
 
 FAULTS_OF(pool, contiguous)
 FAULTS_OF(contiguous, pool)
+
+static int unledgered_pool(void)
+{
+	void *pointer = kmalloc(SIZE, GFP_KERNEL);
+
+	kfree(pointer);
+	return pointer ? 0 : -ENOMEM;
+}
+
+static int unledgered_contiguous(void)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, 1);
+
+	if (page)
+		__free_pages(page, 1);
+	return page ? 0 : -ENOMEM;
+}
+
+/* A right history of which the ledger tells one thing otherwise. */
+static int told_otherwise(enum ledger_type about, enum inject_lie lie)
+{
+	void *pointer;
+
+	inject_next(about, lie);
+	pointer = pool_alloc(SIZE, ALIGN_OF);
+	pool_free(pointer, SIZE, ALIGN_OF);
+	return pointer ? 0 : -ENOMEM;
+}
+
+static int allocation_dropped(void)
+{
+	return told_otherwise(LEDGER_ALLOCATE, LIE_DROP);
+}
+
+static int allocation_duplicated(void)
+{
+	return told_otherwise(LEDGER_ALLOCATE, LIE_DUPLICATE);
+}
+
+static int release_dropped(void)
+{
+	return told_otherwise(LEDGER_RELEASE, LIE_DROP);
+}
+
+static int release_duplicated(void)
+{
+	return told_otherwise(LEDGER_RELEASE, LIE_DUPLICATE);
+}
+
+/* The lie that matters most: a leak, dressed up as released. */
+static int release_forged(void)
+{
+	struct ledger_record record = {
+		.type = LEDGER_RELEASE,
+		.kind = KIND_POOL,
+		.size = SIZE,
+		.align_log2 = ledger_align(ALIGN_OF),
+	};
+	void *pointer = pool_alloc(SIZE, ALIGN_OF);
+
+	record.serial = allocation_serial(pointer);
+	record.pointer = (unsigned long)pointer;
+	record.physical = virt_to_phys(pointer);
+	ledger_append(&record);
+	return pointer ? 0 : -ENOMEM;
+}
+
+/* An allocation with its release that never were. */
+static int allocation_forged(void)
+{
+	struct ledger_record record = {
+		.type = LEDGER_ALLOCATE,
+		.kind = KIND_POOL,
+		.pointer = (unsigned long)never_allocated,
+		.physical = virt_to_phys(never_allocated),
+		.size = SIZE,
+		.serial = U32_MAX,
+		.align_log2 = ledger_align(ALIGN_OF),
+		.detail = TAG,
+	};
+
+	ledger_append(&record);
+	record.type = LEDGER_RELEASE;
+	ledger_append(&record);
+	return 0;
+}
 
 static int pool_misaligned(void)
 {
@@ -146,6 +265,9 @@ static int contiguous_wrong_cache(void)
 		.run = RUN,                                    \
 	}
 
+#define LIE(NAME, RUN, LESSON) \
+	FAULT("witnesses-disagree/pool/c/" NAME, "witnesses-disagree", "pool", RUN, LESSON)
+
 #define FAULTS(KIND)                                                                           \
 	FAULT("leak/" #KIND "/c", "leak", #KIND, KIND##_leak,                                  \
 	      "Memory that is never released is a leak."),                                     \
@@ -160,11 +282,30 @@ static int contiguous_wrong_cache(void)
 	FAULT("mismatched-free/" #KIND "/c", "mismatched-free", #KIND, KIND##_mismatched_free, \
 	      "Memory goes back by the call that matches the one it came from."),              \
 	FAULT("wrong-size-free/" #KIND "/c", "wrong-size-free", #KIND, KIND##_wrong_size_free, \
-	      "The owner must believe the size that it allocated.")
+	      "The owner must believe the size that it allocated."),                           \
+	FAULT("use-after-free/" #KIND "/c", "use-after-free", #KIND, KIND##_use_after_free,    \
+	      "A write into released memory breaks the poison in it."),                        \
+	FAULT("out-of-bounds/" #KIND "/c/live", "out-of-bounds", #KIND,                        \
+	      KIND##_out_of_bounds_live, "A write behind the end breaks the guard."),          \
+	FAULT("out-of-bounds/" #KIND "/c/released", "out-of-bounds", #KIND,                    \
+	      KIND##_out_of_bounds_released, "The guard stands after the release as well.")
 
 const struct scenario fault_scenarios[] = {
 	FAULTS(pool),
 	FAULTS(contiguous),
+	FAULT("unledgered/pool/c", "unledgered", "pool", unledgered_pool,
+	      "What goes past the ledger, the kernel's slab allocator saw."),
+	FAULT("unledgered/contiguous/c", "unledgered", "contiguous", unledgered_contiguous,
+	      "What goes past the ledger, the kernel's page allocator saw."),
+	LIE("allocation-dropped", allocation_dropped, "A ledger that hides an allocation is caught."),
+	LIE("allocation-duplicated", allocation_duplicated,
+	    "A ledger that tells an allocation twice is caught."),
+	LIE("allocation-forged", allocation_forged,
+	    "A ledger that makes up an allocation is caught."),
+	LIE("release-dropped", release_dropped, "A ledger that hides a release is caught."),
+	LIE("release-duplicated", release_duplicated,
+	    "A ledger that tells a release twice is caught."),
+	LIE("release-forged", release_forged, "A leak told as a release is caught by the memory."),
 	FAULT("misplaced/pool/c/alignment", "misplaced", "pool", pool_misaligned,
 	      "An allocator that ignores the alignment is caught."),
 	FAULT("misplaced/contiguous/c/alignment", "misplaced", "contiguous", contiguous_misaligned,

@@ -73,12 +73,16 @@ class Type(IntEnum):
     SVM_OFF = 14
     PANIC = 15
     MODULE_EXIT = 16
+    GUARD = 17
+    WITNESS_ON = 18
+    SETTLED = 19
 
 
 class Witness(IntEnum):
     """Who says it."""
 
     LEDGER = 1
+    KERNEL = 2
 
 
 class Kind(IntEnum):
@@ -94,6 +98,7 @@ class Flag(IntEnum):
 
     WITHHELD = 1
     INJECTED = 2
+    RANGE = 4
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,22 @@ fn wrong_size_free<A: Allocator + Copy>(allocator: A) -> Outcome {
     Ok(())
 }
 
+fn use_after_free<A: Allocator + Copy>(allocator: A) -> Outcome {
+    let pointer = taken(allocator)?;
+    release(allocator, pointer, LAYOUT);
+    // SAFETY: none: that the module keeps released memory is all that makes this bearable.
+    unsafe { pointer.add(8).write_volatile(1) };
+    Ok(())
+}
+
+fn out_of_bounds<A: Allocator + Copy>(allocator: A) -> Outcome {
+    let pointer = taken(allocator)?;
+    // SAFETY: none: one byte behind the end, where the module keeps a guard.
+    unsafe { pointer.add(LAYOUT.size()).write_volatile(1) };
+    release(allocator, pointer, LAYOUT);
+    Ok(())
+}
+
 fn misaligned<A: Allocator>(allocator: A) -> Outcome {
     kernel::freeonce_inject_misplacement(kernel::MISPLACE_SHIFT);
     let _aligned = Box::<Aligned, A>::try_new_uninit_in(allocator)?;
@@ -133,6 +149,14 @@ pub const SCENARIOS: &[Scenario] = &[
         c"A cast of the pointer changes the layout that the release believes."),
     fault!(c"fault/wrong-size-free/contiguous/rust", c"wrong-size-free", CONTIGUOUS, wrong_size_free(PhysicalAllocator),
         c"A cast of the pointer changes the layout that the release believes."),
+    fault!(c"fault/use-after-free/pool/rust", c"use-after-free", POOL, use_after_free(Global),
+        c"A pointer that outlives its Box writes into released memory."),
+    fault!(c"fault/use-after-free/contiguous/rust", c"use-after-free", CONTIGUOUS, use_after_free(PhysicalAllocator),
+        c"A pointer that outlives its Box writes into released memory."),
+    fault!(c"fault/out-of-bounds/pool/rust", c"out-of-bounds", POOL, out_of_bounds(Global),
+        c"A raw pointer knows no bounds."),
+    fault!(c"fault/out-of-bounds/contiguous/rust", c"out-of-bounds", CONTIGUOUS, out_of_bounds(PhysicalAllocator),
+        c"A raw pointer knows no bounds."),
     fault!(c"fault/misplaced/pool/rust", c"misplaced", POOL, misaligned(Global),
         c"An allocator that ignores the alignment of the type is caught."),
     fault!(c"fault/misplaced/contiguous/rust", c"misplaced", CONTIGUOUS, misaligned(PhysicalAllocator),

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+// The kernel witness: what slab and page allocator themselves saw of the audited code.
+#include <linux/io.h>
+#include <linux/kallsyms.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/stacktrace.h>
+#include <linux/string.h>
+#include <linux/tracepoint.h>
+#include <trace/events/kmem.h>
+
+#include "freeonce.h"
+
+#define STACK_DEPTH 24
+
+static void append(enum ledger_type type, enum ledger_kind kind, const void *pointer, size_t size,
+		   u32 site)
+{
+	struct ledger_record record = {
+		.type = type,
+		.kind = kind,
+		.pointer = (unsigned long)pointer,
+		.physical = virt_to_phys((void *)pointer),
+		.size = size,
+		.site = site,
+	};
+
+	ledger_append_as(WITNESS_KERNEL, &record);
+}
+
+static void on_kmalloc(void *unused, unsigned long site, const void *pointer, size_t asked,
+		       size_t given, gfp_t flags, int node)
+{
+	u32 ours = ledger_site(site);
+
+	if (ours && pointer)
+		append(LEDGER_ALLOCATE, KIND_POOL, pointer, given, ours);
+}
+
+static void on_kfree(void *unused, unsigned long site, const void *pointer)
+{
+	u32 ours = ledger_site(site);
+
+	if (ours && pointer)
+		append(LEDGER_RELEASE, KIND_POOL, pointer, 0, ours);
+}
+
+/* A function of the page allocator's interface, through which a caller may reach it. */
+static bool page_interface(unsigned long address)
+{
+	static const char *const prefixes[] = {
+		"alloc_pages", "get_free_pages", "get_zeroed_page", "folio_alloc", "make_alloc_exact",
+		"free_pages", "free_page", "free_contig_range", "folio_put", "put_page",
+		"free_unref_page", "free_pcp_prepare", "free_the_page", "free_frozen_page", "alloc_frozen_pages",
+		"traceiter_mm_page",
+	};
+	char name[KSYM_SYMBOL_LEN];
+	const char *start = name;
+	int i;
+
+	sprint_symbol_no_offset(name, address);
+	start += strspn(start, "_");
+	for (i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (str_has_prefix(start, prefixes[i]))
+			return true;
+	return false;
+}
+
+/*
+ * Page events carry no call site. Ours are those where only the interface stands
+ * between the tracepoint and our code: pages that the slab allocator takes to
+ * serve a kmalloc() of ours, or that page tables need, are the kernel's own.
+ */
+static noinline u32 page_caller(void)
+{
+	unsigned long stack[STACK_DEPTH];
+	unsigned int count = stack_trace_save(stack, ARRAY_SIZE(stack), 0);
+	unsigned int i = 0;
+
+	/* This function and the probe that called it. */
+	while (i < count && ledger_site(stack[i]))
+		i++;
+	while (i < count && !ledger_site(stack[i]) && page_interface(stack[i]))
+		i++;
+	return i < count ? ledger_site(stack[i]) : 0;
+}
+
+static void on_page_alloc(void *unused, struct page *page, unsigned int order, gfp_t flags,
+			  int migratetype)
+{
+	u32 ours = page ? page_caller() : 0;
+
+	if (ours)
+		append(LEDGER_ALLOCATE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order, ours);
+}
+
+static void on_page_free(void *unused, struct page *page, unsigned int order)
+{
+	u32 ours = page_caller();
+
+	if (ours)
+		append(LEDGER_RELEASE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order, ours);
+}
+
+static struct probe {
+	const char *name;
+	void *function;
+	struct tracepoint *tracepoint; /* NULL: this kernel has none of that name */
+	bool attached;
+} probes[] = {
+	{ "kmalloc", on_kmalloc },
+	{ "kfree", on_kfree },
+	{ "mm_page_alloc", on_page_alloc },
+	{ "mm_page_free", on_page_free },
+};
+
+static void remember(struct tracepoint *tracepoint, void *unused)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(probes); i++)
+		if (!strcmp(tracepoint->name, probes[i].name))
+			probes[i].tracepoint = tracepoint;
+}
+
+void witness_open(void)
+{
+	/* Signatures change between kernels; the compiler compares them here. */
+	check_trace_callback_type_kmalloc(on_kmalloc);
+	check_trace_callback_type_kfree(on_kfree);
+	check_trace_callback_type_mm_page_alloc(on_page_alloc);
+	check_trace_callback_type_mm_page_free(on_page_free);
+	for_each_kernel_tracepoint(remember, NULL);
+}
+
+/* detail: a bit for each probe that is attached. A missing one makes the verdict incomplete. */
+void witness_attach(void)
+{
+	struct ledger_record record = { .type = LEDGER_WITNESS_ON };
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(probes); i++) {
+		struct probe *probe = &probes[i];
+
+		probe->attached = probe->tracepoint &&
+			!tracepoint_probe_register(probe->tracepoint, probe->function, NULL);
+		if (probe->attached)
+			record.detail |= BIT(i);
+	}
+	ledger_append_as(WITNESS_KERNEL, &record);
+}
+
+/* A probe may still be running when this returns; witness_close() waits for it. */
+void witness_detach(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(probes); i++) {
+		if (probes[i].attached)
+			tracepoint_probe_unregister(probes[i].tracepoint, probes[i].function, NULL);
+		probes[i].attached = false;
+	}
+}
+
+/* Before the module's code may go away. */
+void witness_close(void)
+{
+	tracepoint_synchronize_unregister();
+}
