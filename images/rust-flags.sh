@@ -33,11 +33,9 @@ if grep -q '^CONFIG_X86_KERNEL_IBT=y' "$config"; then
     fi
 fi
 if grep -q -E '^CONFIG_(MITIGATION_)?RETPOLINE=y' "$config"; then
-    # A target feature of LLVM until rustc 1.91 or so made it a flag of its own.
+    # Older compilers have it only as an LLVM feature of which they warn each time.
     if "$rustc" -Z help | grep retpoline-external-thunk >/dev/null; then
         rust_flags+=(-Z retpoline-external-thunk)
-    else
-        rust_flags+=(-C target-feature=+retpoline-external-thunk,+retpoline-indirect-branches,+retpoline-indirect-calls)
     fi
 fi
 if grep -q -E '^CONFIG_(MITIGATION_)?RETHUNK=y' "$config"; then

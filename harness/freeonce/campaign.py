@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
+import numpy as np
+
+from freeonce.audit import memory, rules
 from freeonce.audit.audit import judge, match
+from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Finding, Judgement, Verdict
 from freeonce.errors import CommandFailed, EvidenceError, GuestLost, UsageError
-from freeonce.evidence.ledger import Parsed, Records, parse_records
+from freeonce.evidence.ledger import Header, Records, Type, parse_records
 from freeonce.evidence.scenarios import Expectation, Scenario
 from freeonce.guest import Guest
 
@@ -26,7 +30,6 @@ class Result:
     judgement: Judgement
     as_expected: bool
     why: dict[Finding, Expectation]
-    accounts: dict[str, Account]
     seconds: float
 
 
@@ -50,64 +53,85 @@ def select(scenarios: Sequence[Scenario], patterns: Sequence[str]) -> tuple[Scen
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one run left, and what is wrong with it."""
+    """What one run left: its records, its memory, and what is wrong with them."""
 
     records: Records
-    doubts: tuple[str, ...]
-    accounts: dict[str, Account]
+    memory: Memory | None = None
+    doubts: tuple[str, ...] = ()
+    account: Account = Account.MISSING
 
 
-def weigh(scanned: Parsed, dropped: int, host_bytes: bytes, guest_bytes: bytes | None) -> Evidence:
-    """The evidence from the host's bytes, held against the guest's own account of them.
+NOTHING = parse_records(b"", 0).records
 
-    `guest_bytes`: None when the guest gave none.
-    """
+
+def weigh(host_bytes: bytes, first: int, dropped: int) -> tuple[Records, tuple[str, ...]]:
+    """The records of a run in the bytes that the host read, and what is wrong with those."""
+    parsed = parse_records(host_bytes, first)
     doubts = []
     if dropped:
         doubts.append(f"the ledger is full: {dropped} records were dropped")
-    if scanned.torn:
-        doubts.append(f"{scanned.torn} records of the ledger were never finished")
-    if scanned.damaged:
-        doubts.append(f"{scanned.damaged} records of the ledger are damaged")
-    if guest_bytes is None:
-        account = Account.MISSING
-        doubts.append("the guest gave no account of its ledger")
-    elif guest_bytes != host_bytes:
-        account = Account.DISAGREE
-        doubts.append("the guest's account of its ledger is not what stands in its memory")
-    else:
-        account = Account.AGREE
-    # Only records of this run: what the previous one left is given back before its begin.
-    runs = scanned.records["run"] != 0
-    return Evidence(
-        scanned.records[runs],
-        tuple(doubts),
-        {"ledger": account, "kernel": Account.UNUSED, "memory": Account.UNUSED},
-    )
+    if parsed.torn:
+        doubts.append(f"{parsed.torn} records of the ledger were never finished")
+    if parsed.damaged:
+        doubts.append(f"{parsed.damaged} records of the ledger are damaged")
+    # What the run before left may be given back only now, when nobody settled it.
+    begins = np.flatnonzero(parsed.records["type"] == Type.BEGIN)
+    start = int(begins[0]) if len(begins) else 0
+    return parsed.records[start:], tuple(doubts)
 
 
-def collect(guest: Guest, first: int, dropped_before: int) -> Evidence:
-    """Read what stands in the ledger from record `first`: by the host, then by the guest.
+def _look(guest: Guest, before: Header) -> tuple[bytes, Memory | None]:
+    """The ledger and the memory it speaks of, while the guest stands still."""
+    with guest.monitor.paused():
+        _, data = guest.window(before.count)
+        records, _ = weigh(data, before.count, 0)
+        extents, gvas = memory.wanted(rules.take_apart(records))
+        try:
+            return data, Memory(guest.look(extents), guest.translate(gvas))
+        except EvidenceError:
+            return data, None
+
+
+def collect(guest: Guest, before: Header) -> Evidence:
+    """All evidence of the run since `before`; the run is settled by this.
 
     Raises EvidenceError when the window holds no ledger, GuestLost when QEMU is gone.
     """
-    header, host_bytes = guest.window(first)
+    early, looked = _look(guest, before)
     try:
-        guest_bytes = guest.account(first)
+        told: bytes | None = guest.settle_and_tell(before.count)
     except (CommandFailed, GuestLost):
-        guest_bytes = None
-    scanned = parse_records(host_bytes, first)
-    return weigh(scanned, header.dropped - dropped_before, host_bytes, guest_bytes)
+        told = None
+    header, data = guest.window(before.count)
+    records, doubts = weigh(data, before.count, header.dropped - before.dropped)
+    if not data.startswith(early):
+        doubts += ("the ledger was rewritten after the run",)
+    account = Account.MISSING
+    if told is not None:
+        account = Account.AGREE if told == data else Account.DISAGREE
+    return Evidence(records, looked, doubts, account)
 
 
-def _incomplete(scenario: Scenario, reasons: tuple[str, ...], seconds: float) -> Result:
-    judgement = Judgement(Verdict.INCOMPLETE, (), reasons, 0, 0, 0, 0)
-    accounts = {"ledger": Account.MISSING, "kernel": Account.UNUSED, "memory": Account.UNUSED}
-    return Result(scenario, judgement, False, {}, accounts, seconds)
+def _lost(guest: Guest, before: Header, error: GuestLost) -> Evidence:
+    """What can still be read of a run whose guest was lost in it."""
+    reason = lost_words(error)
+    try:
+        data, looked = _look(guest, before)
+        records, doubts = weigh(data, before.count, 0)
+    except (GuestLost, EvidenceError) as second:
+        return Evidence(NOTHING, doubts=(reason, f"its ledger cannot be read: {second}"))
+    return Evidence(records, looked, (reason, *doubts))
 
 
-def _result(scenario: Scenario, evidence: Evidence, seconds: float) -> Result:
-    judgement = judge(evidence.records, evidence.doubts)
+def lost_words(error: GuestLost) -> str:
+    """How a guest was lost, with the last lines of its console."""
+    console = f"; the console's last lines:\n{error.console}" if error.console else ""
+    return f"the guest was lost: {error}{console}"
+
+
+def conclude(scenario: Scenario, evidence: Evidence, seconds: float) -> Result:
+    """The result of a scenario from its evidence."""
+    judgement = judge(evidence.records, evidence.memory, evidence.doubts, evidence.account)
     why, matches = match(judgement.findings, scenario.expected)
     as_expected = {
         Verdict.CLEAN: matches,
@@ -116,45 +140,30 @@ def _result(scenario: Scenario, evidence: Evidence, seconds: float) -> Result:
         Verdict.UNSUPPORTED: scenario.needs is not None,
         Verdict.INCOMPLETE: False,
     }[judgement.verdict]
-    return Result(scenario, judgement, as_expected, why, evidence.accounts, seconds)
-
-
-def _lost(error: GuestLost) -> str:
-    console = f"; the console's last lines:\n{error.console}" if error.console else ""
-    return f"the guest was lost: {error}{console}"
-
-
-def _run_lost(guest: Guest, first: int, error: GuestLost) -> Evidence:
-    """What can still be read of a run whose guest was lost in it."""
-    reason = _lost(error)
-    try:
-        header, data = guest.window(first)
-        evidence = weigh(parse_records(data, first), header.dropped, data, None)
-    except (GuestLost, EvidenceError) as second:
-        nothing = parse_records(b"", 0).records
-        return Evidence(nothing, (reason, f"its ledger cannot be read: {second}"), {})
-    return Evidence(evidence.records, (reason, *evidence.doubts), evidence.accounts)
+    return Result(scenario, judgement, as_expected, why, seconds)
 
 
 def run_one(guest: Guest, scenario: Scenario) -> tuple[Result, bool]:
     """Run one scenario. Its result, and whether the guest is fit for another."""
     start = time.monotonic()
-    fit = True
+    evidence, fit = _run(guest, scenario)
+    return conclude(scenario, evidence, time.monotonic() - start), fit
+
+
+def _run(guest: Guest, scenario: Scenario) -> tuple[Evidence, bool]:
     try:
         before = guest.header()
         try:
             guest.run(scenario.name)
-            evidence = collect(guest, before.count, before.dropped)
+            return collect(guest, before), True
         except CommandFailed as error:
-            return _incomplete(scenario, (str(error),), time.monotonic() - start), True
+            return Evidence(NOTHING, doubts=(str(error),)), True
         except GuestLost as error:
-            fit = False
-            evidence = _run_lost(guest, before.count, error)
+            return _lost(guest, before, error), False
     except EvidenceError as error:
-        return _incomplete(scenario, (str(error),), time.monotonic() - start), False
+        return Evidence(NOTHING, doubts=(str(error),)), False
     except GuestLost as error:
-        return _incomplete(scenario, (_lost(error),), time.monotonic() - start), False
-    return _result(scenario, evidence, time.monotonic() - start), fit
+        return Evidence(NOTHING, doubts=(lost_words(error),)), False
 
 
 def run_all(

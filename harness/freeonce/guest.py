@@ -1,12 +1,15 @@
 """One running guest: the machine, our module in it, and what can be asked of it."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from freeonce.deadline import Deadline
 from freeonce.errors import CommandFailed, EvidenceError, GuestLost
 from freeonce.evidence.ledger import HEADER_BYTES, RECORD_BYTES, Header, parse_header
+from freeonce.evidence.paging import CR4_LA57, translate
 from freeonce.evidence.scenarios import Scenario, parse_scenarios
+from freeonce.evidence.snapshot import Extent, Snapshot, merge
 from freeonce.image import Image
 from freeonce.machine.argv import MachineConfig, qemu_argv
 from freeonce.machine.console import Console, console
@@ -19,6 +22,8 @@ BOOT_SECONDS = 120.0
 COMMAND_SECONDS = 30.0
 CONTROL = "/sys/kernel/debug/freeonce"
 READY = "freeonce: ready"
+MAX_LOOK = 256 << 20
+"""Bytes of memory that one look may read: the ledger says where, and it may lie."""
 
 
 class Guest:
@@ -91,10 +96,38 @@ class Guest:
             count = max(header.count - first, 0)
             return header, self.monitor.read_memory(start, count * RECORD_BYTES)
 
-    def account(self, first: int) -> bytes:
-        """The same records by the guest's own account, over SSH."""
+    def look(self, extents: Sequence[Extent]) -> Snapshot:
+        """Guest-physical memory; what lies outside of the guest's memory is left out.
+
+        Raises EvidenceError when that is more than MAX_LOOK.
+        """
+        inside = [one for one in extents if one.gpa >= 0 and one.end <= self.config.memory]
+        reads = merge(inside)
+        if sum(extent.size for extent in reads) > MAX_LOOK:
+            raise EvidenceError(f"the ledger names more than {MAX_LOOK} bytes to look at")
+        return Snapshot(
+            (extent.gpa, self.monitor.read_memory(extent.gpa, extent.size)) for extent in reads
+        )
+
+    def translate(self, gvas: Sequence[int]) -> dict[int, int | None]:
+        """The gpa of each gva, by the page tables that the CPU uses now."""
+        registers = self.monitor.registers()
+        found = {}
+        for name in ("CR3", "CR4"):
+            match = re.search(rf"\b{name}=([0-9a-f]+)", registers)
+            if match is None:
+                raise EvidenceError(f"QEMU does not tell {name}")
+            found[name] = int(match[1], 16)
+        levels = 5 if found["CR4"] & CR4_LA57 else 4
+        return translate(gvas, found["CR3"], levels, self.look)
+
+    def settle_and_tell(self, first: int) -> bytes:
+        """Let the module give back what the run left; then its records from `first`.
+
+        The guest's own account of its ledger, over SSH.
+        """
         skip = HEADER_BYTES + first * RECORD_BYTES
-        return self.command(f"tail -c +{skip + 1} {CONTROL}/ledger")
+        return self.command(f"echo 1 >{CONTROL}/settle && tail -c +{skip + 1} {CONTROL}/ledger")
 
 
 def _machine(config: MachineConfig, image: Image, stack: ExitStack, deadline: Deadline) -> Guest:

@@ -62,6 +62,8 @@ RULES = {
     "mismatched-free",
     "wrong-size-free",
     "misplaced",
+    "use-after-free",
+    "out-of-bounds",
 }
 
 
@@ -98,7 +100,9 @@ def test_the_document_is_by_the_contract(document: Document) -> None:
         assert scenario["as_expected"] is True, scenario
         assert scenario["verdict"] in ("clean", "faulty", "unsupported"), scenario
         assert scenario["verdict"] != "faulty" or scenario["findings"]
-        assert scenario["witnesses"]["ledger"] == "agree"
+        assert scenario["witnesses"].keys() == {"ledger", "kernel", "memory"}
+        if not scenario["name"].startswith(("fault/unledgered/", "fault/witnesses-disagree/")):
+            assert set(scenario["witnesses"].values()) == {"agree"}
         assert scenario["seconds"] > 0
         assert scenario["events"] >= 2
 
@@ -140,6 +144,35 @@ def test_each_rule_has_a_planted_fault_that_trips_only_it(
     assert planted
     for scenario in planted:
         assert [(one["rule"], one["kind"]) for one in scenario["findings"]] == [(rule, kind)]
+
+
+@pytest.mark.parametrize("kind", ["pool", "contiguous"])
+def test_what_goes_past_the_ledger_is_seen_by_the_kernel(
+    kind: str, by_name: dict[str, Document]
+) -> None:
+    scenario = by_name[f"fault/unledgered/{kind}/c"]
+    assert [(one["rule"], one["kind"]) for one in scenario["findings"]] == [("unledgered", kind)]
+    assert scenario["witnesses"]["kernel"] == "disagree"
+
+
+# Who of the other two can know: a lie about an allocation contradicts the kernel, one about
+# a release contradicts the memory, and a double story contradicts itself.
+LIES = {
+    "allocation-dropped": "kernel",
+    "allocation-duplicated": "kernel",
+    "allocation-forged": "kernel",
+    "release-dropped": "memory",
+    "release-duplicated": "ledger",
+    "release-forged": "memory",
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_ledger_that_lies_is_contradicted(lie: str, by_name: dict[str, Document]) -> None:
+    scenario = by_name[f"fault/witnesses-disagree/pool/c/{lie}"]
+    assert scenario["verdict"] == "faulty"
+    assert [one["rule"] for one in scenario["findings"]] == ["witnesses-disagree"]
+    assert scenario["witnesses"][LIES[lie]] == "disagree"
 
 
 def test_nothing_runs_that_this_table_does_not_know(by_name: dict[str, Document]) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from freeonce.audit.audit import judge
-from freeonce.audit.model import Account, Rule, Verdict
+from freeonce.audit.model import Account, Judgement, Rule, Verdict
 from freeonce.campaign import Evidence, collect, run_one
 from freeonce.errors import CommandFailed
-from freeonce.evidence.ledger import Flag, Type, parse_records, signed, text_of
+from freeonce.evidence.ledger import Flag, Records, Type, Witness, signed, text_of
 from freeonce.guest import CONTROL, Guest
 
 pytestmark = pytest.mark.xdist_group("guest")
@@ -18,7 +18,17 @@ pytestmark = pytest.mark.xdist_group("guest")
 def evidence_of(guest: Guest, command: str) -> Evidence:
     before = guest.header()
     guest.run(command)
-    return collect(guest, before.count, before.dropped)
+    return collect(guest, before)
+
+
+def judged(evidence: Evidence) -> Judgement:
+    return judge(evidence.records, evidence.memory, evidence.doubts, evidence.account)
+
+
+def of_owner(records: Records, kind: Type) -> Records:
+    """The owner's records of a type; the kernel has its own."""
+    chosen: Records = records[(records["type"] == kind) & (records["witness"] == Witness.LEDGER)]
+    return chosen
 
 
 def texts(evidence: Evidence, kind: Type) -> Iterator[str]:
@@ -29,7 +39,7 @@ def texts(evidence: Evidence, kind: Type) -> Iterator[str]:
 def test_host_and_guest_read_the_same_records(guest: Guest) -> None:
     evidence = evidence_of(guest, "box/built_then_moved")
     assert evidence.doubts == ()
-    assert evidence.accounts["ledger"] is Account.AGREE
+    assert evidence.account is Account.AGREE
     assert list(texts(evidence, Type.BEGIN)) == ["box/built_then_moved"]
     assert list(texts(evidence, Type.LABEL)) == ["bar", "foo"]
     assert list(texts(evidence, Type.STEP)) == ["end of scope"]
@@ -39,7 +49,7 @@ def test_nested_owners_are_released_inside_out(guest: Guest) -> None:
     records = evidence_of(guest, "allocator/nested_mixed").records
     labels = records[records["type"] == Type.LABEL]
     names = {int(label["serial"]): text_of(label) for label in labels}
-    releases = records[records["type"] == Type.RELEASE]
+    releases = of_owner(records, Type.RELEASE)
     assert [names[int(one["serial"])] for one in releases] == ["inner", "middle", "outer"]
 
 
@@ -67,7 +77,7 @@ def test_each_impossible_placement_is_refused_with_its_reason(guest: Guest) -> N
 def test_placements_are_what_was_asked_for(guest: Guest) -> None:
     """By the recorded addresses, not by the audit's rule."""
     records = evidence_of(guest, "c/placement").records
-    placed = records[records["type"] == Type.ALLOCATE]
+    placed = of_owner(records, Type.ALLOCATE)
     gpas = [int(gpa) for gpa in placed["physical"]]
     assert gpas[0] < 16 << 20
     assert 32 << 20 <= gpas[1] < 64 << 20
@@ -85,7 +95,7 @@ def test_an_allocation_made_to_fail_is_recorded_as_such(guest: Guest) -> None:
     (failed,) = records[records["type"] == Type.ALLOCATE_FAILED]
     assert failed["flags"] == Flag.INJECTED
     assert signed(int(failed["detail"])) == -errno.ENOMEM
-    judgement = judge(records, evidence.doubts)
+    judgement = judged(evidence)
     # It gave up, and gave back what it had.
     assert judgement.verdict is Verdict.INCOMPLETE
     assert judgement.findings == ()
@@ -101,18 +111,26 @@ def test_a_faulty_scenario_leaves_the_guest_fit(guest: Guest) -> None:
             assert result.as_expected
 
 
-def test_leaked_memory_goes_back_before_the_next_run(guest: Guest) -> None:
-    leak = evidence_of(guest, "fault/leak/contiguous/c").records
-    (serial,) = leak[leak["type"] == Type.ALLOCATE]["serial"]
-    first = guest.header().count
-    guest.run("c/pool")
-    _, data = guest.window(first)
-    records = parse_records(data, first).records
-    reclaims = records[records["type"] == Type.RECLAIM]
-    assert serial in reclaims["serial"]
-    (begin,) = records[records["type"] == Type.BEGIN]["sequence"]
-    assert all(reclaims["sequence"] < begin)
-    assert all(reclaims["run"] == 0)
+def test_leaked_memory_goes_back_when_the_run_is_settled(guest: Guest) -> None:
+    records = evidence_of(guest, "fault/leak/contiguous/c").records
+    (serial,) = of_owner(records, Type.ALLOCATE)["serial"]
+    (end,) = records[records["type"] == Type.END]["sequence"]
+    (reclaim,) = records[records["type"] == Type.RECLAIM]
+    assert (reclaim["serial"], reclaim["sequence"]) == (serial, end + 1)
+    assert records[-1]["type"] == Type.SETTLED
+
+
+def test_a_run_that_nobody_settled_is_settled_by_the_next(guest: Guest) -> None:
+    guest.run("fault/leak/pool/c")
+    evidence = evidence_of(guest, "c/pool")
+    assert judged(evidence).verdict is Verdict.CLEAN
+    assert set(evidence.records["run"]) == {int(evidence.records["run"][0])}
+
+
+def test_the_kernel_sees_each_allocation_and_each_release_once(guest: Guest) -> None:
+    evidence = evidence_of(guest, "c/contiguous")
+    kernels = evidence.records[evidence.records["witness"] == Witness.KERNEL]
+    assert len(kernels) == 1 + 2 * 5  # attached; five allocations and releases
 
 
 @pytest.mark.parametrize(
@@ -139,7 +157,7 @@ def test_a_full_ledger_is_never_a_verdict(guest: Guest) -> None:
     try:
         evidence = evidence_of(guest, "c/pool")
         assert "dropped" in "; ".join(evidence.doubts)
-        assert judge(evidence.records, evidence.doubts).verdict is Verdict.INCOMPLETE
+        assert judged(evidence).verdict is Verdict.INCOMPLETE
     finally:
         restore = "".join(f"\\x{byte:02x}" for byte in header.appended.to_bytes(8, "little"))
         guest.command(poke.replace(escaped, restore))
@@ -170,6 +188,6 @@ def test_the_module_refuses_a_window_in_ordinary_memory(guest: Guest) -> None:
 
 def test_findings_carry_the_place_of_the_call(guest: Guest) -> None:
     evidence = evidence_of(guest, "fault/double-free/pool/c")
-    (finding,) = judge(evidence.records).findings
+    (finding,) = judged(evidence).findings
     assert finding.rule is Rule.DOUBLE_FREE
     assert finding.site > 0

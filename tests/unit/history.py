@@ -1,12 +1,53 @@
-"""Ledgers written by hand: what a run would leave, record by record."""
+"""Runs written by hand: what the owner, the kernel and the memory would tell of them."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from freeonce.evidence.ledger import RECORD, Flag, Kind, Records, Type, Witness, seal
+from freeonce.audit.audit import judge
+from freeonce.audit.memory import Memory
+from freeonce.audit.model import Judgement
+from freeonce.evidence.ledger import (
+    GUARD_BYTES,
+    GUARD_LIVE,
+    GUARD_RELEASED,
+    PAGE_TAG,
+    POISON_RELEASED,
+    RECORD,
+    Flag,
+    Kind,
+    Records,
+    Type,
+    Witness,
+    seal,
+)
+from freeonce.evidence.snapshot import Snapshot
 
 PAT_WB = 6
+PAGE = 4096
+
+
+def guard(tag: int, serial: int, pattern: int) -> bytes:
+    return tag.to_bytes(4, "little") + serial.to_bytes(4, "little") + bytes([pattern]) * 8
+
+
+@dataclass
+class Block:
+    """One allocation as the guest's memory shows it."""
+
+    serial: int
+    pointer: int
+    physical: int
+    size: int
+    kind: Kind
+    tag: int
+    released: bool = False
+    mapped: int | None = None
+
+    def memory(self) -> bytes:
+        filling = POISON_RELEASED if self.released else 0x5A
+        pattern = GUARD_RELEASED if self.released else GUARD_LIVE
+        return bytes([filling]) * self.size + guard(self.tag, self.serial, pattern)
 
 
 @dataclass
@@ -15,6 +56,7 @@ class History:
 
     run: int = 1
     rows: list[dict[str, int]] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
 
     def add(self, what: Type, /, **fields: int) -> "History":
         self.rows.append(
@@ -29,6 +71,9 @@ class History:
         )
         return self
 
+    def kernel(self, what: Type, /, **fields: int) -> "History":
+        return self.add(what, witness=int(Witness.KERNEL), **fields)
+
     def text(self, what: Type, text: str, serial: int = 0) -> "History":
         raw = text.encode().ljust(24, b"\0")
         pointer, physical, size = (
@@ -37,10 +82,24 @@ class History:
         return self.add(what, pointer=pointer, physical=physical, size=size, serial=serial)
 
     def begin(self) -> "History":
-        return self.text(Type.BEGIN, "test/scenario")
+        self.text(Type.BEGIN, "test/scenario")
+        return self.kernel(Type.WITNESS_ON, detail=0b1111)
 
     def end(self, status: int = 0) -> "History":
         return self.add(Type.END, detail=status & 0xFFFF_FFFF)
+
+    def settle(self) -> "History":
+        """Every allocation goes back to the kernel."""
+        for block in self.blocks:
+            self.add(Type.RECLAIM, serial=block.serial, pointer=block.pointer, kind=block.kind)
+            self.kernel(Type.RELEASE, pointer=block.pointer, kind=block.kind, size=self.room(block))
+        return self.add(Type.SETTLED, detail=len(self.blocks))
+
+    @staticmethod
+    def room(block: Block) -> int:
+        """What the kernel gave for it."""
+        needed = block.size + GUARD_BYTES
+        return needed if block.kind is Kind.POOL else -(-needed // PAGE) * PAGE
 
     def allocate(
         self,
@@ -51,12 +110,20 @@ class History:
         align_log2: int = 3,
         physical: int | None = None,
         detail: int = 0,
+        *,
+        seen: bool = True,
     ) -> "History":
+        gpa = pointer if physical is None else physical
+        tag = detail if kind is Kind.POOL else PAGE_TAG
+        block = Block(serial, pointer, gpa, size, kind, tag, mapped=gpa)
+        self.blocks.append(block)
+        if seen:
+            self.kernel(Type.ALLOCATE, pointer=pointer, kind=int(kind), size=self.room(block))
         return self.add(
             Type.ALLOCATE,
             serial=serial,
             pointer=pointer,
-            physical=pointer if physical is None else physical,
+            physical=gpa,
             size=size,
             kind=int(kind),
             align_log2=align_log2,
@@ -72,6 +139,9 @@ class History:
         align_log2: int = 3,
         withheld: bool = False,
     ) -> "History":
+        for block in self.blocks:
+            if block.serial == serial and not withheld:
+                block.released = True
         return self.add(
             Type.RELEASE,
             serial=serial,
@@ -91,6 +161,29 @@ class History:
 
     def data(self) -> bytes:
         return self.records().tobytes()
+
+    def memory(self, written: dict[int, int] | None = None) -> Memory:
+        """What the host reads; `written`: bytes by gpa that somebody wrote over."""
+        gpas: dict[int, int | None] = {}
+        parts = []
+        for block in self.blocks:
+            last = block.size + GUARD_BYTES - 1
+            gpas[block.pointer] = block.mapped
+            gpas[block.pointer + last] = None if block.mapped is None else block.mapped + last
+            data = bytearray(block.memory())
+            for gpa, value in (written or {}).items():
+                if 0 <= gpa - block.physical < len(data):
+                    data[gpa - block.physical] = value
+            parts.append((block.physical, bytes(data)))
+        return Memory(Snapshot(parts), gpas)
+
+    def judged(self, written: dict[int, int] | None = None) -> Judgement:
+        """The judgement on the run when all three witnesses are heard."""
+        return judge(self.records(), self.memory(written))
+
+    def done(self) -> Judgement:
+        """As `judged`, with end and settling added."""
+        return self.end().settle().judged()
 
 
 def run() -> History:

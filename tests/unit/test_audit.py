@@ -3,7 +3,7 @@
 import pytest
 
 from freeonce.audit.audit import judge, match
-from freeonce.audit.model import Rule, Verdict
+from freeonce.audit.model import Account, Judgement, Rule, Verdict
 from freeonce.evidence.ledger import Flag, Kind, Type
 from freeonce.evidence.scenarios import Expectation
 from tests.unit.history import PAT_WB, History, run
@@ -14,7 +14,7 @@ ANYWHERE = (1 << 64) - 1
 
 
 def judged(history: History) -> tuple[Verdict, list[tuple[Rule, str]]]:
-    judgement = judge(history.end().records())
+    judgement = history.done()
     return judgement.verdict, [(one.rule, one.kind) for one in judgement.findings]
 
 
@@ -35,14 +35,14 @@ def test_leak(kind: Kind) -> None:
 
 def test_a_leak_names_its_allocation() -> None:
     history = run().allocate(7, A, size=96).text(Type.LABEL, "bar", serial=7)
-    (finding,) = judge(history.end().records()).findings
+    (finding,) = history.done().findings
     assert (finding.serial, finding.size, finding.what, finding.at) == (7, 96, "bar", None)
 
 
 def test_double_free() -> None:
     history = run().allocate(1, A).release(1, A).text(Type.STEP, "again")
     history.release(1, A, withheld=True)
-    judgement = judge(history.end().records())
+    judgement = history.done()
     assert [(one.rule, one.serial, one.at) for one in judgement.findings] == [
         (Rule.DOUBLE_FREE, 1, "again")
     ]
@@ -68,7 +68,7 @@ def test_invalid_free_of_what_was_never_allocated() -> None:
 @pytest.mark.parametrize("offset", [1, 16, 63])
 def test_invalid_free_of_an_interior_pointer(offset: int) -> None:
     history = run().allocate(1, A).release(0, A + offset, withheld=True).release(1, A)
-    judgement = judge(history.end().records())
+    judgement = history.done()
     (finding,) = judgement.findings
     assert (finding.rule, finding.serial) == (Rule.INVALID_FREE, 1)
     assert finding.detail == f"{offset} bytes inside of it"
@@ -76,7 +76,7 @@ def test_invalid_free_of_an_interior_pointer(offset: int) -> None:
 
 def test_one_past_the_end_is_inside_of_nothing() -> None:
     history = run().allocate(1, A).release(0, A + 64, withheld=True).release(1, A)
-    (finding,) = judge(history.end().records()).findings
+    (finding,) = history.done().findings
     assert (finding.rule, finding.serial, finding.detail) == (
         Rule.INVALID_FREE,
         0,
@@ -116,6 +116,7 @@ def constrained(
     cache: int = PAT_WB,
     node: int = 0,
 ) -> History:
+    align_log2 = history.rows[-1]["align_log2"]
     history.add(
         Type.CONSTRAINT,
         serial=1,
@@ -125,7 +126,7 @@ def constrained(
         size=boundary,
         detail=cache | node << 8,
     )
-    return history.release(1, A, 8192, CONTIGUOUS, history.rows[1]["align_log2"])
+    return history.release(1, A, 8192, CONTIGUOUS, align_log2)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_a_placement_as_asked_for_is_clean(history: History) -> None:
     ],
 )
 def test_misplaced(history: History, words: str) -> None:
-    judgement = judge(history.end().records())
+    judgement = history.done()
     assert [one.rule for one in judgement.findings] == [Rule.MISPLACED]
     assert words in judgement.findings[0].detail
 
@@ -176,56 +177,87 @@ def test_pool_alignment_is_of_the_virtual_address() -> None:
         (History().end(), "no begin"),
         (History(), "no begin"),
         (run(), "no end"),
-        (run().begin().end(), "no begin"),
-        (run().end(-12), "gave up with -12 (ENOMEM)"),
-        (run().end().allocate(1, A), "no end"),
-        (run().end().end(), "no end"),
+        (run().begin().end().settle(), "no begin"),
+        (run().end(-12).settle(), "gave up with -12 (ENOMEM)"),
+        (run().end(), "not settled"),
+        (run().end().settle().text(Type.STEP, "more"), "not settled"),
+        (run().end().settle().settle(), "not settled"),
+        (run().end().end().settle(), "no end"),
     ],
 )
 def test_without_its_frame_a_run_is_incomplete(history: History, reason: str) -> None:
-    judgement = judge(history.records())
+    judgement = history.judged()
     assert judgement.verdict is Verdict.INCOMPLETE
     assert reason in "; ".join(judgement.reasons)
 
 
+def test_a_witness_that_is_missing_makes_it_incomplete() -> None:
+    history = run().end().settle()
+    for judgement, name in (
+        (judge(history.records(), None), "memory"),
+        (judge(history.records(), history.memory(), (), Account.MISSING), "ledger"),
+    ):
+        assert judgement.verdict is Verdict.INCOMPLETE
+        assert judgement.witnesses[name] is Account.MISSING
+    for detail in (0b0111, 0b1110, 0):
+        history.rows[1]["detail"] = detail
+        judgement = history.judged()
+        assert judgement.verdict is Verdict.INCOMPLETE
+        assert judgement.witnesses["kernel"] is Account.MISSING
+
+
+def disagreement(judgement: Judgement) -> str:
+    """The detail of the one finding that is there."""
+    (finding,) = judgement.findings
+    assert finding.rule is Rule.WITNESSES_DISAGREE
+    assert judgement.verdict is Verdict.FAULTY
+    return finding.detail
+
+
+def test_an_account_of_the_guest_that_differs_is_found() -> None:
+    history = run().end().settle()
+    judgement = judge(history.records(), history.memory(), (), Account.DISAGREE)
+    assert "not what stands in its memory" in disagreement(judgement)
+
+
 @pytest.mark.parametrize(
-    ("history", "reason"),
+    ("history", "detail"),
     [
-        (run().allocate(2, A).allocate(1, B), "do not rise"),
-        (run().allocate(1, A).allocate(1, B), "do not rise"),
-        (run().allocate(0, A), "do not rise"),
-        (run().allocate(1, A).release(1, A).allocate(2, A), "given out twice"),
-        (run().allocate(1, A).add(Type.RECLAIM, serial=1, pointer=A), "went back"),
-        (run().allocate(1, A).release(9, A), "cannot be of"),
-        (run().allocate(1, A).release(1, B), "cannot be of"),
-        (run().release(1, A).allocate(1, A), "cannot be of"),
+        (run().allocate(2, A).release(2, A).allocate(1, B).release(1, B), "out of order"),
+        (run().allocate(0, A).release(0, A), "out of order"),
+        (run().allocate(1, A).release(1, A).allocate(2, A).release(2, A), "address twice"),
+        (run().allocate(1, A).release(9, A).release(1, A), "which the ledger has not"),
         (run().allocate(1, A).release(0, A), "names none"),
         (run().allocate(1, A).release(1, A, withheld=True), "sound release was withheld"),
         (run().allocate(1, A).release(1, A).release(1, A), "not withheld"),
         (run().release(0, 0), "not withheld"),
     ],
 )
-def test_a_ledger_that_contradicts_itself_is_never_a_verdict(history: History, reason: str) -> None:
-    judgement = judge(history.end().records())
-    assert judgement.verdict is Verdict.INCOMPLETE
-    assert reason in "; ".join(judgement.reasons)
+def test_a_ledger_that_contradicts_itself_disagrees(history: History, detail: str) -> None:
+    assert detail in disagreement(history.done())
+
+
+def test_memory_given_back_while_the_scenario_ran_disagrees() -> None:
+    history = run().allocate(1, A).release(1, A).add(Type.RECLAIM, serial=1, pointer=A)
+    assert "while the scenario ran" in disagreement(history.done())
 
 
 def test_records_of_two_runs_are_never_a_verdict() -> None:
     history = run()
     history.run = 2
-    assert judge(history.end().records()).verdict is Verdict.INCOMPLETE
+    assert history.done().verdict is Verdict.INCOMPLETE
 
 
 def test_doubts_make_it_incomplete_and_findings_stand() -> None:
-    judgement = judge(run().allocate(1, A).end().records(), ("guest lost",))
+    history = run().allocate(1, A).end().settle()
+    judgement = judge(history.records(), history.memory(), ("guest lost",))
     assert judgement.verdict is Verdict.INCOMPLETE
     assert [one.rule for one in judgement.findings] == [Rule.LEAK]
     assert judgement.reasons == ("guest lost",)
 
 
 def test_unsupported_names_what_is_missing() -> None:
-    judgement = judge(run().text(Type.UNSUPPORTED, "VM_CR.SVMDIS").end().records())
+    judgement = run().text(Type.UNSUPPORTED, "VM_CR.SVMDIS").done()
     assert judgement.verdict is Verdict.UNSUPPORTED
     assert judgement.reasons == ("this CPU lacks: VM_CR.SVMDIS",)
 
@@ -234,12 +266,14 @@ def test_counts() -> None:
     history = run().allocate(1, A).release(0, 0, withheld=True).release(1, A)
     history.add(Type.VMRUN).add(Type.VMEXIT, detail=0x72)
     history.add(Type.ALLOCATE_FAILED, flags=Flag.INJECTED)
-    judgement = judge(history.end().records())
+    judgement = history.done()
     counts = (judgement.allocations, judgement.releases, judgement.vmruns, judgement.events)
-    assert counts == (1, 2, 1, 8)
+    # begin, witness_on, kernel allocate, allocate, two releases, vmrun, vmexit, allocate_failed,
+    # end, reclaim, kernel release, settled.
+    assert counts == (1, 2, 1, 13)
 
 
-LEAK = run().allocate(1, A).text(Type.LABEL, "bar", serial=1).end().records()
+LEAK = run().allocate(1, A).text(Type.LABEL, "bar", serial=1).done().findings
 
 
 @pytest.mark.parametrize(
@@ -256,11 +290,11 @@ LEAK = run().allocate(1, A).text(Type.LABEL, "bar", serial=1).end().records()
     ],
 )
 def test_expectations_match_exactly(expected: tuple[Expectation, ...], matches: bool) -> None:
-    assert match(judge(LEAK).findings, expected)[1] is matches
+    assert match(LEAK, expected)[1] is matches
 
 
 def test_a_vague_expectation_leaves_the_precise_one_its_finding() -> None:
     history = run().allocate(1, A).text(Type.LABEL, "bar", serial=1).allocate(2, B)
-    findings = judge(history.end().records()).findings
+    findings = history.done().findings
     expected = (Expectation("leak", "pool"), Expectation("leak", "pool", what="bar"))
     assert match(findings, expected)[1]

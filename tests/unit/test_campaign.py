@@ -3,12 +3,12 @@
 import pytest
 
 from freeonce.audit.audit import judge
-from freeonce.audit.model import Account, Judgement, Verdict
+from freeonce.audit.model import Judgement, Verdict
 from freeonce.campaign import Result, exit_status, select, weigh
 from freeonce.errors import UsageError
-from freeonce.evidence.ledger import RECORD_BYTES, parse_records
+from freeonce.evidence.ledger import RECORD_BYTES, Type
 from freeonce.evidence.scenarios import Scenario
-from tests.unit.history import run
+from tests.unit.history import History, run
 
 NAMES = ["a/first", "a/second", "b/first"]
 SCENARIOS = tuple(Scenario(name, "S", "C", None, "L.", ()) for name in NAMES)
@@ -34,50 +34,38 @@ def test_a_pattern_without_a_match_is_named_with_what_it_may_have_meant() -> Non
         select(SCENARIOS, ["zzzzzz"])
 
 
-DATA = run().allocate(1, 0x1000).release(1, 0x1000).end().data()
+HISTORY = run().allocate(1, 0x1000).release(1, 0x1000).end().settle()
+DATA = HISTORY.data()
 
 
-def verdict(guest_bytes: bytes | None, dropped: int = 0, data: bytes = DATA) -> Verdict:
-    evidence = weigh(parse_records(data, 0), dropped, data, guest_bytes)
-    return judge(evidence.records, evidence.doubts).verdict
+def verdict(data: bytes, dropped: int = 0) -> Verdict:
+    records, doubts = weigh(data, 0, dropped)
+    return judge(records, HISTORY.memory(), doubts).verdict
 
 
-def test_two_accounts_that_agree_are_a_verdict() -> None:
+def test_whole_bytes_are_a_verdict() -> None:
     assert verdict(DATA) is Verdict.CLEAN
-
-
-@pytest.mark.parametrize("byte", [0, 7, 16, 63, RECORD_BYTES, len(DATA) - 1])
-def test_a_single_other_byte_is_none(byte: int) -> None:
-    told = bytearray(DATA)
-    told[byte] ^= 1
-    assert verdict(bytes(told)) is Verdict.INCOMPLETE
-
-
-@pytest.mark.parametrize(
-    "told", [None, b"", DATA[:-1], DATA[:-RECORD_BYTES], DATA + bytes(RECORD_BYTES)]
-)
-def test_a_missing_or_longer_account_is_none(told: bytes | None) -> None:
-    assert verdict(told) is Verdict.INCOMPLETE
 
 
 def test_dropped_torn_and_damaged_records_are_none() -> None:
     assert verdict(DATA, dropped=1) is Verdict.INCOMPLETE
-    torn = bytes(RECORD_BYTES) + DATA[RECORD_BYTES:]
-    assert verdict(torn, data=torn) is Verdict.INCOMPLETE
+    assert verdict(bytes(RECORD_BYTES) + DATA[RECORD_BYTES:]) is Verdict.INCOMPLETE
     damaged = DATA[: RECORD_BYTES + 20] + b"\xff" + DATA[RECORD_BYTES + 21 :]
-    assert verdict(damaged, data=damaged) is Verdict.INCOMPLETE
+    assert verdict(damaged) is Verdict.INCOMPLETE
+    assert verdict(DATA[:-1]) is Verdict.INCOMPLETE
 
 
-def test_the_account_says_who_disagrees() -> None:
-    parsed = parse_records(DATA, 0)
-    assert weigh(parsed, 0, DATA, DATA).accounts["ledger"] is Account.AGREE
-    assert weigh(parsed, 0, DATA, b"").accounts["ledger"] is Account.DISAGREE
-    assert weigh(parsed, 0, DATA, None).accounts["ledger"] is Account.MISSING
+def test_what_the_run_before_left_is_not_of_this_one() -> None:
+    history = History(run=1).add(Type.RECLAIM, serial=1).add(Type.SETTLED)
+    history.run = 2
+    records, doubts = weigh(history.begin().end().settle().data(), 0, 0)
+    assert doubts == ()
+    assert set(records["run"]) == {2}
 
 
 def result(verdict: Verdict, as_expected: bool) -> Result:
-    judgement = Judgement(verdict, (), (), 0, 0, 0, 0)
-    return Result(SCENARIOS[0], judgement, as_expected, {}, {}, 0.1)
+    judgement = Judgement(verdict, (), (), 0, 0, 0, 0, {})
+    return Result(SCENARIOS[0], judgement, as_expected, {}, 0.1)
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ def test_types_agree(tmp_path: Path) -> None:
 
 
 def test_constants_agree(tmp_path: Path) -> None:
+    assert ledger.GUARD.fields is not None
     in_c = from_c(
         tmp_path,
         [
@@ -91,6 +92,13 @@ def test_constants_agree(tmp_path: Path) -> None:
             "witness=WITNESS_LEDGER",
             "pool=KIND_POOL",
             "contiguous=KIND_CONTIGUOUS",
+            "kernel=WITNESS_KERNEL",
+            "guard=sizeof(struct ledger_guard)",
+            "guard_pattern=offsetof(struct ledger_guard, pattern)",
+            "live=GUARD_LIVE",
+            "released=GUARD_RELEASED",
+            "poison=POISON_RELEASED",
+            "range=FLAG_RANGE",
             "withheld=FLAG_WITHHELD",
             "injected=FLAG_INJECTED",
         ],
@@ -104,6 +112,13 @@ def test_constants_agree(tmp_path: Path) -> None:
         "witness": ledger.Witness.LEDGER,
         "pool": ledger.Kind.POOL,
         "contiguous": ledger.Kind.CONTIGUOUS,
+        "kernel": ledger.Witness.KERNEL,
+        "guard": ledger.GUARD_BYTES,
+        "guard_pattern": ledger.GUARD.fields["pattern"][1],
+        "live": ledger.GUARD_LIVE,
+        "released": ledger.GUARD_RELEASED,
+        "poison": ledger.POISON_RELEASED,
+        "range": ledger.Flag.RANGE,
         "withheld": ledger.Flag.WITHHELD,
         "injected": ledger.Flag.INJECTED,
     }

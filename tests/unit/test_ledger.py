@@ -35,7 +35,7 @@ def header(
 
 
 def three() -> bytes:
-    return run().allocate(1, 0x1000).end().data()
+    return run().end().data()
 
 
 def test_header_of_a_live_window() -> None:
@@ -76,7 +76,7 @@ def test_no_header_crashes_the_parser(data: bytes) -> None:
 def test_whole_records_are_taken_as_written() -> None:
     parsed = parse_records(three(), 0)
     assert (parsed.torn, parsed.damaged) == (0, 0)
-    assert list(parsed.records["type"]) == [Type.BEGIN, Type.ALLOCATE, Type.END]
+    assert list(parsed.records["type"]) == [Type.BEGIN, Type.WITNESS_ON, Type.END]
     assert text_of(parsed.records[0]) == "test/scenario"
 
 
@@ -122,9 +122,9 @@ def test_no_bytes_crash_the_parser(data: bytes, first: int) -> None:
 
 
 def test_ten_thousand_records() -> None:
-    history = run()
-    for serial in range(1, 10_000):
-        history.allocate(serial, serial << 12)
+    history = History()
+    for serial in range(1, 10_001):
+        history.allocate(serial, serial << 12, seen=False)
     parsed = parse_records(history.data(), 0)
     assert len(parsed.records) == 10_000
     assert np.array_equal(parsed.records["sequence"], np.arange(1, 10_001))

@@ -7,7 +7,7 @@ import pytest
 from junitparser import JUnitXml
 from rich.console import Console
 
-from freeonce.audit.audit import judge, match
+from freeonce.audit.audit import match
 from freeonce.audit.model import Finding, Rule, Verdict
 from freeonce.campaign import Result
 from freeonce.evidence.ledger import Kind, Type
@@ -30,11 +30,11 @@ BECAUSE = "its owner's Drop frees the storage without dropping what is in it"
 
 
 def result(name: str, history: History, expected: tuple[Expectation, ...] = ()) -> Result:
-    judgement = judge(history.records())
+    judgement = history.judged()
     why, matches = match(judgement.findings, expected)
     scenario = Scenario(name, "Section", "Rust", None, "A lesson.", expected)
     as_expected = matches and judgement.verdict is not Verdict.INCOMPLETE
-    return Result(scenario, judgement, as_expected, why, {}, 0.1)
+    return Result(scenario, judgement, as_expected, why, 0.1)
 
 
 def faults(rules: set[Rule]) -> History:
@@ -43,7 +43,7 @@ def faults(rules: set[Rule]) -> History:
         history.release(0, 0, withheld=True)
     if Rule.LEAK in rules:
         history.allocate(2, 0x2000, kind=Kind.CONTIGUOUS).text(Type.LABEL, "bar", serial=2)
-    return history.end()
+    return history.end().settle()
 
 
 def finding(rule: Rule, **fields: object) -> Finding:
@@ -138,7 +138,7 @@ EXPECTED = (
 )
 RESULTS = [
     result("a/faulty", faults({Rule.NULL_FREE, Rule.LEAK}), EXPECTED),
-    result("a/clean", run().end()),
+    result("a/clean", run().end().settle()),
     result("a/unexpected", faults({Rule.LEAK})),
     result("a/incomplete", run()),
 ]

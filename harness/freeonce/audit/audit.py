@@ -1,31 +1,44 @@
 """One run's evidence to its judgement. `incomplete` until everything needed was seen."""
 
 import errno
+from collections.abc import Iterable
 
 import numpy as np
 
-from freeonce.audit import rules
-from freeonce.audit.model import Finding, Judgement, Rule, Verdict
-from freeonce.evidence.ledger import Records, Type, text_of
+from freeonce.audit import kernel, memory, rules
+from freeonce.audit.memory import Memory
+from freeonce.audit.model import Account, Finding, Judgement, Rule, Verdict
+from freeonce.audit.rules import KIND_NAMES, Dispute
+from freeonce.evidence.ledger import RECORD, Kind, Records, Type, text_of
 from freeonce.evidence.scenarios import Expectation
 
+WITNESSES = ("ledger", "kernel", "memory")
 
-def judge(records: Records, doubts: tuple[str, ...] = ()) -> Judgement:
-    """The judgement on the records of one run, in order.
 
-    `doubts`: what is already known to spoil the evidence (lost guest, full ledger,
-    a witness that is missing or disagrees).
+def judge(
+    records: Records,
+    looked: Memory | None,
+    doubts: tuple[str, ...] = (),
+    guest_account: Account = Account.AGREE,
+) -> Judgement:
+    """The judgement on the records of one run, in order, from begin to settled.
+
+    `looked`: the memory before the run was settled, None when nobody could look.
+    `doubts`: what is already known to spoil the evidence (lost guest, full ledger).
+    `guest_account`: whether the guest's own account of the ledger is what the host read.
     """
     run = rules.take_apart(records)
-    findings = tuple(
-        sorted(
-            (finding for rule in rules.RULES for finding in rule(run)),
-            # A leak is only one when the run has ended, whenever it was allocated.
-            key=lambda finding: (finding.rule is Rule.LEAK, finding.sequence),
-        )
-    )
+    found = [finding for rule in rules.RULES for finding in rule(run)]
+    disputes = [*run.disputes, *rules.unwithheld(run, found)]
+    if guest_account is Account.DISAGREE:
+        disputes.append(_told_otherwise(records))
+
+    by_kernel, kernel_disputes = kernel.compare(records)
+    by_memory, memory_disputes = memory.compare(run, looked) if looked else ([], [])
+    disputes += kernel_disputes + memory_disputes
+    reasons = (*doubts, *_frame(records), *_missing(records, looked, guest_account))
+    findings = _undisputed([*found, *by_kernel, *by_memory], disputes)
     unsupported = [text_of(record) for record in records[records["type"] == Type.UNSUPPORTED]]
-    reasons = (*doubts, *_frame(run), *run.contradictions, *rules.unwithheld(run, findings))
     return Judgement(
         verdict=_verdict(reasons, unsupported, findings),
         findings=findings,
@@ -34,6 +47,79 @@ def judge(records: Records, doubts: tuple[str, ...] = ()) -> Judgement:
         releases=len(run.releases),
         vmruns=int(np.count_nonzero(records["type"] == Type.VMRUN)),
         events=len(records),
+        witnesses=_accounts(findings, disputes, records, looked, guest_account),
+    )
+
+
+def _told_otherwise(records: Records) -> Dispute:
+    """The two readings of the ledger differ: a dispute about no address of its own."""
+    nowhere = np.zeros(1, RECORD)[0]
+    nowhere["sequence"] = records["sequence"][0] if len(records) else 0
+    text = "the guest's own account of the ledger is not what stands in its memory"
+    return Dispute(nowhere, text)
+
+
+def _missing(records: Records, looked: Memory | None, guest_account: Account) -> Iterable[str]:
+    """The witnesses that were not heard."""
+    if guest_account is Account.MISSING:
+        yield "the guest gave no account of its ledger"
+    if not kernel.attached(records):
+        yield "the kernel witness was not attached"
+    if looked is None:
+        yield "nobody looked at the memory"
+
+
+def _accounts(
+    findings: tuple[Finding, ...],
+    disputes: list[Dispute],
+    records: Records,
+    looked: Memory | None,
+    guest_account: Account,
+) -> dict[str, Account]:
+    """What each witness came to: whether it was heard, and whether it speaks against the ledger."""
+    against = {dispute.witness for dispute in disputes}
+    against |= {finding.witness for finding in findings if finding.rule is Rule.UNLEDGERED}
+    heard = {
+        "ledger": guest_account is not Account.MISSING,
+        "kernel": kernel.attached(records),
+        "memory": looked is not None,
+    }
+    return {
+        name: Account.MISSING
+        if not heard[name]
+        else Account.DISAGREE
+        if name in against
+        else Account.AGREE
+        for name in WITNESSES
+    }
+
+
+def _undisputed(found: list[Finding], disputes: list[Dispute]) -> tuple[Finding, ...]:
+    """The findings, and one for each address about which the accounts differ.
+
+    About such an address nothing else is said: it would rest on an account that is false.
+    """
+    by_pointer: dict[int, list[Dispute]] = {}
+    for dispute in disputes:
+        by_pointer.setdefault(dispute.pointer, []).append(dispute)
+    kept = [one for one in found if one.pointer not in by_pointer]
+    kept += [_disagreement(group) for group in by_pointer.values()]
+    # A leak is only one when the run has ended, whenever it was allocated.
+    kept.sort(key=lambda finding: (finding.rule is Rule.LEAK, finding.sequence))
+    return tuple(kept)
+
+
+def _disagreement(group: list[Dispute]) -> Finding:
+    record = group[0].record
+    return Finding(
+        rule=Rule.WITNESSES_DISAGREE,
+        kind=KIND_NAMES[Kind(int(record["kind"]))],
+        sequence=int(record["sequence"]),
+        pointer=int(record["pointer"]),
+        site=int(record["site"]),
+        serial=int(record["serial"]),
+        detail="; ".join(dict.fromkeys(dispute.text for dispute in group)),
+        witness=group[0].witness,
     )
 
 
@@ -47,19 +133,21 @@ def _verdict(
     return Verdict.FAULTY if findings else Verdict.CLEAN
 
 
-def _frame(run: rules.Run) -> tuple[str, ...]:
-    """What is missing around the run: its begin, its end, its success."""
-    kinds = run.records["type"]
+def _frame(records: Records) -> tuple[str, ...]:
+    """What is missing around the run: its begin, its end, its success, its settling."""
+    kinds = records["type"]
     if not len(kinds) or kinds[0] != Type.BEGIN or np.count_nonzero(kinds == Type.BEGIN) != 1:
         return ("the ledger has no begin of this run",)
-    if len(np.unique(run.records["run"])) != 1:
+    if len(np.unique(records["run"])) != 1:
         return ("records of several runs are mixed",)
-    status = rules.status_of(run)
-    if status is None or kinds[-1] != Type.END:
+    status = rules.status_of(records)
+    if status is None:
         return ("the ledger has no end of this run",)
     if status != 0:
         name = errno.errorcode.get(-status, "unknown error")
         return (f"the scenario gave up with {status} ({name})",)
+    if kinds[-1] != Type.SETTLED or np.count_nonzero(kinds == Type.SETTLED) != 1:
+        return ("the run was not settled",)
     return ()
 
 

@@ -14,6 +14,10 @@ class Rule(StrEnum):
     MISMATCHED_FREE = "mismatched-free"
     WRONG_SIZE_FREE = "wrong-size-free"
     MISPLACED = "misplaced"
+    USE_AFTER_FREE = "use-after-free"
+    OUT_OF_BOUNDS = "out-of-bounds"
+    UNLEDGERED = "unledgered"
+    WITNESSES_DISAGREE = "witnesses-disagree"
 
 
 class Verdict(StrEnum):
@@ -31,7 +35,6 @@ class Account(StrEnum):
     AGREE = "agree"
     DISAGREE = "disagree"
     MISSING = "missing"
-    UNUSED = "unused"
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,10 @@ class Finding:
     """One violated rule, with the allocation it concerns.
 
     `kind`: of the allocation, or of the call when there is none. `at`: the last step
-    the scenario named before. `what`: the allocation's name. `serial`, `size` (bytes)
-    and `align_log2` are the allocation's, 0 or None without one. `pointer`: the gva
-    released, or of the allocation. `site`: offset of the caller in the module's code.
-    `detail`: the rest in words.
+    the scenario named before. `what`: the allocation's name. `serial` and `size` (bytes)
+    are the allocation's, 0 or None without one. `pointer`: the gva where the allocation
+    begins, or what was released. `site`: offset of the caller in the module's code.
+    `detail`: the rest in words. `witness`: which one proves it.
     """
 
     rule: Rule
@@ -55,6 +58,7 @@ class Finding:
     serial: int = 0
     size: int | None = None
     detail: str = ""
+    witness: str = "ledger"
 
 
 @dataclass(frozen=True)
@@ -72,3 +76,4 @@ class Judgement:
     releases: int
     vmruns: int
     events: int
+    witnesses: dict[str, Account]

@@ -1,8 +1,8 @@
-"""The rules: one run's records to findings. Whole arrays at a time, so that ten million do.
+"""The rules on the owner's own account. Whole arrays at a time, so that ten million do.
 
-Every rule looks at a `Run`. What contradicts itself in there (an allocation twice, a
-release of one that never was) is no fault of the owner: it is in `contradictions`,
-and no verdict can rest on it.
+Every rule looks at a `Run`. Where the account contradicts itself (an allocation twice,
+a release of one that never was) there is a dispute, and no rule speaks about that
+address.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from freeonce.audit.model import Finding, Rule
-from freeonce.evidence.ledger import ALIGN_INVALID, Flag, Kind, Records, Type, signed, text_of
+from freeonce.evidence.ledger import (
+    ALIGN_INVALID,
+    Flag,
+    Kind,
+    Records,
+    Type,
+    Witness,
+    signed,
+    text_of,
+)
 
 Indices = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
@@ -24,14 +33,30 @@ UNCACHED = {0, 7}
 
 NONE = -1
 
+STEPLESS = {Rule.LEAK, Rule.USE_AFTER_FREE, Rule.OUT_OF_BOUNDS}
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """Two accounts of one address that cannot both be true. `text` names both."""
+
+    record: np.void
+    text: str
+    witness: str = "ledger"
+
+    @property
+    def pointer(self) -> int:
+        """The address."""
+        return int(self.record["pointer"])
+
 
 @dataclass(frozen=True)
 class Run:
-    """One run, taken apart.
+    """One run by its owner's account, taken apart.
 
-    `allocates` and `releases` are records in order. `target[i]`: the index in
-    `allocates` of what release i released, NONE without one. `first[i]`: whether it is
-    that allocation's first release.
+    `records`: the owner's alone. `allocates` and `releases` are records in order.
+    `target[i]`: the index in `allocates` of what release i released, NONE without one.
+    `first[i]`: whether it is that allocation's first release.
     """
 
     records: Records
@@ -39,7 +64,7 @@ class Run:
     releases: Records
     target: Indices
     first: Mask
-    contradictions: tuple[str, ...]
+    disputes: tuple[Dispute, ...]
 
     @property
     def labels(self) -> dict[int, str]:
@@ -54,61 +79,96 @@ class Run:
         return text_of(steps[index]) if index >= 0 else None
 
 
-def take_apart(records: Records) -> Run:
+def take_apart(everything: Records) -> Run:
     """Pair releases with allocations, and find what contradicts itself.
 
     The guest's serial in a release is checked, never believed: the allocation must
     exist, begin at that pointer and come before. Within a run no address is given out
     twice, so the pairing is the only one possible.
     """
+    records = everything[everything["witness"] == Witness.LEDGER]
     allocates = records[records["type"] == Type.ALLOCATE]
     releases = records[records["type"] == Type.RELEASE]
-    problems = []
-    serials = allocates["serial"]
-    if len(serials) and (serials[0] == 0 or np.any(serials[1:] <= serials[:-1])):
-        problems.append("serials of allocations do not rise")
-        order = np.argsort(serials, kind="stable")
-    else:
-        order = np.arange(len(serials))
-    if len(np.unique(allocates["pointer"])) != len(allocates):
-        problems.append("an address was given out twice in one run")
-    if np.any(records["type"] == Type.RECLAIM):
-        problems.append("memory went back to the kernel while the scenario ran")
-
-    target = np.full(len(releases), NONE, dtype=np.intp)
-    if len(allocates):
-        place = np.searchsorted(serials[order], releases["serial"])
-        place = order[np.minimum(place, len(order) - 1)]
-        fits = (
-            (serials[place] == releases["serial"])
-            & (allocates["pointer"][place] == releases["pointer"])
-            & (allocates["sequence"][place] < releases["sequence"])
-        )
-        target[fits] = place[fits]
-    if np.any((target == NONE) & (releases["serial"] != 0)):
-        problems.append("a release names an allocation that it cannot be of")
-    if _released_unnamed(allocates, releases, target):
-        problems.append("a release of a known allocation names none")
-
+    target = _targets(allocates, releases)
     first = np.zeros(len(releases), dtype=np.bool_)
     named = np.flatnonzero(target != NONE)
     _, earliest = np.unique(target[named], return_index=True)
     first[named[earliest]] = True
-    return Run(records, allocates, releases, target, first, tuple(problems))
+    disputes = (
+        *_disputed_allocates(allocates),
+        *_disputed_releases(allocates, releases, target),
+        *_disputed_reclaims(records),
+    )
+    return Run(records, allocates, releases, target, first, disputes)
 
 
-def _released_unnamed(allocates: Records, releases: Records, target: Indices) -> bool:
-    """Whether a release without a serial points at the start of an earlier allocation."""
-    for release in releases[(target == NONE) & (releases["serial"] == 0)]:
-        same = allocates["pointer"] == release["pointer"]
-        if np.any(same & (allocates["sequence"] < release["sequence"])):
-            return True
-    return False
+def _targets(allocates: Records, releases: Records) -> Indices:
+    """For each release the index of its allocation, NONE where the guest's word does not hold."""
+    target = np.full(len(releases), NONE, dtype=np.intp)
+    if not len(allocates):
+        return target
+    order = np.argsort(allocates["serial"], kind="stable")
+    place = np.searchsorted(allocates["serial"][order], releases["serial"])
+    place = order[np.minimum(place, len(order) - 1)]
+    fits = (
+        (allocates["serial"][place] == releases["serial"])
+        & (allocates["pointer"][place] == releases["pointer"])
+        & (allocates["sequence"][place] < releases["sequence"])
+    )
+    target[fits] = place[fits]
+    return target
 
 
-def _finding(
-    run: Run, rule: Rule, record: np.void, allocate: np.void | None, detail: str = ""
+def _disputed_allocates(allocates: Records) -> list[Dispute]:
+    serials = allocates["serial"].astype(np.int64)
+    highest = np.maximum.accumulate(np.concatenate(([0], serials)))[:-1]
+    found = [
+        Dispute(record, f"the ledger gives out serial {record['serial']} out of order")
+        for record in allocates[serials <= highest]
+    ]
+    _, once = np.unique(allocates["pointer"], return_index=True)
+    if len(once) != len(allocates):
+        again = np.ones(len(allocates), dtype=np.bool_)
+        again[once] = False
+        found += [
+            Dispute(record, "the ledger gives out this address twice in one run")
+            for record in allocates[again]
+        ]
+    return found
+
+
+def _disputed_releases(allocates: Records, releases: Records, target: Indices) -> list[Dispute]:
+    found = []
+    for release in releases[target == NONE]:
+        if release["serial"] != 0:
+            text = f"a release names allocation {release['serial']}, which the ledger has not"
+            found.append(Dispute(release, text))
+        elif np.any(
+            (allocates["pointer"] == release["pointer"])
+            & (allocates["sequence"] < release["sequence"])
+        ):
+            found.append(Dispute(release, "a release of a known allocation names none"))
+    return found
+
+
+def _disputed_reclaims(records: Records) -> list[Dispute]:
+    ends = records["sequence"][records["type"] == Type.END]
+    end = int(ends[0]) if len(ends) else 1 << 32
+    early = (records["type"] == Type.RECLAIM) & (records["sequence"] < end)
+    text = "memory went back to the kernel while the scenario ran"
+    return [Dispute(record, text) for record in records[early]]
+
+
+def make_finding(
+    run: Run,
+    rule: Rule,
+    record: np.void,
+    allocate: np.void | None,
+    detail: str = "",
+    *,
+    witness: str = "ledger",
 ) -> Finding:
+    """A finding at `record`, about an allocation where there is one."""
     about = record if allocate is None else allocate
     serial = 0 if allocate is None else int(allocate["serial"])
     sequence = int(record["sequence"])
@@ -116,14 +176,15 @@ def _finding(
         rule=rule,
         kind=KIND_NAMES[Kind(int(about["kind"]))],
         sequence=sequence,
-        pointer=int(record["pointer"]),
+        pointer=int(about["pointer"]),
         site=int(record["site"]),
-        # A leak happens at no step: it is what did not happen.
-        at=None if rule is Rule.LEAK else run.step_before(sequence),
+        # What did not happen, or was only found later, happened at no known step.
+        at=None if rule in STEPLESS else run.step_before(sequence),
         what=run.labels.get(serial),
         serial=serial,
         size=None if allocate is None else int(allocate["size"]),
         detail=detail,
+        witness=witness,
     )
 
 
@@ -131,13 +192,13 @@ def leaks(run: Run) -> list[Finding]:
     """`leak`: allocated, and no release names it by the end of the run."""
     released = np.zeros(len(run.allocates), dtype=np.bool_)
     released[run.target[run.target != NONE]] = True
-    return [_finding(run, Rule.LEAK, record, record) for record in run.allocates[~released]]
+    return [make_finding(run, Rule.LEAK, record, record) for record in run.allocates[~released]]
 
 
 def null_frees(run: Run) -> list[Finding]:
     """`null-free`: a release of null. Harmless to kfree(), fatal to other calls."""
     chosen = run.releases[run.releases["pointer"] == 0]
-    return [_finding(run, Rule.NULL_FREE, record, None) for record in chosen]
+    return [make_finding(run, Rule.NULL_FREE, record, None) for record in chosen]
 
 
 def invalid_frees(run: Run) -> list[Finding]:
@@ -151,9 +212,9 @@ def invalid_frees(run: Run) -> list[Finding]:
         if len(inside):
             allocate = before[inside[-1]]
             detail = f"{pointer - int(allocate['pointer'])} bytes inside of it"
-            found.append(_finding(run, Rule.INVALID_FREE, record, allocate, detail))
+            found.append(make_finding(run, Rule.INVALID_FREE, record, allocate, detail))
         else:
-            found.append(_finding(run, Rule.INVALID_FREE, record, None, "never allocated"))
+            found.append(make_finding(run, Rule.INVALID_FREE, record, None, "never allocated"))
     return found
 
 
@@ -161,7 +222,7 @@ def double_frees(run: Run) -> list[Finding]:
     """`double-free`: any release of an allocation after its first one."""
     again = np.flatnonzero((run.target != NONE) & ~run.first)
     return [
-        _finding(run, Rule.DOUBLE_FREE, run.releases[i], run.allocates[run.target[i]])
+        make_finding(run, Rule.DOUBLE_FREE, run.releases[i], run.allocates[run.target[i]])
         for i in again
     ]
 
@@ -175,7 +236,7 @@ def mismatched_frees(run: Run) -> list[Finding]:
         call = KIND_NAMES[Kind(int(run.releases[i]["kind"]))]
         allocate = run.allocates[run.target[i]]
         detail = f"by the {call} call"
-        found.append(_finding(run, Rule.MISMATCHED_FREE, run.releases[i], allocate, detail))
+        found.append(make_finding(run, Rule.MISMATCHED_FREE, run.releases[i], allocate, detail))
     return found
 
 
@@ -191,7 +252,7 @@ def wrong_size_frees(run: Run) -> list[Finding]:
     for i in once[wrong]:
         record, allocate = run.releases[i], run.allocates[run.target[i]]
         detail = f"as {layout(record)}, allocated as {layout(allocate)}"
-        found.append(_finding(run, Rule.WRONG_SIZE_FREE, record, allocate, detail))
+        found.append(make_finding(run, Rule.WRONG_SIZE_FREE, record, allocate, detail))
     return found
 
 
@@ -213,7 +274,7 @@ def misplaced(run: Run) -> list[Finding]:
         if constraint is not None:
             broken += _broken_constraints(allocate, constraint)
         if broken:
-            found.append(_finding(run, Rule.MISPLACED, allocate, allocate, "; ".join(broken)))
+            found.append(make_finding(run, Rule.MISPLACED, allocate, allocate, "; ".join(broken)))
     return found
 
 
@@ -262,23 +323,26 @@ RULES = (
 )
 
 
-def unwithheld(run: Run, findings: tuple[Finding, ...]) -> tuple[str, ...]:
-    """Releases that the guest should have kept from the kernel and did not, or the other way round.
+def unwithheld(run: Run, findings: list[Finding]) -> list[Dispute]:
+    """Releases that the guest should have kept from the kernel and did not, or the other way.
 
     A faulty release that reached the kernel may have ruined the rest of the evidence.
     """
     keeps = {Rule.NULL_FREE, Rule.INVALID_FREE, Rule.DOUBLE_FREE, Rule.MISMATCHED_FREE}
-    faulty = {finding.sequence for finding in findings if finding.rule in keeps}
+    faulty = [finding.sequence for finding in findings if finding.rule in keeps]
     withheld = run.releases["flags"] & Flag.WITHHELD != 0
-    should = np.isin(run.releases["sequence"], np.fromiter(faulty, dtype=np.uint32))
-    if np.any(should & ~withheld):
-        return ("a faulty release was not withheld from the kernel",)
-    if np.any(withheld & ~should):
-        return ("a sound release was withheld from the kernel",)
-    return ()
+    should = np.isin(run.releases["sequence"], np.array(faulty, dtype=np.uint32))
+    found = [
+        Dispute(record, "a faulty release was not withheld from the kernel")
+        for record in run.releases[should & ~withheld]
+    ]
+    return found + [
+        Dispute(record, "a sound release was withheld from the kernel")
+        for record in run.releases[withheld & ~should]
+    ]
 
 
-def status_of(run: Run) -> int | None:
+def status_of(records: Records) -> int | None:
     """What the scenario returned: 0, a negative error number, or None when it never ended."""
-    ends = run.records[run.records["type"] == Type.END]
+    ends = records[records["type"] == Type.END]
     return signed(int(ends[0]["detail"])) if len(ends) == 1 else None

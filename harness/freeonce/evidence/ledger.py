@@ -16,6 +16,14 @@ TEXT_BYTES = 24
 CHECK_PRIME = 0x9E3779B97F4A7C15
 ALIGN_INVALID = 255
 
+# Behind every allocation, and what stands in released memory.
+GUARD_LIVE = 0xCC
+GUARD_RELEASED = 0xBB
+POISON_RELEASED = 0x6B
+PAGE_TAG = int.from_bytes(b"page", "little")
+GUARD = np.dtype([("tag", "<u4"), ("serial", "<u4"), ("pattern", "u1", (8,))])
+GUARD_BYTES = GUARD.itemsize
+
 HEADER = np.dtype(
     [
         ("magic", "S8"),
@@ -200,11 +208,15 @@ def seal(records: Records) -> Records:
     return sealed
 
 
-def text_of(record: np.void) -> str:
-    """The text that a record carries in place of pointer, physical and size."""
+def bytes_of(record: np.void) -> bytes:
+    """The 24 bytes that a record carries in place of pointer, physical and size."""
     words = (int(record[name]) for name in ("pointer", "physical", "size"))
-    raw = b"".join(word.to_bytes(8, "little") for word in words)
-    return raw.rstrip(b"\0").decode("utf-8", "replace")
+    return b"".join(word.to_bytes(8, "little") for word in words)
+
+
+def text_of(record: np.void) -> str:
+    """The text that a record carries in those bytes."""
+    return bytes_of(record).rstrip(b"\0").decode("utf-8", "replace")
 
 
 def signed(detail: int) -> int:

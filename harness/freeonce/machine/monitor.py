@@ -75,6 +75,10 @@ class Monitor:
             raise GuestLost(f"QMP: pmemsave gave {len(data)} bytes of {size}")
         return data
 
+    def registers(self) -> str:
+        """The first CPU's registers as QEMU prints them (HMP `info registers`)."""
+        return str(self.execute("human-monitor-command", {"command-line": "info registers"}))
+
     def forwarded_port(self) -> int:
         """The host port that leads to the guest's SSH (HMP `info usernet`)."""
         answer = self.execute("human-monitor-command", {"command-line": "info usernet"})

@@ -18,6 +18,7 @@ def _finding(finding: Finding, expectation: Expectation | None) -> dict[str, obj
         "pointer": f"{finding.pointer:#x}",
         "site": f"{finding.site:#x}",
         "message": sentence(finding, expectation),
+        "witness": finding.witness,
     }
     optional = {
         "at": finding.at,
@@ -59,7 +60,7 @@ def result_document(result: Result) -> dict[str, object]:
         "findings": [_finding(one, result.why.get(one)) for one in judgement.findings],
         "expected": [expectation_document(one) for one in result.scenario.expected],
         "reasons": list(judgement.reasons),
-        "witnesses": {name: str(account) for name, account in result.accounts.items()},
+        "witnesses": {name: str(account) for name, account in judgement.witnesses.items()},
         "seconds": round(result.seconds, 3),
     }
 

@@ -6,9 +6,12 @@ from freeonce.evidence.scenarios import Expectation
 
 def subject(finding: Finding) -> str:
     """What it is about: name, size and kind as far as known."""
+    if finding.rule is Rule.WITNESSES_DISAGREE:
+        return f"{finding.pointer:#x}:" if finding.pointer else "everywhere:"
     if finding.size is None:
         return "null" if finding.pointer == 0 else f"{finding.pointer:#x}"
-    name = f"`{finding.what}`" if finding.what else f"allocation {finding.serial}"
+    name = f"allocation {finding.serial}" if finding.serial else f"{finding.pointer:#x}"
+    name = f"`{finding.what}`" if finding.what else name
     unit = "byte" if finding.size == 1 else "bytes"
     return f"{name}, {finding.size} {unit} {finding.kind}"
 
@@ -22,6 +25,10 @@ def _event(finding: Finding) -> str:
         Rule.MISMATCHED_FREE: f"released {finding.detail}",
         Rule.WRONG_SIZE_FREE: f"released {finding.detail}",
         Rule.MISPLACED: finding.detail,
+        Rule.USE_AFTER_FREE: finding.detail,
+        Rule.OUT_OF_BOUNDS: finding.detail,
+        Rule.UNLEDGERED: finding.detail,
+        Rule.WITNESSES_DISAGREE: finding.detail,
     }
     if finding.rule is Rule.INVALID_FREE and finding.size is None:
         return f"released by the {finding.kind} call, but {finding.detail}"

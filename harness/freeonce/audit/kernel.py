@@ -1,0 +1,201 @@
+"""The kernel witness: what slab and page allocator saw, held against the owner's account.
+
+The module keeps released memory until it settles the run. So by both accounts an
+allocation lives from `allocate` to `reclaim`; in between the kernel must see nothing.
+"""
+
+from bisect import bisect_right, insort
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from freeonce.audit.model import Finding, Rule
+from freeonce.audit.rules import KIND_NAMES, Dispute
+from freeonce.evidence.ledger import GUARD_BYTES, Flag, Kind, Records, Type, Witness
+
+PAGE = 4096
+PROBES = 0b1111
+"""kmalloc, kfree, mm_page_alloc, mm_page_free: all must have been attached."""
+
+
+@dataclass
+class Block:
+    """Memory that the kernel gave out, from `start`. `owner`: the ledger's record of it."""
+
+    record: np.void
+    start: int
+    size: int
+    owner: np.void | None = None
+    reclaimed: bool = False
+    left: int = 0
+    released: bool = False
+
+
+@dataclass
+class Walk:
+    """Both accounts, gone through in order."""
+
+    blocks: list[Block] = field(default_factory=list)
+    open: dict[int, Block] = field(default_factory=dict)
+    starts: list[int] = field(default_factory=list)
+    owned: dict[int, Block] = field(default_factory=dict)
+    disputes: list[Dispute] = field(default_factory=list)
+    strays: list[np.void] = field(default_factory=list)
+    handed_on: int | None = None
+
+    def dispute(self, record: np.void, text: str) -> None:
+        """Note that the accounts differ about the address of `record`."""
+        self.disputes.append(Dispute(record, text, "kernel"))
+
+    def add(self, block: Block) -> None:
+        """A block is open until all of it was released."""
+        block.left = block.size
+        self.blocks.append(block)
+        self.open[block.start] = block
+        insort(self.starts, block.start)
+
+    def close(self, block: Block) -> None:
+        """All of it went back."""
+        block.released = True
+        del self.open[block.start]
+        del self.starts[bisect_right(self.starts, block.start) - 1]
+
+    def holding(self, pointer: int) -> Block | None:
+        """The open block that holds an address."""
+        index = bisect_right(self.starts, pointer) - 1
+        if index < 0:
+            return None
+        block = self.open[self.starts[index]]
+        return block if pointer < block.start + block.size else None
+
+
+def attached(records: Records) -> bool:
+    """Whether every probe was there from the begin of the run."""
+    on = records[(records["type"] == Type.WITNESS_ON) & (records["witness"] == Witness.KERNEL)]
+    return len(on) == 1 and int(on[0]["detail"]) == PROBES
+
+
+def compare(records: Records) -> tuple[list[Finding], list[Dispute]]:
+    """Findings of `unledgered`, and where both accounts speak and differ."""
+    walk = Walk()
+    for record in records:
+        _step(walk, record)
+    settled = bool(np.any(records["type"] == Type.SETTLED))
+    mentioned = _mentioned(records)
+    findings = [_unledgered(record, "released") for record in walk.strays]
+    for block in walk.blocks:
+        if block.owner is None:
+            _without_owner(walk, block, mentioned, findings)
+        elif settled:
+            _at_the_end(walk, block)
+    return findings, walk.disputes
+
+
+def _step(walk: Walk, record: np.void) -> None:
+    by_kernel = record["witness"] == Witness.KERNEL
+    match Type(int(record["type"])):
+        case Type.ALLOCATE if by_kernel:
+            _kernel_allocates(walk, record)
+        case Type.RELEASE if by_kernel:
+            _kernel_releases(walk, record)
+        case Type.ALLOCATE:
+            _ledger_allocates(walk, record)
+        case Type.RECLAIM:
+            _ledger_reclaims(walk, record)
+        case _:
+            pass
+
+
+def _kernel_allocates(walk: Walk, record: np.void) -> None:
+    start = int(record["pointer"])
+    if start in walk.open:
+        walk.dispute(record, "the kernel gave out an address that was not released to it")
+        walk.close(walk.open[start])
+    walk.add(Block(record, start, int(record["size"])))
+
+
+def _ledger_allocates(walk: Walk, record: np.void) -> None:
+    pointer, size = int(record["pointer"]), int(record["size"])
+    if int(record["flags"]) & Flag.RANGE:
+        # alloc_contig_range() has no tracepoint; its release has.
+        pages = -(-(size + GUARD_BYTES) // PAGE) * PAGE
+        walk.add(Block(record, pointer - pointer % PAGE, pages))
+    block = walk.holding(pointer)
+    if block is None or pointer + size > block.start + block.size:
+        walk.dispute(record, "the ledger has an allocation here that the kernel never made")
+    elif block.owner is not None:
+        walk.dispute(record, "the ledger has two allocations where the kernel made one")
+    elif block.record["kind"] != record["kind"]:
+        walk.dispute(record, "the ledger has another kind of memory here than the kernel")
+    else:
+        block.owner = record
+        walk.owned[int(record["serial"])] = block
+
+
+def _ledger_reclaims(walk: Walk, record: np.void) -> None:
+    block = walk.owned.get(int(record["serial"]))
+    if block is None or block.owner is None or block.owner["pointer"] != record["pointer"]:
+        walk.dispute(record, "the ledger gives back an allocation that it never had")
+    else:
+        block.reclaimed = True
+
+
+def _kernel_releases(walk: Walk, record: np.void) -> None:
+    pointer = int(record["pointer"])
+    block = walk.holding(pointer)
+    # kfree() of memory larger than a slab hands its pages on, by a tail call that hides it.
+    if walk.handed_on == pointer and record["kind"] == Kind.CONTIGUOUS:
+        walk.handed_on = None
+        return
+    if block is None or (record["kind"] == Kind.POOL and block.start != pointer):
+        walk.strays.append(record)
+        return
+    if block.owner is not None and not block.reclaimed:
+        walk.dispute(record, "the kernel took back memory that the ledger still has")
+    # Slab memory goes back whole; pages may go one by one.
+    block.left -= block.size if record["kind"] == Kind.POOL else int(record["size"])
+    if block.left <= 0:
+        walk.close(block)
+        large = record["kind"] == Kind.POOL and block.size >= PAGE
+        walk.handed_on = pointer if large else None
+
+
+def _mentioned(records: Records) -> set[int]:
+    """Every address that the owner's account speaks of."""
+    speaks = (records["witness"] == Witness.LEDGER) & np.isin(
+        records["type"], [Type.ALLOCATE, Type.RELEASE, Type.RECLAIM]
+    )
+    return {int(pointer) for pointer in records["pointer"][speaks]}
+
+
+def _without_owner(walk: Walk, block: Block, mentioned: set[int], findings: list[Finding]) -> None:
+    inside = (pointer for pointer in mentioned if block.start <= pointer < block.start + block.size)
+    pointer = next(inside, None)
+    if pointer is None:
+        what = "allocated and released" if block.released else "allocated and never released"
+        findings.append(_unledgered(block.record, what))
+        return
+    record = block.record.copy()
+    record["pointer"] = pointer
+    walk.dispute(record, "the kernel made an allocation here that the ledger has not")
+
+
+def _at_the_end(walk: Walk, block: Block) -> None:
+    assert block.owner is not None
+    if not block.reclaimed:
+        walk.dispute(block.owner, "the ledger never gave it back")
+    elif not block.released:
+        walk.dispute(block.owner, "the ledger gave it back; the kernel never got it")
+
+
+def _unledgered(record: np.void, what: str) -> Finding:
+    return Finding(
+        rule=Rule.UNLEDGERED,
+        kind=KIND_NAMES[Kind(int(record["kind"]))],
+        sequence=int(record["sequence"]),
+        pointer=int(record["pointer"]),
+        site=int(record["site"]),
+        size=int(record["size"]) or None,
+        detail=f"{what} past the ledger, seen by the kernel",
+        witness="kernel",
+    )

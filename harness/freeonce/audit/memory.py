@@ -1,0 +1,150 @@
+"""The memory witness: what stands in physical memory, held against the owner's account.
+
+Behind every allocation stands a guard that says whose it is and whether it is live or
+released; released memory is full of poison until the run is settled.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from freeonce.audit.model import Finding, Rule
+from freeonce.audit.rules import NONE, Dispute, Run, make_finding
+from freeonce.evidence.ledger import (
+    GUARD,
+    GUARD_BYTES,
+    GUARD_LIVE,
+    GUARD_RELEASED,
+    PAGE_TAG,
+    POISON_RELEASED,
+    Flag,
+    Kind,
+    Type,
+    bytes_of,
+)
+from freeonce.evidence.snapshot import Extent, Snapshot
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the host read while the guest stood still, before the run was settled.
+
+    `gpas`: by gva, from the guest's own page tables; None where nothing is mapped.
+    """
+
+    snapshot: Snapshot
+    gpas: dict[int, int | None]
+
+
+def wanted(run: Run) -> tuple[list[Extent], list[int]]:
+    """What to read: memory with its guard, and the gvas to look up (first and last byte)."""
+    extents, gvas = [], []
+    released = _released(run)
+    for allocate, gone in zip(run.allocates, released, strict=True):
+        size = int(allocate["size"])
+        gpa, gva = int(allocate["physical"]), int(allocate["pointer"])
+        # Of live memory only the guard tells something.
+        start = gpa if gone else gpa + size
+        extents.append(Extent(start, gpa + size + GUARD_BYTES - start))
+        gvas += [gva, gva + size + GUARD_BYTES - 1]
+    return extents, gvas
+
+
+def _released(run: Run) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which allocations the owner released by the right call: only those are poisoned."""
+    released = np.zeros(len(run.allocates), dtype=np.bool_)
+    kept = run.releases["flags"] & Flag.WITHHELD == 0
+    released[run.target[(run.target != NONE) & run.first & kept]] = True
+    return released
+
+
+def compare(run: Run, memory: Memory) -> tuple[list[Finding], list[Dispute]]:
+    """Findings of `use-after-free` and `out-of-bounds`, and where memory says otherwise."""
+    findings: list[Finding] = []
+    disputes: list[Dispute] = []
+    at_release = _guards_at_release(run)
+    for allocate, gone in zip(run.allocates, _released(run), strict=True):
+        doubt = _unlike(allocate, memory)
+        if doubt is not None:
+            disputes.append(Dispute(allocate, doubt, "memory"))
+            continue
+        _look(run, allocate, bool(gone), memory, at_release, findings, disputes)
+    return findings, disputes
+
+
+def _guards_at_release(run: Run) -> dict[int, np.void]:
+    chosen = run.records[run.records["type"] == Type.GUARD]
+    return {int(record["serial"]): record for record in chosen}
+
+
+def _unlike(allocate: np.void, memory: Memory) -> str | None:
+    """Why the addresses in the ledger do not belong together; None when they do."""
+    size = int(allocate["size"])
+    for offset in (0, size + GUARD_BYTES - 1):
+        told = int(allocate["physical"]) + offset
+        mapped = memory.gpas.get(int(allocate["pointer"]) + offset)
+        if mapped != told:
+            seen = "nothing" if mapped is None else f"{mapped:#x}"
+            return f"the ledger puts it at gpa {told:#x}, the guest's page tables at {seen}"
+    if memory.snapshot.read(int(allocate["physical"]) + size, GUARD_BYTES) is None:
+        return f"the ledger puts it at gpa {int(allocate['physical']):#x}, where no memory is"
+    return None
+
+
+def _look(  # noqa: PLR0917
+    run: Run,
+    allocate: np.void,
+    gone: bool,
+    memory: Memory,
+    at_release: dict[int, np.void],
+    findings: list[Finding],
+    disputes: list[Dispute],
+) -> None:
+    size = int(allocate["size"])
+    guard = memory.snapshot.read(int(allocate["physical"]) + size, GUARD_BYTES) or b""
+    pattern = GUARD_RELEASED if gone else GUARD_LIVE
+    other = GUARD_LIVE if gone else GUARD_RELEASED
+    if guard == _guard(allocate, other):
+        said = ("released", "live") if gone else ("live", "released")
+        text = f"the ledger says it is {said[0]}, its guard in memory says {said[1]}"
+        disputes.append(Dispute(allocate, text, "memory"))
+        return
+    earlier = at_release.get(int(allocate["serial"]))
+    if earlier is not None and (broken := _broken(bytes_of(earlier), allocate, GUARD_LIVE)):
+        findings.append(_out_of_bounds(run, earlier, allocate, f"{broken}, found at its release"))
+    elif broken := _broken(guard, allocate, pattern):
+        findings.append(_out_of_bounds(run, allocate, allocate, f"{broken}, found at the end"))
+    if gone and (written := _unpoisoned(allocate, memory)) is not None:
+        detail = f"written at byte {written} after its release"
+        findings.append(
+            make_finding(run, Rule.USE_AFTER_FREE, allocate, allocate, detail, witness="memory")
+        )
+
+
+def _guard(allocate: np.void, pattern: int) -> bytes:
+    """The guard as the module writes it."""
+    guard = np.zeros((), GUARD)
+    guard["tag"] = allocate["detail"] if allocate["kind"] == Kind.POOL else PAGE_TAG
+    guard["serial"] = allocate["serial"]
+    guard["pattern"] = pattern
+    return guard.tobytes()
+
+
+def _broken(guard: bytes, allocate: np.void, pattern: int) -> str:
+    """Where a guard is not what it should be; empty when it is whole."""
+    whole = _guard(allocate, pattern)
+    for offset, (found, expected) in enumerate(zip(guard[:GUARD_BYTES], whole, strict=True)):
+        if found != expected:
+            return f"written at byte {offset} behind its end"
+    return ""
+
+
+def _out_of_bounds(run: Run, record: np.void, allocate: np.void, detail: str) -> Finding:
+    return make_finding(run, Rule.OUT_OF_BOUNDS, record, allocate, detail, witness="memory")
+
+
+def _unpoisoned(allocate: np.void, memory: Memory) -> int | None:
+    """The first byte of released memory that is not poison."""
+    data = memory.snapshot.read(int(allocate["physical"]), int(allocate["size"])) or b""
+    wrong = np.flatnonzero(np.frombuffer(data, np.uint8) != POISON_RELEASED)
+    return int(wrong[0]) if len(wrong) else None

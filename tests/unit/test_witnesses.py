@@ -1,0 +1,246 @@
+"""Kernel and memory against the owner's account: each alone can contradict it."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from freeonce.audit.audit import judge
+from freeonce.audit.memory import Memory
+from freeonce.audit.model import Account, Judgement, Rule, Verdict
+from freeonce.evidence.ledger import GUARD_BYTES, Flag, Kind, Type
+from freeonce.evidence.paging import translate
+from freeonce.evidence.snapshot import MERGE_GAP, Extent, Snapshot, merge
+from tests.unit.history import PAGE, run
+
+POOL, CONTIGUOUS = Kind.POOL, Kind.CONTIGUOUS
+A, B = 0xFFFF_8880_0000_1000, 0xFFFF_8880_0000_9000
+GPA = 0x1000
+
+
+def rules(judgement: Judgement) -> list[Rule]:
+    return [one.rule for one in judgement.findings]
+
+
+def detail(judgement: Judgement, rule: Rule = Rule.WITNESSES_DISAGREE) -> str:
+    (finding,) = judgement.findings
+    assert finding.rule is rule
+    assert judgement.verdict is Verdict.FAULTY
+    return finding.detail
+
+
+def test_three_witnesses_that_agree_are_clean() -> None:
+    judgement = run().allocate(1, A, physical=GPA).release(1, A).done()
+    assert judgement.verdict is Verdict.CLEAN
+    assert judgement.witnesses == dict.fromkeys(("ledger", "kernel", "memory"), Account.AGREE)
+
+
+@pytest.mark.parametrize("kind", [POOL, CONTIGUOUS])
+def test_memory_past_the_ledger_is_unledgered(kind: Kind) -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=PAGE, kind=int(kind))
+    leaked = history.done()
+    assert "allocated and never released" in detail(leaked, Rule.UNLEDGERED)
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=PAGE, kind=int(kind))
+    history.kernel(Type.RELEASE, pointer=A, size=PAGE, kind=int(kind))
+    released = history.done()
+    assert "allocated and released" in detail(released, Rule.UNLEDGERED)
+    assert released.findings[0].kind == kind.name.lower()
+    assert released.witnesses["kernel"] is Account.DISAGREE
+
+
+def test_a_release_of_what_nobody_allocated_is_unledgered() -> None:
+    history = run().kernel(Type.RELEASE, pointer=A, size=PAGE, kind=int(CONTIGUOUS))
+    assert "released past the ledger" in detail(history.done(), Rule.UNLEDGERED)
+
+
+def test_an_allocation_that_the_kernel_never_made() -> None:
+    history = run().allocate(1, A, physical=GPA, seen=False).release(1, A).end()
+    history.add(Type.RECLAIM, serial=1, pointer=A).add(Type.SETTLED)
+    assert "that the kernel never made" in detail(history.judged())
+
+
+def test_an_allocation_larger_than_the_kernel_made() -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=32, kind=int(POOL))
+    history.allocate(1, A, physical=GPA, seen=False).release(1, A)
+    assert "that the kernel never made" in detail(history.done())
+
+
+def test_an_allocation_of_the_other_kind() -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=PAGE, kind=int(CONTIGUOUS))
+    history.allocate(1, A, physical=GPA, seen=False).release(1, A)
+    assert "another kind of memory" in detail(history.done())
+
+
+def test_the_kernel_took_back_what_the_ledger_still_has() -> None:
+    history = run().allocate(1, A, physical=GPA)
+    history.kernel(Type.RELEASE, pointer=A, kind=int(POOL)).release(1, A)
+    assert "took back memory that the ledger still has" in detail(history.done())
+
+
+def test_a_release_that_never_reached_the_kernel() -> None:
+    history = run().allocate(1, A, physical=GPA).release(1, A).end()
+    history.add(Type.RECLAIM, serial=1, pointer=A, kind=int(POOL)).add(Type.SETTLED)
+    assert "the kernel never got it" in detail(history.judged())
+
+
+def test_an_allocation_never_given_back() -> None:
+    history = run().allocate(1, A, physical=GPA).release(1, A).end().add(Type.SETTLED)
+    assert "never gave it back" in detail(history.judged())
+
+
+def test_pages_may_go_back_one_by_one() -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=2 * PAGE, kind=int(CONTIGUOUS))
+    history.allocate(1, A, PAGE, CONTIGUOUS, 12, physical=GPA, detail=6, seen=False)
+    history.release(1, A, PAGE, CONTIGUOUS, 12).end()
+    history.add(Type.RECLAIM, serial=1, pointer=A, kind=int(CONTIGUOUS))
+    for page in (A, A + PAGE):
+        history.kernel(Type.RELEASE, pointer=page, size=PAGE, kind=int(CONTIGUOUS))
+    assert history.add(Type.SETTLED).judged().verdict is Verdict.CLEAN
+
+
+def test_one_page_that_stays_is_found() -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=2 * PAGE, kind=int(CONTIGUOUS))
+    history.allocate(1, A, PAGE, CONTIGUOUS, 12, physical=GPA, detail=6, seen=False)
+    history.release(1, A, PAGE, CONTIGUOUS, 12).end()
+    history.add(Type.RECLAIM, serial=1, pointer=A, kind=int(CONTIGUOUS))
+    history.kernel(Type.RELEASE, pointer=A, size=PAGE, kind=int(CONTIGUOUS))
+    assert "the kernel never got it" in detail(history.add(Type.SETTLED).judged())
+
+
+def test_pages_taken_by_number_are_only_seen_to_go() -> None:
+    history = run().allocate(1, A, PAGE, CONTIGUOUS, 12, physical=GPA, detail=6, seen=False)
+    history.rows[-1]["flags"] = int(Flag.RANGE)
+    history.release(1, A, PAGE, CONTIGUOUS, 12).end()
+    history.add(Type.RECLAIM, serial=1, pointer=A, kind=int(CONTIGUOUS))
+    for page in (A, A + PAGE):
+        history.kernel(Type.RELEASE, pointer=page, size=PAGE, kind=int(CONTIGUOUS))
+    assert history.add(Type.SETTLED).judged().verdict is Verdict.CLEAN
+
+
+def test_a_large_kmalloc_hands_its_pages_on() -> None:
+    history = run().allocate(1, A, 4 * PAGE, physical=GPA).release(1, A, 4 * PAGE).end().settle()
+    settled = history.rows.pop()
+    history.kernel(Type.RELEASE, pointer=A, size=8 * PAGE, kind=int(CONTIGUOUS))
+    settled["sequence"] = len(history.rows) + 1
+    history.rows.append(settled)
+    assert history.judged().verdict is Verdict.CLEAN
+
+
+@pytest.mark.parametrize("kind", [POOL, CONTIGUOUS])
+@pytest.mark.parametrize("offset", [0, 8, 63])
+def test_a_write_into_released_memory_is_use_after_free(kind: Kind, offset: int) -> None:
+    history = run().allocate(1, A, kind=kind, physical=GPA).release(1, A, kind=kind).end().settle()
+    judgement = history.judged(written={GPA + offset: 1})
+    assert detail(judgement, Rule.USE_AFTER_FREE) == f"written at byte {offset} after its release"
+    assert judgement.findings[0].kind == kind.name.lower()
+
+
+def test_a_write_into_live_memory_is_its_owners_business() -> None:
+    history = run().allocate(1, A, physical=GPA).end().settle()
+    assert rules(history.judged(written={GPA + 8: 1})) == [Rule.LEAK]
+
+
+@pytest.mark.parametrize("offset", [0, 3, 4, 8, GUARD_BYTES - 1])
+def test_a_write_behind_the_end_is_out_of_bounds(offset: int) -> None:
+    history = run().allocate(1, A, physical=GPA).release(1, A).end().settle()
+    judgement = history.judged(written={GPA + 64 + offset: 0x42})
+    assert f"at byte {offset} behind its end" in detail(judgement, Rule.OUT_OF_BOUNDS)
+
+
+def test_a_write_behind_the_end_of_a_leak_is_both() -> None:
+    history = run().allocate(1, A, physical=GPA).end().settle()
+    judgement = history.judged(written={GPA + 64: 1})
+    assert sorted(rules(judgement)) == sorted([Rule.LEAK, Rule.OUT_OF_BOUNDS])
+
+
+def test_a_guard_found_broken_at_release_is_out_of_bounds() -> None:
+    history = run().allocate(1, A, physical=GPA).release(1, A)
+    history.text(Type.GUARD, "something else", serial=1)
+    assert "found at its release" in detail(history.done(), Rule.OUT_OF_BOUNDS)
+
+
+def test_released_by_the_ledger_and_live_in_memory() -> None:
+    history = run().allocate(1, A, physical=GPA).release(1, A).end().settle()
+    history.blocks[0].released = False
+    assert "says it is released, its guard in memory says live" in detail(history.judged())
+
+
+def test_live_by_the_ledger_and_released_in_memory() -> None:
+    history = run().allocate(1, A, physical=GPA).end().settle()
+    history.blocks[0].released = True
+    assert "says it is live, its guard in memory says released" in detail(history.judged())
+
+
+@pytest.mark.parametrize(("mapped", "words"), [(None, "at nothing"), (0x7000, "at 0x7000")])
+def test_an_address_that_is_mapped_elsewhere(mapped: int | None, words: str) -> None:
+    history = run().allocate(1, A, physical=GPA).release(1, A).end().settle()
+    history.blocks[0].mapped = mapped
+    assert words in detail(history.judged())
+
+
+def test_memory_that_was_not_there_to_read() -> None:
+    history = run().allocate(1, A, physical=GPA).release(1, A).end().settle()
+    memory = history.memory()
+    judgement = judge(history.records(), Memory(Snapshot(), memory.gpas))
+    assert "where no memory is" in detail(judgement)
+
+
+def test_extents_close_together_are_read_at_once() -> None:
+    far = 10 * MERGE_GAP
+    assert merge([Extent(far, 8), Extent(0, 16), Extent(8, 100), Extent(200, 8)]) == [
+        Extent(0, 208),
+        Extent(far, 8),
+    ]
+    assert merge([]) == []
+
+
+def test_a_snapshot_gives_only_what_was_read() -> None:
+    snapshot = Snapshot([(0x2000, b"efgh"), (0x1000, b"abcd")])
+    assert snapshot.read(0x1001, 2) == b"bc"
+    assert snapshot.read(0x2000, 4) == b"efgh"
+    assert snapshot.read(0x1003, 2) is None
+    assert snapshot.read(0x0FFF, 1) is None
+
+
+class Tables:
+    """Page tables in a dictionary of tables; counts the reads."""
+
+    def __init__(self) -> None:
+        self.tables: dict[int, dict[int, int]] = {}
+        self.reads = 0
+
+    def set(self, table: int, index: int, entry: int) -> None:
+        self.tables.setdefault(table, {})[index] = entry
+
+    def read(self, extents: Sequence[Extent]) -> Snapshot:
+        self.reads += 1
+        parts = []
+        for extent in extents:
+            table = self.tables.get(extent.gpa, {})
+            raw = b"".join(table.get(index, 0).to_bytes(8, "little") for index in range(512))
+            parts.append((extent.gpa, raw))
+        return Snapshot(parts)
+
+
+@pytest.mark.parametrize("levels", [4, 5])
+def test_page_tables_are_walked_a_level_at_a_time(levels: int) -> None:
+    tables = Tables()
+    root = 0x1000
+    if levels == 5:
+        tables.set(0x1000, 0, 0x8000 | 3)
+    top = 0x8000 if levels == 5 else root
+    tables.set(top, 0, 0x2000 | 3)
+    tables.set(0x2000, 0, 0x3000 | 3)
+    tables.set(0x2000, 1, 0x8000_0000 | 0x83)  # 1 GiB
+    tables.set(0x3000, 0, 0x4000 | 3)
+    tables.set(0x3000, 1, 0x60_0000 | 0x83)  # 2 MiB
+    tables.set(0x4000, 5, 0x123_4000 | 3 | 1 << 63)  # 4 KiB, no-execute
+    gvas = [0x5678, 0x20_0042, 0x4000_1234, 0x6000, 0x1_0000_0000]
+    found = translate(gvas, root | 0x18, levels, tables.read)
+    assert found == {
+        0x5678: 0x123_4678,
+        0x20_0042: 0x60_0042,
+        0x4000_1234: 0x8000_1234,
+        0x6000: None,
+        0x1_0000_0000: None,
+    }
+    assert tables.reads == levels
