@@ -25,7 +25,7 @@ help:
 setup: packages $(VENV)/installed images
 
 packages:
-	@PYTHON='$(PYTHON)' ci/install-deps run
+	@PYTHON='$(PYTHON)' KERNEL='$(KERNEL)' ci/install-deps run
 
 $(VENV)/installed: pyproject.toml | packages
 	@echo "setup: virtual environment"
@@ -34,7 +34,7 @@ $(VENV)/installed: pyproject.toml | packages
 	@touch $@
 
 images: packages
-	@$(MAKE) --no-print-directory -j2 -C images KERNEL='$(KERNEL)' image
+	@$(MAKE) --no-print-directory -C images KERNEL='$(KERNEL)' image
 
 run: setup
 	@$(BIN)/freeonce run $(ARGS)

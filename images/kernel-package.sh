@@ -12,7 +12,7 @@ command -v apt-get >/dev/null ||
 # The first dependency of $1 whose name matches $2.
 dependency() {
     apt-cache depends --important "$1" 2>/dev/null |
-        awk -v want="$2" '$1 == "Depends:" && $2 ~ want { print $2; exit }'
+        awk -v want="$2" '$1 == "Depends:" && $2 ~ want && !found++ { print $2 }'
 }
 
 # A meta package names the real one; the real one names only others.

@@ -88,7 +88,7 @@ def main(destination: str) -> int:
     if choice is None:
         print(f"rust-toolchain: no usable Rust compiler; {INSTALL}", file=sys.stderr)
         return 3
-    text = json.dumps(choice, indent=1) + "\n"
+    text = json.dumps(choice, indent=1, ensure_ascii=False) + "\n"
     path = Path(destination)
     if not path.exists() or path.read_text() != text:
         print(f"rust-toolchain: {choice['rustc']} {choice['version']}", file=sys.stderr)

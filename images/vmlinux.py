@@ -9,12 +9,12 @@ ELF note XEN_ELFNOTE_PHYS32_ENTRY that QEMU looks for.
 """
 
 import bz2
-import gzip
 import lzma
 import os
 import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,15 +24,14 @@ PT_NOTE = 4
 
 def by_command(*command: str) -> Callable[[bytes], bytes]:
     def unpack(packed: bytes) -> bytes:
-        # The payload's last four bytes are its unpacked size; tools call that trailing garbage.
-        result = subprocess.run(command, input=packed, capture_output=True, check=False)
-        return result.stdout
+        # Its exit status tells nothing: the size behind the data reads as trailing garbage.
+        return subprocess.run(command, input=packed, capture_output=True, check=False).stdout
 
     return unpack
 
 
 UNPACK: dict[bytes, Callable[[bytes], bytes]] = {
-    b"\x1f\x8b": gzip.decompress,
+    b"\x1f\x8b": lambda packed: zlib.decompressobj(wbits=31).decompress(packed),
     b"BZh": lambda packed: bz2.BZ2Decompressor().decompress(packed),
     b"\xfd7zXZ": lambda packed: lzma.LZMADecompressor().decompress(packed),
     b"\x5d\x00\x00": lambda packed: lzma.LZMADecompressor().decompress(packed),
@@ -52,14 +51,19 @@ def payload(bzimage: bytes) -> bytes:
 
 
 def unpack(packed: bytes) -> bytes | None:
-    """The ELF file in it; None when its packing is unknown or its tool is missing."""
+    """The ELF file in it; None when its packing is unknown or its tool is missing.
+
+    Whole or not at all: the payload's last four bytes are the unpacked size.
+    """
+    (size,) = struct.unpack("<I", packed[-4:])
     for magic, function in UNPACK.items():
         if packed.startswith(magic):
             try:
                 unpacked = function(packed)
-            except (OSError, EOFError, lzma.LZMAError):
+            except (OSError, EOFError, zlib.error, lzma.LZMAError):
                 return None
-            return unpacked if unpacked.startswith(b"\x7fELF\x02\x01") else None
+            whole = len(unpacked) == size and unpacked.startswith(b"\x7fELF\x02\x01")
+            return unpacked if whole else None
     return None
 
 

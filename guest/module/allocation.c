@@ -148,13 +148,15 @@ struct allocation *allocation_release(enum ledger_kind kind, const void *pointer
 	if (!fits)
 		record.flags = FLAG_WITHHELD;
 	ledger_append(&record);
-	if (fits) {
+	if (fits)
 		append_guard(allocation);
-		memset(allocation->pointer, POISON_RELEASED, allocation->size);
-		write_guard(allocation, GUARD_RELEASED);
-	}
 	spin_unlock_irqrestore(&allocation_lock, flags);
-	return fits ? allocation : NULL;
+	if (!fits)
+		return NULL;
+	/* Nobody else touches it now: it is RELEASED, and only settling ends that. */
+	memset(allocation->pointer, POISON_RELEASED, allocation->size);
+	write_guard(allocation, GUARD_RELEASED);
+	return allocation;
 }
 
 u32 allocation_serial(const void *pointer)

@@ -176,12 +176,42 @@ static int take_outside(struct allocation *allocation, struct place place)
 	return take_range(allocation, &place);
 }
 
+static int restore_cache(struct allocation *allocation)
+{
+	int error;
+
+	if (!allocation->cache_changed)
+		return 0;
+	error = cache_type_set(allocation->base, allocation->pages, CACHE_WB);
+	allocation->cache_changed = error;
+	return error;
+}
+
+/* Pages whose attributes cannot be restored are better lost than handed to somebody else. */
 static void give_back(struct allocation *allocation)
 {
-	if (allocation->cache_changed)
-		cache_type_set(allocation->base, allocation->pages, CACHE_WB);
-	allocation->cache_changed = false;
-	give_pages(allocation->base, allocation->pages, allocation->from_range);
+	if (restore_cache(allocation))
+		pr_err("freeonce: cannot restore page attributes; %u pages are lost\n",
+		       allocation->pages);
+	else
+		give_pages(allocation->base, allocation->pages, allocation->from_range);
+}
+
+/* Linux may grant another type than asked for (nopat, MTRRs); that is no success. */
+static int change_cache(struct allocation *allocation, enum cache_type cache)
+{
+	enum cache_type now;
+	int error;
+
+	/* Before the attempt: it may fail with some pages changed. */
+	allocation->cache_changed = true;
+	error = cache_type_set(allocation->base, allocation->pages, cache);
+	if (error)
+		return error;
+	now = cache_type_of(allocation->base, allocation->pages);
+	if (now == cache || (cache == CACHE_UC && now == CACHE_UC_MINUS))
+		return 0;
+	return -EOPNOTSUPP;
 }
 
 static int obtain(struct allocation *allocation, const struct contiguous_request *request)
@@ -212,10 +242,10 @@ static int obtain(struct allocation *allocation, const struct contiguous_request
 	allocation->pointer = allocation->base + shift;
 	if (request->cache == CACHE_WB || misplaced & MISPLACE_CACHE)
 		return 0;
-	error = cache_type_set(allocation->base, allocation->pages, request->cache);
-	allocation->cache_changed = !error;
+	error = change_cache(allocation, request->cache);
 	if (error)
 		give_back(allocation);
+	allocation->leave_cache = misplaced & MISPLACE_LEAVE;
 	return error;
 }
 
@@ -287,11 +317,16 @@ void freeonce_contiguous_free(void *pointer, size_t size, size_t align)
 {
 	struct allocation *allocation =
 		allocation_release(KIND_CONTIGUOUS, pointer, size, align, _RET_IP_);
+	struct ledger_record record = { .type = LEDGER_RESTORED, .kind = KIND_CONTIGUOUS };
 
-	if (allocation && allocation->cache_changed) {
-		cache_type_set(allocation->base, allocation->pages, CACHE_WB);
-		allocation->cache_changed = false;
-	}
+	if (!allocation || !allocation->cache_changed)
+		return;
+	if (!allocation->leave_cache)
+		restore_cache(allocation);
+	record.serial = allocation->serial;
+	record.pointer = (unsigned long)allocation->pointer;
+	record.detail = cache_type_of(allocation->base, allocation->pages);
+	ledger_append(&record);
 }
 
 void contiguous_give_back(struct allocation *allocation)

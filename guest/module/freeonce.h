@@ -48,6 +48,7 @@ struct allocation {
 	u32 pages;                    /* contiguous: pages taken from the kernel */
 	bool from_range;              /* contiguous: alloc_contig_range(), not alloc_pages() */
 	bool cache_changed;           /* contiguous: page attributes differ from write-back */
+	bool leave_cache;             /* a planted fault: not restored at release */
 };
 
 int allocation_open(void);
@@ -101,6 +102,7 @@ enum inject_misplacement {
 	MISPLACE_SHIFT = 1, /* begins where neither alignment nor boundary allow */
 	MISPLACE_RANGE = 2, /* outside of lowest..highest */
 	MISPLACE_CACHE = 4, /* page attributes not set */
+	MISPLACE_LEAVE = 8, /* page attributes set, and not restored at release */
 };
 
 enum inject_lie {

@@ -38,6 +38,7 @@ enum ledger_type {
 	LEDGER_GUARD = 17,
 	LEDGER_WITNESS_ON = 18,
 	LEDGER_SETTLED = 19,
+	LEDGER_RESTORED = 20,
 };
 
 enum ledger_witness {

@@ -103,13 +103,18 @@ int freeonce_svm_run(struct vcpu *vcpu)
 {
 	struct ledger_record enter = { .type = LEDGER_VMRUN, .physical = vcpu->vmcb_gpa };
 	struct ledger_record leave = { .type = LEDGER_VMEXIT };
-	unsigned long flags;
+	unsigned long flags, dr6, dr7;
 
 	if (svm_cpu != raw_smp_processor_id())
 		return -EINVAL;
 	ledger_append(&enter);
 	local_irq_save(flags);
+	/* VMRUN loads both from the VMCB; #VMEXIT only resets DR7 (15.6). */
+	asm volatile("mov %%db6, %0" : "=r"(dr6));
+	asm volatile("mov %%db7, %0" : "=r"(dr7));
 	vmrun_world_switch(vcpu);
+	asm volatile("mov %0, %%db6" : : "r"(dr6));
+	asm volatile("mov %0, %%db7" : : "r"(dr7));
 	local_irq_restore(flags);
 	leave.detail = field(vcpu, VMCB_EXIT_CODE);
 	leave.pointer = field(vcpu, VMCB_EXIT_INFO_1);

@@ -9,7 +9,8 @@
  *     CSTAR, SFMASK, SYSENTER_*. VMLOAD brings them back after the exit.
  *  4. VMRUN to the host save area: CS, SS, DS, ES, GDTR, IDTR, EFER, CR0, CR3,
  *     CR4, RFLAGS, RIP, RSP, RAX. #VMEXIT brings them back.
- *  5. vcpu->gpr: the L2's general registers but RAX and RSP, which live in its VMCB.
+ *  5. the caller: DR6 and DR7.
+ *  6. vcpu->gpr: the L2's general registers but RAX and RSP, which live in its VMCB.
  *
  * GIF is 0 from CLGI to STGI: no interrupt or NMI sees half a world.
  */

@@ -17,7 +17,7 @@ static u64 bytes;
 int window_open(u64 base, u64 size)
 {
 	if (!size || size % PAGE_SIZE || base % PAGE_SIZE || size < 2 * LEDGER_HEADER_SIZE) {
-		pr_err("freeonce: window_base and window_size must be whole pages, at least two\n");
+		pr_err("freeonce: window_base and window_bytes must be whole pages, at least two\n");
 		return -EINVAL;
 	}
 	if (region_intersects(base, size, IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) !=

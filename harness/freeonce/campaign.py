@@ -13,8 +13,8 @@ from freeonce.audit import memory, rules
 from freeonce.audit.audit import judge, match
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Finding, Judgement, Verdict
-from freeonce.errors import CommandFailed, EvidenceError, GuestLost, UsageError
-from freeonce.evidence.ledger import Header, Records, Type, parse_records
+from freeonce.errors import CommandFailed, EvidenceError, GuestLost, HostError, UsageError
+from freeonce.evidence.ledger import TEXT_BYTES, Header, Records, Type, parse_records, text_of
 from freeonce.evidence.scenarios import Expectation, Scenario
 from freeonce.guest import Guest
 
@@ -77,7 +77,18 @@ def weigh(host_bytes: bytes, first: int, dropped: int) -> tuple[Records, tuple[s
     # What the run before left may be given back only now, when nobody settled it.
     begins = np.flatnonzero(parsed.records["type"] == Type.BEGIN)
     start = int(begins[0]) if len(begins) else 0
+    if np.any(~np.isin(parsed.records["type"][:start], [Type.RECLAIM, Type.RELEASE, Type.SETTLED])):
+        doubts.append("something happened before the begin of this run")
     return parsed.records[start:], tuple(doubts)
+
+
+def of_another(records: Records, scenario: Scenario) -> tuple[str, ...]:
+    """Why the records are not of this scenario; nothing when they are."""
+    if not len(records):
+        return ()
+    said = text_of(records[0]), int(records[0]["serial"])
+    wanted = scenario.name.encode()[:TEXT_BYTES].decode("utf-8", "replace"), scenario.index
+    return () if said == wanted else (f"the ledger is of another scenario: {said[0]}",)
 
 
 def _look(guest: Guest, before: Header) -> tuple[bytes, Memory | None]:
@@ -92,16 +103,22 @@ def _look(guest: Guest, before: Header) -> tuple[bytes, Memory | None]:
             return data, None
 
 
-def collect(guest: Guest, before: Header) -> Evidence:
-    """All evidence of the run since `before`; the run is settled by this.
+def collect(guest: Guest, before: Header) -> tuple[Evidence, bool]:
+    """All evidence of the run since `before`, and whether the guest is fit for another.
+
+    The run is settled by this.
 
     Raises EvidenceError when the window holds no ledger, GuestLost when QEMU is gone.
     """
     early, looked = _look(guest, before)
+    told: bytes | None = None
+    lost: tuple[str, ...] = ()
     try:
-        told: bytes | None = guest.settle_and_tell(before.count)
-    except (CommandFailed, GuestLost):
-        told = None
+        told = guest.settle_and_tell(before.count)
+    except CommandFailed as error:
+        lost = (str(error),)
+    except GuestLost as error:
+        lost = (lost_words(error),)
     header, data = guest.window(before.count)
     records, doubts = weigh(data, before.count, header.dropped - before.dropped)
     if not data.startswith(early):
@@ -109,7 +126,7 @@ def collect(guest: Guest, before: Header) -> Evidence:
     account = Account.MISSING
     if told is not None:
         account = Account.AGREE if told == data else Account.DISAGREE
-    return Evidence(records, looked, doubts, account)
+    return Evidence(records, looked, (*doubts, *lost), account), not lost
 
 
 def _lost(guest: Guest, before: Header, error: GuestLost) -> Evidence:
@@ -129,15 +146,18 @@ def lost_words(error: GuestLost) -> str:
     return f"the guest was lost: {error}{console}"
 
 
-def conclude(scenario: Scenario, evidence: Evidence, seconds: float) -> Result:
-    """The result of a scenario from its evidence."""
-    judgement = judge(evidence.records, evidence.memory, evidence.doubts, evidence.account)
+def conclude(
+    scenario: Scenario, evidence: Evidence, seconds: float, features: frozenset[str] = frozenset()
+) -> Result:
+    """The result of a scenario from its evidence. `features`: what the machine promised."""
+    doubts = (*evidence.doubts, *of_another(evidence.records, scenario))
+    judgement = judge(evidence.records, evidence.memory, doubts, evidence.account)
     why, matches = match(judgement.findings, scenario.expected)
     as_expected = {
         Verdict.CLEAN: matches,
         Verdict.FAULTY: matches,
-        # It said beforehand that a CPU may lack this.
-        Verdict.UNSUPPORTED: scenario.needs is not None,
+        # It said beforehand that a CPU may lack this, and this machine did not promise it.
+        Verdict.UNSUPPORTED: scenario.needs is not None and scenario.needs not in features,
         Verdict.INCOMPLETE: False,
     }[judgement.verdict]
     return Result(scenario, judgement, as_expected, why, seconds)
@@ -147,7 +167,8 @@ def run_one(guest: Guest, scenario: Scenario) -> tuple[Result, bool]:
     """Run one scenario. Its result, and whether the guest is fit for another."""
     start = time.monotonic()
     evidence, fit = _run(guest, scenario)
-    return conclude(scenario, evidence, time.monotonic() - start), fit
+    seconds = time.monotonic() - start
+    return conclude(scenario, evidence, seconds, guest.config.features), fit
 
 
 def _run(guest: Guest, scenario: Scenario) -> tuple[Evidence, bool]:
@@ -155,9 +176,11 @@ def _run(guest: Guest, scenario: Scenario) -> tuple[Evidence, bool]:
         before = guest.header()
         try:
             guest.run(scenario.name)
-            return collect(guest, before), True
+            return collect(guest, before)
         except CommandFailed as error:
-            return Evidence(NOTHING, doubts=(str(error),)), True
+            # It said no, and nothing began; or it was killed in the middle.
+            fit = guest.header().count == before.count
+            return Evidence(NOTHING, doubts=(str(error),)), fit
         except GuestLost as error:
             return _lost(guest, before, error), False
     except EvidenceError as error:
@@ -176,7 +199,8 @@ def run_all(
     """The results one by one, in the guest's order. A guest that is lost is replaced.
 
     `chosen` is told which scenarios will run, `starting` which one does now. Raises
-    UsageError for a pattern that matches none, GuestLost when no guest can be had.
+    UsageError for a pattern that matches none, GuestLost or HostError when not even the
+    first guest can be had.
     """
     with ExitStack() as guests:
         guest = guests.enter_context(boot())
@@ -184,10 +208,16 @@ def run_all(
         chosen(scenarios)
         fit = True
         for scenario in scenarios:
+            starting(scenario)
             if not fit:
                 guests.close()
-                guest = guests.enter_context(boot())
-            starting(scenario)
+                try:
+                    guest = guests.enter_context(boot())
+                except (GuestLost, HostError) as error:
+                    # What was won so far is not lost with it.
+                    reason = f"no new guest could be had: {error}"
+                    yield conclude(scenario, Evidence(NOTHING, doubts=(reason,)), 0.0)
+                    continue
             result, fit = run_one(guest, scenario)
             yield result
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from freeonce.deadline import Deadline
-from freeonce.errors import CommandFailed, EvidenceError, GuestLost
+from freeonce.errors import CommandFailed, EvidenceError, GuestLost, HostError
 from freeonce.evidence.ledger import HEADER_BYTES, RECORD_BYTES, Header, parse_header
 from freeonce.evidence.paging import CR4_LA57, translate
 from freeonce.evidence.scenarios import Scenario, parse_scenarios
 from freeonce.evidence.snapshot import Extent, Snapshot, merge
+from freeonce.evidence.text import printable
 from freeonce.image import Image
 from freeonce.machine.argv import MachineConfig, qemu_argv
 from freeonce.machine.console import Console, console
@@ -62,19 +63,19 @@ class Guest:
             raise
 
     def load_module(self) -> None:
-        """Raises EvidenceError with the kernel's words when the module refuses."""
+        """Raises HostError with the kernel's words when the module refuses."""
         window = self.config.window
         try:
             self.command(
                 f"insmod /lib/freeonce.ko window_base={window.base} window_bytes={window.size}"
             )
         except CommandFailed as error:
-            said = self.command("dmesg | grep freeonce | tail -n 5").decode("utf-8", "replace")
-            raise EvidenceError(f"the module does not load: {error}\n{said}") from error
+            said = printable(self.command("dmesg | grep freeonce | tail -n 5"))
+            raise HostError("no-module", f"the module does not load: {error}\n{said}") from error
 
     def scenarios(self) -> tuple[Scenario, ...]:
         """The guest's table. Raises EvidenceError when it cannot be read as one."""
-        return parse_scenarios(self.command(f"cat {CONTROL}/scenarios").decode("utf-8", "replace"))
+        return parse_scenarios(self.command(f"cat {CONTROL}/scenarios"))
 
     def run(self, name: str, seconds: float = COMMAND_SECONDS) -> None:
         """Run a scenario to its end. What it did is in the ledger."""
@@ -135,9 +136,10 @@ def _machine(config: MachineConfig, image: Image, stack: ExitStack, deadline: De
     process = stack.enter_context(qemu_process(qemu_argv(config, folder), folder))
     try:
         line = stack.enter_context(monitor(folder, deadline, process.check))
-    except GuestLost:
         process.check()
-        raise
+    except GuestLost as lost:
+        # Before a guest ever ran: what QEMU refuses is this host's matter.
+        raise HostError("qemu-refused", str(lost)) from lost
     guest = Guest(config, process, line, stack.enter_context(console(folder)))
     line.execute("cont")
     try:
@@ -158,7 +160,7 @@ def boot(
 ) -> Iterator[Guest]:
     """A booted guest with the module in it; nothing of it is left when the block ends.
 
-    Raises GuestLost, HostError or EvidenceError; then nothing is left either.
+    Raises GuestLost or HostError; then nothing is left either.
     """
     with ExitStack() as stack:
         guest = _machine(config, image, stack, Deadline(seconds, "booting the guest"))

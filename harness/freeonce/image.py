@@ -26,6 +26,7 @@ class Image:
     client_key: Path
     host_key: Path
     rust: str
+    rustc: str
 
 
 def image_path() -> Path:
@@ -56,6 +57,7 @@ def load_image(manifest: Path) -> Image:
             client_key=folder / data["client_key"]["path"],
             host_key=folder / data["host_key"]["path"],
             rust=data["rust"]["version"],
+            rustc=data["rust"]["rustc"],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"no usable image at {manifest}: {error}; run 'make setup'"

@@ -146,6 +146,13 @@ def test_each_rule_has_a_planted_fault_that_trips_only_it(
         assert [(one["rule"], one["kind"]) for one in scenario["findings"]] == [(rule, kind)]
 
 
+def test_page_attributes_left_behind_are_found(by_name: dict[str, Document]) -> None:
+    scenario = by_name["fault/not-restored/contiguous/c/cache"]
+    assert [(one["rule"], one["kind"]) for one in scenario["findings"]] == [
+        ("not-restored", "contiguous")
+    ]
+
+
 @pytest.mark.parametrize("kind", ["pool", "contiguous"])
 def test_what_goes_past_the_ledger_is_seen_by_the_kernel(
     kind: str, by_name: dict[str, Document]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,7 +24,7 @@ def tcg(setting: Setting, cpu: str) -> MachineConfig:
 
 
 def test_without_svm_the_module_loads_and_says_what_is_missing(setting: Setting) -> None:
-    config = tcg(setting, "max,-svm")
+    config = replace(tcg(setting, "max,-svm"), features=frozenset())
     svm, pool = run_all(lambda: boot(config, setting.image), ["svm/vmrun_exits", "c/pool"])
     assert svm.judgement.verdict is Verdict.UNSUPPORTED
     assert svm.judgement.reasons == ("this CPU lacks: CPUID Fn8000_0001_ECX[2]",)
@@ -76,6 +77,50 @@ def test_a_guest_that_dies_is_incomplete_and_the_next_scenario_gets_a_new_one(
     assert "QEMU" in results[1].judgement.reasons[0] or "QMP" in results[1].judgement.reasons[0]
     assert len(guests) == 2
     assert exit_status(results) == 4
+
+
+def test_a_guest_that_dies_in_a_scenario_is_lost_with_it(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the harness waits for the command, not between two of them."""
+    real = Guest.run
+
+    def dying(guest: Guest, name: str) -> None:
+        if name == "c/contiguous":
+            pid = guest.process.pid
+            threading.Timer(0.3, os.kill, (pid, signal.SIGKILL)).start()
+            guest.command("sleep 30")
+        real(guest, name)
+
+    monkeypatch.setattr(Guest, "run", dying)
+    results = list(run_all(setting.boot(), ["c/*"]))
+    verdicts = [result.judgement.verdict for result in results]
+    assert verdicts == [Verdict.CLEAN, Verdict.INCOMPLETE, Verdict.CLEAN]
+    assert "lost" in results[1].judgement.reasons[0]
+
+
+def test_without_a_new_guest_what_was_won_is_kept(setting: Setting) -> None:
+    pids: list[int] = []
+
+    @contextmanager
+    def once() -> Iterator[Guest]:
+        if pids:
+            raise GuestLost("no memory left on this host")
+        with setting.boot()() as guest:
+            pids.append(guest.process.pid)
+            yield guest
+
+    def kill(scenario: Scenario) -> None:
+        if scenario.name == "c/contiguous":
+            os.kill(pids[0], signal.SIGKILL)
+
+    results = list(run_all(once, ["c/*"], starting=kill))
+    assert [one.judgement.verdict for one in results] == [
+        Verdict.CLEAN,
+        Verdict.INCOMPLETE,
+        Verdict.INCOMPLETE,
+    ]
+    assert "no memory left on this host" in results[2].judgement.reasons[0]
 
 
 def test_a_kernel_that_panics_says_so_with_its_console(setting: Setting) -> None:

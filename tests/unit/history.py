@@ -119,7 +119,7 @@ class History:
         self.blocks.append(block)
         if seen:
             self.kernel(Type.ALLOCATE, pointer=pointer, kind=int(kind), size=self.room(block))
-        return self.add(
+        self.add(
             Type.ALLOCATE,
             serial=serial,
             pointer=pointer,
@@ -129,6 +129,15 @@ class History:
             align_log2=align_log2,
             detail=detail,
         )
+        if kind is Kind.CONTIGUOUS:
+            self.add(
+                Type.CONSTRAINT,
+                serial=serial,
+                kind=int(kind),
+                physical=(1 << 64) - 1,
+                detail=detail & 0xFF,
+            )
+        return self
 
     def release(
         self,

@@ -1,5 +1,7 @@
 """Each rule on a history that commits its fault, and the verdict around it."""
 
+import time
+
 import pytest
 
 from freeonce.audit.audit import judge, match
@@ -116,6 +118,7 @@ def constrained(
     cache: int = PAT_WB,
     node: int = 0,
 ) -> History:
+    history.rows.pop()
     align_log2 = history.rows[-1]["align_log2"]
     history.add(
         Type.CONSTRAINT,
@@ -298,3 +301,53 @@ def test_a_vague_expectation_leaves_the_precise_one_its_finding() -> None:
     findings = history.done().findings
     expected = (Expectation("leak", "pool"), Expectation("leak", "pool", what="bar"))
     assert match(findings, expected)[1]
+
+
+def test_a_finding_is_made_in_no_time_however_many_there_are() -> None:
+    """20,000 leaks and as many labels; a table rebuilt for each would take minutes."""
+    history = run()
+    for serial in range(1, 20_001):
+        history.allocate(serial, A + serial * 4096)
+        history.text(Type.LABEL, "lost", serial=serial)
+    start = time.monotonic()
+    judgement = history.done()
+    assert len(judgement.findings) == 20_000
+    assert time.monotonic() - start < 60
+
+
+@pytest.mark.parametrize(
+    ("history", "reason"),
+    [
+        (run().text(Type.PANIC, "at src/x.rs"), "Rust panicked"),
+        (run().add(Type.MODULE_EXIT), "the module was unloaded"),
+        (run().add(Type.VMRUN), "a VMRUN never came back"),
+        (run().add(Type.SVM_ON), "SVM was left on"),
+        (
+            run().text(Type.UNSUPPORTED, "svm").allocate(1, A).release(1, A),
+            "unsupported, and yet it did something",
+        ),
+    ],
+)
+def test_what_must_not_be_inside_a_run_is_no_verdict(history: History, reason: str) -> None:
+    judgement = history.done()
+    assert judgement.verdict is Verdict.INCOMPLETE
+    assert reason in judgement.reasons
+
+
+def test_contiguous_memory_without_a_word_on_its_place_disagrees() -> None:
+    history = run().allocate(1, A, kind=CONTIGUOUS).release(1, A, kind=CONTIGUOUS)
+    history.rows = [row for row in history.rows if row["type"] != Type.CONSTRAINT]
+    for number, row in enumerate(history.rows, start=1):
+        row["sequence"] = number
+    assert "what was asked for" in disagreement(history.done())
+
+
+def test_two_words_on_one_place_disagree() -> None:
+    history = run().allocate(1, A, kind=CONTIGUOUS).add(Type.CONSTRAINT, serial=1)
+    assert "what was asked for" in disagreement(history.release(1, A, kind=CONTIGUOUS).done())
+
+
+def test_memory_of_no_kind_disagrees() -> None:
+    history = run().allocate(1, A).release(1, A)
+    history.rows[-1]["kind"] = 0
+    assert "memory of no kind" in disagreement(history.done())

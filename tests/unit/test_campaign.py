@@ -1,17 +1,21 @@
 """What is chosen, what the two accounts of a ledger come to, how a run ends."""
 
+from dataclasses import replace
+
 import pytest
 
 from freeonce.audit.audit import judge
-from freeonce.audit.model import Judgement, Verdict
-from freeonce.campaign import Result, exit_status, select, weigh
+from freeonce.audit.model import Account, Judgement, Verdict
+from freeonce.campaign import Evidence, Result, conclude, exit_status, select, weigh
 from freeonce.errors import UsageError
 from freeonce.evidence.ledger import RECORD_BYTES, Type
 from freeonce.evidence.scenarios import Scenario
 from tests.unit.history import History, run
 
 NAMES = ["a/first", "a/second", "b/first"]
-SCENARIOS = tuple(Scenario(name, "S", "C", None, "L.", ()) for name in NAMES)
+SCENARIOS = tuple(
+    Scenario(index, name, "S", "C", None, "L.", ()) for index, name in enumerate(NAMES)
+)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +65,36 @@ def test_what_the_run_before_left_is_not_of_this_one() -> None:
     records, doubts = weigh(history.begin().end().settle().data(), 0, 0)
     assert doubts == ()
     assert set(records["run"]) == {2}
+
+
+def test_something_before_the_begin_is_no_verdict() -> None:
+    history = History(run=1).text(Type.STEP, "what is this")
+    history.run = 2
+    _, doubts = weigh(history.begin().end().settle().data(), 0, 0)
+    assert doubts == ("something happened before the begin of this run",)
+
+
+def concluded(scenario: Scenario, features: frozenset[str] = frozenset()) -> Result:
+    evidence = Evidence(HISTORY.records(), HISTORY.memory(), (), Account.AGREE)
+    return conclude(scenario, evidence, 0.1, features)
+
+
+def test_a_ledger_of_another_scenario_is_no_verdict() -> None:
+    own = Scenario(0, "test/scenario", "S", "C", None, "L.", ())
+    assert concluded(own).judgement.verdict is Verdict.CLEAN
+    for other in (replace(own, name="test/other"), replace(own, index=1)):
+        judgement = concluded(other).judgement
+        assert judgement.verdict is Verdict.INCOMPLETE
+        assert judgement.reasons == ("the ledger is of another scenario: test/scenario",)
+
+
+def test_unsupported_is_only_expected_where_the_machine_promised_nothing() -> None:
+    history = run().text(Type.UNSUPPORTED, "svm").end().settle()
+    evidence = Evidence(history.records(), history.memory(), (), Account.AGREE)
+    scenario = Scenario(0, "test/scenario", "S", "C", "svm", "L.", ())
+    assert conclude(scenario, evidence, 0.1).as_expected
+    assert not conclude(scenario, evidence, 0.1, frozenset({"svm"})).as_expected
+    assert not conclude(replace(scenario, needs=None), evidence, 0.1).as_expected
 
 
 def result(verdict: Verdict, as_expected: bool) -> Result:

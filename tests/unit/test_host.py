@@ -128,7 +128,10 @@ def test_a_qemu_that_is_not_there_says_make_setup(monkeypatch: pytest.MonkeyPatc
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     """A whole image of small files."""
-    document: dict[str, object] = {"schema": "freeonce/image/1", "rust": {"version": "1.96.0"}}
+    document: dict[str, object] = {
+        "schema": "freeonce/image/1",
+        "rust": {"version": "1.96.0", "rustc": "/usr/bin/rustc"},
+    }
     for name in ("kernel", "initramfs", "module", "client_key", "host_key"):
         (tmp_path / name).write_text(name)
         sha256 = hashlib.sha256(name.encode()).hexdigest()

@@ -32,7 +32,7 @@ BECAUSE = "its owner's Drop frees the storage without dropping what is in it"
 def result(name: str, history: History, expected: tuple[Expectation, ...] = ()) -> Result:
     judgement = history.judged()
     why, matches = match(judgement.findings, expected)
-    scenario = Scenario(name, "Section", "Rust", None, "A lesson.", expected)
+    scenario = Scenario(0, name, "Section", "Rust", None, "A lesson.", expected)
     as_expected = matches and judgement.verdict is not Verdict.INCOMPLETE
     return Result(scenario, judgement, as_expected, why, 0.1)
 

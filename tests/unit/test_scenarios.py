@@ -10,16 +10,17 @@ from freeonce.errors import EvidenceError
 from freeonce.evidence.scenarios import Expectation, Scenario, parse_scenarios
 
 TABLE = (
-    "scenario\ta/first\tSection\tRust\t-\tA lesson.\n"
-    "expect\tnull-free\tpool\tassign\t\tbecause of that\n"
-    "expect\tleak\tcontiguous\t\tbar\t\n"
-    "scenario\tb/second\tOther\tC\tsvm\tAnother lesson.\n"
+    b"scenario\ta/first\tSection\tRust\t-\tA lesson.\n"
+    b"expect\tnull-free\tpool\tassign\t\tbecause of that\n"
+    b"expect\tleak\tcontiguous\t\tbar\t\n"
+    b"scenario\tb/second\tOther\tC\tsvm\tAnother lesson.\n"
 )
 
 
 def test_declarations_are_taken_in_order() -> None:
     first, second = parse_scenarios(TABLE)
     assert first == Scenario(
+        0,
         "a/first",
         "Section",
         "Rust",
@@ -30,27 +31,28 @@ def test_declarations_are_taken_in_order() -> None:
             Expectation("leak", "contiguous", what="bar"),
         ),
     )
-    assert second == Scenario("b/second", "Other", "C", "svm", "Another lesson.", ())
+    assert second == Scenario(1, "b/second", "Other", "C", "svm", "Another lesson.", ())
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "nonsense\n",
-        "expect\tleak\tpool\t\t\t\n",
-        "scenario\tonly\tthree\n",
-        TABLE + "scenario\ta/first\tSection\tRust\t-\tTwice.\n",
-        TABLE + "expect\ttoo\tfew\n",
+        b"",
+        b"nonsense\n",
+        b"expect\tleak\tpool\t\t\t\n",
+        b"scenario\tonly\tthree\n",
+        TABLE + b"scenario\ta/first\tSection\tRust\t-\tTwice.\n",
+        TABLE + b"expect\ttoo\tfew\n",
+        TABLE + b"expect\tleak\tpool\t\t\t\n" * 1001,
     ],
 )
-def test_what_is_no_table_is_refused(text: str) -> None:
+def test_what_is_no_table_is_refused(text: bytes) -> None:
     with pytest.raises(EvidenceError):
         parse_scenarios(text)
 
 
-@given(st.text())
-def test_no_text_crashes_the_parser(text: str) -> None:
+@given(st.binary())
+def test_no_bytes_crash_the_parser(text: bytes) -> None:
     with contextlib.suppress(EvidenceError):
         assert parse_scenarios(text)
 
@@ -58,4 +60,9 @@ def test_no_text_crashes_the_parser(text: str) -> None:
 def test_a_list_without_end_is_refused() -> None:
     endless = "".join(f"scenario\t{number}\tS\tC\t-\tL.\n" for number in range(10_001))
     with pytest.raises(EvidenceError, match="more than"):
-        parse_scenarios(endless)
+        parse_scenarios(endless.encode())
+
+
+def test_a_table_cannot_move_the_cursor() -> None:
+    (scenario,) = parse_scenarios(b"scenario\ta\x1b[2J\tS\tC\t-\tL\x07.\n")
+    assert (scenario.name, scenario.lesson) == ("a[2J", "L.")

@@ -108,7 +108,7 @@ def test_one_page_that_stays_is_found() -> None:
 
 def test_pages_taken_by_number_are_only_seen_to_go() -> None:
     history = run().allocate(1, A, PAGE, CONTIGUOUS, 12, physical=GPA, detail=6, seen=False)
-    history.rows[-1]["flags"] = int(Flag.RANGE)
+    history.rows[-2]["flags"] = int(Flag.RANGE)
     history.release(1, A, PAGE, CONTIGUOUS, 12).end()
     history.add(Type.RECLAIM, serial=1, pointer=A, kind=int(CONTIGUOUS))
     for page in (A, A + PAGE):

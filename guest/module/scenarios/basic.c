@@ -47,11 +47,14 @@ static int contiguous(void)
 	return 0;
 }
 
-/* Every request here can be met on a guest with 128 MiB of memory. */
+/*
+ * Every request here can be met on a guest with 256 MiB of memory. Below 64 MiB lie
+ * the kernel and pages that cannot be moved out of the way.
+ */
 static const struct contiguous_request possible[] = {
 	{ .size = SZ_4K, .align = SZ_4K, ANYWHERE, .highest = SZ_16M - 1 },
-	{ .size = SZ_64K, .align = SZ_4K, ANYWHERE, .lowest = SZ_32M, .highest = SZ_64M - 1 },
-	{ .size = SZ_4K, .align = SZ_4K, ANYWHERE, .lowest = SZ_32M },
+	{ .size = SZ_64K, .align = SZ_4K, ANYWHERE, .lowest = SZ_64M, .highest = SZ_128M - 1 },
+	{ .size = SZ_4K, .align = SZ_4K, ANYWHERE, .lowest = SZ_64M },
 	{ .size = SZ_8K, .align = SZ_1M, ANYWHERE },
 	{ .size = 3 * SZ_4K, .align = SZ_4K, ANYWHERE, .boundary = SZ_16K },
 	{ .size = SZ_64K, .align = SZ_4K, ANYWHERE, .boundary = SZ_64K },

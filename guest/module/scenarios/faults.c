@@ -255,6 +255,15 @@ static int contiguous_wrong_cache(void)
 	return misplaced(MISPLACE_CACHE, &request);
 }
 
+static int contiguous_cache_left(void)
+{
+	struct contiguous_request request = {
+		.size = SZ_4K, .align = SZ_4K, ANYWHERE, .cache = CACHE_WC,
+	};
+
+	return misplaced(MISPLACE_LEAVE, &request);
+}
+
 #define FAULT(NAME, RULE, KIND, RUN, LESSON)                   \
 	{                                                      \
 		.name = "fault/" NAME,                         \
@@ -316,5 +325,7 @@ const struct scenario fault_scenarios[] = {
 	      "An allocation outside of its address range is caught."),
 	FAULT("misplaced/contiguous/c/cache", "misplaced", "contiguous", contiguous_wrong_cache,
 	      "Page attributes other than those asked for are caught."),
+	FAULT("not-restored/contiguous/c/cache", "not-restored", "contiguous",
+	      contiguous_cache_left, "Page attributes that outlive the release are caught."),
 	{}
 };

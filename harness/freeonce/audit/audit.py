@@ -36,7 +36,12 @@ def judge(
     by_kernel, kernel_disputes = kernel.compare(records)
     by_memory, memory_disputes = memory.compare(run, looked) if looked else ([], [])
     disputes += kernel_disputes + memory_disputes
-    reasons = (*doubts, *_frame(records), *_missing(records, looked, guest_account))
+    reasons = (
+        *doubts,
+        *_frame(records),
+        *_inside(records),
+        *_missing(records, looked, guest_account),
+    )
     findings = _undisputed([*found, *by_kernel, *by_memory], disputes)
     unsupported = [text_of(record) for record in records[records["type"] == Type.UNSUPPORTED]]
     return Judgement(
@@ -149,6 +154,22 @@ def _frame(records: Records) -> tuple[str, ...]:
     if kinds[-1] != Type.SETTLED or np.count_nonzero(kinds == Type.SETTLED) != 1:
         return ("the run was not settled",)
     return ()
+
+
+def _inside(records: Records) -> Iterable[str]:
+    """What must not be between begin and end."""
+    count = {kind: int(np.count_nonzero(records["type"] == kind)) for kind in Type}
+    if count[Type.PANIC]:
+        yield "Rust panicked"
+    if count[Type.MODULE_EXIT]:
+        yield "the module was unloaded"
+    if count[Type.VMRUN] != count[Type.VMEXIT]:
+        yield "a VMRUN never came back"
+    if count[Type.SVM_ON] != count[Type.SVM_OFF]:
+        yield "SVM was left on"
+    did = count[Type.ALLOCATE] + count[Type.RELEASE] + count[Type.VMRUN]
+    if count[Type.UNSUPPORTED] and did:
+        yield "unsupported, and yet it did something"
 
 
 def match(

@@ -4,7 +4,7 @@ The module keeps released memory until it settles the run. So by both accounts a
 allocation lives from `allocate` to `reclaim`; in between the kernel must see nothing.
 """
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -81,7 +81,7 @@ def compare(records: Records) -> tuple[list[Finding], list[Dispute]]:
     for record in records:
         _step(walk, record)
     settled = bool(np.any(records["type"] == Type.SETTLED))
-    mentioned = _mentioned(records)
+    mentioned = sorted(_mentioned(records))
     findings = [_unledgered(record, "released") for record in walk.strays]
     for block in walk.blocks:
         if block.owner is None:
@@ -168,15 +168,14 @@ def _mentioned(records: Records) -> set[int]:
     return {int(pointer) for pointer in records["pointer"][speaks]}
 
 
-def _without_owner(walk: Walk, block: Block, mentioned: set[int], findings: list[Finding]) -> None:
-    inside = (pointer for pointer in mentioned if block.start <= pointer < block.start + block.size)
-    pointer = next(inside, None)
-    if pointer is None:
+def _without_owner(walk: Walk, block: Block, mentioned: list[int], findings: list[Finding]) -> None:
+    index = bisect_left(mentioned, block.start)
+    if index == len(mentioned) or mentioned[index] >= block.start + block.size:
         what = "allocated and released" if block.released else "allocated and never released"
         findings.append(_unledgered(block.record, what))
         return
     record = block.record.copy()
-    record["pointer"] = pointer
+    record["pointer"] = mentioned[index]
     walk.dispute(record, "the kernel made an allocation here that the ledger has not")
 
 

@@ -14,6 +14,7 @@ class Rule(StrEnum):
     MISMATCHED_FREE = "mismatched-free"
     WRONG_SIZE_FREE = "wrong-size-free"
     MISPLACED = "misplaced"
+    NOT_RESTORED = "not-restored"
     USE_AFTER_FREE = "use-after-free"
     OUT_OF_BOUNDS = "out-of-bounds"
     UNLEDGERED = "unledgered"
@@ -45,7 +46,7 @@ class Finding:
     the scenario named before. `what`: the allocation's name. `serial` and `size` (bytes)
     are the allocation's, 0 or None without one. `pointer`: the gva where the allocation
     begins, or what was released. `site`: offset of the caller in the module's code.
-    `detail`: the rest in words. `witness`: which one proves it.
+    `detail`: the rest in words. `witness`: which one proves it. `cpu`: where.
     """
 
     rule: Rule
@@ -59,6 +60,7 @@ class Finding:
     size: int | None = None
     detail: str = ""
     witness: str = "ledger"
+    cpu: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ address.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ KIND_NAMES = {Kind.NONE: "none", Kind.POOL: "pool", Kind.CONTIGUOUS: "contiguous
 # The PAT's cache types (AMD manual volume 2, 7.8.1). Linux gives UC- for uncached.
 CACHE_NAMES = {0: "UC", 1: "WC", 4: "WT", 5: "WP", 6: "WB", 7: "UC-"}
 UNCACHED = {0, 7}
+WRITE_BACK = 6
 
 NONE = -1
 
@@ -66,17 +68,37 @@ class Run:
     first: Mask
     disputes: tuple[Dispute, ...]
 
-    @property
+    @cached_property
     def labels(self) -> dict[int, str]:
         """Names of allocations by serial."""
         chosen = self.records[self.records["type"] == Type.LABEL]
         return {int(record["serial"]): text_of(record) for record in chosen}
 
+    @cached_property
+    def steps(self) -> Records:
+        """The steps that the scenario named."""
+        chosen: Records = self.records[self.records["type"] == Type.STEP]
+        return chosen
+
+    @cached_property
+    def by_pointer(self) -> Records:
+        """The allocations in the order of their addresses."""
+        return self.allocates[np.argsort(self.allocates["pointer"], kind="stable")]
+
     def step_before(self, sequence: int) -> str | None:
         """The last step that the scenario named before a record."""
-        steps = self.records[self.records["type"] == Type.STEP]
-        index = int(np.searchsorted(steps["sequence"], sequence)) - 1
-        return text_of(steps[index]) if index >= 0 else None
+        index = int(np.searchsorted(self.steps["sequence"], sequence)) - 1
+        return text_of(self.steps[index]) if index >= 0 else None
+
+    def around(self, release: np.void) -> np.void | None:
+        """The allocation, made before a release, that its pointer lies inside of."""
+        pointer = int(release["pointer"])
+        index = int(np.searchsorted(self.by_pointer["pointer"], pointer, side="right")) - 1
+        if index < 0:
+            return None
+        found: np.void = self.by_pointer[index]
+        inside = pointer - int(found["pointer"]) < int(found["size"])
+        return found if inside and found["sequence"] < release["sequence"] else None
 
 
 def take_apart(everything: Records) -> Run:
@@ -98,6 +120,8 @@ def take_apart(everything: Records) -> Run:
         *_disputed_allocates(allocates),
         *_disputed_releases(allocates, releases, target),
         *_disputed_reclaims(records),
+        *_disputed_kinds(records),
+        *_disputed_constraints(records, allocates),
     )
     return Run(records, allocates, releases, target, first, disputes)
 
@@ -139,16 +163,34 @@ def _disputed_allocates(allocates: Records) -> list[Dispute]:
 
 def _disputed_releases(allocates: Records, releases: Records, target: Indices) -> list[Dispute]:
     found = []
+    starts, once = np.unique(allocates["pointer"], return_index=True)
+    since = dict(zip(starts.tolist(), allocates["sequence"][once].tolist(), strict=True))
     for release in releases[target == NONE]:
         if release["serial"] != 0:
             text = f"a release names allocation {release['serial']}, which the ledger has not"
             found.append(Dispute(release, text))
-        elif np.any(
-            (allocates["pointer"] == release["pointer"])
-            & (allocates["sequence"] < release["sequence"])
-        ):
+        elif since.get(int(release["pointer"]), release["sequence"]) < release["sequence"]:
             found.append(Dispute(release, "a release of a known allocation names none"))
     return found
+
+
+def _disputed_kinds(records: Records) -> list[Dispute]:
+    kinds = (Type.ALLOCATE, Type.RELEASE, Type.RECLAIM)
+    chosen = np.isin(records["type"], kinds) & (records["kind"] == Kind.NONE)
+    return [Dispute(record, "memory of no kind") for record in records[chosen]]
+
+
+def _disputed_constraints(records: Records, allocates: Records) -> list[Dispute]:
+    """Contiguous memory comes with exactly one word on what was asked for."""
+    serials = records["serial"][records["type"] == Type.CONSTRAINT]
+    known, counts = np.unique(serials, return_counts=True)
+    said = dict(zip(known.tolist(), counts.tolist(), strict=True))
+    contiguous = allocates[allocates["kind"] == Kind.CONTIGUOUS]
+    return [
+        Dispute(record, "the ledger does not say once what was asked for here")
+        for record in contiguous
+        if said.get(int(record["serial"])) != 1
+    ]
 
 
 def _disputed_reclaims(records: Records) -> list[Dispute]:
@@ -185,6 +227,7 @@ def make_finding(
         size=None if allocate is None else int(allocate["size"]),
         detail=detail,
         witness=witness,
+        cpu=int(record["cpu"]),
     )
 
 
@@ -205,16 +248,11 @@ def invalid_frees(run: Run) -> list[Finding]:
     """`invalid-free`: a pointer at which no allocation of this run begins."""
     found = []
     for record in run.releases[(run.target == NONE) & (run.releases["pointer"] != 0)]:
-        pointer = int(record["pointer"])
-        before = run.allocates[run.allocates["sequence"] < record["sequence"]]
-        offset = np.uint64(pointer) - before["pointer"]
-        inside = np.flatnonzero((before["pointer"] <= pointer) & (offset < before["size"]))
-        if len(inside):
-            allocate = before[inside[-1]]
-            detail = f"{pointer - int(allocate['pointer'])} bytes inside of it"
-            found.append(make_finding(run, Rule.INVALID_FREE, record, allocate, detail))
-        else:
-            found.append(make_finding(run, Rule.INVALID_FREE, record, None, "never allocated"))
+        allocate = run.around(record)
+        detail = "never allocated"
+        if allocate is not None:
+            detail = f"{int(record['pointer']) - int(allocate['pointer'])} bytes inside of it"
+        found.append(make_finding(run, Rule.INVALID_FREE, record, allocate, detail))
     return found
 
 
@@ -312,6 +350,29 @@ def _cache_name(cache: int) -> str:
     return CACHE_NAMES.get(cache, f"{cache}")
 
 
+def not_restored(run: Run) -> list[Finding]:
+    """`not-restored`: page attributes after a release, EFER and VM_HSAVE_PA after SVM."""
+    found = []
+    by_serial = {int(record["serial"]): record for record in run.allocates}
+    for record in run.records[run.records["type"] == Type.RESTORED]:
+        cache = int(record["detail"])
+        if cache != WRITE_BACK:
+            detail = f"still cache type {_cache_name(cache)} after its release"
+            about = by_serial.get(int(record["serial"]))
+            found.append(make_finding(run, Rule.NOT_RESTORED, record, about, detail))
+    found_on: dict[int, np.void] = {}
+    for record in run.records[np.isin(run.records["type"], [Type.SVM_ON, Type.SVM_OFF])]:
+        if record["type"] == Type.SVM_ON:
+            found_on[int(record["cpu"])] = record
+        elif (before := found_on.pop(int(record["cpu"]), None)) is not None:
+            for name, where in (("EFER", "pointer"), ("VM_HSAVE_PA", "physical")):
+                was, now = int(before[where]), int(record[where])
+                if was != now:
+                    detail = f"{name} was {was:#x}, is {now:#x}"
+                    found.append(make_finding(run, Rule.NOT_RESTORED, record, None, detail))
+    return found
+
+
 RULES = (
     null_frees,
     invalid_frees,
@@ -319,6 +380,7 @@ RULES = (
     mismatched_frees,
     wrong_size_frees,
     misplaced,
+    not_restored,
     leaks,
 )
 

@@ -65,6 +65,13 @@ def _image() -> str:
     )
 
 
+def _toolchain() -> str:
+    image = load_image(image_path())
+    if not os.access(image.rustc, os.X_OK):
+        raise HostError("no-rust", f"{image.rustc}, which made the image, is gone")
+    return f"{image.rust} at {image.rustc}"
+
+
 def _qemu() -> str:
     qemu = find_qemu()
     return f"{qemu.version} at {qemu.path}"
@@ -77,7 +84,10 @@ def _accelerator() -> str:
 
 def _tools() -> str:
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
-    tools = ("make", "gcc", "ld", "cpio", "ssh-keygen", "busybox", "dropbear", "dropbearconvert")
+    tools = (
+        *("make", "gcc", "ld", "cpio", "xz", "lz4", "zstd", "flock"),
+        *("ssh-keygen", "busybox", "dropbear", "dropbearconvert"),
+    )
     missing = [tool for tool in tools if shutil.which(tool, path=path) is None]
     if missing:
         raise HostError("no-tools", f"missing: {', '.join(missing)}; run 'make setup'")
@@ -89,6 +99,7 @@ def checks() -> tuple[Check, ...]:
     return (
         _checked("QEMU", True, _qemu),
         _checked("image", True, _image),
+        _checked("Rust toolchain", False, _toolchain),
         _checked("build tools", False, _tools),
         _checked("KVM with SVM", False, _kvm),
         _checked("nested SVM", False, _nested),

@@ -33,22 +33,24 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """The program. Exit status: see DESIGN's contract in README.md."""
+    """The program. Exit status: 0 to 4 as in README.md, 128 + n after signal n."""
     # An exception unwinds every context manager; the default action would not.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
+        # Under nohup a hang-up is to be ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
     try:
-        verbs.main(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        # Not in standalone mode click returns what a verb exits with.
+        status = verbs.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(128 + signal.SIGINT)
+        status = 128 + signal.SIGINT
     except FreeonceError as error:
-        sys.exit(_report(error))
+        status = _report(error)
+    sys.exit(status)
 
 
 def _report(error: FreeonceError) -> int:

@@ -1,6 +1,7 @@
 """`freeonce run`: scenarios in a real guest, judged."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,9 +43,12 @@ def run(
     Exit status: 0 every verdict as expected, 1 some not, 2 usage, 3 this host cannot,
     4 some verdict incomplete.
     """
+    for file in (junit_file, html_file):
+        if file == STDOUT:
+            raise click.UsageError("only --json may go to standard output")
     for file in (json_file, junit_file, html_file):
-        if file not in (None, STDOUT) and not file.absolute().parent.is_dir():
-            raise click.UsageError(f"cannot write {file}: there is no folder {file.parent}")
+        if file not in (None, STDOUT):
+            _writable(file)
     setting = find_setting(accel)
     results = list(_with_progress(setting, patterns))
     host = setting.document()
@@ -58,6 +62,15 @@ def run(
     if html_file is not None:
         _write(html_file, console.export_html())
     context.exit(exit_status(results))
+
+
+def _writable(file: Path) -> None:
+    """Refuse before the run what could not be written after it."""
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise click.UsageError(f"cannot write {file}: there is no folder {folder}")
+    if file.is_dir() or not os.access(file if file.exists() else folder, os.W_OK):
+        raise click.UsageError(f"cannot write {file}: it is a folder, or not ours to write")
 
 
 def _write(file: Path, text: str) -> None:
@@ -74,7 +87,7 @@ def _with_progress(setting: Setting, patterns: tuple[str, ...]) -> Iterator[Resu
     """The results, with the stage and the time shown on stderr meanwhile."""
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

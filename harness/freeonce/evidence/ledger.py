@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from freeonce.errors import EvidenceError
+from freeonce.evidence.text import printable
 
 MAGIC = b"FREEONCE"
 VERSION = 1
@@ -84,6 +85,7 @@ class Type(IntEnum):
     GUARD = 17
     WITNESS_ON = 18
     SETTLED = 19
+    RESTORED = 20
 
 
 class Witness(IntEnum):
@@ -152,7 +154,7 @@ def parse_header(data: bytes, window_bytes: int) -> Header:
         capacity=capacity,
         appended=int(raw["appended"]),
         text_gva=int(raw["text_gva"]),
-        release=bytes(raw["release"]).decode("ascii", "replace"),
+        release=printable(bytes(raw["release"])),
     )
 
 
@@ -193,6 +195,7 @@ def parse_records(data: bytes, first: int) -> Parsed:
         & np.isin(records["witness"], [int(member) for member in Witness])
         & (records["kind"] <= max(Kind))
         & (records["zero"] == 0)
+        & (records["flags"] <= sum(Flag))
     )
     return Parsed(
         records=records[good],
@@ -216,7 +219,7 @@ def bytes_of(record: np.void) -> bytes:
 
 def text_of(record: np.void) -> str:
     """The text that a record carries in those bytes."""
-    return bytes_of(record).rstrip(b"\0").decode("utf-8", "replace")
+    return printable(bytes_of(record).rstrip(b"\0"))
 
 
 def signed(detail: int) -> int:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from freeonce.errors import EvidenceError
+from freeonce.evidence.text import printable
 
 MAX_SCENARIOS = 10_000
+MAX_EXPECTED = 1_000
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,12 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One named piece of guest code. `needs`: a feature that the CPU may lack."""
+    """One named piece of guest code. `index`: its place in the guest's table.
 
+    `needs`: a feature that the CPU may lack.
+    """
+
+    index: int
     name: str
     section: str
     language: str
@@ -30,34 +36,42 @@ class Scenario:
     expected: tuple[Expectation, ...]
 
 
-def parse_scenarios(text: str) -> tuple[Scenario, ...]:
+def parse_scenarios(raw: bytes) -> tuple[Scenario, ...]:
     """The declarations in the order of the guest.
 
     Raises EvidenceError for a line that is neither a scenario nor an expectation,
-    a name that comes twice, or more than MAX_SCENARIOS.
+    a name that comes twice, or more than MAX_SCENARIOS or MAX_EXPECTED.
     """
-    found: dict[str, Scenario] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    heads: dict[str, tuple[str, ...]] = {}
+    expected: dict[str, list[Expectation]] = {}
+    name = ""
+    for number, line in enumerate(printable(raw).split("\n"), start=1):
         match line.split("\t"):
-            case ["scenario", name, section, language, needs, lesson] if name not in found:
-                found[name] = Scenario(
-                    name, section, language, None if needs == "-" else needs, lesson, ()
-                )
-            case ["expect", rule, kind, at, what, because] if found:
-                name, last = found.popitem()
-                expectation = Expectation(rule, kind, at or None, what or None, because or None)
-                found[name] = Scenario(
-                    name,
-                    last.section,
-                    last.language,
-                    last.needs,
-                    last.lesson,
-                    (*last.expected, expectation),
-                )
+            case [""]:
+                continue
+            case ["scenario", name, *rest] if len(rest) == 4 and name not in heads:
+                heads[name], expected[name] = tuple(rest), []
+            case ["expect", rule, kind, at, what, because] if name in heads:
+                one = Expectation(rule, kind, at or None, what or None, because or None)
+                expected[name].append(one)
             case _:
                 raise EvidenceError(f"line {number} of the guest's scenarios: {line[:100]!r}")
-        if len(found) > MAX_SCENARIOS:
-            raise EvidenceError(f"the guest lists more than {MAX_SCENARIOS} scenarios")
-    if not found:
+        if len(heads) > MAX_SCENARIOS or len(expected[name]) > MAX_EXPECTED:
+            raise EvidenceError(
+                f"the guest lists more than {MAX_SCENARIOS} scenarios, "
+                f"or more than {MAX_EXPECTED} findings for one"
+            )
+    if not heads:
         raise EvidenceError("the guest lists no scenario")
-    return tuple(found.values())
+    return tuple(
+        Scenario(
+            index,
+            name,
+            section,
+            language,
+            None if needs == "-" else needs,
+            lesson,
+            tuple(expected[name]),
+        )
+        for index, (name, (section, language, needs, lesson)) in enumerate(heads.items())
+    )

@@ -18,7 +18,8 @@ class Window:
 class MachineConfig:
     """One guest. `cpu`: QEMU's CPU model with its properties. `memory`: bytes.
 
-    `nodes`: NUMA nodes, each with an equal part of the memory.
+    `nodes`: NUMA nodes, each with an equal part of the memory. `features`: what a
+    scenario may need and this CPU model has; a guest that lacks one is not as expected.
     """
 
     qemu: str
@@ -29,6 +30,7 @@ class MachineConfig:
     memory: int = 256 * MIB
     cpus: int = 1
     nodes: int = 1
+    features: frozenset[str] = frozenset({"svm"})
     window: Window = Window()
 
     def __post_init__(self) -> None:
@@ -44,6 +46,8 @@ def kernel_command_line(config: MachineConfig) -> str:
         [
             "console=ttyS0",
             "quiet",
+            # After an oops nothing that the guest says can be believed.
+            "oops=panic",
             # Reset at once on a panic; QEMU then stops and keeps the memory to look at.
             "panic=-1",
             # Reserved: never handed out, and at an address that the host knows beforehand.

@@ -9,9 +9,11 @@ import pexpect
 from pexpect.fdpexpect import fdspawn
 
 from freeonce.deadline import Deadline
+from freeonce.evidence.text import printable
 
 TAIL_BYTES = 16384
 POLL_SECONDS = 0.2
+DRAIN_READS = 64
 
 
 class _Tail:
@@ -39,14 +41,16 @@ class Console:
     def wait_for(self, text: str, deadline: Deadline, check: Callable[[], None]) -> None:
         """Read until `text`. `check` is called again and again and may raise GuestLost."""
         self._waiting = True
+        wanted: list[bytes | type[pexpect.TIMEOUT] | type[pexpect.EOF]]
+        wanted = [text.encode(), pexpect.TIMEOUT, pexpect.EOF]
         try:
             while True:
                 check()
                 seconds = min(POLL_SECONDS, deadline.left())
-                wanted: list[bytes | type[pexpect.TIMEOUT] | type[pexpect.EOF]]
-                wanted = [text.encode(), pexpect.TIMEOUT, pexpect.EOF]
                 if self._spawn.expect_exact(wanted, timeout=seconds) == 0:
                     return
+                # Forget what does not hold the text, but for a tail that may begin it.
+                self._spawn.buffer = self._spawn.buffer[-len(text) :]
         finally:
             self._waiting = False
 
@@ -58,17 +62,16 @@ class Console:
         if self._waiting:
             return
         try:
-            while self._spawn.read_nonblocking(TAIL_BYTES, timeout=0):
-                pass
+            # Bounded: a guest that never stops talking is not to keep us here.
+            for _ in range(DRAIN_READS):
+                self._spawn.read_nonblocking(TAIL_BYTES, timeout=0)
         except (pexpect.TIMEOUT, pexpect.EOF):
             pass
 
     def tail(self, lines: int = 60) -> str:
         """The last lines, without control characters."""
         self.drain()
-        text = self._tail.data.decode("utf-8", "replace")
-        clean = "".join(c for c in text if c == "\n" or c.isprintable())
-        return "\n".join(clean.splitlines()[-lines:])
+        return "\n".join(printable(self._tail.data).splitlines()[-lines:])
 
 
 @contextmanager

@@ -1,12 +1,15 @@
 """The QEMU process."""
 
+import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from freeonce.errors import GuestLost, HostError
+from freeonce.evidence.text import printable
 
 STOP_SECONDS = 5.0
 
@@ -35,7 +38,7 @@ class Process:
 
     def output(self) -> str:
         """The last lines of what QEMU itself said."""
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-10:])
+        return "\n".join(printable(self._log.read_bytes()).splitlines()[-10:])
 
     def stop(self) -> None:
         """End it: first by asking, then by force."""
@@ -44,7 +47,10 @@ class Process:
             self._popen.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._popen.kill()
-            self._popen.wait()
+            self._popen.wait(STOP_SECONDS)
+        # It leads a session of its own: what a wrapper around QEMU left goes with it.
+        with suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
 
 
 @contextmanager

@@ -2,15 +2,17 @@
 
 import base64
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import paramiko
 
 from freeonce.deadline import Deadline
-from freeonce.errors import CommandFailed, GuestLost
+from freeonce.errors import CommandFailed, FreeonceError, GuestLost
+from freeonce.evidence.text import printable
 
 MAX_OUTPUT = 64 << 20
 CHECK_SECONDS = 0.25
@@ -28,45 +30,83 @@ class Ssh:
         """A command's standard output.
 
         Raises CommandFailed with its error output for another status than 0, also when
-        a signal ended it (RFC 4254, 6.10: then there is no status).
+        a signal ended it (RFC 4254, 6.10: then there is no status, but an answer).
         """
-        try:
-            with self._transport.open_session(timeout=deadline.left()) as channel:
-                channel.settimeout(deadline.left())
-                channel.exec_command(command)
-                return self._finish(channel, command, deadline)
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            self._check()
-            raise GuestLost(f"SSH: {command!r}: {error or type(error).__name__}") from error
+        with (
+            _lost_on_any_error(repr(command), self._check),
+            self._limit(deadline),
+            self._transport.open_session(timeout=deadline.left()) as channel,
+        ):
+            channel.exec_command(command)
+            status, output, errors = self._finish(channel, command, deadline)
+        if status != 0:
+            said = printable(errors).strip()[:500]
+            how = "without a status: killed" if status is None else f"with status {status}"
+            raise CommandFailed(f"{command!r} ended {how}: {said or 'it said nothing'}")
+        return output
 
-    def _finish(self, channel: paramiko.Channel, command: str, deadline: Deadline) -> bytes:
+    @contextmanager
+    def _limit(self, deadline: Deadline) -> Iterator[None]:
+        """Close the connection at the deadline: paramiko waits for some answers without one."""
+        timer = threading.Timer(deadline.left(), self._transport.close)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except Exception:
+            deadline.left()
+            raise
+        finally:
+            timer.cancel()
+
+    def _finish(
+        self, channel: paramiko.Channel, command: str, deadline: Deadline
+    ) -> tuple[int | None, bytes, bytes]:
+        """Exit status (None: none was sent), output, errors."""
         output, errors = bytearray(), bytearray()
         checked = time.monotonic()
         while True:
-            moved = False
-            if channel.recv_ready():
-                output += channel.recv(1 << 16)
-                moved = True
-            if channel.recv_stderr_ready():
-                errors += channel.recv_stderr(1 << 16)
-                moved = True
-            if len(output) + len(errors) > MAX_OUTPUT:
-                raise GuestLost(f"SSH: {command!r} printed more than {MAX_OUTPUT} bytes")
-            if moved:
-                continue
-            if channel.closed or (channel.eof_received and channel.exit_status_ready()):
-                break
             deadline.left()
             if time.monotonic() - checked > CHECK_SECONDS:
                 self._check()
                 checked = time.monotonic()
-            time.sleep(POLL_SECONDS)
-        status = channel.recv_exit_status() if channel.exit_status_ready() else -1
-        if status != 0:
-            said = errors.decode("utf-8", "replace").strip()[:500]
-            how = f"status {status}" if status > 0 else "no status: killed, or the guest died"
-            raise CommandFailed(f"{command!r} ended with {how}: {said or 'it said nothing'}")
-        return bytes(output)
+            # Before reading: what comes after the last data cannot be missed.
+            over = channel.closed or (channel.eof_received and channel.exit_status_ready())
+            moved = _move(channel, output, errors)
+            if len(output) + len(errors) > MAX_OUTPUT:
+                raise GuestLost(f"SSH: {command!r} printed more than {MAX_OUTPUT} bytes")
+            if over and not moved:
+                break
+            if not moved:
+                time.sleep(POLL_SECONDS)
+        if not self._transport.is_active():
+            raise EOFError("the connection broke")
+        status = channel.exit_status if channel.exit_status >= 0 else None
+        return status, bytes(output), bytes(errors)
+
+
+def _move(channel: paramiko.Channel, output: bytearray, errors: bytearray) -> bool:
+    """Take what has come. Whether there was any."""
+    moved = False
+    if channel.recv_ready():
+        output += channel.recv(1 << 16)
+        moved = True
+    if channel.recv_stderr_ready():
+        errors += channel.recv_stderr(1 << 16)
+        moved = True
+    return moved
+
+
+@contextmanager
+def _lost_on_any_error(doing: str, check: Callable[[], None]) -> Iterator[None]:
+    """Turn whatever paramiko raises into GuestLost: it hands on what its parser tripped over."""
+    try:
+        yield
+    except FreeonceError:
+        raise
+    except Exception as error:
+        check()
+        raise GuestLost(f"SSH: {doing}: {error or type(error).__name__}") from error
 
 
 @contextmanager
@@ -78,29 +118,17 @@ def ssh(
     Raises GuestLost when it does not answer or has another host key.
     """
     pinned = paramiko.Ed25519Key(data=_key_blob(host_key))
-    try:
-        line = socket.create_connection(("127.0.0.1", port), timeout=deadline.left())
-    except OSError as error:
-        check()
-        raise GuestLost(f"SSH: port {port}: {error}") from error
-    with line:
-        try:
+    with ExitStack() as stack:
+        with _lost_on_any_error(f"port {port}", check):
+            line = socket.create_connection(("127.0.0.1", port), timeout=deadline.left())
+            stack.callback(line.close)
             transport = paramiko.Transport(line)
-        except paramiko.SSHException as error:
-            raise GuestLost(f"SSH: {error}") from error
-        try:
-            transport.banner_timeout = deadline.left()
-            transport.connect(
-                hostkey=pinned,
-                username="root",
-                pkey=paramiko.Ed25519Key.from_private_key_file(str(client_key)),
-            )
-            yield Ssh(transport, check)
-        except (paramiko.SSHException, EOFError) as error:
-            check()
-            raise GuestLost(f"SSH: {error or type(error).__name__}") from error
-        finally:
-            transport.close()
+            stack.callback(transport.close)
+            transport.banner_timeout = transport.handshake_timeout = deadline.left()
+            transport.auth_timeout = deadline.left()
+            key = paramiko.Ed25519Key.from_private_key_file(str(client_key))
+            transport.connect(hostkey=pinned, username="root", pkey=key)
+        yield Ssh(transport, check)
 
 
 def _key_blob(public: Path) -> bytes:

@@ -8,6 +8,8 @@ def subject(finding: Finding) -> str:
     """What it is about: name, size and kind as far as known."""
     if finding.rule is Rule.WITNESSES_DISAGREE:
         return f"{finding.pointer:#x}:" if finding.pointer else "everywhere:"
+    if finding.rule is Rule.NOT_RESTORED and finding.size is None:
+        return f"CPU {finding.cpu}:"
     if finding.size is None:
         return "null" if finding.pointer == 0 else f"{finding.pointer:#x}"
     name = f"allocation {finding.serial}" if finding.serial else f"{finding.pointer:#x}"
@@ -25,6 +27,7 @@ def _event(finding: Finding) -> str:
         Rule.MISMATCHED_FREE: f"released {finding.detail}",
         Rule.WRONG_SIZE_FREE: f"released {finding.detail}",
         Rule.MISPLACED: finding.detail,
+        Rule.NOT_RESTORED: finding.detail,
         Rule.USE_AFTER_FREE: finding.detail,
         Rule.OUT_OF_BOUNDS: finding.detail,
         Rule.UNLEDGERED: finding.detail,

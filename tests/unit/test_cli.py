@@ -1,0 +1,134 @@
+"""The command line: exit statuses, and what goes to standard output."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from freeonce.audit.model import Judgement, Verdict
+from freeonce.campaign import Result
+from freeonce.cli import doctor, main, run
+from freeonce.errors import GuestLost, HostError, UsageError
+from freeonce.evidence.scenarios import Scenario
+
+HOST = dict.fromkeys(("accelerator", "reason", "qemu", "kernel", "rust"), "x")
+Call = Callable[..., int]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Runs the program with arguments; its exit status."""
+
+    def program(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["freeonce", *arguments])
+        monkeypatch.setattr("signal.signal", lambda *_: None)
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        code = ended.value.code
+        return code if isinstance(code, int) else 0
+
+    return program
+
+
+def ending(monkeypatch: pytest.MonkeyPatch, *verdicts: tuple[Verdict, bool]) -> None:
+    """A run that comes to these verdicts, as expected or not."""
+    setting = SimpleNamespace(boot=lambda: None, document=lambda: HOST)
+
+    def results(*_: object, **__: object) -> Iterator[Result]:
+        for index, (verdict, as_expected) in enumerate(verdicts):
+            scenario = Scenario(index, f"a/{index}", "S", "C", None, "L.", ())
+            judgement = Judgement(verdict, (), (), 0, 0, 0, 2, {})
+            yield Result(scenario, judgement, as_expected, {}, 0.1)
+
+    monkeypatch.setattr(run, "find_setting", lambda _: setting)
+    monkeypatch.setattr(run, "run_all", results)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "status"),
+    [
+        ([(Verdict.CLEAN, True), (Verdict.FAULTY, True)], 0),
+        ([(Verdict.FAULTY, False)], 1),
+        ([(Verdict.INCOMPLETE, False), (Verdict.FAULTY, False)], 4),
+    ],
+)
+def test_the_verdicts_are_the_exit_status(
+    verdicts: list[tuple[Verdict, bool]],
+    status: int,
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ending(monkeypatch, *verdicts)
+    assert call("run") == status
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(UsageError("no such"), 2), (HostError("no-kvm", "none"), 3), (GuestLost("gone", "oops"), 4)],
+)
+def test_an_error_is_an_exit_status(
+    error: Exception,
+    status: int,
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_: str) -> None:
+        raise error
+
+    monkeypatch.setattr(run, "find_setting", fail)
+    assert call("run") == status
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert str(error) in captured.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--accel", "vmware"],
+        ["run", "--junit", "-"],
+        ["run", "--html", "-"],
+        ["run", "--json", "/no/such/folder/x.json"],
+        ["run", "--json", "/tmp"],
+        ["walk"],
+    ],
+)
+def test_what_cannot_be_meant_is_usage(arguments: list[str], call: Call) -> None:
+    assert call(*arguments) == 2
+
+
+def test_json_is_alone_on_standard_output(
+    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ending(monkeypatch, (Verdict.CLEAN, True))
+    assert call("run", "--json", "-") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["ok"] is True
+    assert "1 scenarios" in captured.err
+
+
+def test_files_are_written(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ending(monkeypatch, (Verdict.CLEAN, True))
+    names = {kind: str(tmp_path / f"report.{kind}") for kind in ("json", "junit", "html")}
+    assert call("run", *(part for kind in names for part in (f"--{kind}", names[kind]))) == 0
+    assert json.loads(Path(names["json"]).read_text())["schema"] == "freeonce/run/1"
+    assert "<testsuite" in Path(names["junit"]).read_text()
+    assert "a/0" in Path(names["html"]).read_text()
+
+
+@pytest.mark.parametrize(("ok", "status"), [(True, 0), (False, 3)])
+def test_doctor_says_whether_run_can_go_ahead(
+    ok: bool,
+    status: int,
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    checks = (doctor.Check("QEMU", ok, True, "x"), doctor.Check("KVM", False, False, "y"))
+    monkeypatch.setattr(doctor, "checks", lambda: checks)
+    assert call("doctor", "--json") == status
+    assert json.loads(capsys.readouterr().out)["ok"] is ok

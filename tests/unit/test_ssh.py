@@ -1,0 +1,166 @@
+"""SSH against servers that do not behave: deadlines hold, and no foreign exception gets out."""
+
+import base64
+import contextlib
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from freeonce.deadline import Deadline
+from freeonce.errors import CommandFailed, DeadlineExceeded, GuestLost
+from freeonce.machine.ssh import ssh
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keys")
+    for name in ("client", "host", "other"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run(command, check=True)
+    return folder
+
+
+class Server(paramiko.ServerInterface):
+    """A guest's SSH server that answers a command as told."""
+
+    def __init__(self, answer: Callable[[paramiko.Channel, bytes], bool]) -> None:
+        self.answer = answer
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "publickey"
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        return paramiko.common.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.common.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        return self.answer(channel, command)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def serve(
+    listener: socket.socket, keys: Path, answer: Callable[[paramiko.Channel, bytes], bool]
+) -> int:
+    def one() -> None:
+        line, _ = listener.accept()
+        transport = paramiko.Transport(line)
+        transport.add_server_key(paramiko.Ed25519Key.from_private_key_file(str(keys / "host")))
+        transport.start_server(server=Server(answer))
+
+    threading.Thread(target=one, daemon=True).start()
+    return int(listener.getsockname()[1])
+
+
+def later(work: Callable[[], object]) -> bool:
+    threading.Timer(0.05, work).start()
+    return True
+
+
+def run(keys: Path, port: int, seconds: float = 10, host: str = "host.pub") -> bytes:
+    deadline = Deadline(seconds, "the command")
+    with ssh(port, keys / "client", keys / host, deadline, lambda: None) as line:
+        return line.run("work", deadline)
+
+
+def test_a_command_that_ends_well(keys: Path, listener: socket.socket) -> None:
+    def answer(channel: paramiko.Channel, _: bytes) -> bool:
+        def work() -> None:
+            channel.sendall(b"x" * 200_000)
+            channel.send_exit_status(0)
+            channel.close()
+
+        return later(work)
+
+    assert run(keys, serve(listener, keys, answer)) == b"x" * 200_000
+
+
+def test_a_command_that_fails_says_why(keys: Path, listener: socket.socket) -> None:
+    def answer(channel: paramiko.Channel, _: bytes) -> bool:
+        def work() -> None:
+            channel.sendall_stderr(b"no \x1b[31msuch file")
+            channel.send_exit_status(3)
+            channel.close()
+
+        return later(work)
+
+    with pytest.raises(CommandFailed, match=r"status 3: no \[31msuch file"):
+        run(keys, serve(listener, keys, answer))
+
+
+def test_a_command_that_a_signal_ended_is_not_taken_for_success(
+    keys: Path, listener: socket.socket
+) -> None:
+    with pytest.raises(CommandFailed, match="without a status"):
+        run(keys, serve(listener, keys, lambda channel, _: later(channel.close)))
+
+
+def test_a_connection_that_breaks_is_a_lost_guest(keys: Path, listener: socket.socket) -> None:
+    def answer(channel: paramiko.Channel, _: bytes) -> bool:
+        return later(channel.get_transport().close)
+
+    with pytest.raises(GuestLost, match="connection broke"):
+        run(keys, serve(listener, keys, answer))
+
+
+def test_a_server_that_never_answers_ends_at_the_deadline(
+    keys: Path, listener: socket.socket
+) -> None:
+    def answer(_channel: paramiko.Channel, _command: bytes) -> bool:
+        time.sleep(30)
+        return True
+
+    port = serve(listener, keys, answer)
+    start = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        run(keys, port, seconds=2)
+    assert time.monotonic() - start < 15
+
+
+def test_a_command_that_prints_without_end_ends_at_the_deadline(
+    keys: Path, listener: socket.socket
+) -> None:
+    def answer(channel: paramiko.Channel, _: bytes) -> bool:
+        def work() -> None:
+            with contextlib.suppress(OSError, EOFError):
+                while not channel.closed:
+                    channel.sendall(b"y" * 1000)
+
+        return later(work)
+
+    with pytest.raises(GuestLost):
+        run(keys, serve(listener, keys, answer), seconds=2)
+
+
+def test_another_host_key_is_refused(keys: Path, listener: socket.socket) -> None:
+    port = serve(listener, keys, lambda *_: True)
+    with pytest.raises(GuestLost, match="host key"):
+        run(keys, port, host="other.pub")
+
+
+@pytest.mark.parametrize(
+    "greeting", [b"", b"HTTP/1.1 400\r\n\r\n", b"SSH-2.0-x\r\n" + base64.b64decode("AAAA") * 99]
+)
+def test_what_is_no_ssh_is_a_lost_guest(
+    greeting: bytes, keys: Path, listener: socket.socket
+) -> None:
+    def one() -> None:
+        line, _ = listener.accept()
+        line.sendall(greeting)
+        line.close()
+
+    threading.Thread(target=one, daemon=True).start()
+    with pytest.raises(GuestLost):
+        run(keys, int(listener.getsockname()[1]), seconds=5)
