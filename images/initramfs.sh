@@ -5,8 +5,9 @@ here=$(dirname "$(realpath "$0")")
 . "$here/lib.sh"
 kernel=$(realpath "$1") module=$(realpath "$2") keys=$(realpath "$3") init=$(realpath "$4") dest=$(realpath -m -- "$5")
 
-# What the network needs, in load order. Built-in ones are not found and not needed.
-drivers=(virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci failover net_failover virtio_net)
+# What network and pvpanic need, in load order. Built-in ones are not found and not needed.
+drivers=(virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci failover net_failover virtio_net
+    pvpanic pvpanic-pci)
 
 program() {
     PATH=$PATH:/usr/sbin:/sbin command -v "$1" || die "$1 is not installed"

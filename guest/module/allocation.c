@@ -203,6 +203,19 @@ static struct allocation *unlink_oldest(void)
 	return allocation;
 }
 
+void allocation_append_reclaim(const struct allocation *allocation)
+{
+	struct ledger_record record = {
+		.type = LEDGER_RECLAIM,
+		.kind = allocation->kind,
+		.serial = allocation->serial,
+		.pointer = (unsigned long)allocation->pointer,
+		.size = allocation->size,
+	};
+
+	ledger_append(&record);
+}
+
 /*
  * Gives everything back to the kernel, leaked memory too, so that a faulty
  * scenario leaves the guest fit for the next. After a run's end; may sleep.
@@ -214,21 +227,15 @@ u32 allocation_reclaim_all(void)
 	u32 count = 0;
 
 	while ((allocation = unlink_oldest())) {
-		struct ledger_record record = {
-			.type = LEDGER_RECLAIM,
-			.kind = allocation->kind,
-			.serial = allocation->serial,
-			.pointer = (unsigned long)allocation->pointer,
-			.size = allocation->size,
-		};
-
-		ledger_append(&record);
-		if (allocation->kind == KIND_POOL)
-			pool_give_back(allocation);
-		else
-			contiguous_give_back(allocation);
+		if (!allocation->gone) {
+			allocation_append_reclaim(allocation);
+			if (allocation->kind == KIND_POOL)
+				pool_give_back(allocation);
+			else
+				contiguous_give_back(allocation);
+			count++;
+		}
 		allocation_discard(allocation);
-		count++;
 	}
 	return count;
 }

@@ -20,9 +20,9 @@ static int scenarios_show(struct seq_file *file, void *unused)
 	size_t i, j;
 
 	for (i = 0; (scenario = scenario_at(i)); i++) {
-		seq_printf(file, "scenario\t%s\t%s\t%s\t%s\t%s\n", scenario->name,
+		seq_printf(file, "scenario\t%s\t%s\t%s\t%s\t%s\t%s\n", scenario->name,
 			   scenario->section, scenario->language, scenario->needs ?: "-",
-			   scenario->lesson);
+			   scenario->ends ?: "-", scenario->lesson);
 		for (j = 0; j < scenario->expected_count; j++) {
 			const struct expectation *expect = &scenario->expected[j];
 
@@ -35,11 +35,29 @@ static int scenarios_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(scenarios);
 
-/* One command a write: NAME [fail=N]. */
+/* fail=N, fail=N+ or act=real. */
+static int parse_option(char *option, struct run_options *options)
+{
+	size_t length = strlen(option);
+
+	if (!strcmp(option, "act=real")) {
+		options->act_real = true;
+		return 0;
+	}
+	if (!str_has_prefix(option, "fail="))
+		return -EINVAL;
+	if (option[length - 1] == '+') {
+		options->fail_after = true;
+		option[length - 1] = '\0';
+	}
+	return kstrtou32(option + 5, 10, &options->fail_at);
+}
+
+/* One command a write: NAME [OPTION ...]. */
 static ssize_t run_write(struct file *file, const char __user *buffer, size_t count, loff_t *at)
 {
 	char command[COMMAND_SIZE], *rest, *name, *option;
-	u32 fail_at = 0;
+	struct run_options options = {};
 	ssize_t length;
 	int error;
 
@@ -52,9 +70,9 @@ static ssize_t run_write(struct file *file, const char __user *buffer, size_t co
 	rest = strim(command);
 	name = strsep(&rest, " ");
 	while ((option = strsep(&rest, " ")))
-		if (!str_has_prefix(option, "fail=") || kstrtou32(option + 5, 10, &fail_at))
+		if (parse_option(option, &options))
 			return -EINVAL;
-	error = scenario_run(name, fail_at);
+	error = scenario_run(name, &options);
 	return error ?: count;
 }
 

@@ -48,6 +48,7 @@ struct allocation {
 	u32 pages;                    /* contiguous: pages taken from the kernel */
 	bool from_range;              /* contiguous: alloc_contig_range(), not alloc_pages() */
 	bool cache_changed;           /* contiguous: page attributes differ from write-back */
+	bool gone;                    /* act=real: the kernel has it already */
 	bool leave_cache;             /* a planted fault: not restored at release */
 };
 
@@ -59,6 +60,7 @@ void allocation_publish(struct allocation *allocation, struct ledger_record *rec
 struct allocation *allocation_release(enum ledger_kind kind, const void *pointer, size_t size,
 				      size_t align, unsigned long site);
 u32 allocation_serial(const void *pointer);
+void allocation_append_reclaim(const struct allocation *allocation);
 u32 allocation_reclaim_all(void);
 void allocation_failed(enum ledger_kind kind, size_t size, size_t align, int error,
 		       bool injected, unsigned long site);
@@ -111,7 +113,9 @@ enum inject_lie {
 	LIE_DUPLICATE, /* the ledger hears of it twice */
 };
 
-void inject_reset(u32 fail_at);
+struct run_options;
+void inject_reset(const struct run_options *options);
+bool inject_act_real(void);
 bool inject_should_fail(void);
 u32 inject_misplacement(void);
 void freeonce_inject_fail(u32 nth);
@@ -148,6 +152,7 @@ struct scenario {
 	const char *section;
 	const char *language;
 	const char *needs; /* NULL, or a feature this CPU may lack */
+	const char *ends;  /* NULL, or how it loses the guest: then only run when named */
 	const char *lesson;
 	const struct expectation *expected;
 	size_t expected_count;
@@ -158,7 +163,14 @@ struct scenario {
 const struct scenario *scenario_at(size_t index);
 const struct scenario *freeonce_rust_scenario(bool planted, size_t index);
 int freeonce_rust_run(const struct scenario *scenario);
-int scenario_run(const char *name, u32 fail_at);
+/* fail_at: 0 for none; fail_after: that allocation and every later one. */
+struct run_options {
+	u32 fail_at;
+	bool fail_after;
+	bool act_real;
+};
+
+int scenario_run(const char *name, const struct run_options *options);
 void scenario_settle(void);
 u32 scenario_current_run(void);
 

@@ -5,21 +5,36 @@
 #include "freeonce.h"
 
 static atomic_t countdown; /* 0: off; 1: the next allocation fails */
+static bool fail_after;    /* and every one after it */
+static bool failing;
+static bool act_real;
 static atomic_t misplacement;
 static atomic_t lie_about; /* a record type, 0: none */
 static enum inject_lie lie;
 
-/* At the start of each run. fail_at: which allocation fails, counted from 1; 0: none. */
-void inject_reset(u32 fail_at)
+/* At the start of each run, and with nothing in it at its end. */
+void inject_reset(const struct run_options *options)
 {
-	atomic_set(&countdown, fail_at);
+	atomic_set(&countdown, options->fail_at);
+	fail_after = options->fail_after;
+	failing = false;
+	act_real = options->act_real;
 	atomic_set(&misplacement, 0);
 	atomic_set(&lie_about, 0);
 }
 
 bool inject_should_fail(void)
 {
-	return atomic_dec_if_positive(&countdown) == 0;
+	if (atomic_dec_if_positive(&countdown) != 0)
+		return READ_ONCE(failing);
+	WRITE_ONCE(failing, fail_after);
+	return true;
+}
+
+/* Whether the kernel is to suffer faulty releases. */
+bool inject_act_real(void)
+{
+	return READ_ONCE(act_real);
 }
 
 /* What to get wrong in this allocation; once. */

@@ -56,6 +56,7 @@ enum ledger_flag {
 	FLAG_WITHHELD = 1, /* release: the kernel never saw it */
 	FLAG_INJECTED = 2, /* allocate_failed: made to fail */
 	FLAG_RANGE = 4,    /* allocate: taken by page number; no tracepoint tells of that */
+	FLAG_REAL = 8,     /* begin: the kernel suffers faulty releases */
 };
 
 struct ledger_guard {

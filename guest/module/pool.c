@@ -77,7 +77,17 @@ void *freeonce_pool_alloc_zeroed(size_t size, size_t align, u32 tag)
 /* Matches freeonce_pool_alloc*() and nothing else. */
 void freeonce_pool_free(void *pointer, size_t size, size_t align)
 {
-	allocation_release(KIND_POOL, pointer, size, align, _RET_IP_);
+	struct allocation *allocation =
+		allocation_release(KIND_POOL, pointer, size, align, _RET_IP_);
+
+	if (!inject_act_real())
+		return;
+	/* What an allocator without our books would do. */
+	if (allocation) {
+		allocation->gone = true;
+		allocation_append_reclaim(allocation);
+	}
+	kfree(pointer);
 }
 
 void pool_give_back(struct allocation *allocation)

@@ -61,11 +61,10 @@ void scenario_settle(void)
 	mutex_unlock(&run_mutex);
 }
 
-/*
- * fail_at: which allocation of the run fails, counted from 1; 0: none.
- */
-int scenario_run(const char *name, u32 fail_at)
+int scenario_run(const char *name, const struct run_options *options)
 {
+	static const struct run_options nothing;
+	struct ledger_record begin = { .type = LEDGER_BEGIN };
 	struct ledger_record end = { .type = LEDGER_END };
 	const struct scenario *scenario;
 	u32 index;
@@ -75,13 +74,16 @@ int scenario_run(const char *name, u32 fail_at)
 		return -ENOENT;
 	mutex_lock(&run_mutex);
 	settle();
-	inject_reset(fail_at);
+	inject_reset(options);
 	WRITE_ONCE(current_run, ++last_run);
-	ledger_append_text(LEDGER_BEGIN, index, name, strlen(name));
+	begin.serial = index;
+	begin.flags = options->act_real ? FLAG_REAL : 0;
+	memcpy(begin.text, name, min_t(size_t, strlen(name), LEDGER_TEXT_SIZE));
+	ledger_append(&begin);
 	witness_attach();
 	end.detail = run(scenario);
 	ledger_append(&end);
-	inject_reset(0);
+	inject_reset(&nothing);
 	mutex_unlock(&run_mutex);
 	return 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // One CPU into SVM operation and out of it, and one VMRUN. AMD manual volume 2, 15.4 and 15.5.
+#include <linux/build_bug.h>
 #include <linux/irqflags.h>
 #include <linux/preempt.h>
 #include <linux/smp.h>
@@ -16,6 +17,11 @@
 #define VMCB_EXIT_INFO_1 0x78
 #define VMCB_EXIT_INFO_2 0x80
 #define VMCB_RIP 0x578
+
+/* Known to vmrun.S. */
+static_assert(offsetof(struct vcpu, vmcb_gpa) == 0);
+static_assert(offsetof(struct vcpu, host_vmcb_gpa) == 8);
+static_assert(offsetof(struct vcpu, gpr) == 16);
 
 /* One CPU at a time; the run mutex guards these. */
 static u64 found_efer;

@@ -13,10 +13,17 @@ from freeonce.audit import memory, rules
 from freeonce.audit.audit import judge, match
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Finding, Judgement, Verdict
-from freeonce.errors import CommandFailed, EvidenceError, GuestLost, HostError, UsageError
+from freeonce.errors import (
+    CommandFailed,
+    EvidenceError,
+    GuestLost,
+    HostError,
+    Loss,
+    UsageError,
+)
 from freeonce.evidence.ledger import TEXT_BYTES, Header, Records, Type, parse_records, text_of
 from freeonce.evidence.scenarios import Expectation, Scenario
-from freeonce.guest import Guest
+from freeonce.guest import COMMAND_SECONDS, Guest
 
 Boot = Callable[[], AbstractContextManager[Guest]]
 """Makes a fresh guest."""
@@ -24,17 +31,24 @@ Boot = Callable[[], AbstractContextManager[Guest]]
 
 @dataclass(frozen=True)
 class Result:
-    """What one scenario came to. `why`: for each expected finding, the expectation it met."""
+    """What one scenario came to. `why`: for each expected finding, the expectation it met.
+
+    `loss`: how its guest was lost, None when it was not.
+    """
 
     scenario: Scenario
     judgement: Judgement
     as_expected: bool
     why: dict[Finding, Expectation]
     seconds: float
+    loss: Loss | None = None
 
 
 def select(scenarios: Sequence[Scenario], patterns: Sequence[str]) -> tuple[Scenario, ...]:
-    """The scenarios that match any pattern (fnmatch), in the guest's order; all without one.
+    """The scenarios that match any pattern (fnmatch), in the guest's order.
+
+    Without a pattern all but those that lose the guest.
+
 
     Raises UsageError for a pattern that matches none.
     """
@@ -47,7 +61,8 @@ def select(scenarios: Sequence[Scenario], patterns: Sequence[str]) -> tuple[Scen
     return tuple(
         scenario
         for scenario in scenarios
-        if not patterns or any(fnmatch.fnmatch(scenario.name, p) for p in patterns)
+        if any(fnmatch.fnmatch(scenario.name, pattern) for pattern in patterns)
+        or (not patterns and scenario.ends is None)
     )
 
 
@@ -59,6 +74,7 @@ class Evidence:
     memory: Memory | None = None
     doubts: tuple[str, ...] = ()
     account: Account = Account.MISSING
+    loss: Loss | None = None
 
 
 NOTHING = parse_records(b"", 0).records
@@ -113,12 +129,13 @@ def collect(guest: Guest, before: Header) -> tuple[Evidence, bool]:
     early, looked = _look(guest, before)
     told: bytes | None = None
     lost: tuple[str, ...] = ()
+    loss = None
     try:
         told = guest.settle_and_tell(before.count)
     except CommandFailed as error:
         lost = (str(error),)
     except GuestLost as error:
-        lost = (lost_words(error),)
+        lost, loss = (lost_words(error),), error.loss
     header, data = guest.window(before.count)
     records, doubts = weigh(data, before.count, header.dropped - before.dropped)
     if not data.startswith(early):
@@ -126,7 +143,7 @@ def collect(guest: Guest, before: Header) -> tuple[Evidence, bool]:
     account = Account.MISSING
     if told is not None:
         account = Account.AGREE if told == data else Account.DISAGREE
-    return Evidence(records, looked, (*doubts, *lost), account), not lost
+    return Evidence(records, looked, (*doubts, *lost), account, loss), not lost
 
 
 def _lost(guest: Guest, before: Header, error: GuestLost) -> Evidence:
@@ -136,14 +153,15 @@ def _lost(guest: Guest, before: Header, error: GuestLost) -> Evidence:
         data, looked = _look(guest, before)
         records, doubts = weigh(data, before.count, 0)
     except (GuestLost, EvidenceError) as second:
-        return Evidence(NOTHING, doubts=(reason, f"its ledger cannot be read: {second}"))
-    return Evidence(records, looked, (reason, *doubts))
+        doubts = (reason, f"its ledger cannot be read: {second}")
+        return Evidence(NOTHING, doubts=doubts, loss=error.loss)
+    return Evidence(records, looked, (reason, *doubts), loss=error.loss)
 
 
 def lost_words(error: GuestLost) -> str:
     """How a guest was lost, with the last lines of its console."""
     console = f"; the console's last lines:\n{error.console}" if error.console else ""
-    return f"the guest was lost: {error}{console}"
+    return f"the guest was lost ({error.loss}): {error}{console}"
 
 
 def conclude(
@@ -158,24 +176,37 @@ def conclude(
         Verdict.FAULTY: matches,
         # It said beforehand that a CPU may lack this, and this machine did not promise it.
         Verdict.UNSUPPORTED: scenario.needs is not None and scenario.needs not in features,
-        Verdict.INCOMPLETE: False,
+        Verdict.INCOMPLETE: scenario.ends is not None and scenario.ends == evidence.loss,
     }[judgement.verdict]
-    return Result(scenario, judgement, as_expected, why, seconds)
+    if scenario.ends is not None and evidence.loss is None:
+        as_expected = False
+    return Result(scenario, judgement, as_expected, why, seconds, evidence.loss)
 
 
-def run_one(guest: Guest, scenario: Scenario) -> tuple[Result, bool]:
+@dataclass(frozen=True)
+class Options:
+    """How a scenario is run. `command`: words for the guest's `run` file, as `fail=2`."""
+
+    command: str = ""
+    seconds: float = COMMAND_SECONDS
+
+
+PLAIN = Options()
+
+
+def run_one(guest: Guest, scenario: Scenario, options: Options = PLAIN) -> tuple[Result, bool]:
     """Run one scenario. Its result, and whether the guest is fit for another."""
     start = time.monotonic()
-    evidence, fit = _run(guest, scenario)
+    evidence, fit = _run(guest, scenario, options)
     seconds = time.monotonic() - start
     return conclude(scenario, evidence, seconds, guest.config.features), fit
 
 
-def _run(guest: Guest, scenario: Scenario) -> tuple[Evidence, bool]:
+def _run(guest: Guest, scenario: Scenario, options: Options) -> tuple[Evidence, bool]:
     try:
         before = guest.header()
         try:
-            guest.run(scenario.name)
+            guest.run(f"{scenario.name} {options.command}".strip(), options.seconds)
             return collect(guest, before)
         except CommandFailed as error:
             # It said no, and nothing began; or it was killed in the middle.
@@ -184,14 +215,15 @@ def _run(guest: Guest, scenario: Scenario) -> tuple[Evidence, bool]:
         except GuestLost as error:
             return _lost(guest, before, error), False
     except EvidenceError as error:
-        return Evidence(NOTHING, doubts=(str(error),)), False
+        return Evidence(NOTHING, doubts=(str(error),), loss=Loss.LEDGER), False
     except GuestLost as error:
-        return Evidence(NOTHING, doubts=(lost_words(error),)), False
+        return Evidence(NOTHING, doubts=(lost_words(error),), loss=error.loss), False
 
 
 def run_all(
     boot: Boot,
     patterns: Sequence[str],
+    options: Options = PLAIN,
     *,
     chosen: Callable[[tuple[Scenario, ...]], None] = lambda _: None,
     starting: Callable[[Scenario], None] = lambda _: None,
@@ -218,12 +250,13 @@ def run_all(
                     reason = f"no new guest could be had: {error}"
                     yield conclude(scenario, Evidence(NOTHING, doubts=(reason,)), 0.0)
                     continue
-            result, fit = run_one(guest, scenario)
+            result, fit = run_one(guest, scenario, options)
             yield result
 
 
 def exit_status(results: Sequence[Result]) -> int:
-    """0: every verdict as expected; 4: some incomplete; 1: some not as expected."""
-    if any(result.judgement.verdict is Verdict.INCOMPLETE for result in results):
+    """0: every verdict as expected; 4: some incomplete that is not; 1: some other not."""
+    wrong = [result.judgement.verdict for result in results if not result.as_expected]
+    if Verdict.INCOMPLETE in wrong:
         return 4
-    return 0 if all(result.as_expected for result in results) else 1
+    return 1 if wrong else 0

@@ -1,5 +1,7 @@
 """What can go wrong, one class for each thing a caller can do about it."""
 
+from enum import StrEnum
+
 
 class FreeonceError(Exception):
     """The root of all errors that freeonce raises on purpose."""
@@ -20,19 +22,41 @@ class HostError(FreeonceError):
         self.reason = reason
 
 
+class Loss(StrEnum):
+    """How a guest was lost."""
+
+    QEMU = "qemu"
+    """QEMU itself ended, or no longer answers."""
+    PANIC = "panic"
+    OOPS = "oops"
+    RUST_PANIC = "rust-panic"
+    RESET = "reset"
+    """The CPU reset, as after a triple fault, or the guest powered off."""
+    HANG = "hang"
+    """A deadline passed."""
+    SSH = "ssh"
+    """The guest runs, but SSH to it broke."""
+    LEDGER = "ledger"
+    """The window holds no ledger any more."""
+
+
 class GuestLost(FreeonceError):
     """The guest is gone or no longer answers; only a new one helps.
 
     `console` holds the last lines of its console.
     """
 
-    def __init__(self, message: str, console: str = "") -> None:
+    def __init__(self, message: str, console: str = "", loss: Loss = Loss.QEMU) -> None:
         super().__init__(message)
         self.console = console
+        self.loss = loss
 
 
 class DeadlineExceeded(GuestLost):
     """The guest did not get there in time."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, loss=Loss.HANG)
 
 
 class CommandFailed(FreeonceError):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from freeonce.deadline import Deadline
-from freeonce.errors import CommandFailed, EvidenceError, GuestLost, HostError
+from freeonce.errors import CommandFailed, EvidenceError, GuestLost, HostError, Loss
 from freeonce.evidence.ledger import HEADER_BYTES, RECORD_BYTES, Header, parse_header
 from freeonce.evidence.paging import CR4_LA57, translate
 from freeonce.evidence.scenarios import Scenario, parse_scenarios
@@ -48,7 +48,8 @@ class Guest:
         self.console.drain()
         status = self.monitor.status()
         if status not in ("running", "paused", "prelaunch"):
-            raise GuestLost(f"the guest stopped: {status}", self.console.tail())
+            tail = self.console.tail()
+            raise GuestLost(f"the guest stopped: {status}", tail, loss_of(status, tail))
 
     def use(self, shell: Ssh) -> None:
         """Take the SSH connection that the guest is asked through from now on."""
@@ -129,6 +130,17 @@ class Guest:
         """
         skip = HEADER_BYTES + first * RECORD_BYTES
         return self.command(f"echo 1 >{CONTROL}/settle && tail -c +{skip + 1} {CONTROL}/ledger")
+
+
+def loss_of(status: str, console: str) -> Loss:
+    """How a guest was lost, from QEMU's run state and its last words."""
+    if "freeonce: Rust panic" in console:
+        return Loss.RUST_PANIC
+    if re.search(r"\bOops\b|kernel BUG at|BUG: ", console):
+        return Loss.OOPS
+    if status == "guest-panicked" or "Kernel panic" in console:
+        return Loss.PANIC
+    return Loss.RESET
 
 
 def _machine(config: MachineConfig, image: Image, stack: ExitStack, deadline: Deadline) -> Guest:

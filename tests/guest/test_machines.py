@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from freeonce.audit.model import Verdict
-from freeonce.campaign import exit_status, run_all
+from freeonce.audit.model import Rule, Verdict
+from freeonce.campaign import Options, exit_status, run_all, select
 from freeonce.cli.setting import Setting
 from freeonce.errors import GuestLost
 from freeonce.evidence.scenarios import Scenario
@@ -85,12 +85,12 @@ def test_a_guest_that_dies_in_a_scenario_is_lost_with_it(
     """While the harness waits for the command, not between two of them."""
     real = Guest.run
 
-    def dying(guest: Guest, name: str) -> None:
+    def dying(guest: Guest, name: str, seconds: float) -> None:
         if name == "c/contiguous":
             pid = guest.process.pid
             threading.Timer(0.3, os.kill, (pid, signal.SIGKILL)).start()
             guest.command("sleep 30")
-        real(guest, name)
+        real(guest, name, seconds)
 
     monkeypatch.setattr(Guest, "run", dying)
     results = list(run_all(setting.boot(), ["c/*"]))
@@ -135,3 +135,58 @@ def test_a_kernel_that_panics_says_so_with_its_console(setting: Setting) -> None
 def test_a_scenario_that_hangs_ends_at_its_deadline(setting: Setting) -> None:
     with setting.boot()() as guest, pytest.raises(GuestLost, match="took more than 1 s"):
         guest.command("sleep 100", seconds=1)
+
+
+# How each scenario loses its guest, by what its source does.
+LOST = {
+    "postmortem/panic": ("panic", "planted panic"),
+    "postmortem/oops": ("oops", "NULL pointer dereference"),
+    "postmortem/triple-fault": ("reset", "shutdown"),
+    "postmortem/window-overwritten": ("ledger", "no ledger in the window"),
+    "postmortem/hang": ("hang", "took more than 3 s"),
+    "postmortem/double-free-real": ("oops", "kernel BUG at mm/slub.c"),
+    "alloc_error/new_in_fails": ("rust-panic", "memory allocation of 64 bytes failed"),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_a_lost_guest_is_told_how_and_the_next_scenario_runs(setting: Setting, name: str) -> None:
+    loss, words = LOST[name]
+    options = Options("act=real" if name.endswith("-real") else "", 3 if loss == "hang" else 30)
+    lost, clean = sorted(
+        run_all(setting.boot(), [name, "c/pool"], options), key=lambda one: one.loss is None
+    )
+    assert lost.scenario.name == name
+    assert lost.judgement.verdict is Verdict.INCOMPLETE
+    assert lost.loss == loss
+    assert lost.as_expected
+    assert words in "\n".join(lost.judgement.reasons)
+    assert clean.judgement.verdict is Verdict.CLEAN or options.command
+    # Found by looking, not by waiting for the deadline; a hang just after it.
+    assert lost.seconds < 25
+
+
+def test_what_was_proven_before_the_loss_is_reported(setting: Setting) -> None:
+    (lost,) = run_all(setting.boot(), ["postmortem/triple-fault"])
+    assert [one.rule for one in lost.judgement.findings] == [Rule.NULL_FREE]
+
+
+def test_a_guest_whose_ssh_dies_is_lost(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Guest.run
+
+    def killing(guest: Guest, name: str, seconds: float) -> None:
+        if name == "c/pool":
+            guest.command("killall -9 dropbear", seconds)
+        real(guest, name, seconds)
+
+    monkeypatch.setattr(Guest, "run", killing)
+    lost, clean = run_all(setting.boot(), ["c/pool", "c/contiguous"])
+    assert (lost.loss, lost.judgement.verdict) == ("ssh", Verdict.INCOMPLETE)
+    assert clean.judgement.verdict is Verdict.CLEAN
+
+
+def test_scenarios_that_lose_the_guest_only_run_when_named(setting: Setting) -> None:
+    with setting.boot()() as guest:
+        scenarios = guest.scenarios()
+    assert {one.name for one in scenarios if one.ends} == LOST.keys()
+    assert not {one.name for one in select(scenarios, [])} & LOST.keys()

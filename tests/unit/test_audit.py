@@ -351,3 +351,19 @@ def test_memory_of_no_kind_disagrees() -> None:
     history = run().allocate(1, A).release(1, A)
     history.rows[-1]["kind"] = 0
     assert "memory of no kind" in disagreement(history.done())
+
+
+def test_a_leak_is_not_proven_before_the_run_is_over() -> None:
+    judgement = run().allocate(1, A).release(0, 0, withheld=True).judged()
+    assert judgement.verdict is Verdict.INCOMPLETE
+    assert [one.rule for one in judgement.findings] == [Rule.NULL_FREE]
+
+
+def test_with_act_real_nothing_is_withheld_and_nothing_kept() -> None:
+    history = run()
+    history.rows[0]["flags"] = int(Flag.REAL)
+    history.allocate(1, A).release(1, A)
+    history.add(Type.RECLAIM, serial=1, pointer=A, kind=int(POOL))
+    history.kernel(Type.RELEASE, pointer=A, kind=int(POOL)).release(1, A)
+    history.end().add(Type.SETTLED)
+    assert [one.rule for one in history.judged().findings] == [Rule.DOUBLE_FREE]

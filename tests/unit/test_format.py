@@ -99,6 +99,7 @@ def test_constants_agree(tmp_path: Path) -> None:
             "released=GUARD_RELEASED",
             "poison=POISON_RELEASED",
             "range=FLAG_RANGE",
+            "real=FLAG_REAL",
             "withheld=FLAG_WITHHELD",
             "injected=FLAG_INJECTED",
         ],
@@ -119,6 +120,7 @@ def test_constants_agree(tmp_path: Path) -> None:
         "released": ledger.GUARD_RELEASED,
         "poison": ledger.POISON_RELEASED,
         "range": ledger.Flag.RANGE,
+        "real": ledger.Flag.REAL,
         "withheld": ledger.Flag.WITHHELD,
         "injected": ledger.Flag.INJECTED,
     }

@@ -22,5 +22,6 @@
 
 extern const struct scenario basic_scenarios[];
 extern const struct scenario fault_scenarios[];
+extern const struct scenario postmortem_scenarios[];
 
 #endif

@@ -22,6 +22,11 @@ static const struct scenario *fault(size_t index)
 	return in_array(fault_scenarios, index);
 }
 
+static const struct scenario *postmortem(size_t index)
+{
+	return in_array(postmortem_scenarios, index);
+}
+
 static const struct scenario *rust(size_t index)
 {
 	return freeonce_rust_scenario(false, index);
@@ -35,7 +40,9 @@ static const struct scenario *rust_fault(size_t index)
 /* NULL behind the last one. */
 const struct scenario *scenario_at(size_t index)
 {
-	static const struct scenario *(*const parts[])(size_t) = { rust, basic, fault, rust_fault };
+	static const struct scenario *(*const parts[])(size_t) = {
+		rust, basic, fault, rust_fault, postmortem,
+	};
 	const struct scenario *scenario;
 	size_t part, i;
 

@@ -72,6 +72,7 @@ pub struct Scenario {
     section: *const c_char,
     language: *const c_char,
     needs: *const c_char,
+    ends: *const c_char,
     lesson: *const c_char,
     expected: *const Expectation,
     expected_count: usize,
@@ -92,6 +93,7 @@ impl Scenario {
             section: section.as_ptr(),
             language: c"Rust".as_ptr(),
             needs: ptr::null(),
+            ends: ptr::null(),
             lesson: lesson.as_ptr(),
             expected: ptr::null(),
             expected_count: 0,
@@ -104,6 +106,12 @@ impl Scenario {
     pub const fn expecting(mut self, findings: &'static [Expectation]) -> Self {
         self.expected = findings.as_ptr();
         self.expected_count = findings.len();
+        self
+    }
+
+    /// How it loses the guest. It is then only run when named.
+    pub const fn losing(mut self, how: &'static CStr) -> Self {
+        self.ends = how.as_ptr();
         self
     }
 

@@ -69,6 +69,17 @@ class Run:
     disputes: tuple[Dispute, ...]
 
     @cached_property
+    def real(self) -> bool:
+        """Whether the kernel suffered the releases: none was withheld, none kept."""
+        begins = self.records[self.records["type"] == Type.BEGIN]
+        return bool(np.any(begins["flags"] & Flag.REAL))
+
+    @cached_property
+    def over(self) -> bool:
+        """Whether the scenario came to its end."""
+        return bool(np.any(self.records["type"] == Type.END))
+
+    @cached_property
     def labels(self) -> dict[int, str]:
         """Names of allocations by serial."""
         chosen = self.records[self.records["type"] == Type.LABEL]
@@ -194,6 +205,9 @@ def _disputed_constraints(records: Records, allocates: Records) -> list[Dispute]
 
 
 def _disputed_reclaims(records: Records) -> list[Dispute]:
+    begins = records[records["type"] == Type.BEGIN]
+    if np.any(begins["flags"] & Flag.REAL):
+        return []
     ends = records["sequence"][records["type"] == Type.END]
     end = int(ends[0]) if len(ends) else 1 << 32
     early = (records["type"] == Type.RECLAIM) & (records["sequence"] < end)
@@ -232,7 +246,12 @@ def make_finding(
 
 
 def leaks(run: Run) -> list[Finding]:
-    """`leak`: allocated, and no release names it by the end of the run."""
+    """`leak`: allocated, and no release names it by the end of the run.
+
+    Not proven while the run is not over: it may still have come.
+    """
+    if not run.over:
+        return []
     released = np.zeros(len(run.allocates), dtype=np.bool_)
     released[run.target[run.target != NONE]] = True
     return [make_finding(run, Rule.LEAK, record, record) for record in run.allocates[~released]]
@@ -390,6 +409,8 @@ def unwithheld(run: Run, findings: list[Finding]) -> list[Dispute]:
 
     A faulty release that reached the kernel may have ruined the rest of the evidence.
     """
+    if run.real:
+        return []
     keeps = {Rule.NULL_FREE, Rule.INVALID_FREE, Rule.DOUBLE_FREE, Rule.MISMATCHED_FREE}
     faulty = [finding.sequence for finding in findings if finding.rule in keeps]
     withheld = run.releases["flags"] & Flag.WITHHELD != 0

@@ -10,11 +10,12 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from freeonce.campaign import Result, exit_status, run_all
+from freeonce.campaign import Options, Result, exit_status, run_all
 from freeonce.cli.options import accelerator_option, output_option
 from freeonce.cli.setting import Setting, find_setting
 from freeonce.errors import HostError
 from freeonce.evidence.scenarios import Scenario
+from freeonce.guest import COMMAND_SECONDS
 from freeonce.report.document import run_document
 from freeonce.report.junit import junit_text
 from freeonce.report.terminal import print_report
@@ -25,6 +26,20 @@ STDOUT = Path("-")
 @click.command()
 @click.argument("patterns", nargs=-1, metavar="[NAME-OR-GLOB]...")
 @accelerator_option
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=COMMAND_SECONDS,
+    show_default=True,
+    help="Seconds that one scenario may take.",
+)
+@click.option(
+    "--act",
+    type=click.Choice(["record", "real"]),
+    default="record",
+    show_default=True,
+    help="real: the kernel suffers faulty releases of pool memory.",
+)
 @output_option("--json", "Write JSON; - for stdout.")
 @output_option("--junit", "Write JUnit XML.")
 @output_option("--html", "Write the report as HTML.")
@@ -34,6 +49,8 @@ def run(
     *,
     patterns: tuple[str, ...],
     accel: str,
+    timeout: float,
+    act: str,
     json_file: Path | None,
     junit_file: Path | None,
     html_file: Path | None,
@@ -50,7 +67,8 @@ def run(
         if file not in (None, STDOUT):
             _writable(file)
     setting = find_setting(accel)
-    results = list(_with_progress(setting, patterns))
+    options = Options("act=real" if act == "real" else "", timeout)
+    results = list(_with_progress(setting, patterns, options))
     host = setting.document()
     # With --json - nothing else goes to stdout.
     console = Console(stderr=json_file == STDOUT, highlight=False, record=html_file is not None)
@@ -83,7 +101,9 @@ def _write(file: Path, text: str) -> None:
         raise HostError("cannot-write", f"cannot write {file}: {error.strerror}") from error
 
 
-def _with_progress(setting: Setting, patterns: tuple[str, ...]) -> Iterator[Result]:
+def _with_progress(
+    setting: Setting, patterns: tuple[str, ...], options: Options
+) -> Iterator[Result]:
     """The results, with the stage and the time shown on stderr meanwhile."""
     console = Console(stderr=True)
     columns = (
@@ -111,6 +131,6 @@ def _with_progress(setting: Setting, patterns: tuple[str, ...]) -> Iterator[Resu
         def starting(scenario: Scenario) -> None:
             progress.update(task, description=scenario.name)
 
-        for result in run_all(setting.boot(), patterns, chosen=chosen, starting=starting):
+        for result in run_all(setting.boot(), patterns, options, chosen=chosen, starting=starting):
             progress.advance(task)
             yield result

@@ -109,6 +109,7 @@ class Flag(IntEnum):
     WITHHELD = 1
     INJECTED = 2
     RANGE = 4
+    REAL = 8
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ class Expectation:
 class Scenario:
     """One named piece of guest code. `index`: its place in the guest's table.
 
-    `needs`: a feature that the CPU may lack.
+    `needs`: a feature that the CPU may lack. `ends`: how it loses the guest (`Loss`);
+    such a one is only run when named.
     """
 
     index: int
@@ -34,6 +35,7 @@ class Scenario:
     needs: str | None
     lesson: str
     expected: tuple[Expectation, ...]
+    ends: str | None = None
 
 
 def parse_scenarios(raw: bytes) -> tuple[Scenario, ...]:
@@ -49,7 +51,7 @@ def parse_scenarios(raw: bytes) -> tuple[Scenario, ...]:
         match line.split("\t"):
             case [""]:
                 continue
-            case ["scenario", name, *rest] if len(rest) == 4 and name not in heads:
+            case ["scenario", name, *rest] if len(rest) == 5 and name not in heads:
                 heads[name], expected[name] = tuple(rest), []
             case ["expect", rule, kind, at, what, because] if name in heads:
                 one = Expectation(rule, kind, at or None, what or None, because or None)
@@ -72,6 +74,7 @@ def parse_scenarios(raw: bytes) -> tuple[Scenario, ...]:
             None if needs == "-" else needs,
             lesson,
             tuple(expected[name]),
+            None if ends == "-" else ends,
         )
-        for index, (name, (section, language, needs, lesson)) in enumerate(heads.items())
+        for index, (name, (section, language, needs, ends, lesson)) in enumerate(heads.items())
     )

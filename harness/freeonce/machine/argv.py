@@ -95,9 +95,11 @@ def qemu_argv(config: MachineConfig, folder: Path) -> tuple[str, ...]:
         str(config.initramfs),
         "-append",
         kernel_command_line(config),
-        # A guest that resets or powers off leaves its memory for us to read.
+        # A guest that panics, resets or powers off leaves its memory for us to read.
+        "-device",
+        "pvpanic-pci",
         "-action",
-        "reboot=shutdown,shutdown=pause",
+        "panic=pause,reboot=shutdown,shutdown=pause",
         "-chardev",
         f"socket,id=console,path={folder}/console.sock,server=on,wait=off",
         "-serial",

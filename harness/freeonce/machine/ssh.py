@@ -11,7 +11,7 @@ from pathlib import Path
 import paramiko
 
 from freeonce.deadline import Deadline
-from freeonce.errors import CommandFailed, FreeonceError, GuestLost
+from freeonce.errors import CommandFailed, FreeonceError, GuestLost, Loss
 from freeonce.evidence.text import printable
 
 MAX_OUTPUT = 64 << 20
@@ -106,7 +106,8 @@ def _lost_on_any_error(doing: str, check: Callable[[], None]) -> Iterator[None]:
         raise
     except Exception as error:
         check()
-        raise GuestLost(f"SSH: {doing}: {error or type(error).__name__}") from error
+        message = f"SSH: {doing}: {error or type(error).__name__}"
+        raise GuestLost(message, loss=Loss.SSH) from error
 
 
 @contextmanager

@@ -41,6 +41,7 @@ def scenario_document(scenario: Scenario) -> dict[str, object]:
         "section": scenario.section,
         "language": scenario.language,
         "needs": scenario.needs,
+        "ends": scenario.ends,
         "lesson": scenario.lesson,
         "expected": [expectation_document(one) for one in scenario.expected],
     }
@@ -61,6 +62,7 @@ def result_document(result: Result) -> dict[str, object]:
         "expected": [expectation_document(one) for one in result.scenario.expected],
         "reasons": list(judgement.reasons),
         "witnesses": {name: str(account) for name, account in judgement.witnesses.items()},
+        "loss": result.loss,
         "seconds": round(result.seconds, 3),
     }
 

@@ -32,13 +32,13 @@ fn physical_box() -> Outcome {
 }
 
 fn global_box() -> Outcome {
-    let _bar = named("bar", Box::new(BAR));
+    let _bar = named("bar", Box::try_new(BAR)?);
     step("end of scope");
     Ok(())
 }
 
 fn box_new_in_global() -> Outcome {
-    let _bar = named("bar", Box::new_in(BAR, Global));
+    let _bar = named("bar", Box::try_new_in(BAR, Global)?);
     step("end of scope");
     Ok(())
 }
@@ -61,6 +61,15 @@ fn try_new_in_fails() -> Outcome {
         Ok(_) => Err(UNEXPECTED),
         Err(_) => Ok(()),
     }
+}
+
+/// Panics, as `handle_alloc_error` does in the kernel.
+fn new_in_fails() -> Outcome {
+    let _foo = named("foo", Box::try_new_in(BAR, PhysicalAllocator)?);
+    step("made to fail");
+    kernel::freeonce_inject_fail(1);
+    let _bar = Box::new_in(BAR, PhysicalAllocator);
+    Err(UNEXPECTED)
 }
 
 fn nested_mixed() -> Outcome {
@@ -89,13 +98,13 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         c"allocator/global_box",
         SECTION,
-        c"Box::new takes from the global allocator: the pool.",
+        c"Box::new, here in its fallible form, takes from the global allocator: the pool.",
         global_box,
     ),
     Scenario::new(
         c"allocator/box_new_in_global",
         SECTION,
-        c"Box::new_in(_, Global) is Box::new.",
+        c"Box::new_in(_, Global) is Box::new; so are their fallible forms.",
         box_new_in_global,
     ),
     Scenario::new(
@@ -116,4 +125,11 @@ pub const SCENARIOS: &[Scenario] = &[
         c"Owners of both kinds, three deep: the compiler releases them inside out.",
         nested_mixed,
     ),
+    Scenario::new(
+        c"alloc_error/new_in_fails",
+        SECTION,
+        c"Box::new_in on a failed allocation calls handle_alloc_error, and that panics.",
+        new_in_fails,
+    )
+    .losing(c"rust-panic"),
 ];
