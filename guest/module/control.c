@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// The debugfs files: scenarios, run, settle, ledger.
+// The debugfs files: scenarios, run, settle, rewind, ledger.
 #include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/kernel.h>
@@ -94,6 +94,19 @@ static const struct file_operations settle_fops = {
 	.llseek = noop_llseek,
 };
 
+/* Only between runs: the host has read everything, and asks for a blank ledger. */
+static ssize_t rewind_write(struct file *file, const char __user *buffer, size_t count, loff_t *at)
+{
+	scenario_rewind();
+	return count;
+}
+
+static const struct file_operations rewind_fops = {
+	.owner = THIS_MODULE,
+	.write = rewind_write,
+	.llseek = noop_llseek,
+};
+
 static ssize_t ledger_read(struct file *file, char __user *buffer, size_t count, loff_t *at)
 {
 	return simple_read_from_buffer(buffer, count, at, window_address(), ledger_bytes());
@@ -113,6 +126,7 @@ int control_open(void)
 	debugfs_create_file("scenarios", 0400, folder, NULL, &scenarios_fops);
 	debugfs_create_file("run", 0200, folder, NULL, &run_fops);
 	debugfs_create_file("settle", 0200, folder, NULL, &settle_fops);
+	debugfs_create_file("rewind", 0200, folder, NULL, &rewind_fops);
 	debugfs_create_file("ledger", 0400, folder, NULL, &ledger_fops);
 	return 0;
 }

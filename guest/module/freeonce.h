@@ -18,6 +18,7 @@ u64 window_size(void);
 
 /* ledger.c: append only, lock-free, from any context (NMI included). */
 void ledger_open(void);
+void ledger_rewind(void);
 void ledger_append(struct ledger_record *record);
 void ledger_append_as(enum ledger_witness witness, struct ledger_record *record);
 void ledger_append_text(enum ledger_type type, u32 serial, const char *text, size_t length);
@@ -172,6 +173,7 @@ struct run_options {
 
 int scenario_run(const char *name, const struct run_options *options);
 void scenario_settle(void);
+void scenario_rewind(void);
 u32 scenario_current_run(void);
 
 void freeonce_step(const char *text, size_t length);

@@ -61,6 +61,14 @@ void scenario_settle(void)
 	mutex_unlock(&run_mutex);
 }
 
+void scenario_rewind(void)
+{
+	mutex_lock(&run_mutex);
+	settle();
+	ledger_rewind();
+	mutex_unlock(&run_mutex);
+}
+
 int scenario_run(const char *name, const struct run_options *options)
 {
 	static const struct run_options nothing;

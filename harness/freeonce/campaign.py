@@ -5,7 +5,7 @@ import fnmatch
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -30,6 +30,20 @@ Boot = Callable[[], AbstractContextManager[Guest]]
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What one run left: its records, its memory, and what is wrong with them."""
+
+    records: Records
+    memory: Memory | None = None
+    doubts: tuple[str, ...] = ()
+    account: Account = Account.MISSING
+    loss: Loss | None = None
+
+
+NOTHING = parse_records(b"", 0).records
+
+
+@dataclass(frozen=True)
 class Result:
     """What one scenario came to. `why`: for each expected finding, the expectation it met.
 
@@ -42,12 +56,19 @@ class Result:
     why: dict[Finding, Expectation]
     seconds: float
     loss: Loss | None = None
+    evidence: Evidence = field(default_factory=lambda: Evidence(NOTHING), repr=False, compare=False)
 
 
-def select(scenarios: Sequence[Scenario], patterns: Sequence[str]) -> tuple[Scenario, ...]:
+FAULTS = "fault/"
+
+
+def select(
+    scenarios: Sequence[Scenario], patterns: Sequence[str], faults: bool = True
+) -> tuple[Scenario, ...]:
     """The scenarios that match any pattern (fnmatch), in the guest's order.
 
-    Without a pattern all but those that lose the guest.
+    Without a pattern all but those that lose the guest, and the planted faults only with
+    `faults`.
 
 
     Raises UsageError for a pattern that matches none.
@@ -62,22 +83,12 @@ def select(scenarios: Sequence[Scenario], patterns: Sequence[str]) -> tuple[Scen
         scenario
         for scenario in scenarios
         if any(fnmatch.fnmatch(scenario.name, pattern) for pattern in patterns)
-        or (not patterns and scenario.ends is None)
+        or (
+            not patterns
+            and scenario.ends is None
+            and (faults or not scenario.name.startswith(FAULTS))
+        )
     )
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What one run left: its records, its memory, and what is wrong with them."""
-
-    records: Records
-    memory: Memory | None = None
-    doubts: tuple[str, ...] = ()
-    account: Account = Account.MISSING
-    loss: Loss | None = None
-
-
-NOTHING = parse_records(b"", 0).records
 
 
 def weigh(host_bytes: bytes, first: int, dropped: int) -> tuple[Records, tuple[str, ...]]:
@@ -180,15 +191,21 @@ def conclude(
     }[judgement.verdict]
     if scenario.ends is not None and evidence.loss is None:
         as_expected = False
-    return Result(scenario, judgement, as_expected, why, seconds, evidence.loss)
+    return Result(scenario, judgement, as_expected, why, seconds, evidence.loss, evidence)
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a scenario is run. `command`: words for the guest's `run` file, as `fail=2`."""
+    """How a scenario is run. `command`: words for the guest's `run` file, as `fail=2`.
+
+    `seconds`: how long it may take. `repeat`: how often it is run. `faults`: whether the
+    planted faults run when nothing is named.
+    """
 
     command: str = ""
     seconds: float = COMMAND_SECONDS
+    repeat: int = 1
+    faults: bool = True
 
 
 PLAIN = Options()
@@ -197,9 +214,19 @@ PLAIN = Options()
 def run_one(guest: Guest, scenario: Scenario, options: Options = PLAIN) -> tuple[Result, bool]:
     """Run one scenario. Its result, and whether the guest is fit for another."""
     start = time.monotonic()
+    if _nearly_full(guest):
+        guest.rewind()
     evidence, fit = _run(guest, scenario, options)
     seconds = time.monotonic() - start
     return conclude(scenario, evidence, seconds, guest.config.features), fit
+
+
+def _nearly_full(guest: Guest) -> bool:
+    try:
+        header = guest.header()
+    except (EvidenceError, GuestLost):
+        return False  # the run itself will tell
+    return header.count > header.capacity // 2
 
 
 def _run(guest: Guest, scenario: Scenario, options: Options) -> tuple[Evidence, bool]:
@@ -236,7 +263,7 @@ def run_all(
     """
     with ExitStack() as guests:
         guest = guests.enter_context(boot())
-        scenarios = select(guest.scenarios(), patterns)
+        scenarios = select(guest.scenarios(), patterns, options.faults)
         chosen(scenarios)
         fit = True
         for scenario in scenarios:
@@ -250,8 +277,11 @@ def run_all(
                     reason = f"no new guest could be had: {error}"
                     yield conclude(scenario, Evidence(NOTHING, doubts=(reason,)), 0.0)
                     continue
-            result, fit = run_one(guest, scenario, options)
-            yield result
+            for _ in range(options.repeat):
+                result, fit = run_one(guest, scenario, options)
+                yield result
+                if not fit:
+                    break
 
 
 def exit_status(results: Sequence[Result]) -> int:

@@ -82,6 +82,10 @@ class Guest:
         """Run a scenario to its end. What it did is in the ledger."""
         self.command(f"echo '{name}' >{CONTROL}/run", seconds)
 
+    def rewind(self) -> None:
+        """Begin the ledger anew, when all of it was read."""
+        self.command(f"echo 1 >{CONTROL}/rewind")
+
     def header(self) -> Header:
         """The ledger's header, read by the host. Raises EvidenceError."""
         window = self.config.window

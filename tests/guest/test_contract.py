@@ -185,3 +185,12 @@ def test_a_ledger_that_lies_is_contradicted(lie: str, by_name: dict[str, Documen
 def test_nothing_runs_that_this_table_does_not_know(by_name: dict[str, Document]) -> None:
     others = {name for name in by_name if not name.startswith("fault/")} - ARTICLE.keys()
     assert others == {"svm/vmrun_exits"}
+
+
+def test_every_planted_fault_is_in_the_matrix(
+    document: Document, by_name: dict[str, Document]
+) -> None:
+    assert {one["name"] for one in document["planted"]} == {
+        name for name in by_name if name.startswith("fault/")
+    }
+    assert all(one["caught"] for one in document["planted"])

@@ -15,8 +15,10 @@ from freeonce.cli.options import accelerator_option, output_option
 from freeonce.cli.setting import Setting, find_setting
 from freeonce.errors import HostError
 from freeonce.evidence.scenarios import Scenario
+from freeonce.failures import Points, passed, run_each
 from freeonce.guest import COMMAND_SECONDS
 from freeonce.report.document import run_document
+from freeonce.report.failures import failures_document, print_failures
 from freeonce.report.junit import junit_text
 from freeonce.report.terminal import print_report
 
@@ -40,6 +42,15 @@ STDOUT = Path("-")
     show_default=True,
     help="real: the kernel suffers faulty releases of pool memory.",
 )
+@click.option(
+    "--repeat", type=click.IntRange(min=1), default=1, help="Run each scenario so many times."
+)
+@click.option(
+    "--fail-each",
+    is_flag=True,
+    help="Make each allocation of a scenario fail, one after the other.",
+)
+@click.option("--no-faults", is_flag=True, help="Leave the planted faults out.")
 @output_option("--json", "Write JSON; - for stdout.")
 @output_option("--junit", "Write JUnit XML.")
 @output_option("--html", "Write the report as HTML.")
@@ -51,6 +62,9 @@ def run(
     accel: str,
     timeout: float,
     act: str,
+    repeat: int,
+    fail_each: bool,
+    no_faults: bool,
     json_file: Path | None,
     junit_file: Path | None,
     html_file: Path | None,
@@ -67,19 +81,40 @@ def run(
         if file not in (None, STDOUT):
             _writable(file)
     setting = find_setting(accel)
-    options = Options("act=real" if act == "real" else "", timeout)
-    results = list(_with_progress(setting, patterns, options))
+    options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
     host = setting.document()
     # With --json - nothing else goes to stdout.
     console = Console(stderr=json_file == STDOUT, highlight=False, record=html_file is not None)
-    print_report(console, host, results)
+    if fail_each:
+        if junit_file is not None or repeat > 1 or act == "real":
+            raise click.UsageError("--fail-each goes with --json and --html only")
+        all_points = list(_failures(setting, patterns, options))
+        print_failures(console, all_points)
+        document = failures_document(host, all_points)
+        status = 0 if passed(all_points) else 1
+    else:
+        results = list(_with_progress(setting, patterns, options))
+        print_report(console, host, results)
+        document = run_document(host, results)
+        status = exit_status(results)
+        if junit_file is not None:
+            _write(junit_file, junit_text(results))
     if json_file is not None:
-        _write(json_file, json.dumps(run_document(host, results), indent=1) + "\n")
-    if junit_file is not None:
-        _write(junit_file, junit_text(results))
+        _write(json_file, json.dumps(document, indent=1) + "\n")
     if html_file is not None:
         _write(html_file, console.export_html())
-    context.exit(exit_status(results))
+    context.exit(status)
+
+
+def _failures(setting: Setting, patterns: tuple[str, ...], options: Options) -> Iterator[Points]:
+    """The failure points, with what runs now on stderr meanwhile."""
+    console = Console(stderr=True)
+    with console.status("booting the guest") as status:
+        for points in run_each(setting.boot(), patterns, options, told=status.update):
+            yield points
+            if not console.is_terminal:
+                name = points.plain.scenario.name
+                console.print(f"{name}: {len(points.points)} failure points", highlight=False)
 
 
 def _writable(file: Path) -> None:
@@ -120,7 +155,7 @@ def _with_progress(
         task = progress.add_task("booting the guest", total=None)
 
         def chosen(scenarios: tuple[Scenario, ...]) -> None:
-            progress.update(task, total=len(scenarios))
+            progress.update(task, total=len(scenarios) * options.repeat)
             if not console.is_terminal:
                 seconds = time.monotonic() - start
                 console.print(

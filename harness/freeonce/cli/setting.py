@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from freeonce.accelerator import Accelerator, choose_accelerator
 from freeonce.guest import Guest, boot
 from freeonce.host import Qemu, find_qemu
 from freeonce.image import Image, image_path, load_image
-from freeonce.machine.argv import MachineConfig
+from freeonce.machine.argv import MachineConfig, Window
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Setting:
     image: Image
     qemu: Qemu
     accelerator: Accelerator
+    window: Window = field(default_factory=Window)
 
     def config(self) -> MachineConfig:
         """The machine for one guest."""
@@ -27,6 +28,7 @@ class Setting:
             cpu=self.accelerator.cpu,
             boot=self.image.boot,
             initramfs=self.image.initramfs,
+            window=self.window,
         )
 
     def boot(self) -> Callable[[], AbstractContextManager[Guest]]:

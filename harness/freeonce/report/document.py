@@ -6,6 +6,7 @@ from dataclasses import asdict
 from freeonce.audit.model import Finding
 from freeonce.campaign import Result
 from freeonce.evidence.scenarios import Expectation, Scenario
+from freeonce.faults import planted
 from freeonce.report.words import sentence
 
 SCHEMA = "freeonce/run/1"
@@ -73,5 +74,6 @@ def run_document(host: dict[str, str], results: Sequence[Result]) -> dict[str, o
         "schema": SCHEMA,
         "host": host,
         "ok": bool(results) and all(result.as_expected for result in results),
+        "planted": [asdict(one) for one in planted(results)],
         "scenarios": [result_document(result) for result in results],
     }

@@ -1,5 +1,6 @@
 """The report for a terminal: one table by section, findings in words, the answer."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from freeonce.audit.model import Verdict
 from freeonce.campaign import Result
+from freeonce.faults import Planted, planted, rate
 from freeonce.report.answer import QUESTION, answer
 from freeonce.report.words import sentence
 
@@ -74,6 +76,21 @@ def _section(name: str, results: Sequence[Result]) -> RenderableType:
     return Group(*parts)
 
 
+def _matrix(faults: Sequence[Planted]) -> RenderableType:
+    """Who caught which planted fault, and when."""
+    table = Table(title="Planted faults", title_justify="left", box=None, pad_edge=False)
+    table.title_style = "bold"
+    for column in ("rule", "kind", "from", "caught", "by", "found"):
+        table.add_column(column, overflow="fold")
+    rows = Counter(
+        (one.rule, one.kind, one.language, one.caught, one.witness, one.found) for one in faults
+    )
+    for (rule, kind, language, caught, witness, found), count in rows.items():
+        mark = Text(f"{count} of {count}", "green") if caught else Text(f"0 of {count} !", "red")
+        table.add_row(rule, kind, language, mark, witness, found)
+    return Group(Text(), table)
+
+
 def summary(results: Sequence[Result]) -> str:
     """One line of counts."""
     counts = [
@@ -90,6 +107,9 @@ def print_report(console: Console, host: dict[str, str], results: Sequence[Resul
         console.print(Text(line))
     for name, group in groupby(results, key=lambda result: result.scenario.section):
         console.print(_section(name, list(group)))
+    faults = planted(results)
+    if faults:
+        console.print(_matrix(faults))
     lines = answer(results)
     if lines is not None:
         console.print()
@@ -97,4 +117,6 @@ def print_report(console: Console, host: dict[str, str], results: Sequence[Resul
         for line in lines:
             console.print(Text(line))
     console.print()
+    if faults:
+        console.print(Text(rate(faults), style="bold"))
     console.print(Text(summary(results), style="bold"))

@@ -15,8 +15,9 @@ macro_rules! example {
         struct Foo {
             bar: $owner<Bar>,
         }
-        let mut $foo = named("foo", $owner::<Foo>::alloc(Kind::Normal).ok_or(NO_MEMORY)?);
+        // The inner one first: were it to fail, no zeroed Foo would be there to drop.
         let $bar = named("bar", $owner::<Bar>::alloc(Kind::Contiguous).ok_or(NO_MEMORY)?);
+        let mut $foo = named("foo", $owner::<Foo>::alloc(Kind::Normal).ok_or(NO_MEMORY)?);
         step("assign");
         $store;
         step("end of scope");

@@ -1,0 +1,42 @@
+"""Each allocation made to fail, and many runs in a row, in real guests."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from freeonce.audit.model import Verdict
+from freeonce.campaign import PLAIN, run_all
+from freeonce.cli.setting import Setting
+from freeonce.failures import Outcome, passed, run_each
+
+pytestmark = pytest.mark.xdist_group("failures")
+
+
+def test_every_clean_scenario_bears_the_failure_of_each_allocation(setting: Setting) -> None:
+    found = list(run_each(setting.boot(), [], PLAIN))
+    assert passed(found), [point for one in found for point in one.points if point.detail]
+    by_name = {one.plain.scenario.name: one.points for one in found}
+    # Each allocation once alone and once with everything after it.
+    assert len(by_name["allocator/nested_mixed"]) == 2 * 3
+    assert len(by_name["vec/contiguous_growth"]) == 2 * 10
+    assert len(by_name["svm/vmrun_exits"]) in (2 * 12, 2 * 13)
+
+
+def test_a_failure_that_is_not_borne_is_told(setting: Setting) -> None:
+    """It drops a zeroed Foo when the second allocation fails; named, although it is faulty."""
+    (found,) = run_each(setting.boot(), ["box/zeroed_then_assigned"], PLAIN)
+    outcomes = {(point.number, point.after): point.outcome for point in found.points}
+    assert outcomes[1, False] is Outcome.HANDLED
+    assert outcomes[2, False] is Outcome.FAULTY
+    assert all(point.site for point in found.points)
+
+
+def test_many_runs_tell_the_same_and_the_ledger_never_fills(setting: Setting) -> None:
+    window = replace(setting.config().window, size=64 << 10)
+    small = replace(setting, window=window)
+    names = ["allocator/nested_mixed", "fault/leak/pool/rust"]
+    results = list(run_all(small.boot(), names, replace(PLAIN, repeat=60)))
+    verdicts = Counter((one.scenario.name, one.judgement.verdict) for one in results)
+    assert verdicts == {(names[0], Verdict.CLEAN): 60, (names[1], Verdict.FAULTY): 60}
+    assert all(one.as_expected for one in results)

@@ -1,0 +1,111 @@
+"""Failure points and the matrix of planted faults: counted from what runs left behind."""
+
+import errno
+from dataclasses import replace
+
+import pytest
+
+from freeonce.audit.model import Account, Rule
+from freeonce.campaign import Evidence, Result, conclude
+from freeonce.errors import Loss
+from freeonce.evidence.ledger import Flag, Type
+from freeonce.evidence.scenarios import Expectation, Scenario
+from freeonce.failures import Outcome, Point, Points, _attempts, _point, passed
+from freeonce.faults import planted, rate
+from freeonce.report.failures import failures_document, summary
+from tests.unit.history import History, run
+
+A, B = 0x1000, 0x9000
+NAME = "test/scenario"
+
+
+def result(history: History, loss: Loss | None = None) -> Result:
+    scenario = Scenario(0, NAME, "S", "Rust", None, "L.", ())
+    doubts = ("the guest was lost",) if loss else ()
+    evidence = Evidence(history.records(), history.memory(), doubts, Account.AGREE, loss)
+    return conclude(scenario, evidence, 0.1)
+
+
+def failed(history: History, error: int = errno.ENOMEM, injected: bool = True) -> History:
+    flags = int(Flag.INJECTED) if injected else 0
+    return history.add(Type.ALLOCATE_FAILED, detail=-error & 0xFFFF_FFFF, flags=flags, site=0x40)
+
+
+def outcome(history: History, loss: Loss | None = None) -> Outcome:
+    return _point(1, False, result(history, loss)).outcome
+
+
+@pytest.mark.parametrize("status", [0, -errno.ENOMEM])
+def test_a_failure_after_which_everything_went_back_is_handled(status: int) -> None:
+    history = failed(run().allocate(1, A)).release(1, A).end(status).settle()
+    point = _point(3, True, result(history))
+    assert point == Point(NAME, 3, True, Outcome.HANDLED, 0x40, "")
+
+
+def test_a_failure_that_leaks_leaks() -> None:
+    assert outcome(failed(run().allocate(1, A)).end(-errno.ENOMEM).settle()) is Outcome.LEAKED
+
+
+def test_a_failure_that_breaks_another_rule_is_faulty() -> None:
+    history = failed(run()).release(0, 0, withheld=True).end(-errno.ENOMEM).settle()
+    assert outcome(history) is Outcome.FAULTY
+
+
+def test_a_failure_that_loses_the_guest_crashes() -> None:
+    assert outcome(failed(run()), Loss.RUST_PANIC) is Outcome.CRASHED
+
+
+def test_evidence_that_is_incomplete_is_not_handled() -> None:
+    assert outcome(failed(run()).end()) is Outcome.UNKNOWN
+
+
+def test_an_allocation_that_was_never_made_is_unreached() -> None:
+    assert outcome(run().end().settle()) is Outcome.UNREACHED
+
+
+def test_what_can_fail_is_counted() -> None:
+    history = run().allocate(1, A).release(1, A).allocate(2, B).release(2, B)
+    failed(history, errno.ERANGE, injected=False)
+    failed(history, errno.EINVAL, injected=False)
+    assert _attempts(result(history.end().settle())) == 3
+
+
+def test_a_plain_run_that_went_wrong_has_no_points() -> None:
+    leaky = result(run().allocate(1, A).end().settle())
+    assert _attempts(leaky) == 0
+    assert not passed([Points(leaky, ())])
+
+
+def test_the_summary_counts_points_and_outcomes() -> None:
+    clean = result(run().end().settle())
+    points = tuple(
+        Point(NAME, number, False, one, 0, "")
+        for number, one in enumerate([Outcome.HANDLED, Outcome.LEAKED, Outcome.UNREACHED], 1)
+    )
+    said = summary([Points(clean, points)])
+    assert said.startswith("3 failure points, 2 reached: 1 handled, 1 leaked, ")
+    assert not passed([Points(clean, points)])
+    assert passed([Points(clean, points[:1] + points[2:])])
+    document = failures_document({}, [Points(clean, points)])
+    assert document["ok"] is False
+
+
+def fault(history: History, rule: str) -> Result:
+    expected = (Expectation(rule, "pool"),)
+    scenario = Scenario(0, NAME, "S", "C", None, "L.", expected)
+    evidence = Evidence(history.records(), history.memory(), (), Account.AGREE)
+    done = conclude(scenario, evidence, 0.1)
+    return replace(done, scenario=replace(scenario, name=f"fault/{rule}/pool/c"))
+
+
+def test_the_matrix_says_who_caught_what_and_when() -> None:
+    leak = fault(run().allocate(1, A).end().settle(), "leak")
+    missed = fault(run().end().settle(), "double-free")
+    null = fault(run().release(0, 0, withheld=True).end().settle(), "null-free")
+    found = planted([leak, missed, null, result(run().end().settle())])
+    assert [(one.rule, one.caught, one.witness, one.found) for one in found] == [
+        (Rule.LEAK, True, "ledger", "at the end of the run"),
+        (Rule.DOUBLE_FREE, False, "-", "-"),
+        (Rule.NULL_FREE, True, "ledger", "at the event"),
+    ]
+    assert rate(found) == "planted faults: 2 of 3 caught (66 %)"
