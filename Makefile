@@ -3,6 +3,7 @@
 #   make run     everything from nothing to the report (ARGS='fault/*' for some scenarios)
 #   make test    unit tests and tests in real guests (ARGS for pytest)
 #   make setup   only the set-up: system packages, virtual environment, images
+#   make matrix  the scenarios at every optimization level, with LTO and without
 #   make lint    ruff, mypy, rustfmt, shellcheck
 #   make clean   remove what was built (images, virtual environment)
 #
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
 SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps .ci/run guest/init/etc/rc
 
-.PHONY: help setup packages images run test lint format clean
+.PHONY: help setup packages images run test matrix lint format clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -41,6 +42,10 @@ run: setup
 
 test: setup
 	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+matrix: setup
+	@$(MAKE) --no-print-directory -j2 -C images KERNEL='$(KERNEL)' variants
+	@$(BIN)/freeonce compare build/current/variants/*/manifest.json
 
 lint: $(VENV)/installed
 	@PYTHON='$(PYTHON)' ci/install-deps lint

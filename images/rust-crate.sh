@@ -7,10 +7,29 @@ toolchain=$1 config=$2 core=$(realpath "$3") source=$(realpath "$4") dest=$(real
 . "$here/rust-flags.sh"
 
 scratch_beside "$dest"
-"$rustc" "${rust_flags[@]}" -C "opt-level=${RUST_OPT:-2}" -C "lto=${RUST_LTO:-fat}" -C embed-bitcode=yes \
+lto=${RUST_LTO:-fat}
+bitcode=no
+[ "$lto" = off ] || bitcode=yes
+# Like any release build: a debug assertion would stop a faulty scenario before it is faulty.
+"$rustc" "${rust_flags[@]}" -C "opt-level=${RUST_OPT:-2}" -C "lto=$lto" -C "embed-bitcode=$bitcode" \
+    -C debug-assertions=no -C overflow-checks=no \
     -C codegen-units=1 --edition 2024 --crate-name freeonce_rust --crate-type staticlib \
     -L "$core" --out-dir "$scratch" "$source/src/lib.rs"
-# Only what C enters by, and what that needs: unused parts of core want soft-float.
+# Only what C enters by, and what that needs.
 ld -r --gc-sections -u freeonce_rust_scenario -u freeonce_rust_run \
     -o "$scratch/object" "$scratch/libfreeonce_rust.a"
+
+# Bitcode that came along with core is nothing for the kernel.
+objcopy -R .llvmbc -R .llvmcmd "$scratch/object"
+
+# Without optimization parts of core stay that format floating point and divide 128-bit numbers.
+# The kernel has no such functions and we never call them; should one be called, it says so.
+readelf -sW "$scratch/object" |
+    awk '$7 == "UND" && $8 ~ /^__[a-z]+[sdht][fi][a-z0-9]*$/ { print ".globl " $8 "\n" $8 ":" }' >"$scratch/never.s"
+if [ -s "$scratch/never.s" ]; then
+    printf '\tud2\n.section .note.GNU-stack,"",@progbits\n' >>"$scratch/never.s"
+    as -o "$scratch/never.o" "$scratch/never.s"
+    ld -r -o "$scratch/whole" "$scratch/object" "$scratch/never.o"
+    mv "$scratch/whole" "$scratch/object"
+fi
 publish "$scratch/object" "$dest"

@@ -7,6 +7,7 @@ import pytest
 
 from freeonce.audit.model import Account, Rule
 from freeonce.campaign import Evidence, Result, conclude
+from freeonce.cli.compare import differing, signature
 from freeonce.errors import Loss
 from freeonce.evidence.ledger import Flag, Type
 from freeonce.evidence.scenarios import Expectation, Scenario
@@ -109,3 +110,11 @@ def test_the_matrix_says_who_caught_what_and_when() -> None:
         (Rule.NULL_FREE, True, "ledger", "at the event"),
     ]
     assert rate(found) == "planted faults: 2 of 3 caught (66 %)"
+
+
+def test_two_builds_are_compared_by_what_their_verdicts_say() -> None:
+    leaks = result(run().allocate(1, A).end().settle())
+    elsewhere = result(run().allocate(1, B).end().settle())
+    clean = result(run().allocate(1, A).release(1, A).end().settle())
+    assert differing([[leaks, clean], [elsewhere, clean]]) == {}
+    assert differing([[leaks], [clean]]) == {NAME: [signature(leaks), signature(clean)]}

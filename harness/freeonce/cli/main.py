@@ -7,6 +7,7 @@ from types import FrameType
 import click
 
 from freeonce import __version__
+from freeonce.cli.compare import compare
 from freeonce.cli.doctor import doctor
 from freeonce.cli.list import list_scenarios
 from freeonce.cli.run import run
@@ -23,6 +24,7 @@ def verbs() -> None:
     """Prove that every allocation a hypervisor makes is released exactly once."""
 
 
+verbs.add_command(compare)
 verbs.add_command(doctor)
 verbs.add_command(list_scenarios)
 verbs.add_command(run)

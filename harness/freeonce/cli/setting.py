@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from freeonce.accelerator import Accelerator, choose_accelerator
 from freeonce.guest import Guest, boot
@@ -48,6 +49,11 @@ class Setting:
 
 def find_setting(accel: str) -> Setting:
     """Raises HostError, with what to do, for the first thing that is missing."""
+    return setting_of(image_path(), accel)
+
+
+def setting_of(manifest: Path, accel: str) -> Setting:
+    """The same for an image of one's choice."""
     qemu = find_qemu()
-    image = load_image(image_path())
+    image = load_image(manifest)
     return Setting(image, qemu, choose_accelerator(accel, qemu))

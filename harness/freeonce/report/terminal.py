@@ -68,12 +68,24 @@ def _section(name: str, results: Sequence[Result]) -> RenderableType:
         Text(),
         _row(Text(name, style="bold"), "alloc.", "rel.", Text("verdict")),
     ]
-    for result in results:
+    for _, group in groupby(results, key=_same):
+        repeated = list(group)
+        result = repeated[0]
         judgement = result.judgement
         counts = str(judgement.allocations), str(judgement.releases)
-        parts.append(_row(Text(result.scenario.name, style="cyan"), *counts, _verdict(result)))
+        name = Text(result.scenario.name, style="cyan")
+        if len(repeated) > 1:
+            name.append(f" x {len(repeated)}", style="bold")
+        parts.append(_row(name, *counts, _verdict(result)))
         parts.append(Padding(Group(*_words(result)), (0, 0, 0, 4)))
     return Group(*parts)
+
+
+def _same(result: Result) -> tuple[object, ...]:
+    """Runs of one scenario that came to the same are one row."""
+    judgement = result.judgement
+    rules = tuple((one.rule, one.kind, one.what, one.at) for one in judgement.findings)
+    return result.scenario.name, judgement.verdict, rules, judgement.reasons, judgement.allocations
 
 
 def _matrix(faults: Sequence[Planted]) -> RenderableType:
