@@ -73,10 +73,10 @@ def _section(name: str, results: Sequence[Result]) -> RenderableType:
         result = repeated[0]
         judgement = result.judgement
         counts = str(judgement.allocations), str(judgement.releases)
-        name = Text(result.scenario.name, style="cyan")
+        label = Text(result.scenario.name, style="cyan")
         if len(repeated) > 1:
-            name.append(f" x {len(repeated)}", style="bold")
-        parts.append(_row(name, *counts, _verdict(result)))
+            label.append(f" x {len(repeated)}", style="bold")
+        parts.append(_row(label, *counts, _verdict(result)))
         parts.append(Padding(Group(*_words(result)), (0, 0, 0, 4)))
     return Group(*parts)
 
