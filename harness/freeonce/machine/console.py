@@ -1,5 +1,6 @@
 """The guest's console (ttyS0): its kernel's words, and our init's "ready"."""
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +12,10 @@ from pexpect.fdpexpect import fdspawn
 from freeonce.deadline import Deadline
 from freeonce.evidence.text import printable
 
-TAIL_BYTES = 16384
+TAIL_BYTES = 32768
 POLL_SECONDS = 0.2
 DRAIN_READS = 64
+WRONG = re.compile(r"\bBUG: |kernel BUG at|\bOops\b|Kernel panic|general protection fault")
 
 
 class _Tail:
@@ -69,9 +71,17 @@ class Console:
             pass
 
     def tail(self, lines: int = 60) -> str:
-        """The last lines, without control characters."""
+        """The last lines, without control characters.
+
+        From where the kernel began to say what is wrong: an oops is longer than a screen,
+        and what matters stands at its top.
+        """
         self.drain()
-        return "\n".join(printable(self._tail.data).splitlines()[-lines:])
+        said = printable(self._tail.data).splitlines()
+        for index, line in enumerate(said):
+            if WRONG.search(line):
+                return "\n".join(said[index : index + lines])
+        return "\n".join(said[-lines:])
 
 
 @contextmanager
