@@ -4,6 +4,7 @@
 #   make test    unit tests and tests in real guests (ARGS for pytest)
 #   make setup   only the set-up: system packages, virtual environment, images
 #   make matrix  the scenarios at every optimization level, with LTO and without
+#   make bench   what it costs, as ratios from one run
 #   make lint    ruff, mypy, rustfmt, shellcheck
 #   make clean   remove what was built (images, virtual environment)
 #
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
 SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps .ci/run guest/init/etc/rc
 
-.PHONY: help setup packages images run test matrix lint format clean
+.PHONY: help setup packages images run test matrix bench lint format clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -46,6 +47,9 @@ test: setup
 matrix: setup
 	@$(MAKE) --no-print-directory -j2 -C images KERNEL='$(KERNEL)' variants
 	@$(BIN)/freeonce compare build/current/variants/*/manifest.json
+
+bench: setup
+	@$(BIN)/python -m freeonce.bench build/bench.json
 
 lint: $(VENV)/installed
 	@PYTHON='$(PYTHON)' ci/install-deps lint

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// The debugfs files: scenarios, run, settle, rewind, ledger.
+// The debugfs files: scenarios, run, settle, rewind, bench, ledger.
 #include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/kernel.h>
@@ -34,6 +34,16 @@ static int scenarios_show(struct seq_file *file, void *unused)
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(scenarios);
+
+static int bench_show(struct seq_file *file, void *unused)
+{
+	u64 bare, ledger, witness;
+
+	scenario_bench(&bare, &ledger, &witness);
+	seq_printf(file, "bare %llu\nledger %llu\nwitness %llu\n", bare, ledger, witness);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(bench);
 
 /* fail=N, fail=N+ or act=real. */
 static int parse_option(char *option, struct run_options *options)
@@ -124,6 +134,7 @@ int control_open(void)
 	if (IS_ERR(folder))
 		return PTR_ERR(folder);
 	debugfs_create_file("scenarios", 0400, folder, NULL, &scenarios_fops);
+	debugfs_create_file("bench", 0400, folder, NULL, &bench_fops);
 	debugfs_create_file("run", 0200, folder, NULL, &run_fops);
 	debugfs_create_file("settle", 0200, folder, NULL, &settle_fops);
 	debugfs_create_file("rewind", 0200, folder, NULL, &rewind_fops);

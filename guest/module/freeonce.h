@@ -188,6 +188,10 @@ void witness_attach(void);
 void witness_detach(void);
 void witness_close(void);
 
+/* bench.c: nanoseconds for one allocate/release pair. */
+void bench_measure(u64 *bare, u64 *ledger, u64 *witness);
+void scenario_bench(u64 *bare, u64 *ledger, u64 *witness);
+
 /* control.c: the debugfs files. */
 int control_open(void);
 void control_close(void);

@@ -69,6 +69,15 @@ void scenario_rewind(void)
 	mutex_unlock(&run_mutex);
 }
 
+void scenario_bench(u64 *bare, u64 *ledger, u64 *witness)
+{
+	mutex_lock(&run_mutex);
+	settle();
+	bench_measure(bare, ledger, witness);
+	ledger_rewind();
+	mutex_unlock(&run_mutex);
+}
+
 int scenario_run(const char *name, const struct run_options *options)
 {
 	static const struct run_options nothing;

@@ -16,7 +16,9 @@ GRACE_SECONDS = 15.0
 def start() -> "tuple[subprocess.Popen[bytes], int, Path]":
     """A harness in the middle of a run, its QEMU's pid and its folder."""
     script = (
-        "import sys, time\n"
+        "import signal, sys\n"
+        # A shell that starts us in the background has SIGINT ignored, and we inherit that.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from freeonce.cli import main\n"
         "from freeonce.cli.setting import Setting\n"
         "from freeonce import guest\n"

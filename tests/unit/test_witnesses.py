@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
+from freeonce.audit import kernel
 from freeonce.audit.audit import judge
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Judgement, Rule, Verdict
 from freeonce.evidence.ledger import GUARD_BYTES, Flag, Kind, Type
 from freeonce.evidence.paging import translate
 from freeonce.evidence.snapshot import MERGE_GAP, Extent, Snapshot, merge
-from tests.unit.history import PAGE, run
+from tests.unit.history import PAGE, History, run
 
 POOL, CONTIGUOUS = Kind.POOL, Kind.CONTIGUOUS
 A, B = 0xFFFF_8880_0000_1000, 0xFFFF_8880_0000_9000
@@ -244,3 +246,28 @@ def test_page_tables_are_walked_a_level_at_a_time(levels: int) -> None:
         0x1_0000_0000: None,
     }
     assert tables.reads == levels
+
+
+def agree(history: History) -> bool:
+    return kernel._plainly_agree(history.end().settle().records())
+
+
+def test_what_plainly_agrees_needs_no_walk() -> None:
+    assert agree(run())
+    assert agree(run().allocate(1, A).release(1, A).allocate(2, B))
+
+
+@pytest.mark.parametrize("lost", range(20))
+def test_the_short_way_never_sees_less_than_the_walk(
+    lost: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever record is missing or moved, both ways come to the same."""
+    history = run().allocate(1, A).release(1, A).allocate(2, B, kind=CONTIGUOUS).end().settle()
+    records = history.records()
+    if lost < len(records):
+        records = np.delete(records, lost)
+    short = kernel.compare(records)
+    monkeypatch.setattr(kernel, "_plainly_agree", lambda _: False)
+    walked = kernel.compare(records)
+    assert [one.rule for one in short[0]] == [one.rule for one in walked[0]]
+    assert [one.text for one in short[1]] == [one.text for one in walked[1]]

@@ -174,9 +174,12 @@ def _disputed_allocates(allocates: Records) -> list[Dispute]:
 
 def _disputed_releases(allocates: Records, releases: Records, target: Indices) -> list[Dispute]:
     found = []
-    starts, once = np.unique(allocates["pointer"], return_index=True)
-    since = dict(zip(starts.tolist(), allocates["sequence"][once].tolist(), strict=True))
-    for release in releases[target == NONE]:
+    unpaired = releases[target == NONE]
+    same = np.isin(allocates["pointer"], unpaired["pointer"])
+    starts, once = np.unique(allocates["pointer"][same], return_index=True)
+    sequences = allocates["sequence"][same][once]
+    since = dict(zip(starts.tolist(), sequences.tolist(), strict=True))
+    for release in unpaired:
         if release["serial"] != 0:
             text = f"a release names allocation {release['serial']}, which the ledger has not"
             found.append(Dispute(release, text))
@@ -195,13 +198,11 @@ def _disputed_constraints(records: Records, allocates: Records) -> list[Dispute]
     """Contiguous memory comes with exactly one word on what was asked for."""
     serials = records["serial"][records["type"] == Type.CONSTRAINT]
     known, counts = np.unique(serials, return_counts=True)
-    said = dict(zip(known.tolist(), counts.tolist(), strict=True))
-    contiguous = allocates[allocates["kind"] == Kind.CONTIGUOUS]
-    return [
-        Dispute(record, "the ledger does not say once what was asked for here")
-        for record in contiguous
-        if said.get(int(record["serial"])) != 1
-    ]
+    wrong = (allocates["kind"] == Kind.CONTIGUOUS) & ~np.isin(
+        allocates["serial"], known[counts == 1]
+    )
+    text = "the ledger does not say once what was asked for here"
+    return [Dispute(record, text) for record in allocates[wrong]]
 
 
 def _disputed_reclaims(records: Records) -> list[Dispute]:
@@ -325,7 +326,7 @@ def misplaced(run: Run) -> list[Finding]:
     found = []
     constraints = run.records[run.records["type"] == Type.CONSTRAINT]
     by_serial = {int(record["serial"]): record for record in constraints}
-    for allocate in run.allocates:
+    for allocate in run.allocates[_suspects(run.allocates)]:
         broken = _misalignment(allocate)
         constraint = by_serial.get(int(allocate["serial"]))
         if constraint is not None:
@@ -333,6 +334,15 @@ def misplaced(run: Run) -> list[Finding]:
         if broken:
             found.append(make_finding(run, Rule.MISPLACED, allocate, allocate, "; ".join(broken)))
     return found
+
+
+def _suspects(allocates: Records) -> Mask:
+    """What needs a closer look: contiguous memory, and pool memory off its alignment."""
+    log2 = allocates["align_log2"].astype(np.uint64)
+    mask = (np.uint64(1) << np.minimum(log2, np.uint64(63))) - np.uint64(1)
+    off = (log2 >= 64) | (allocates["pointer"] & mask != 0)
+    suspects: Mask = off | (allocates["kind"] == Kind.CONTIGUOUS)
+    return suspects
 
 
 def _misalignment(allocate: np.void) -> list[str]:
@@ -372,13 +382,12 @@ def _cache_name(cache: int) -> str:
 def not_restored(run: Run) -> list[Finding]:
     """`not-restored`: page attributes after a release, EFER and VM_HSAVE_PA after SVM."""
     found = []
-    by_serial = {int(record["serial"]): record for record in run.allocates}
-    for record in run.records[run.records["type"] == Type.RESTORED]:
-        cache = int(record["detail"])
-        if cache != WRITE_BACK:
-            detail = f"still cache type {_cache_name(cache)} after its release"
-            about = by_serial.get(int(record["serial"]))
-            found.append(make_finding(run, Rule.NOT_RESTORED, record, about, detail))
+    left = run.records[(run.records["type"] == Type.RESTORED)]
+    for record in left[left["detail"] != WRITE_BACK]:
+        detail = f"still cache type {_cache_name(int(record['detail']))} after its release"
+        about = run.allocates[run.allocates["serial"] == record["serial"]]
+        allocate = about[0] if len(about) else None
+        found.append(make_finding(run, Rule.NOT_RESTORED, record, allocate, detail))
     found_on: dict[int, np.void] = {}
     for record in run.records[np.isin(run.records["type"], [Type.SVM_ON, Type.SVM_OFF])]:
         if record["type"] == Type.SVM_ON:

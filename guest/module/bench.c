@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+// What keeping books costs: one allocate/release pair bare, with the ledger, with the kernel witness.
+#include <linux/ktime.h>
+#include <linux/slab.h>
+
+#include "freeonce.h"
+
+#define PAIRS 1000
+#define SIZE 64
+#define ALIGN_OF 8
+#define TAG FREEONCE_TAG('b', 'n', 'c', 'h')
+
+static void bare_pair(void)
+{
+	kfree(kmalloc(SIZE, GFP_ATOMIC));
+}
+
+static void ledgered_pair(void)
+{
+	freeonce_pool_free(freeonce_pool_alloc(SIZE, ALIGN_OF, TAG), SIZE, ALIGN_OF);
+}
+
+static u64 nanoseconds(void (*pair)(void))
+{
+	ktime_t start = ktime_get();
+	int i;
+
+	for (i = 0; i < PAIRS; i++)
+		pair();
+	return ktime_to_ns(ktime_sub(ktime_get(), start)) / PAIRS;
+}
+
+/* With the run mutex held, outside of any run. Each ledgered pair includes its way back. */
+void bench_measure(u64 *bare, u64 *ledger, u64 *witness)
+{
+	ktime_t start;
+
+	nanoseconds(bare_pair); /* warm */
+	*bare = nanoseconds(bare_pair);
+
+	start = ktime_get();
+	nanoseconds(ledgered_pair);
+	allocation_reclaim_all();
+	*ledger = ktime_to_ns(ktime_sub(ktime_get(), start)) / PAIRS;
+
+	witness_attach();
+	start = ktime_get();
+	nanoseconds(ledgered_pair);
+	allocation_reclaim_all();
+	*witness = ktime_to_ns(ktime_sub(ktime_get(), start)) / PAIRS;
+	witness_detach();
+}
