@@ -30,10 +30,15 @@ packages:
 	@PYTHON='$(PYTHON)' KERNEL='$(KERNEL)' ci/install-deps run
 
 $(VENV)/installed: pyproject.toml | packages
+	@mkdir -p build
+	@flock build/lock $(MAKE) --no-print-directory $(VENV)/made
+
+# Under the lock: another make may have made it while we waited.
+$(VENV)/made: pyproject.toml
 	@echo "setup: virtual environment"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@touch $@
+	@touch $(VENV)/made $(VENV)/installed
 
 images: packages
 	@$(MAKE) --no-print-directory -C images KERNEL='$(KERNEL)' image

@@ -94,8 +94,7 @@ def main(destination: str) -> None:
     table = Table("records audited", "seconds", "records/s", "x of 10^5 a record", box=None)
     for size in SIZES:
         records = history(size)
-        rounds = 3 if size < SIZES[-1] else 1
-        audit[size] = [audit_seconds(records) for _ in range(rounds)]
+        audit[size] = [audit_seconds(records) for _ in range(ROUNDS)]
         del records
         seconds = statistics.median(audit[size])
         base = statistics.median(audit[SIZES[0]]) / SIZES[0]

@@ -19,6 +19,7 @@ from freeonce.evidence.ledger import (
     Records,
     Type,
     Witness,
+    choose,
     signed,
     text_of,
 )
@@ -119,9 +120,9 @@ def take_apart(everything: Records) -> Run:
     exist, begin at that pointer and come before. Within a run no address is given out
     twice, so the pairing is the only one possible.
     """
-    records = everything[everything["witness"] == Witness.LEDGER]
-    allocates = records[records["type"] == Type.ALLOCATE]
-    releases = records[records["type"] == Type.RELEASE]
+    records = choose(everything, everything["witness"] == Witness.LEDGER)
+    allocates = choose(records, records["type"] == Type.ALLOCATE)
+    releases = choose(records, records["type"] == Type.RELEASE)
     target = _targets(allocates, releases)
     first = np.zeros(len(releases), dtype=np.bool_)
     named = np.flatnonzero(target != NONE)
@@ -142,11 +143,12 @@ def _targets(allocates: Records, releases: Records) -> Indices:
     target = np.full(len(releases), NONE, dtype=np.intp)
     if not len(allocates):
         return target
-    order = np.argsort(allocates["serial"], kind="stable")
-    place = np.searchsorted(allocates["serial"][order], releases["serial"])
+    serials = np.ascontiguousarray(allocates["serial"])
+    order = np.argsort(serials, kind="stable")
+    place = np.searchsorted(serials[order], releases["serial"])
     place = order[np.minimum(place, len(order) - 1)]
     fits = (
-        (allocates["serial"][place] == releases["serial"])
+        (serials[place] == releases["serial"])
         & (allocates["pointer"][place] == releases["pointer"])
         & (allocates["sequence"][place] < releases["sequence"])
     )
@@ -175,6 +177,8 @@ def _disputed_allocates(allocates: Records) -> list[Dispute]:
 def _disputed_releases(allocates: Records, releases: Records, target: Indices) -> list[Dispute]:
     found = []
     unpaired = releases[target == NONE]
+    if not len(unpaired):
+        return []
     same = np.isin(allocates["pointer"], unpaired["pointer"])
     starts, once = np.unique(allocates["pointer"][same], return_index=True)
     sequences = allocates["sequence"][same][once]
@@ -198,11 +202,10 @@ def _disputed_constraints(records: Records, allocates: Records) -> list[Dispute]
     """Contiguous memory comes with exactly one word on what was asked for."""
     serials = records["serial"][records["type"] == Type.CONSTRAINT]
     known, counts = np.unique(serials, return_counts=True)
-    wrong = (allocates["kind"] == Kind.CONTIGUOUS) & ~np.isin(
-        allocates["serial"], known[counts == 1]
-    )
+    contiguous = allocates[allocates["kind"] == Kind.CONTIGUOUS]
+    wrong = ~np.isin(contiguous["serial"], known[counts == 1])
     text = "the ledger does not say once what was asked for here"
-    return [Dispute(record, text) for record in allocates[wrong]]
+    return [Dispute(record, text) for record in contiguous[wrong]]
 
 
 def _disputed_reclaims(records: Records) -> list[Dispute]:
@@ -301,11 +304,13 @@ def mismatched_frees(run: Run) -> list[Finding]:
 def wrong_size_frees(run: Run) -> list[Finding]:
     """`wrong-size-free`: the first release by the right call with another layout."""
     once = np.flatnonzero(run.first)
-    released, allocated = run.releases[once], run.allocates[run.target[once]]
-    wrong = (released["kind"] == allocated["kind"]) & (
-        (released["size"] != allocated["size"])
-        | (released["align_log2"] != allocated["align_log2"])
-    )
+    target = run.target[once]
+
+    def differs(name: str) -> Mask:
+        unlike: Mask = run.releases[name][once] != run.allocates[name][target]
+        return unlike
+
+    wrong = ~differs("kind") & (differs("size") | differs("align_log2"))
     found = []
     for i in once[wrong]:
         record, allocate = run.releases[i], run.allocates[run.target[i]]

@@ -1,7 +1,7 @@
 """A folder for one guest's sockets and files, gone when we are gone, however we went."""
 
+import secrets
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +29,8 @@ def guest_folder() -> Iterator[Path]:
     The keeper is in a session of its own: Ctrl-C in our terminal does not reach it.
     """
     # Not $TMPDIR: the path of a socket has at most 107 bytes (unix(7)).
-    folder = Path(tempfile.mkdtemp(prefix="freeonce-", dir="/tmp"))
+    folder = Path("/tmp") / f"freeonce-{secrets.token_hex(8)}"
+    # The keeper first: there is no moment at which the folder has none.
     keeper = subprocess.Popen(
         ["/bin/sh", "-c", KEEPER, str(folder)],
         stdin=subprocess.PIPE,
@@ -38,6 +39,7 @@ def guest_folder() -> Iterator[Path]:
         start_new_session=True,
     )
     try:
+        folder.mkdir(mode=0o700)
         yield folder
     finally:
         assert keeper.stdin is not None
