@@ -25,6 +25,8 @@ from freeonce.evidence.ledger import TEXT_BYTES, Header, Records, Type, parse_re
 from freeonce.evidence.scenarios import Expectation, Scenario
 from freeonce.guest import COMMAND_SECONDS, Guest
 
+Scenarios = tuple[Scenario, ...]
+
 Boot = Callable[[], AbstractContextManager[Guest]]
 """Makes a fresh guest."""
 
@@ -68,7 +70,7 @@ def select(
     """The scenarios that match any pattern (fnmatch), in the guest's order.
 
     Without a pattern all but those that lose the guest, and the planted faults only with
-    `faults`.
+    `faults`. What is named runs whatever it is.
 
 
     Raises UsageError for a pattern that matches none.
@@ -247,26 +249,39 @@ def _run(guest: Guest, scenario: Scenario, options: Options) -> tuple[Evidence, 
         return Evidence(NOTHING, doubts=(lost_words(error),), loss=error.loss), False
 
 
+def planted_beside(
+    scenarios: Sequence[Scenario], chosen: Sequence[Scenario], options: Options
+) -> tuple[Scenario, ...]:
+    """The planted faults that run beside what was chosen: a detector can rot unnoticed."""
+    if not options.faults:
+        return ()
+    names = {scenario.name for scenario in chosen}
+    return tuple(one for one in scenarios if one.name.startswith(FAULTS) and one.name not in names)
+
+
 def run_all(
     boot: Boot,
     patterns: Sequence[str],
     options: Options = PLAIN,
     *,
-    chosen: Callable[[tuple[Scenario, ...]], None] = lambda _: None,
+    chosen: Callable[[Scenarios, Scenarios], None] = lambda _, __: None,
     starting: Callable[[Scenario], None] = lambda _: None,
 ) -> Iterator[Result]:
     """The results one by one, in the guest's order. A guest that is lost is replaced.
 
-    `chosen` is told which scenarios will run, `starting` which one does now. Raises
-    UsageError for a pattern that matches none, GuestLost or HostError when not even the
-    first guest can be had.
+    With patterns the planted faults run after what is named, unless `options.faults` is
+    off. `chosen` is told which scenarios will run and which planted faults beside them,
+    `starting` which one does now. Raises UsageError for a pattern that matches none,
+    GuestLost or HostError when not even the first guest can be had.
     """
     with ExitStack() as guests:
         guest = guests.enter_context(boot())
-        scenarios = select(guest.scenarios(), patterns, options.faults)
-        chosen(scenarios)
+        everything = guest.scenarios()
+        scenarios = select(everything, patterns, options.faults)
+        beside = planted_beside(everything, scenarios, options) if patterns else ()
+        chosen(scenarios, beside)
         fit = True
-        for scenario in scenarios:
+        for scenario in (*scenarios, *beside):
             starting(scenario)
             if not fit:
                 guests.close()
@@ -277,7 +292,7 @@ def run_all(
                     reason = f"no new guest could be had: {error}"
                     yield conclude(scenario, Evidence(NOTHING, doubts=(reason,)), 0.0)
                     continue
-            for _ in range(options.repeat):
+            for _ in range(options.repeat if scenario not in beside else 1):
                 result, fit = run_one(guest, scenario, options)
                 yield result
                 if not fit:

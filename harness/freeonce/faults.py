@@ -59,7 +59,7 @@ def _moment(rule: Rule, detail: str) -> str:
         return "at the event"
     if "at its release" in detail:
         return "at the release"
-    return "at the end of the run"
+    return "at the end"
 
 
 def rate(faults: Sequence[Planted]) -> str:

@@ -27,7 +27,7 @@ def start() -> "tuple[subprocess.Popen[bytes], int, Path]":
         "    print(self.process.pid, self.monitor._folder, flush=True)\n"
         "    self.command('sleep 60', seconds=90)\n"
         "guest.Guest.run = slow\n"
-        "sys.argv = ['freeonce', 'run', 'c/pool', '--json', '/dev/null']\n"
+        "sys.argv = ['freeonce', 'run', '--no-faults', 'c/pool', '--json', '/dev/null']\n"
         "main.main()\n"
     )
     harness = subprocess.Popen(

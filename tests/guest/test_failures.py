@@ -6,15 +6,17 @@ from dataclasses import replace
 import pytest
 
 from freeonce.audit.model import Verdict
-from freeonce.campaign import PLAIN, run_all
+from freeonce.campaign import Options, run_all
 from freeonce.cli.setting import Setting
 from freeonce.failures import Outcome, passed, run_each
+
+QUICK = Options(faults=False)
 
 pytestmark = pytest.mark.xdist_group("failures")
 
 
 def test_every_clean_scenario_bears_the_failure_of_each_allocation(setting: Setting) -> None:
-    found = list(run_each(setting.boot(), [], PLAIN))
+    found = list(run_each(setting.boot(), [], QUICK))
     assert passed(found), [point for one in found for point in one.points if point.detail]
     by_name = {one.plain.scenario.name: one.points for one in found}
     # Each allocation once alone and once with everything after it.
@@ -25,7 +27,7 @@ def test_every_clean_scenario_bears_the_failure_of_each_allocation(setting: Sett
 
 def test_a_failure_that_is_not_borne_is_told(setting: Setting) -> None:
     """It drops a zeroed Foo when the second allocation fails; named, although it is faulty."""
-    (found,) = run_each(setting.boot(), ["box/zeroed_then_assigned"], PLAIN)
+    (found,) = run_each(setting.boot(), ["box/zeroed_then_assigned"], QUICK)
     outcomes = {(point.number, point.after): point.outcome for point in found.points}
     assert outcomes[1, False] is Outcome.HANDLED
     assert outcomes[2, False] is Outcome.FAULTY
@@ -36,7 +38,7 @@ def test_many_runs_tell_the_same_and_the_ledger_never_fills(setting: Setting) ->
     window = replace(setting.config().window, size=64 << 10)
     small = replace(setting, window=window)
     names = ["allocator/nested_mixed", "fault/leak/pool/rust"]
-    results = list(run_all(small.boot(), names, replace(PLAIN, repeat=60)))
+    results = list(run_all(small.boot(), names, replace(QUICK, repeat=60)))
     verdicts = Counter((one.scenario.name, one.judgement.verdict) for one in results)
     assert verdicts == {(names[0], Verdict.CLEAN): 60, (names[1], Verdict.FAULTY): 60}
     assert all(one.as_expected for one in results)

@@ -17,6 +17,8 @@ from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest, boot
 from freeonce.machine.argv import MachineConfig
 
+QUICK = Options(faults=False)
+
 
 def tcg(setting: Setting, cpu: str) -> MachineConfig:
     """A machine with a CPU model that only TCG can give on any host."""
@@ -25,7 +27,7 @@ def tcg(setting: Setting, cpu: str) -> MachineConfig:
 
 def test_without_svm_the_module_loads_and_says_what_is_missing(setting: Setting) -> None:
     config = replace(tcg(setting, "max,-svm"), features=frozenset())
-    svm, pool = run_all(lambda: boot(config, setting.image), ["svm/vmrun_exits", "c/pool"])
+    svm, pool = run_all(lambda: boot(config, setting.image), ["svm/vmrun_exits", "c/pool"], QUICK)
     assert svm.judgement.verdict is Verdict.UNSUPPORTED
     assert svm.judgement.reasons == ("this CPU lacks: CPUID Fn8000_0001_ECX[2]",)
     assert svm.judgement.allocations == 0
@@ -43,14 +45,14 @@ def test_the_nested_page_table_follows_the_paging_of_the_host(
     with boot(config, setting.image) as guest:
         five = guest.command("grep -c -w la57 /proc/cpuinfo || true").strip() == b"1"
     assert five == (levels == 5)
-    (result,) = run_all(lambda: boot(config, setting.image), ["svm/vmrun_exits"])
+    (result,) = run_all(lambda: boot(config, setting.image), ["svm/vmrun_exits"], QUICK)
     assert result.judgement.verdict is Verdict.CLEAN
     assert result.judgement.allocations == 8 + levels
 
 
 def test_each_node_is_honoured_on_a_machine_with_two(setting: Setting) -> None:
     config = replace(setting.config(), nodes=2, cpus=2)
-    (scenario,) = run_all(lambda: boot(config, setting.image), ["c/placement"])
+    (scenario,) = run_all(lambda: boot(config, setting.image), ["c/placement"], QUICK)
     assert scenario.judgement.verdict is Verdict.CLEAN
     # Eight constraints of other kinds, and one allocation on each node.
     assert scenario.judgement.allocations == 8 + 2
@@ -71,7 +73,7 @@ def test_a_guest_that_dies_is_incomplete_and_the_next_scenario_gets_a_new_one(
         if scenario.name == "c/contiguous":
             os.kill(guests[0], signal.SIGKILL)
 
-    results = list(run_all(counted, ["c/*"], starting=kill_before_second))
+    results = list(run_all(counted, ["c/*"], QUICK, starting=kill_before_second))
     verdicts = [result.judgement.verdict for result in results]
     assert verdicts == [Verdict.CLEAN, Verdict.INCOMPLETE, Verdict.CLEAN]
     assert "QEMU" in results[1].judgement.reasons[0] or "QMP" in results[1].judgement.reasons[0]
@@ -93,7 +95,7 @@ def test_a_guest_that_dies_in_a_scenario_is_lost_with_it(
         real(guest, name, seconds)
 
     monkeypatch.setattr(Guest, "run", dying)
-    results = list(run_all(setting.boot(), ["c/*"]))
+    results = list(run_all(setting.boot(), ["c/*"], QUICK))
     verdicts = [result.judgement.verdict for result in results]
     assert verdicts == [Verdict.CLEAN, Verdict.INCOMPLETE, Verdict.CLEAN]
     assert "lost" in results[1].judgement.reasons[0]
@@ -114,7 +116,7 @@ def test_without_a_new_guest_what_was_won_is_kept(setting: Setting) -> None:
         if scenario.name == "c/contiguous":
             os.kill(pids[0], signal.SIGKILL)
 
-    results = list(run_all(once, ["c/*"], starting=kill))
+    results = list(run_all(once, ["c/*"], QUICK, starting=kill))
     assert [one.judgement.verdict for one in results] == [
         Verdict.CLEAN,
         Verdict.INCOMPLETE,
@@ -152,7 +154,8 @@ LOST = {
 @pytest.mark.parametrize("name", LOST)
 def test_a_lost_guest_is_told_how_and_the_next_scenario_runs(setting: Setting, name: str) -> None:
     loss, words = LOST[name]
-    options = Options("act=real" if name.endswith("-real") else "", 3 if loss == "hang" else 30)
+    command = "act=real" if name.endswith("-real") else ""
+    options = Options(command, 3 if loss == "hang" else 30, faults=False)
     lost, clean = sorted(
         run_all(setting.boot(), [name, "c/pool"], options), key=lambda one: one.loss is None
     )
@@ -167,7 +170,7 @@ def test_a_lost_guest_is_told_how_and_the_next_scenario_runs(setting: Setting, n
 
 
 def test_what_was_proven_before_the_loss_is_reported(setting: Setting) -> None:
-    (lost,) = run_all(setting.boot(), ["postmortem/triple-fault"])
+    (lost,) = run_all(setting.boot(), ["postmortem/triple-fault"], QUICK)
     assert [one.rule for one in lost.judgement.findings] == [Rule.NULL_FREE]
 
 
@@ -180,7 +183,7 @@ def test_a_guest_whose_ssh_dies_is_lost(setting: Setting, monkeypatch: pytest.Mo
         real(guest, name, seconds)
 
     monkeypatch.setattr(Guest, "run", killing)
-    lost, clean = run_all(setting.boot(), ["c/pool", "c/contiguous"])
+    lost, clean = run_all(setting.boot(), ["c/pool", "c/contiguous"], QUICK)
     assert (lost.loss, lost.judgement.verdict) == ("ssh", Verdict.INCOMPLETE)
     assert clean.judgement.verdict is Verdict.CLEAN
 

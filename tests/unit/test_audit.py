@@ -367,3 +367,10 @@ def test_with_act_real_nothing_is_withheld_and_nothing_kept() -> None:
     history.kernel(Type.RELEASE, pointer=A, kind=int(POOL)).release(1, A)
     history.end().add(Type.SETTLED)
     assert [one.rule for one in history.judged().findings] == [Rule.DOUBLE_FREE]
+
+
+def test_a_leak_is_proven_by_ledger_and_memory() -> None:
+    (finding,) = run().allocate(1, A).done().findings
+    assert finding.witness == "ledger+memory"
+    (alone,) = judge(run().allocate(1, A).end().settle().records(), None).findings
+    assert alone.witness == "ledger"

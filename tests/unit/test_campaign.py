@@ -6,7 +6,16 @@ import pytest
 
 from freeonce.audit.audit import judge
 from freeonce.audit.model import Account, Judgement, Verdict
-from freeonce.campaign import Evidence, Result, conclude, exit_status, select, weigh
+from freeonce.campaign import (
+    Evidence,
+    Options,
+    Result,
+    conclude,
+    exit_status,
+    planted_beside,
+    select,
+    weigh,
+)
 from freeonce.errors import UsageError
 from freeonce.evidence.ledger import RECORD_BYTES, Type
 from freeonce.evidence.scenarios import Scenario
@@ -114,3 +123,15 @@ def result(verdict: Verdict, as_expected: bool) -> Result:
 )
 def test_exit_status(results: list[tuple[Verdict, bool]], status: int) -> None:
     assert exit_status([result(*one) for one in results]) == status
+
+
+def test_the_planted_faults_run_beside_what_is_named() -> None:
+    faults = tuple(
+        Scenario(9, f"fault/{name}", "S", "C", None, "L.", ()) for name in ("leak", "double-free")
+    )
+    everything = (*SCENARIOS, *faults)
+    assert planted_beside(everything, SCENARIOS[:1], Options()) == faults
+    assert planted_beside(everything, (SCENARIOS[0], faults[0]), Options()) == faults[1:]
+    assert planted_beside(everything, SCENARIOS[:1], Options(faults=False)) == ()
+    assert select(everything, [], faults=False) == SCENARIOS
+    assert select(everything, ["fault/leak"], faults=False) == faults[:1]

@@ -105,7 +105,7 @@ def test_the_matrix_says_who_caught_what_and_when() -> None:
     null = fault(run().release(0, 0, withheld=True).end().settle(), "null-free")
     found = planted([leak, missed, null, result(run().end().settle())])
     assert [(one.rule, one.caught, one.witness, one.found) for one in found] == [
-        (Rule.LEAK, True, "ledger", "at the end of the run"),
+        (Rule.LEAK, True, "ledger+memory", "at the end"),
         (Rule.DOUBLE_FREE, False, "-", "-"),
         (Rule.NULL_FREE, True, "ledger", "at the event"),
     ]

@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from freeonce.audit.rules import KIND_NAMES, Dispute
 from freeonce.evidence.ledger import RECORD, Kind, Records, Type, text_of
 from freeonce.evidence.scenarios import Expectation
 
+BOTH = "ledger+memory"
 WITNESSES = ("ledger", "kernel", "memory")
 
 
@@ -42,6 +44,9 @@ def judge(
         *_inside(records),
         *_missing(records, looked, guest_account),
     )
+    if looked:
+        # The guard of undisputed memory says the same: live, and whose it is.
+        found = [replace(one, witness=BOTH) if one.rule is Rule.LEAK else one for one in found]
     findings = _undisputed([*found, *by_kernel, *by_memory], disputes)
     unsupported = [text_of(record) for record in records[records["type"] == Type.UNSUPPORTED]]
     return Judgement(
@@ -124,7 +129,7 @@ def _disagreement(group: list[Dispute]) -> Finding:
         site=int(record["site"]),
         serial=int(record["serial"]),
         detail="; ".join(dict.fromkeys(dispute.text for dispute in group)),
-        witness=group[0].witness,
+        witness="+".join(sorted({dispute.witness for dispute in group})),
     )
 
 

@@ -46,7 +46,8 @@ class Finding:
     the scenario named before. `what`: the allocation's name. `serial` and `size` (bytes)
     are the allocation's, 0 or None without one. `pointer`: the gva where the allocation
     begins, or what was released. `site`: offset of the caller in the module's code.
-    `detail`: the rest in words. `witness`: which one proves it. `cpu`: where.
+    `detail`: the rest in words. `witness`: which ones prove it, joined by `+`.
+    `cpu`: where.
     """
 
     rule: Rule

@@ -10,12 +10,13 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from freeonce.campaign import Options, Result, exit_status, run_all
+from freeonce.campaign import Options, Result, Scenarios, exit_status, run_all
 from freeonce.cli.options import accelerator_option, output_option
 from freeonce.cli.setting import Setting, find_setting
 from freeonce.errors import HostError
 from freeonce.evidence.scenarios import Scenario
 from freeonce.failures import Points, passed, run_each
+from freeonce.faults import planted
 from freeonce.guest import COMMAND_SECONDS
 from freeonce.report.document import run_document
 from freeonce.report.failures import failures_document, print_failures
@@ -93,12 +94,14 @@ def run(
         document = failures_document(host, all_points)
         status = 0 if passed(all_points) else 1
     else:
-        results = list(_with_progress(setting, patterns, options))
-        print_report(console, host, results)
-        document = run_document(host, results)
-        status = exit_status(results)
+        beside: set[str] = set()
+        done = list(_with_progress(setting, patterns, options, beside))
+        results = [result for result in done if result.scenario.name not in beside]
+        print_report(console, host, results, planted(done))
+        document = run_document(host, results, planted(done))
+        status = exit_status(done)
         if junit_file is not None:
-            _write(junit_file, junit_text(results))
+            _write(junit_file, junit_text(done))
     if json_file is not None:
         _write(json_file, json.dumps(document, indent=1) + "\n")
     if html_file is not None:
@@ -137,9 +140,12 @@ def _write(file: Path, text: str) -> None:
 
 
 def _with_progress(
-    setting: Setting, patterns: tuple[str, ...], options: Options
+    setting: Setting, patterns: tuple[str, ...], options: Options, beside: set[str]
 ) -> Iterator[Result]:
-    """The results, with the stage and the time shown on stderr meanwhile."""
+    """The results, and into `beside` the names of the planted faults that run with them.
+
+    With the stage and the time shown on stderr meanwhile.
+    """
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -154,12 +160,14 @@ def _with_progress(
     with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
         task = progress.add_task("booting the guest", total=None)
 
-        def chosen(scenarios: tuple[Scenario, ...]) -> None:
-            progress.update(task, total=len(scenarios) * options.repeat)
+        def chosen(scenarios: Scenarios, faults: Scenarios) -> None:
+            beside.update(fault.name for fault in faults)
+            progress.update(task, total=len(scenarios) * options.repeat + len(faults))
             if not console.is_terminal:
                 seconds = time.monotonic() - start
                 console.print(
-                    f"guest ready after {seconds:.1f} s, running {len(scenarios)} scenarios",
+                    f"guest ready after {seconds:.1f} s, running {len(scenarios)} scenarios"
+                    f"{f' and {len(faults)} planted faults' if faults else ''}",
                     highlight=False,
                 )
 

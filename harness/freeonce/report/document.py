@@ -6,7 +6,7 @@ from dataclasses import asdict
 from freeonce.audit.model import Finding
 from freeonce.campaign import Result
 from freeonce.evidence.scenarios import Expectation, Scenario
-from freeonce.faults import planted
+from freeonce.faults import Planted
 from freeonce.report.words import sentence
 
 SCHEMA = "freeonce/run/1"
@@ -68,12 +68,16 @@ def result_document(result: Result) -> dict[str, object]:
     }
 
 
-def run_document(host: dict[str, str], results: Sequence[Result]) -> dict[str, object]:
-    """The whole run."""
+def run_document(
+    host: dict[str, str], results: Sequence[Result], faults: Sequence[Planted] = ()
+) -> dict[str, object]:
+    """The whole run. `faults`: the planted ones, those that ran beside the results too."""
     return {
         "schema": SCHEMA,
         "host": host,
-        "ok": bool(results) and all(result.as_expected for result in results),
-        "planted": [asdict(one) for one in planted(results)],
+        "ok": bool(results)
+        and all(result.as_expected for result in results)
+        and all(fault.caught for fault in faults),
+        "planted": [asdict(one) for one in faults],
         "scenarios": [result_document(result) for result in results],
     }

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from freeonce.audit.model import Verdict
-from freeonce.campaign import Result
-from freeonce.faults import Planted, planted, rate
+from freeonce.campaign import FAULTS, Result
+from freeonce.faults import Planted, rate
 from freeonce.report.answer import QUESTION, answer
 from freeonce.report.words import sentence
 
@@ -93,7 +93,7 @@ def _matrix(faults: Sequence[Planted]) -> RenderableType:
     table = Table(title="Planted faults", title_justify="left", box=None, pad_edge=False)
     table.title_style = "bold"
     for column in ("rule", "kind", "from", "caught", "by", "found"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "rule")
     rows = Counter(
         (one.rule, one.kind, one.language, one.caught, one.witness, one.found) for one in faults
     )
@@ -113,15 +113,25 @@ def summary(results: Sequence[Result]) -> str:
     return f"{len(results)} scenarios: {', '.join(counts)}; {expected} as expected"
 
 
-def print_report(console: Console, host: dict[str, str], results: Sequence[Result]) -> None:
-    """Everything, readable at 80 columns and without colour."""
+def print_report(
+    console: Console,
+    host: dict[str, str],
+    results: Sequence[Result],
+    faults: Sequence[Planted] = (),
+) -> None:
+    """Everything, readable at 80 columns and without colour.
+
+    `faults`: the planted ones, those that ran beside the results too.
+    """
     for line in environment_lines(host):
         console.print(Text(line))
     for name, group in groupby(results, key=lambda result: result.scenario.section):
         console.print(_section(name, list(group)))
-    faults = planted(results)
-    if faults:
-        console.print(_matrix(faults))
+    # Beside a few named scenarios only a miss is worth the space.
+    named_too = any(result.scenario.name.startswith(FAULTS) for result in results)
+    shown = [fault for fault in faults if named_too or not fault.caught]
+    if shown:
+        console.print(_matrix(shown))
     lines = answer(results)
     if lines is not None:
         console.print()
