@@ -47,7 +47,7 @@ run: setup
 	@$(BIN)/freeonce run $(ARGS)
 
 test: setup
-	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n auto --maxprocesses 8 --dist loadgroup $(ARGS)
 
 matrix: setup
 	@$(MAKE) --no-print-directory -j2 -C images KERNEL='$(KERNEL)' variants

@@ -48,6 +48,44 @@ def alive(pid: int) -> bool:
         return False
 
 
+def nothing_left(qemu: int, folder: Path) -> None:
+    end = time.monotonic() + GRACE_SECONDS
+    while (alive(qemu) or folder.exists()) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not alive(qemu)
+    assert not folder.exists()
+
+
+def start_booting() -> "tuple[subprocess.Popen[bytes], int, Path]":
+    """A harness whose guest has only just begun to boot."""
+    harness = subprocess.Popen(
+        [sys.executable, "-m", "freeonce.cli.main", "run", "--no-faults", "c/pool"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < end:
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                command = (process / "cmdline").read_text()
+            except (OSError, ValueError):
+                continue
+            folder = re.search(r"path=(/tmp/freeonce-[^/]+)/", command)
+            if parent == harness.pid and folder:
+                return harness, int(process.name), Path(folder[1])
+        time.sleep(0.01)
+    raise AssertionError("no QEMU was started")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_harness_killed_while_the_guest_boots_leaves_nothing(number: signal.Signals) -> None:
+    harness, qemu, folder = start_booting()
+    os.kill(harness.pid, number)
+    harness.wait(GRACE_SECONDS)
+    nothing_left(qemu, folder)
+
+
 @pytest.mark.parametrize(
     ("number", "status"),
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)],
@@ -58,8 +96,4 @@ def test_a_killed_harness_leaves_nothing(number: signal.Signals, status: int) ->
     assert folder.is_dir()
     os.kill(harness.pid, number)
     assert harness.wait(GRACE_SECONDS) == status
-    end = time.monotonic() + GRACE_SECONDS
-    while (alive(qemu) or folder.exists()) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not alive(qemu)
-    assert not folder.exists()
+    nothing_left(qemu, folder)
