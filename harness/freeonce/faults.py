@@ -6,8 +6,11 @@ A detector can rot unnoticed. So they run with every campaign, and a miss fails 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from freeonce.audit.model import Rule
+from freeonce.audit.model import Finding, Rule
 from freeonce.campaign import FAULTS, Result
+from freeonce.evidence.ledger import Type
+
+AT_EVENT = "at the event"
 
 AT_ONCE = {
     Rule.NULL_FREE,
@@ -23,7 +26,11 @@ AT_ONCE = {
 
 @dataclass(frozen=True)
 class Planted:
-    """One planted fault. `caught`: by its rule and only it. `found`: at which moment."""
+    """One planted fault. `caught`: by its rule and only it. `found`: at which moment.
+
+    `within`: nanoseconds of the guest's time in which the fault happened and was found, from
+    the last record that is certainly before it; 0 where the fault is itself a record.
+    """
 
     name: str
     rule: str
@@ -32,6 +39,7 @@ class Planted:
     caught: bool
     witness: str
     found: str
+    within: int
 
 
 def planted(results: Sequence[Result]) -> tuple[Planted, ...]:
@@ -51,12 +59,23 @@ def _planted(result: Result) -> Planted:
         caught=result.as_expected,
         witness=finding.witness if finding else "-",
         found=_moment(finding.rule, finding.detail) if finding else "-",
+        within=_within(result, finding) if finding else 0,
     )
+
+
+def _within(result: Result, finding: Finding) -> int:
+    """From the allocation to the end of the run for what is only found there."""
+    records = result.evidence.records
+    if _moment(finding.rule, finding.detail) == AT_EVENT:
+        return 0
+    before = records["time"][records["sequence"] <= finding.sequence]
+    after = records["time"][records["type"] == Type.END]
+    return int(after[0]) - int(before[-1]) if len(before) and len(after) else 0
 
 
 def _moment(rule: Rule, detail: str) -> str:
     if rule in AT_ONCE:
-        return "at the event"
+        return AT_EVENT
     if "at its release" in detail:
         return "at the release"
     return "at the end"

@@ -59,7 +59,7 @@ def serve(
         transport = paramiko.Transport(line)
         transport.add_server_key(paramiko.Ed25519Key.from_private_key_file(str(keys / "host")))
         # A client that refuses our key hangs up in the middle.
-        with contextlib.suppress(paramiko.SSHException, EOFError):
+        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
             transport.start_server(server=Server(answer))
 
     threading.Thread(target=one, daemon=True).start()

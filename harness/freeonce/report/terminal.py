@@ -1,6 +1,5 @@
 """The report for a terminal: one table by section, findings in words, the answer."""
 
-from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -94,12 +93,20 @@ def _matrix(faults: Sequence[Planted]) -> RenderableType:
     table.title_style = "bold"
     for column in ("rule", "kind", "from", "caught", "by", "found"):
         table.add_column(column, overflow="fold", no_wrap=column == "rule")
-    rows = Counter(
-        (one.rule, one.kind, one.language, one.caught, one.witness, one.found) for one in faults
-    )
-    for (rule, kind, language, caught, witness, found), count in rows.items():
-        mark = Text(f"{count} of {count}", "green") if caught else Text(f"0 of {count} !", "red")
-        table.add_row(rule, kind, language, mark, witness, found)
+    table.add_column("within", justify="right")
+    rows: dict[tuple[str, ...], list[Planted]] = {}
+    for one in faults:
+        key = one.rule, one.kind, one.language, str(one.caught), one.witness, one.found
+        rows.setdefault(key, []).append(one)
+    for (rule, kind, language, _, witness, found), group in rows.items():
+        count = len(group)
+        good = group[0].caught
+        mark = Text(f"{count} of {count}", "green") if good else Text(f"0 of {count} !", "red")
+        within = max(one.within for one in group)
+        table.add_row(
+            *(rule, kind, language, mark, witness.replace("+", " ")),
+            *(found, f"{within // 1000} us" if within else ""),
+        )
     return Group(Text(), table)
 
 
