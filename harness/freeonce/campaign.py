@@ -201,7 +201,7 @@ class Options:
     """How a scenario is run. `command`: words for the guest's `run` file, as `fail=2`.
 
     `seconds`: how long it may take. `repeat`: how often it is run. `faults`: whether the
-    planted faults run when nothing is named.
+    planted faults run, by themselves or beside what is named.
     """
 
     command: str = ""
@@ -216,24 +216,17 @@ PLAIN = Options()
 def run_one(guest: Guest, scenario: Scenario, options: Options = PLAIN) -> tuple[Result, bool]:
     """Run one scenario. Its result, and whether the guest is fit for another."""
     start = time.monotonic()
-    if _nearly_full(guest):
-        guest.rewind()
     evidence, fit = _run(guest, scenario, options)
     seconds = time.monotonic() - start
     return conclude(scenario, evidence, seconds, guest.config.features), fit
 
 
-def _nearly_full(guest: Guest) -> bool:
-    try:
-        header = guest.header()
-    except (EvidenceError, GuestLost):
-        return False  # the run itself will tell
-    return header.count > header.capacity // 2
-
-
 def _run(guest: Guest, scenario: Scenario, options: Options) -> tuple[Evidence, bool]:
     try:
         before = guest.header()
+        if before.count > before.capacity // 2:
+            guest.rewind()
+            before = guest.header()
         try:
             guest.run(f"{scenario.name} {options.command}".strip(), options.seconds)
             return collect(guest, before)
@@ -245,6 +238,8 @@ def _run(guest: Guest, scenario: Scenario, options: Options) -> tuple[Evidence, 
             return _lost(guest, before, error), False
     except EvidenceError as error:
         return Evidence(NOTHING, doubts=(str(error),), loss=Loss.LEDGER), False
+    except CommandFailed as error:
+        return Evidence(NOTHING, doubts=(str(error),)), False
     except GuestLost as error:
         return Evidence(NOTHING, doubts=(lost_words(error),), loss=error.loss), False
 
