@@ -148,10 +148,7 @@ class History:
         align_log2: int = 3,
         withheld: bool = False,
     ) -> "History":
-        for block in self.blocks:
-            if block.serial == serial and not withheld:
-                block.released = True
-        return self.add(
+        self.add(
             Type.RELEASE,
             serial=serial,
             pointer=pointer,
@@ -160,6 +157,14 @@ class History:
             align_log2=align_log2,
             flags=int(Flag.WITHHELD) if withheld else 0,
         )
+        for block in self.blocks:
+            if block.serial == serial and not withheld and not block.released:
+                taken = guard(block.tag, serial, GUARD_LIVE)
+                words = (int.from_bytes(taken[at : at + 8], "little") for at in (0, 8))
+                pointer, physical = words
+                self.add(Type.GUARD, serial=serial, pointer=pointer, physical=physical)
+                block.released = True
+        return self
 
     def records(self) -> Records:
         records = np.zeros(len(self.rows), RECORD)

@@ -156,8 +156,29 @@ def test_a_write_behind_the_end_of_a_leak_is_both() -> None:
 
 def test_a_guard_found_broken_at_release_is_out_of_bounds() -> None:
     history = run().allocate(1, A, physical=GPA).release(1, A)
-    history.text(Type.GUARD, "something else", serial=1)
-    assert "found at its release" in detail(history.done(), Rule.OUT_OF_BOUNDS)
+    history.rows[-1]["physical"] ^= 1
+    judgement = history.done()
+    assert detail(judgement, Rule.OUT_OF_BOUNDS) == (
+        "written at byte 8 behind its end, found at its release"
+    )
+
+
+def test_a_release_whose_guard_was_not_told_once_disagrees() -> None:
+    """The module writes the guard anew there: what it was before is known from this only."""
+    silent = run().allocate(1, A, physical=GPA).release(1, A)
+    silent.rows.pop()
+    assert "told 0 times" in detail(silent.done())
+    twice = run().allocate(1, A, physical=GPA).release(1, A)
+    row = dict(twice.rows[-1], sequence=len(twice.rows) + 1)
+    twice.rows.append(row)
+    assert "told 2 times" in detail(twice.done())
+
+
+def test_memory_of_which_only_the_guard_was_read_disagrees() -> None:
+    history = run().allocate(1, A, physical=GPA).release(1, A).end().settle()
+    guard_only = Snapshot([(GPA + 64, history.blocks[0].memory()[64:])])
+    judgement = judge(history.records(), Memory(guard_only, history.memory().gpas))
+    assert "where no memory is" in detail(judgement)
 
 
 def test_released_by_the_ledger_and_live_in_memory() -> None:

@@ -66,7 +66,7 @@ def compare(run: Run, memory: Memory) -> tuple[list[Finding], list[Dispute]]:
     for allocate, gone in zip(run.allocates, _released(run), strict=True):
         if gone and run.real:
             continue  # the kernel has it, and may have given it to somebody else
-        doubt = _unlike(allocate, memory)
+        doubt = _unlike(allocate, bool(gone), memory) or _untaken(allocate, bool(gone), at_release)
         if doubt is not None:
             disputes.append(Dispute(allocate, doubt, "memory"))
             continue
@@ -74,12 +74,23 @@ def compare(run: Run, memory: Memory) -> tuple[list[Finding], list[Dispute]]:
     return findings, disputes
 
 
-def _guards_at_release(run: Run) -> dict[int, np.void]:
-    chosen = run.records[run.records["type"] == Type.GUARD]
-    return {int(record["serial"]): record for record in chosen}
+def _guards_at_release(run: Run) -> dict[int, list[np.void]]:
+    found: dict[int, list[np.void]] = {}
+    for record in run.records[run.records["type"] == Type.GUARD]:
+        found.setdefault(int(record["serial"]), []).append(record)
+    return found
 
 
-def _unlike(allocate: np.void, memory: Memory) -> str | None:
+def _untaken(allocate: np.void, gone: bool, at_release: dict[int, list[np.void]]) -> str | None:
+    """Why the guard at the release is not known: the module writes it anew there.
+
+    Without it a write behind the end would be hidden, so it must have been told once.
+    """
+    told = len(at_release.get(int(allocate["serial"]), []))
+    return f"released, and its guard then was told {told} times" if gone and told != 1 else None
+
+
+def _unlike(allocate: np.void, gone: bool, memory: Memory) -> str | None:
     """Why the addresses in the ledger do not belong together; None when they do."""
     size = int(allocate["size"])
     for offset in (0, size + GUARD_BYTES - 1):
@@ -88,7 +99,9 @@ def _unlike(allocate: np.void, memory: Memory) -> str | None:
         if mapped != told:
             seen = "nothing" if mapped is None else f"{mapped:#x}"
             return f"the ledger puts it at gpa {told:#x}, the guest's page tables at {seen}"
-    if memory.snapshot.read(int(allocate["physical"]) + size, GUARD_BYTES) is None:
+    start = 0 if gone else size
+    needed = size + GUARD_BYTES - start
+    if memory.snapshot.read(int(allocate["physical"]) + start, needed) is None:
         return f"the ledger puts it at gpa {int(allocate['physical']):#x}, where no memory is"
     return None
 
@@ -98,7 +111,7 @@ def _look(  # noqa: PLR0917
     allocate: np.void,
     gone: bool,
     memory: Memory,
-    at_release: dict[int, np.void],
+    at_release: dict[int, list[np.void]],
     findings: list[Finding],
     disputes: list[Dispute],
 ) -> None:
@@ -111,7 +124,7 @@ def _look(  # noqa: PLR0917
         text = f"the ledger says it is {said[0]}, its guard in memory says {said[1]}"
         disputes.append(Dispute(allocate, text, "memory"))
         return
-    earlier = at_release.get(int(allocate["serial"]))
+    earlier = at_release[int(allocate["serial"])][0] if gone else None
     if earlier is not None and (broken := _broken(bytes_of(earlier), allocate, GUARD_LIVE)):
         findings.append(_out_of_bounds(run, earlier, allocate, f"{broken}, found at its release"))
     elif broken := _broken(guard, allocate, pattern):
