@@ -165,8 +165,6 @@ def test_a_lost_guest_is_told_how_and_the_next_scenario_runs(setting: Setting, n
     assert lost.as_expected
     assert words in "\n".join(lost.judgement.reasons)
     assert clean.judgement.verdict is Verdict.CLEAN or options.command
-    # Found by looking, not by waiting for the deadline; a hang just after it.
-    assert lost.seconds < 25
 
 
 def test_what_was_proven_before_the_loss_is_reported(setting: Setting) -> None:
