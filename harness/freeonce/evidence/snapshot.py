@@ -39,6 +39,11 @@ class Snapshot:
         self._parts = sorted(parts)
         self._starts = [gpa for gpa, _ in self._parts]
 
+    @property
+    def extents(self) -> tuple[Extent, ...]:
+        """What was read, in order."""
+        return tuple(Extent(gpa, len(data)) for gpa, data in self._parts)
+
     def read(self, gpa: int, size: int) -> bytes | None:
         """These bytes; None when they were not read."""
         index = bisect_right(self._starts, gpa) - 1

@@ -1,0 +1,247 @@
+"""What a picture of one run draws: allocations as bars over time, and marks beside them. Pure.
+
+Times are nanoseconds since the probes were attached, when the scenario itself begins to run.
+The guest says when, and may say nonsense: times are held between there and the last record.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from freeonce.audit.model import Finding, Judgement
+from freeonce.audit.rules import KIND_NAMES, NONE, Run, take_apart
+from freeonce.evidence.ledger import Flag, Kind, Records, Type, text_of
+from freeonce.report.exits import exit_name
+
+LONGEST = 1 << 53
+"""More nanoseconds than this no reader of JSON holds exactly (about 104 days)."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a run is drawn. What is left out is counted."""
+
+    bars: int
+    marks: int
+
+
+EVERYTHING = Limits(1 << 62, 1 << 62)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One allocation. `start`, `end`: ns; `end` is None when it was never released.
+
+    `first`, `last`: sequence numbers of the records that say so. `pointer`, `physical`: gva and
+    gpa. `size`: bytes. `site`, `release_site`: offsets in the module's text. `withheld`: its
+    release was kept from the kernel. `rules`: what it violates.
+    """
+
+    serial: int
+    kind: str
+    name: str | None
+    size: int
+    pointer: int
+    physical: int
+    start: int
+    end: int | None
+    first: int
+    last: int | None
+    site: int
+    release_site: int | None
+    withheld: bool
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A moment. `what`: `vmrun`, `vmexit`, `step` or the rule that was violated there.
+
+    `count`: how many marks of that kind this one stands for. `serial`: of the allocation it
+    concerns, 0 for none. `cpu`: where.
+    """
+
+    what: str
+    time: int
+    sequence: int
+    text: str
+    serial: int = 0
+    count: int = 1
+    cpu: int = 0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """All that is drawn of one run.
+
+    `span`: ns on the axis. `events`: the highest sequence number on it, and `first_event` the
+    lowest. `bars_left_out`: allocations that are not drawn. `marks_merged`: entries and exits
+    that others stand for. `marks_left_out`: steps and findings that are not marked.
+    """
+
+    span: int
+    first_event: int
+    events: int
+    bars: tuple[Bar, ...]
+    marks: tuple[Mark, ...]
+    bars_left_out: int = 0
+    marks_merged: int = 0
+    marks_left_out: int = 0
+
+
+NOTHING = Picture(0, 0, 0, (), ())
+
+
+def picture(records: Records, judgement: Judgement, limits: Limits = EVERYTHING) -> Picture:
+    """The picture of one run from its records, in order."""
+    inside = _during(records)
+    if not len(inside):
+        return NOTHING
+    clock = _Clock(inside)
+    run = take_apart(records)
+    bars, left_out = _bars(run, judgement.findings, clock, limits.bars)
+    entries, merged = _entries(inside, clock, limits.marks)
+    steps = _steps(run, clock, limits.marks)
+    faults = _faults(inside, judgement.findings, clock, limits.marks)
+    marks = [*entries, *steps, *faults]
+    return Picture(
+        span=clock.span,
+        first_event=int(inside["sequence"][0]),
+        events=int(inside["sequence"][-1]),
+        bars=tuple(bars),
+        marks=tuple(sorted(marks, key=lambda mark: (mark.time, mark.sequence))),
+        bars_left_out=left_out,
+        marks_merged=merged,
+        marks_left_out=len(run.steps) - len(steps) + len(judgement.findings) - len(faults),
+    )
+
+
+def _during(records: Records) -> Records:
+    """The records from where the scenario runs to its end, or to the last before a loss."""
+    on = np.flatnonzero(records["type"] == Type.WITNESS_ON)
+    end = np.flatnonzero(records["type"] == Type.END)
+    inside: Records = records[int(on[0]) if len(on) else 0 : int(end[0]) + 1 if len(end) else None]
+    return inside
+
+
+class _Clock:
+    """The guest's time to the axis."""
+
+    def __init__(self, inside: Records) -> None:
+        self._begin = int(inside["time"][0])
+        self.span = self._held(int(inside["time"].max()) - self._begin, LONGEST)
+
+    def __call__(self, record: np.void) -> int:
+        return self._held(int(record["time"]) - self._begin, self.span)
+
+    @staticmethod
+    def _held(time: int, most: int) -> int:
+        return min(max(time, 0), most)
+
+
+def _bars(
+    run: Run, findings: tuple[Finding, ...], clock: _Clock, most: int
+) -> tuple[list[Bar], int]:
+    """The allocations that violate something first, then the earliest, and how many are not."""
+    rules: dict[int, list[str]] = {}
+    for finding in findings:
+        if finding.serial:
+            rules.setdefault(finding.serial, []).append(str(finding.rule))
+    faulty = np.isin(run.allocates["serial"], list(rules))
+    order = np.concatenate((np.flatnonzero(faulty), np.flatnonzero(~faulty)))
+    chosen = np.sort(order[:most])
+    release_of = np.full(len(run.allocates), NONE, dtype=np.intp)
+    once = np.flatnonzero((run.target != NONE) & run.first)
+    release_of[run.target[once]] = once
+    bars = [
+        _bar(run, i, None if release_of[i] == NONE else run.releases[release_of[i]], rules, clock)
+        for i in chosen
+    ]
+    return bars, len(run.allocates) - len(bars)
+
+
+def _bar(
+    run: Run, index: int, release: np.void | None, rules: dict[int, list[str]], clock: _Clock
+) -> Bar:
+    record = run.allocates[index]
+    serial = int(record["serial"])
+    return Bar(
+        serial=serial,
+        kind=KIND_NAMES[Kind(int(record["kind"]))],
+        name=run.labels.get(serial),
+        size=int(record["size"]),
+        pointer=int(record["pointer"]),
+        physical=int(record["physical"]),
+        start=clock(record),
+        end=None if release is None else clock(release),
+        first=int(record["sequence"]),
+        last=None if release is None else int(release["sequence"]),
+        site=int(record["site"]),
+        release_site=None if release is None else int(release["site"]),
+        withheld=release is not None and bool(int(release["flags"]) & Flag.WITHHELD),
+        rules=tuple(dict.fromkeys(rules.get(serial, ()))),
+    )
+
+
+def _entries(inside: Records, clock: _Clock, most: int) -> tuple[list[Mark], int]:
+    """Each VMRUN and #VMEXIT; too many become one for each slice of time that has any."""
+    chosen = inside[np.isin(inside["type"], [Type.VMRUN, Type.VMEXIT])]
+    marks = [_entry(record, clock) for record in chosen[: most + 1]]
+    if len(chosen) <= most:
+        return marks, 0
+    times = np.clip(chosen["time"].astype(np.float64) - float(inside["time"][0]), 0, clock.span)
+    slices = np.minimum(times * (most // 2) / max(clock.span, 1), most // 2 - 1).astype(np.int64)
+    merged = []
+    for kind, what in ((Type.VMRUN, "vmrun"), (Type.VMEXIT, "vmexit")):
+        mine = np.flatnonzero(chosen["type"] == kind)
+        _, firsts, counts = np.unique(slices[mine], return_index=True, return_counts=True)
+        for first, count in zip(mine[firsts], counts, strict=True):
+            record = chosen[first]
+            text = f"{count} in this slice of time"
+            when, sequence = clock(record), int(record["sequence"])
+            merged.append(Mark(what, when, sequence, text, count=int(count)))
+    return merged, len(chosen) - len(merged)
+
+
+def _entry(record: np.void, clock: _Clock) -> Mark:
+    vmrun = record["type"] == Type.VMRUN
+    return Mark(
+        what="vmrun" if vmrun else "vmexit",
+        time=clock(record),
+        sequence=int(record["sequence"]),
+        text=f"VMCB {int(record['physical']):#x}" if vmrun else _exit_words(record),
+        cpu=int(record["cpu"]),
+    )
+
+
+def _exit_words(record: np.void) -> str:
+    name = exit_name(int(record["detail"]))
+    infos = f"EXITINFO1 {int(record['pointer']):#x}, EXITINFO2 {int(record['physical']):#x}"
+    return f"{name}, RIP {int(record['size']):#x}, {infos}"
+
+
+def _steps(run: Run, clock: _Clock, most: int) -> list[Mark]:
+    return [
+        Mark("step", clock(record), int(record["sequence"]), text_of(record))
+        for record in run.steps[:most]
+    ]
+
+
+def _faults(inside: Records, findings: tuple[Finding, ...], clock: _Clock, most: int) -> list[Mark]:
+    """Where each finding stands on the axis: at its record, a leak at the end."""
+    marks = []
+    for finding in findings[:most]:
+        index = int(np.searchsorted(inside["sequence"], finding.sequence))
+        record = inside[min(index, len(inside) - 1)]
+        if finding.rule == "leak":
+            record = inside[-1]
+        mark = Mark(
+            what=str(finding.rule),
+            time=clock(record),
+            sequence=int(record["sequence"]),
+            text=finding.detail,
+            serial=finding.serial,
+            cpu=finding.cpu,
+        )
+        marks.append(mark)
+    return marks

@@ -1,0 +1,170 @@
+"""What the pictures draw, and that they say what they leave out."""
+
+import numpy as np
+import pytest
+
+from freeonce.evidence.ledger import Kind, Records, Type, seal
+from freeonce.report.accounts import accounts
+from freeonce.report.exits import exit_name
+from freeonce.report.lifetimes import NOTHING, Limits, Picture, picture
+from freeonce.report.memory_map import STRETCHES, memory_map
+from tests.unit.history import PAGE, History, run
+
+
+def drawn(history: History, limits: Limits | None = None) -> Picture:
+    records, judgement = history.records(), history.judged()
+    return picture(records, judgement, limits) if limits else picture(records, judgement)
+
+
+def test_a_bar_lasts_from_allocation_to_release() -> None:
+    history = run().allocate(1, 0x1000).text(Type.LABEL, "foo", serial=1).release(1, 0x1000)
+    (bar,) = drawn(history.end().settle()).bars
+    # A record each microsecond; the axis begins where the probes are attached, at the second.
+    records = history.records()
+    begin = int(records["time"][1])
+    own = records[records["witness"] == 1]
+    times = {
+        kind: int(own["time"][own["type"] == kind][0]) - begin
+        for kind in Type
+        if kind in own["type"]
+    }
+    assert (bar.start, bar.end) == (times[Type.ALLOCATE], times[Type.RELEASE])
+    assert (bar.serial, bar.kind, bar.name, bar.size, bar.rules) == (1, "pool", "foo", 64, ())
+
+
+def test_what_is_never_released_has_no_end_and_its_rule() -> None:
+    seen = drawn(run().allocate(1, 0x1000).end().settle())
+    assert [(bar.end, bar.rules) for bar in seen.bars] == [(None, ("leak",))]
+    (mark,) = seen.marks
+    assert (mark.what, mark.serial, mark.time) == ("leak", 1, seen.span)
+
+
+def test_a_release_that_was_kept_from_the_kernel_says_so() -> None:
+    history = run().allocate(1, 0x1000).release(1, 0x1000, kind=Kind.CONTIGUOUS, withheld=True)
+    (bar,) = drawn(history.end().settle()).bars
+    assert bar.withheld
+    assert bar.rules == ("mismatched-free",)
+
+
+def test_a_fault_without_an_allocation_is_a_mark() -> None:
+    history = run().text(Type.STEP, "assign").release(0, 0, withheld=True).end().settle()
+    seen = drawn(history)
+    assert [mark.what for mark in seen.marks] == ["step", "null-free"]
+    assert seen.bars == ()
+
+
+def test_entries_and_exits_are_marks_with_their_names() -> None:
+    history = run().add(Type.VMRUN, physical=0x5000).add(Type.VMEXIT, detail=0x72).end().settle()
+    entry, leave = drawn(history).marks
+    assert (entry.what, entry.text) == ("vmrun", "VMCB 0x5000")
+    assert leave.what == "vmexit"
+    assert leave.text.startswith("CPUID,")
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    # AMD manual volume 2, appendix C.
+    [(0x00, "CR0_READ"), (0x1F, "CR15_WRITE"), (0x46, "EXCP6"), (0x81, "VMMCALL"), (0x400, "NPF")],
+)
+def test_exits_have_the_manuals_names(code: int, name: str) -> None:
+    assert exit_name(code) == name
+
+
+def test_an_unknown_exit_is_its_number() -> None:
+    assert exit_name(0x999) == "0x999"
+
+
+def test_of_too_many_allocations_the_faulty_are_drawn_and_the_rest_counted() -> None:
+    history = run()
+    for serial in range(1, 101):
+        history.allocate(serial, 0x1000 * serial)
+        if serial != 100:
+            history.release(serial, 0x1000 * serial)
+    seen = drawn(history.end().settle(), Limits(bars=10, marks=10))
+    assert [bar.serial for bar in seen.bars] == [*range(1, 10), 100]
+    assert seen.bars_left_out == 90
+
+
+def test_of_too_many_entries_each_mark_says_how_many_it_stands_for() -> None:
+    history = run()
+    for _ in range(500):
+        history.add(Type.VMRUN, physical=0x5000).add(Type.VMEXIT, detail=0x78)
+    seen = drawn(history.end().settle(), Limits(bars=10, marks=20))
+    assert len(seen.marks) <= 20
+    for what in ("vmrun", "vmexit"):
+        assert sum(mark.count for mark in seen.marks if mark.what == what) == 500
+    assert seen.marks_merged == 1000 - len(seen.marks)
+
+
+def test_steps_that_are_not_drawn_are_counted() -> None:
+    history = run()
+    for number in range(30):
+        history.text(Type.STEP, f"step {number}")
+    seen = drawn(history.end().settle(), Limits(bars=10, marks=20))
+    assert len(seen.marks) == 20
+    assert seen.marks_left_out == 10
+
+
+def with_times(history: History, times: list[int]) -> Records:
+    records = history.records().copy()
+    records["time"] = np.resize(np.array(times, dtype=np.uint64), len(records))
+    return seal(records)
+
+
+@pytest.mark.parametrize("times", [[5, 4, 3], [0, (1 << 64) - 1], [1 << 63], [0]])
+def test_times_that_make_no_sense_stay_on_the_axis(times: list[int]) -> None:
+    history = run().allocate(1, 0x1000).release(1, 0x1000).add(Type.VMRUN).end().settle()
+    seen = picture(with_times(history, times), history.judged())
+    assert 0 <= seen.span <= 1 << 53
+    moments = [mark.time for mark in seen.marks] + [bar.start for bar in seen.bars]
+    assert all(0 <= moment <= seen.span for moment in moments)
+
+
+def test_of_a_lost_run_what_it_told_is_drawn() -> None:
+    seen = drawn(run().allocate(1, 0x1000))
+    assert [bar.end for bar in seen.bars] == [None]
+
+
+def test_of_nothing_nothing_is_drawn() -> None:
+    assert drawn(History()) == NOTHING
+
+
+def test_the_map_has_a_stretch_for_pages_that_lie_together() -> None:
+    history = run()
+    for serial, pointer in enumerate((0x1000, 0x1100, 0x2000, 0x9000), start=1):
+        history.allocate(serial, pointer)
+    bars = drawn(history.end().settle()).bars
+    seen = memory_map(bars, history.memory().snapshot)
+    assert [(one.gpa, one.size, one.serials) for one in seen.stretches] == [
+        (0x1000, 2 * PAGE, (1, 2, 3)),
+        (0x9000, PAGE, (4,)),
+    ]
+    # What the history's host reads: each allocation with its guard.
+    assert seen.read == 4 * (64 + 16)
+    assert all(one.size == 80 for stretch in seen.stretches for one in stretch.looked)
+
+
+def test_a_map_of_too_many_stretches_says_how_many_are_missing() -> None:
+    history = run()
+    for serial in range(1, STRETCHES + 6):
+        history.allocate(serial, 0x10000 * serial)
+    seen = memory_map(drawn(history.end().settle()).bars, None)
+    assert (len(seen.stretches), seen.left_out, seen.read) == (STRETCHES, 5, 0)
+
+
+def test_the_three_accounts_stand_side_by_side() -> None:
+    history = run().allocate(1, 0x1000).release(1, 0x1000).allocate(2, 0x3000).end().settle()
+    bars = drawn(history).bars
+    released, leaked = accounts(bars, history.records(), history.memory({0x1004: 0}))
+    assert released.ledger == "pool, 64 bytes; released"
+    assert released.kernel == "kmalloc, 80 bytes; got it back when it was settled"
+    assert released.memory == "guard says released; poison broken at byte 4"
+    assert leaked.ledger == "pool, 64 bytes; never released"
+    assert leaked.memory == "guard says live"
+
+
+def test_what_a_witness_did_not_see_is_said() -> None:
+    history = run().allocate(1, 0x1000, seen=False).end()
+    (one,) = accounts(drawn(history).bars, history.records(), None)
+    assert one.kernel == "saw no allocation here"
+    assert one.memory == "nobody looked"
