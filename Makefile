@@ -1,7 +1,7 @@
 # freeonce. `make` alone prints this help.
 #
 #   make run     everything from nothing to the report (ARGS='fault/*' for some scenarios)
-#   make test    unit tests and tests in real guests (ARGS for pytest)
+#   make test    unit tests, tests in real guests and in a browser (ARGS for pytest)
 #   make setup   only the set-up: system packages, virtual environment, images
 #   make matrix  the scenarios at every optimization level, with LTO and without
 #   make bench   what it costs, as ratios from one run
@@ -47,6 +47,7 @@ run: setup
 	@$(BIN)/freeonce run $(ARGS)
 
 test: setup
+	@PYTHON='$(PYTHON)' KERNEL='$(KERNEL)' ci/install-deps test
 	@$(BIN)/pytest -n auto --maxprocesses 8 --dist loadgroup $(ARGS)
 
 matrix: setup

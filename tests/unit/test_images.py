@@ -268,7 +268,9 @@ def test_without_rights_the_exact_list_is_printed(
         "FREEONCE_ONLY_PATH": bare_path(tmp_path),
         "FREEONCE_OS_RELEASE": str(tmp_path / "os-release"),
     }
-    said = "".join(run(ROOT / "ci/install-deps", what, env=env).stderr for what in ("run", "lint"))
+    said = "".join(
+        run(ROOT / "ci/install-deps", what, env=env).stderr for what in ("run", "test", "lint")
+    )
     assert "missing" in said
     for word in words:
         assert word in said

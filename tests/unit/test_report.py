@@ -7,25 +7,17 @@ import pytest
 from junitparser import JUnitXml
 from rich.console import Console
 
-from freeonce.audit.audit import match
-from freeonce.audit.model import Finding, Rule, Verdict
-from freeonce.campaign import Result
+from freeonce.audit.model import Finding, Rule
 from freeonce.evidence.ledger import Kind, Type
-from freeonce.evidence.scenarios import Expectation, Scenario
+from freeonce.evidence.scenarios import Expectation
 from freeonce.report.answer import answer
 from freeonce.report.document import run_document
 from freeonce.report.junit import junit_text
 from freeonce.report.terminal import print_report
 from freeonce.report.words import sentence
 from tests.unit.history import History, run
+from tests.unit.results import HOST, result
 
-HOST = {
-    "accelerator": "tcg",
-    "reason": "asked for",
-    "qemu": "7.2.22",
-    "kernel": "6.1.0",
-    "rust": "1.96.0",
-}
 # How the value is stored and what Drop releases, by DESIGN's table of the article.
 PREDICTED = {
     "allocated_memory/assign_drop_storage": {Rule.NULL_FREE, Rule.LEAK},
@@ -34,14 +26,6 @@ PREDICTED = {
     "allocated_memory/write_drop_in_place": set(),
 }
 BECAUSE = "its owner's Drop frees the storage without dropping what is in it"
-
-
-def result(name: str, history: History, expected: tuple[Expectation, ...] = ()) -> Result:
-    judgement = history.judged()
-    why, matches = match(judgement.findings, expected)
-    scenario = Scenario(0, name, "Section", "Rust", None, "A lesson.", expected)
-    as_expected = matches and judgement.verdict is not Verdict.INCOMPLETE
-    return Result(scenario, judgement, as_expected, why, 0.1)
 
 
 def faults(rules: set[Rule]) -> History:

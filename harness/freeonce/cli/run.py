@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -20,6 +21,7 @@ from freeonce.faults import planted
 from freeonce.guest import COMMAND_SECONDS
 from freeonce.report.document import run_document
 from freeonce.report.failures import failures_document, print_failures
+from freeonce.report.html import html_text
 from freeonce.report.junit import junit_text
 from freeonce.report.terminal import print_report
 
@@ -54,7 +56,7 @@ STDOUT = Path("-")
 @click.option("--no-faults", is_flag=True, help="Leave the planted faults out.")
 @output_option("--json", "Write JSON; - for stdout.")
 @output_option("--junit", "Write JUnit XML.")
-@output_option("--html", "Write the report as HTML.")
+@output_option("--html", "Write one HTML page: verdicts, lifetimes, memory, evidence.")
 @click.pass_context
 def run(
     context: click.Context,
@@ -85,13 +87,15 @@ def run(
     options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
     host = setting.document()
     # With --json - nothing else goes to stdout.
-    console = Console(stderr=json_file == STDOUT, highlight=False, record=html_file is not None)
+    console = Console(stderr=json_file == STDOUT, highlight=False)
+    all_points: list[Points] = []
     if fail_each:
         if junit_file is not None or repeat > 1 or act == "real":
             raise click.UsageError("--fail-each goes with --json and --html only")
         all_points = list(_failures(setting, patterns, options))
         print_failures(console, all_points)
         document = failures_document(host, all_points)
+        done = [one.plain for one in all_points]
         status = 0 if passed(all_points) else 1
     else:
         beside: set[str] = set()
@@ -105,7 +109,8 @@ def run(
     if json_file is not None:
         _write(json_file, json.dumps(document, indent=1) + "\n")
     if html_file is not None:
-        _write(html_file, console.export_html())
+        points = [point for one in all_points for point in one.points]
+        _write(html_file, html_text(host, done, planted(done), points, _now()))
     context.exit(status)
 
 
@@ -134,9 +139,13 @@ def _write(file: Path, text: str) -> None:
         click.echo(text, nl=False)
         return
     try:
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise HostError("cannot-write", f"cannot write {file}: {error.strerror}") from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(" ", "seconds")
 
 
 def _with_progress(

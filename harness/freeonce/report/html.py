@@ -1,0 +1,210 @@
+"""`run --html`: the whole run as one page that needs nothing but a browser. Pure.
+
+The pictures are drawn by a script of our own, in SVG. Vega-Lite or Plotly would put a megabyte
+and more into each report, and Vega needs `eval`, which this page's content security policy
+forbids: what it shows comes from a guest that may be hostile. So only one script and one style
+sheet, known by their hashes, may act here. A scenario's picture is drawn when it is opened: its
+data waits as inert JSON, so that thousands of scenarios open at once.
+"""
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from freeonce import __version__
+from freeonce.audit.model import Verdict
+from freeonce.campaign import Result
+from freeonce.failures import Point
+from freeonce.faults import Planted, rate
+from freeonce.report.accounts import Accounts, accounts
+from freeonce.report.answer import QUESTION, answer
+from freeonce.report.explanations import EXPLANATIONS
+from freeonce.report.lifetimes import Bar, Limits, Picture, picture
+from freeonce.report.memory_map import Map, memory_map
+from freeonce.report.terminal import summary
+from freeonce.report.words import sentence
+
+BARS = 60_000
+"""Bars in the whole page: what a browser parses in well under a second."""
+MOST, LEAST = Limits(400, 500), Limits(12, 24)
+"""Of one scenario, however few or many there are."""
+
+
+def limits(scenarios: int) -> Limits:
+    """How much of each scenario is drawn when there are so many."""
+    bars = min(max(BARS // max(scenarios, 1), LEAST.bars), MOST.bars)
+    marks = min(max(2 * BARS // max(scenarios, 1), LEAST.marks), MOST.marks)
+    return Limits(bars, marks)
+
+
+def html_text(
+    host: Mapping[str, str],
+    results: Sequence[Result],
+    faults: Sequence[Planted] = (),
+    points: Sequence[Point] = (),
+    when: str = "",
+) -> str:
+    """The page. `faults`: the planted ones. `points`: of `--fail-each`. `when`: it was written."""
+    most = limits(len(results))
+    rules = Counter(str(one.rule) for result in results for one in result.judgement.findings)
+    script, style = _asset("page.js"), _asset("page.css")
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            version=__version__,
+            when=when,
+            host=host,
+            summary=summary(results),
+            rate=rate(faults) if faults else "",
+            question=QUESTION,
+            answer=answer(results) or (),
+            verdicts=_counted(results),
+            rules=sorted(rules.items()),
+            sections=_sections(results),
+            points=points,
+            explained=[EXPLANATIONS[rule] for rule in sorted(rules) if rule in EXPLANATIONS],
+            drawings=(_drawing(result, most) for result in results),
+            script=Markup(script),
+            style=Markup(style),
+            script_hash=_hash(script),
+            style_hash=_hash(style),
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("freeonce.report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return environment
+
+
+def _asset(name: str) -> str:
+    source, _, _ = PackageLoader("freeonce.report", "page").get_source(Environment(), name)
+    return source
+
+
+def _hash(text: str) -> str:
+    """How a content security policy names a script that may run."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _counted(results: Sequence[Result]) -> list[tuple[str, int]]:
+    counts = Counter(result.judgement.verdict for result in results)
+    return [(str(verdict), counts[verdict]) for verdict in Verdict]
+
+
+def _sections(results: Sequence[Result]) -> list[tuple[str, list[dict[str, object]]]]:
+    rows = enumerate(results)
+    groups = groupby(rows, key=lambda row: row[1].scenario.section)
+    return [(name, [_row(index, one) for index, one in group]) for name, group in groups]
+
+
+def _row(index: int, result: Result) -> dict[str, object]:
+    judgement = result.judgement
+    words = [sentence(one, result.why.get(one)) for one in judgement.findings]
+    return {
+        "index": index,
+        "name": result.scenario.name,
+        "verdict": str(judgement.verdict),
+        "as_expected": result.as_expected,
+        "allocations": judgement.allocations,
+        "releases": judgement.releases,
+        "vmruns": judgement.vmruns,
+        "rules": list(dict.fromkeys(str(one.rule) for one in judgement.findings)),
+        "words": " ".join((result.scenario.section, result.scenario.lesson, *words)),
+    }
+
+
+def _drawing(result: Result, most: Limits) -> dict[str, object]:
+    """All that the page shows when the scenario is opened."""
+    evidence, judgement = result.evidence, result.judgement
+    drawn = picture(evidence.records, judgement, most)
+    looked = evidence.memory.snapshot if evidence.memory else None
+    seen = memory_map(drawn.bars, looked)
+    said = {one.serial: one for one in accounts(drawn.bars, evidence.records, evidence.memory)}
+    return {
+        "lesson": result.scenario.lesson,
+        "expected": _expected(result),
+        "findings": [
+            {"rule": one.rule, "words": sentence(one, result.why.get(one)), "witness": one.witness}
+            for one in judgement.findings
+        ],
+        "reasons": judgement.reasons,
+        "witnesses": {name: str(account) for name, account in judgement.witnesses.items()},
+        "span": drawn.span,
+        "first_event": drawn.first_event,
+        "events": drawn.events,
+        "bars": [_bar(bar) | _said(said[bar.serial]) for bar in drawn.bars],
+        "marks": [vars(mark) for mark in drawn.marks],
+        "left_out": _left_out(drawn, seen),
+        "stretches": _stretches(drawn, seen),
+        "read": seen.read,
+    }
+
+
+def _expected(result: Result) -> str:
+    """What was declared, where it is not what came."""
+    if result.as_expected:
+        return ""
+    wanted = [f"{one.rule} ({one.kind})" for one in result.scenario.expected]
+    return f"Not as expected. Expected: {', '.join(wanted) or 'clean'}."
+
+
+def _bar(bar: Bar) -> dict[str, object]:
+    return {
+        "serial": bar.serial,
+        "kind": bar.kind,
+        "name": bar.name,
+        "size": bar.size,
+        # More bits than a number of JavaScript holds.
+        "pointer": f"{bar.pointer:#x}",
+        "physical": f"{bar.physical:#x}",
+        "start": bar.start,
+        "end": bar.end,
+        "first": bar.first,
+        "last": bar.last,
+        "withheld": bar.withheld,
+        "rules": bar.rules,
+    }
+
+
+def _said(one: Accounts) -> dict[str, object]:
+    return {"ledger": one.ledger, "kernel": one.kernel, "memory": one.memory}
+
+
+def _stretches(drawn: Picture, seen: Map) -> list[dict[str, object]]:
+    """Offsets in bytes from the stretch's beginning."""
+    physical = {bar.serial: bar.physical for bar in drawn.bars}
+    return [
+        {
+            "gpa": f"{one.gpa:#x}",
+            "size": one.size,
+            "blocks": [[physical[serial] - one.gpa, serial] for serial in one.serials],
+            "looked": [[extent.gpa - one.gpa, extent.size] for extent in one.looked],
+        }
+        for one in seen.stretches
+    ]
+
+
+def _left_out(drawn: Picture, seen: Map) -> list[str]:
+    """What the pictures do not show, in words."""
+    lines = {
+        f"{drawn.bars_left_out} more allocations are not drawn: the faulty ones come first, then "
+        "the earliest. Counts and verdict are of all.": drawn.bars_left_out,
+        f"{drawn.marks_merged} more VMRUNs and #VMEXITs stand in those drawn, each for its slice "
+        "of time.": drawn.marks_merged,
+        f"{drawn.marks_left_out} more steps and findings are not marked.": drawn.marks_left_out,
+        f"{seen.left_out} more stretches of memory are not drawn.": seen.left_out,
+    }
+    return [line for line, count in lines.items() if count]

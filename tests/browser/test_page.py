@@ -1,0 +1,203 @@
+"""The HTML report in a real browser: drawn, filtered, usable by keyboard, deaf to the guest."""
+
+import pytest
+from selenium.webdriver import ActionChains, Chrome, Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
+
+from freeonce.campaign import Result
+from freeonce.evidence.ledger import Kind, Type
+from freeonce.report.html import html_text
+from tests.browser.conftest import Open
+from tests.unit.history import History, run
+from tests.unit.results import HOST, result, told
+from tests.unit.test_html import HOSTILE
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+
+def leaking() -> History:
+    history = run().allocate(1, 0x1000).text(Type.LABEL, "foo", serial=1)
+    history.text(Type.STEP, "assign").release(0, 0, withheld=True)
+    history.add(Type.VMRUN, physical=0x5000).add(Type.VMEXIT, detail=0x72)
+    history.release(1, 0x1000).allocate(2, 0x2000, kind=Kind.CONTIGUOUS)
+    return history.text(Type.LABEL, "bar", serial=2).end().settle()
+
+
+RESULTS = [
+    told(result("a/leak", leaking()), lesson="A Drop that forgets."),
+    result("a/clean", run().allocate(1, 0x1000).release(1, 0x1000).end().settle()),
+    result("b/incomplete", run()),
+]
+PAGE = html_text(HOST, RESULTS)
+
+
+def shown(driver: Chrome) -> list[str]:
+    buttons = driver.find_elements(By.CSS_SELECTOR, "tr.scenario button")
+    return [button.text for button in buttons if button.is_displayed()]
+
+
+def scenario(driver: Chrome, name: str) -> WebElement:
+    (button,) = (
+        one
+        for one in driver.find_elements(By.CSS_SELECTOR, "tr.scenario button")
+        if one.text == name
+    )
+    return button
+
+
+def opened(driver: Chrome) -> WebElement:
+    return driver.find_element(By.CSS_SELECTOR, "tr.detail")
+
+
+def count(within: WebElement | Chrome, selector: str) -> int:
+    return len(within.find_elements(By.CSS_SELECTOR, selector))
+
+
+def test_a_scenario_is_drawn_when_it_is_opened(load: Open) -> None:
+    driver = load(PAGE)
+    assert count(driver, "svg") == 0
+    scenario(driver, "a/leak").click()
+    pictures = opened(driver).find_elements(By.TAG_NAME, "svg")
+    lifetimes, memory = pictures
+    # Two allocations, one of each kind; the leaked one goes on, open and marked.
+    assert count(lifetimes, "rect.bar.pool") == count(lifetimes, "rect.bar.contiguous") == 1
+    assert count(lifetimes, "rect.wrong.contiguous") == count(lifetimes, "path.open") == 1
+    # The null free and the leak.
+    assert count(lifetimes, "path.fault") == 2
+    assert count(lifetimes, "path.entry") == 2
+    assert count(lifetimes, "line.step") == 1
+    assert count(memory, "rect.bar") == 2
+    assert count(memory, "rect.looked") == 2
+    wide = lifetimes.find_element(By.CSS_SELECTOR, "rect.pool").size["width"]
+    assert wide > 3
+    assert lifetimes.size["width"] <= 1300
+
+
+def test_the_three_witnesses_stand_side_by_side(load: Open) -> None:
+    driver = load(PAGE)
+    scenario(driver, "a/leak").click()
+    table = opened(driver).find_element(By.CSS_SELECTOR, "table.accounts")
+    heads = [cell.text.split(":")[0] for cell in table.find_elements(By.TAG_NAME, "th")]
+    assert heads == ["allocation", "ledger", "kernel", "memory"]
+    assert "never released" in table.text
+    assert "guard says live" in table.text
+
+
+def test_hover_and_focus_tell_the_details(load: Open) -> None:
+    driver = load(PAGE)
+    scenario(driver, "a/leak").click()
+    bar = opened(driver).find_element(By.CSS_SELECTOR, "svg rect.pool")
+    ActionChains(driver).move_to_element(bar).perform()
+    tip = driver.find_element(By.ID, "tip")
+    assert tip.is_displayed()
+    assert "foo: pool, 64 bytes" in tip.text
+    driver.execute_script("document.querySelector('svg g[tabindex=\"0\"]').focus()")
+    first = driver.switch_to.active_element.get_attribute("aria-label")
+    driver.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    second = driver.switch_to.active_element.get_attribute("aria-label")
+    assert first != second
+    assert tip.text.split("\n")[0] in str(second)
+
+
+def test_search_and_filters(load: Open) -> None:
+    driver = load(PAGE)
+    assert shown(driver) == ["a/leak", "a/clean", "b/incomplete"]
+    search = driver.find_element(By.ID, "search")
+    search.send_keys("forgets")
+    assert shown(driver) == ["a/leak"]
+    assert driver.find_element(By.ID, "shown").text == "1 of 3 shown"
+    search.send_keys(Keys.ESCAPE)
+    assert len(shown(driver)) == 3
+    driver.find_element(By.CSS_SELECTOR, "#verdicts input[value=faulty]").click()
+    assert shown(driver) == ["a/clean", "b/incomplete"]
+    driver.find_element(By.ID, "unexpected").click()
+    assert shown(driver) == ["b/incomplete"]
+    driver.find_element(By.CSS_SELECTOR, "#verdicts input[value=faulty]").click()
+    Select(driver.find_element(By.ID, "rule")).select_by_value("leak")
+    assert shown(driver) == ["a/leak"]
+
+
+def test_the_keyboard_is_enough(load: Open) -> None:
+    driver = load(PAGE)
+    keys = ActionChains(driver)
+    keys.send_keys("/").send_keys("a/").send_keys(Keys.ARROW_DOWN).perform()
+    assert driver.switch_to.active_element.text == "a/leak"
+    keys = ActionChains(driver)
+    keys.send_keys(Keys.ARROW_DOWN).send_keys(Keys.ENTER).perform()
+    assert count(driver, "tr.detail") == 1
+    assert driver.switch_to.active_element.get_attribute("aria-expanded") == "true"
+    ActionChains(driver).send_keys(Keys.ESCAPE).perform()
+    assert count(driver, "tr.detail") == 0
+    assert driver.switch_to.active_element.text == "a/clean"
+
+
+def test_the_axis_may_be_time_or_order_and_zooms(load: Open) -> None:
+    driver = load(PAGE)
+    scenario(driver, "a/leak").click()
+    wide = opened(driver).find_element(By.TAG_NAME, "svg").size["width"]
+    for button in ("axis: time", "+"):
+        (one,) = (
+            b for b in opened(driver).find_elements(By.TAG_NAME, "button") if b.text == button
+        )
+        one.click()
+    picture = opened(driver).find_element(By.TAG_NAME, "svg")
+    assert "event" in picture.text
+    assert picture.size["width"] == 2 * wide
+
+
+def test_light_and_dark(load: Open) -> None:
+    driver = load(PAGE)
+    grounds = []
+    for _ in range(2):
+        driver.find_element(By.ID, "theme").click()
+        body = driver.find_element(By.TAG_NAME, "body")
+        grounds.append(body.value_of_css_property("background-color"))
+    light, dark = grounds
+    assert light == "rgba(255, 255, 255, 1)"
+    assert dark != light
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_words_of_the_guest_do_nothing(words: str, load: Open) -> None:
+    history = run().allocate(1, 0x1000).text(Type.LABEL, words[:20], serial=1)
+    history.text(Type.STEP, words[:20]).end().settle()
+    one = told(result("a", history), name=words, section=words, lesson=words)
+    driver = load(html_text({**HOST, "kernel": words}, [one]))
+    driver.find_element(By.CSS_SELECTOR, "tr.scenario button").click()
+    assert words.split("\u2028", 1)[0] in str(opened(driver).get_property("textContent"))
+    assert driver.title.startswith("freeonce: ")
+    assert count(driver, "img, tr.detail script") == 0
+
+
+def test_a_picture_fits_a_narrow_window(load: Open) -> None:
+    driver = load(PAGE)
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 480, "height": 800, "deviceScaleFactor": 1, "mobile": False},
+    )
+    try:
+        scenario(driver, "a/leak").click()
+        assert driver.execute_script("return document.documentElement.scrollWidth") <= 480
+    finally:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def many(number: int) -> list[Result]:
+    one = RESULTS[0]
+    return [told(one, name=f"many/{index}") for index in range(number)]
+
+
+def test_thousands_of_scenarios_wait_until_they_are_opened(load: Open) -> None:
+    driver = load(html_text(HOST, many(5_000)))
+    assert driver.find_element(By.ID, "shown").text == "5000 of 5000 shown"
+    assert count(driver, "svg, tr.detail") == 0
+    driver.find_element(By.ID, "search").send_keys("4999")
+    (name,) = driver.execute_script(
+        "return Array.from(document.querySelectorAll('tr.scenario:not([hidden]) button'),"
+        " (one) => one.textContent)"
+    )
+    assert name == "many/4999"
+    driver.find_element(By.CSS_SELECTOR, "tr.scenario:not([hidden]) button").click()
+    assert count(driver, "tr.detail svg") == 2
