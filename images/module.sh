@@ -11,8 +11,9 @@ cp -- "$rust_object" "$scratch/module/freeonce_rust.o_shipped"
 # kbuild wants to know how each object was made.
 : >"$scratch/module/.freeonce_rust.o.cmd"
 
-# No BTF of our types: it would need pahole.
-options=("M=$scratch/module" CONFIG_DEBUG_INFO_BTF_MODULES=)
+# No BTF of our types: it would need pahole. Debug info names our files as in /freeonce.
+prefix=-fdebug-prefix-map=$scratch/module=/freeonce/guest/module
+options=("M=$scratch/module" CONFIG_DEBUG_INFO_BTF_MODULES= "KCFLAGS=$prefix" "KAFLAGS=$prefix")
 arguments=(-C "$kernel/headers" "${options[@]}")
 if [ -e "$kernel/headers-source" ]; then
     # Unpacked packages: their Makefile names the place where they would be installed.

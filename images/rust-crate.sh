@@ -13,6 +13,7 @@ bitcode=no
 # Like any release build: a debug assertion would stop a faulty scenario before it is faulty.
 "$rustc" "${rust_flags[@]}" -C "opt-level=${RUST_OPT:-2}" -C "lto=$lto" -C "embed-bitcode=$bitcode" \
     -C debug-assertions=no -C overflow-checks=no \
+    -C debuginfo=line-tables-only --remap-path-prefix "$source=/freeonce/guest/rust" \
     -C codegen-units=1 --edition 2024 --crate-name freeonce_rust --crate-type staticlib \
     -L "$core" --out-dir "$scratch" "$source/src/lib.rs"
 # Only what C enters by, and what that needs.

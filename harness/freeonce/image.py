@@ -15,13 +15,17 @@ DEFAULT = Path(__file__).resolve().parents[2] / "build" / "current" / "manifest.
 
 @dataclass(frozen=True)
 class Image:
-    """One image. `protocol`: how QEMU boots it, `pvh` or `bzimage`."""
+    """One image. `protocol`: how QEMU boots it, `pvh` or `bzimage`.
+
+    `module`: freeonce.ko with its debug info, which the guest's own copy has not.
+    """
 
     manifest: Path
     boot: Path
     protocol: str
     release: str
     initramfs: Path
+    module: Path
     module_sha256: str
     client_key: Path
     host_key: Path
@@ -53,6 +57,7 @@ def load_image(manifest: Path) -> Image:
             protocol=data["kernel"]["protocol"],
             release=data["kernel"]["release"],
             initramfs=folder / data["initramfs"]["path"],
+            module=folder / data["module"]["path"],
             module_sha256=data["module"]["sha256"],
             client_key=folder / data["client_key"]["path"],
             host_key=folder / data["host_key"]["path"],

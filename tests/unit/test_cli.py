@@ -35,7 +35,8 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
 
 def ending(monkeypatch: pytest.MonkeyPatch, *verdicts: tuple[Verdict, bool]) -> None:
     """A run that comes to these verdicts, as expected or not."""
-    setting = SimpleNamespace(boot=lambda: None, document=lambda: HOST)
+    image = SimpleNamespace(module=Path("/no/such/module"))
+    setting = SimpleNamespace(boot=lambda: None, document=lambda: HOST, image=image)
 
     def results(*_: object, **__: object) -> Iterator[Result]:
         for index, (verdict, as_expected) in enumerate(verdicts):
@@ -109,6 +110,14 @@ def test_json_is_alone_on_standard_output(
     captured = capsys.readouterr()
     assert json.loads(captured.out)["ok"] is True
     assert "1 scenarios" in captured.err
+
+
+def test_without_debug_info_the_report_stands_and_says_so(
+    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ending(monkeypatch, (Verdict.CLEAN, True))
+    assert call("run") == 0
+    assert "no lines of source: cannot read /no/such/module" in capsys.readouterr().err
 
 
 def test_files_are_written(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,14 +16,16 @@ from freeonce.cli.options import accelerator_option, output_option
 from freeonce.cli.setting import Setting, find_setting
 from freeonce.errors import HostError
 from freeonce.evidence.scenarios import Scenario
-from freeonce.failures import Points, passed, run_each
+from freeonce.failures import Point, Points, passed, run_each
 from freeonce.faults import planted
 from freeonce.guest import COMMAND_SECONDS
 from freeonce.report.document import run_document
 from freeonce.report.failures import failures_document, print_failures
 from freeonce.report.html import html_text
 from freeonce.report.junit import junit_text
+from freeonce.report.places import NOWHERE, Places, sites
 from freeonce.report.terminal import print_report
+from freeonce.symbols import places as places_of
 
 STDOUT = Path("-")
 
@@ -88,29 +90,34 @@ def run(
     host = setting.document()
     # With --json - nothing else goes to stdout.
     console = Console(stderr=json_file == STDOUT, highlight=False)
-    all_points: list[Points] = []
+    points: list[Point] = []
     if fail_each:
         if junit_file is not None or repeat > 1 or act == "real":
             raise click.UsageError("--fail-each goes with --json and --html only")
         all_points = list(_failures(setting, patterns, options))
-        print_failures(console, all_points)
-        document = failures_document(host, all_points)
         done = [one.plain for one in all_points]
+        points = [point for one in all_points for point in one.points]
+        places = _places(setting, sites(done) | {point.site for point in points})
+        print_failures(console, all_points, places)
+        document = failures_document(host, all_points)
         status = 0 if passed(all_points) else 1
     else:
         beside: set[str] = set()
         done = list(_with_progress(setting, patterns, options, beside))
         results = [result for result in done if result.scenario.name not in beside]
-        print_report(console, host, results, planted(done))
-        document = run_document(host, results, planted(done))
+        places = _places(setting, sites(done))
+        print_report(console, host, results, planted(done), places)
+        document = run_document(host, results, planted(done), places)
         status = exit_status(done)
         if junit_file is not None:
             _write(junit_file, junit_text(done))
     if json_file is not None:
         _write(json_file, json.dumps(document, indent=1) + "\n")
     if html_file is not None:
-        points = [point for one in all_points for point in one.points]
-        _write(html_file, html_text(host, done, planted(done), points, _now()))
+        page = html_text(
+            host, done, faults=planted(done), points=points, places=places, when=_now()
+        )
+        _write(html_file, page)
     context.exit(status)
 
 
@@ -142,6 +149,15 @@ def _write(file: Path, text: str) -> None:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise HostError("cannot-write", f"cannot write {file}: {error.strerror}") from error
+
+
+def _places(setting: Setting, wanted: set[int]) -> Places:
+    """The lines of source; without them a report is poorer, and says so, but none the less true."""
+    try:
+        return places_of(setting.image.module, wanted)
+    except HostError as error:
+        click.echo(f"freeonce: no lines of source: {error}", err=True)
+        return NOWHERE
 
 
 def _now() -> str:

@@ -7,26 +7,30 @@ from freeonce.audit.model import Finding
 from freeonce.campaign import Result
 from freeonce.evidence.scenarios import Expectation, Scenario
 from freeonce.faults import Planted
+from freeonce.report.places import NOWHERE, Places, origin
 from freeonce.report.words import sentence
 
 SCHEMA = "freeonce/run/1"
 
 
-def _finding(finding: Finding, expectation: Expectation | None) -> dict[str, object]:
+def _finding(result: Result, finding: Finding, places: Places) -> dict[str, object]:
     document: dict[str, object] = {
         "rule": str(finding.rule),
         "kind": finding.kind,
         "pointer": f"{finding.pointer:#x}",
         "site": f"{finding.site:#x}",
-        "message": sentence(finding, expectation),
+        "message": sentence(finding, result.why.get(finding)),
         "witness": finding.witness,
     }
-    optional = {
+    optional: dict[str, object] = {
         "at": finding.at,
         "what": finding.what,
         "serial": finding.serial or None,
         "size": finding.size,
     }
+    if said := origin(result, finding, places):
+        frame = said[1].frame
+        optional |= {"file": frame.file, "line": frame.line, "function": frame.function}
     return document | {key: value for key, value in optional.items() if value is not None}
 
 
@@ -48,8 +52,8 @@ def scenario_document(scenario: Scenario) -> dict[str, object]:
     }
 
 
-def result_document(result: Result) -> dict[str, object]:
-    """One scenario's result."""
+def result_document(result: Result, places: Places = NOWHERE) -> dict[str, object]:
+    """One scenario's result. `places`: by site."""
     judgement = result.judgement
     return {
         "name": result.scenario.name,
@@ -59,7 +63,7 @@ def result_document(result: Result) -> dict[str, object]:
         "releases": judgement.releases,
         "vmruns": judgement.vmruns,
         "events": judgement.events,
-        "findings": [_finding(one, result.why.get(one)) for one in judgement.findings],
+        "findings": [_finding(result, one, places) for one in judgement.findings],
         "expected": [expectation_document(one) for one in result.scenario.expected],
         "reasons": list(judgement.reasons),
         "witnesses": {name: str(account) for name, account in judgement.witnesses.items()},
@@ -69,7 +73,10 @@ def result_document(result: Result) -> dict[str, object]:
 
 
 def run_document(
-    host: dict[str, str], results: Sequence[Result], faults: Sequence[Planted] = ()
+    host: dict[str, str],
+    results: Sequence[Result],
+    faults: Sequence[Planted] = (),
+    places: Places = NOWHERE,
 ) -> dict[str, object]:
     """The whole run. `faults`: the planted ones, those that ran beside the results too."""
     return {
@@ -79,5 +86,5 @@ def run_document(
         and all(result.as_expected for result in results)
         and all(fault.caught for fault in faults),
         "planted": [asdict(one) for one in faults],
-        "scenarios": [result_document(result) for result in results],
+        "scenarios": [result_document(result, places) for result in results],
     }

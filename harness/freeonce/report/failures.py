@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from freeonce.failures import Outcome, Point, Points, passed
+from freeonce.report.places import NOWHERE, Places
 
 SCHEMA = "freeonce/fail-each/1"
 
@@ -26,8 +27,10 @@ def summary(all_points: Sequence[Points]) -> str:
     return f"{len(points)} failure points, {reached} reached: {said}"
 
 
-def print_failures(console: Console, all_points: Sequence[Points]) -> None:
-    """One row a scenario, and one for each point that was not handled."""
+def print_failures(
+    console: Console, all_points: Sequence[Points], places: Places = NOWHERE
+) -> None:
+    """One row a scenario, and one for each point that was not handled. `places`: by site."""
     table = Table(box=None, pad_edge=False)
     table.add_column("scenario", overflow="fold")
     for outcome in Outcome:
@@ -44,10 +47,11 @@ def print_failures(console: Console, all_points: Sequence[Points]) -> None:
         for point in one.points:
             if point.outcome not in (Outcome.HANDLED, Outcome.UNREACHED):
                 after = " and everything after it" if point.after else ""
+                where = places.get(point.site, f"{point.site:#x}")
                 console.print(
                     Text(
                         f"{point.scenario}: allocation {point.number}{after} failed at "
-                        f"{point.site:#x}: {point.outcome} {point.detail}".rstrip(),
+                        f"{where}: {point.outcome} {point.detail}".rstrip(),
                         style="red",
                     )
                 )

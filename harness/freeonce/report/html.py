@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from freeonce import __version__
-from freeonce.audit.model import Verdict
+from freeonce.audit.model import Finding, Verdict
 from freeonce.campaign import Result
 from freeonce.failures import Point
 from freeonce.faults import Planted, rate
@@ -26,6 +26,7 @@ from freeonce.report.answer import QUESTION, answer
 from freeonce.report.explanations import EXPLANATIONS
 from freeonce.report.lifetimes import Bar, Limits, Picture, picture
 from freeonce.report.memory_map import Map, memory_map
+from freeonce.report.places import NOWHERE, Places, origin
 from freeonce.report.terminal import summary
 from freeonce.report.words import sentence
 
@@ -45,11 +46,16 @@ def limits(scenarios: int) -> Limits:
 def html_text(
     host: Mapping[str, str],
     results: Sequence[Result],
+    *,
     faults: Sequence[Planted] = (),
     points: Sequence[Point] = (),
+    places: Places = NOWHERE,
     when: str = "",
 ) -> str:
-    """The page. `faults`: the planted ones. `points`: of `--fail-each`. `when`: it was written."""
+    """The page. `faults`: the planted ones. `points`: of `--fail-each`. `when`: it was written.
+
+    `places`: by site.
+    """
     most = limits(len(results))
     rules = Counter(str(one.rule) for result in results for one in result.judgement.findings)
     script, style = _asset("page.js"), _asset("page.css")
@@ -69,7 +75,7 @@ def html_text(
             sections=_sections(results),
             points=points,
             explained=[EXPLANATIONS[rule] for rule in sorted(rules) if rule in EXPLANATIONS],
-            drawings=(_drawing(result, most) for result in results),
+            drawings=(_drawing(result, most, places) for result in results),
             script=Markup(script),
             style=Markup(style),
             script_hash=_hash(script),
@@ -126,7 +132,7 @@ def _row(index: int, result: Result) -> dict[str, object]:
     }
 
 
-def _drawing(result: Result, most: Limits) -> dict[str, object]:
+def _drawing(result: Result, most: Limits, places: Places) -> dict[str, object]:
     """All that the page shows when the scenario is opened."""
     evidence, judgement = result.evidence, result.judgement
     drawn = picture(evidence.records, judgement, most)
@@ -137,7 +143,7 @@ def _drawing(result: Result, most: Limits) -> dict[str, object]:
         "lesson": result.scenario.lesson,
         "expected": _expected(result),
         "findings": [
-            {"rule": one.rule, "words": sentence(one, result.why.get(one)), "witness": one.witness}
+            {"rule": one.rule, "words": _words(result, one, places), "witness": one.witness}
             for one in judgement.findings
         ],
         "reasons": judgement.reasons,
@@ -145,7 +151,7 @@ def _drawing(result: Result, most: Limits) -> dict[str, object]:
         "span": drawn.span,
         "first_event": drawn.first_event,
         "events": drawn.events,
-        "bars": [_bar(bar) | _said(said[bar.serial]) for bar in drawn.bars],
+        "bars": [_bar(bar, places) | _said(said[bar.serial]) for bar in drawn.bars],
         "marks": [vars(mark) for mark in drawn.marks],
         "left_out": _left_out(drawn, seen),
         "stretches": _stretches(drawn, seen),
@@ -161,8 +167,17 @@ def _expected(result: Result) -> str:
     return f"Not as expected. Expected: {', '.join(wanted) or 'clean'}."
 
 
-def _bar(bar: Bar) -> dict[str, object]:
+def _words(result: Result, finding: Finding, places: Places) -> str:
+    said = origin(result, finding, places)
+    where = f"; {said[0]} {said[1]}" if said else ""
+    return f"{sentence(finding, result.why.get(finding))}{where}"
+
+
+def _bar(bar: Bar, places: Places) -> dict[str, object]:
+    release = places.get(bar.release_site or 0)
     return {
+        "place": str(places.get(bar.site, "")),
+        "release_place": str(release or ""),
         "serial": bar.serial,
         "kind": bar.kind,
         "name": bar.name,

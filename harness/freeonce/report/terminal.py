@@ -12,6 +12,7 @@ from freeonce.audit.model import Verdict
 from freeonce.campaign import FAULTS, Result
 from freeonce.faults import Planted, rate
 from freeonce.report.answer import QUESTION, answer
+from freeonce.report.places import NOWHERE, Places, origin
 from freeonce.report.words import sentence
 
 STYLES = {
@@ -36,14 +37,15 @@ def _verdict(result: Result) -> Text:
     return Text(f"{verdict}{'' if result.as_expected else ' !'}", style=STYLES[verdict])
 
 
-def _words(result: Result) -> list[Text]:
+def _words(result: Result, places: Places) -> list[Text]:
     """What a reader should know beyond the verdict, a line each."""
     judgement = result.judgement
     lines = [Text(result.scenario.lesson, style="dim")]
-    lines += [
-        Text.assemble((f"{finding.rule}: ", "bold"), sentence(finding, result.why.get(finding)))
-        for finding in judgement.findings
-    ]
+    for finding in judgement.findings:
+        words = sentence(finding, result.why.get(finding))
+        lines.append(Text.assemble((f"{finding.rule}: ", "bold"), words))
+        if said := origin(result, finding, places):
+            lines.append(Text(f"    {said[0]} {said[1]}", style="dim"))
     lines += [Text(reason) for reason in judgement.reasons]
     if not result.as_expected and judgement.verdict is not Verdict.INCOMPLETE:
         wanted = [f"{one.rule} ({one.kind})" for one in result.scenario.expected]
@@ -62,7 +64,7 @@ def _row(name: Text, allocations: str, releases: str, verdict: Text) -> Table:
     return row
 
 
-def _section(name: str, results: Sequence[Result]) -> RenderableType:
+def _section(name: str, results: Sequence[Result], places: Places) -> RenderableType:
     parts: list[RenderableType] = [
         Text(),
         _row(Text(name, style="bold"), "alloc.", "rel.", Text("verdict")),
@@ -76,7 +78,7 @@ def _section(name: str, results: Sequence[Result]) -> RenderableType:
         if len(repeated) > 1:
             label.append(f" x {len(repeated)}", style="bold")
         parts.append(_row(label, *counts, _verdict(result)))
-        parts.append(Padding(Group(*_words(result)), (0, 0, 0, 4)))
+        parts.append(Padding(Group(*_words(result, places)), (0, 0, 0, 4)))
     return Group(*parts)
 
 
@@ -125,15 +127,16 @@ def print_report(
     host: dict[str, str],
     results: Sequence[Result],
     faults: Sequence[Planted] = (),
+    places: Places = NOWHERE,
 ) -> None:
     """Everything, readable at 80 columns and without colour.
 
-    `faults`: the planted ones, those that ran beside the results too.
+    `faults`: the planted ones, those that ran beside the results too. `places`: by site.
     """
     for line in environment_lines(host):
         console.print(Text(line))
     for name, group in groupby(results, key=lambda result: result.scenario.section):
-        console.print(_section(name, list(group)))
+        console.print(_section(name, list(group), places))
     # Beside a few named scenarios only a miss is worth the space.
     named_too = any(result.scenario.name.startswith(FAULTS) for result in results)
     shown = [fault for fault in faults if named_too or not fault.caught]

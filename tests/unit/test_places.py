@@ -1,0 +1,142 @@
+"""Sites to lines of source: addr2line's words, the kernel's layout, the frame one looks for."""
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from freeonce.audit.model import Rule
+from freeonce.errors import HostError
+from freeonce.evidence.ledger import Type
+from freeonce.report.document import run_document
+from freeonce.report.places import origin, sites
+from freeonce.symbols import Frame, Place, choose, parse, places
+from tests.unit.history import run
+from tests.unit.results import HOST, result
+
+SAID = """0x000000000000007e
+freeonce_rust::scenarios::allocated_memory::example
+/usr/lib/rustlib/src/rust/library/core/src/ptr/non_null.rs:270
+alloc_zeroed
+/freeonce/guest/rust/src/allocated_memory/storage.rs:26 (discriminator 3)
+example
+/freeonce/guest/rust/src/scenarios/allocated_memory.rs:21
+0x0000000000000010
+??
+??:0
+0x0000000000000020
+f
+??:?
+"""
+CORE = Frame("/usr/lib/rustlib/src/rust/library/core/src/ptr/non_null.rs", 270, "g")
+SHIM = Frame("guest/rust/src/physical.rs", 22, "deallocate")
+OWNER = Frame("guest/rust/src/svm/npt.rs", 30, "drop")
+SCENARIO = Frame("guest/rust/src/scenarios/svm.rs", 12, "vmrun_exits")
+
+
+def test_the_words_of_addr2line() -> None:
+    first, unknown, neither = parse(SAID)
+    assert [(frame.file, frame.line) for frame in first[1:]] == [
+        ("guest/rust/src/allocated_memory/storage.rs", 26),
+        ("guest/rust/src/scenarios/allocated_memory.rs", 21),
+    ]
+    assert unknown == neither == ()
+
+
+@pytest.mark.parametrize(
+    ("frames", "chosen"),
+    [
+        ((CORE, SHIM, OWNER, SCENARIO), SCENARIO),
+        ((CORE, SHIM, OWNER), OWNER),
+        ((CORE, SHIM), SHIM),
+        ((CORE,), CORE),
+    ],
+)
+def test_the_scenarios_own_line_goes_first(frames: tuple[Frame, ...], chosen: Frame) -> None:
+    place = choose(frames)
+    assert place
+    assert (place.frame, place.frames) == (chosen, frames)
+
+
+def test_without_a_frame_there_is_no_place() -> None:
+    assert choose(()) is None
+
+
+SOURCE = """void callee(void);
+__attribute__((section(".init.text"))) void in_init(void) { callee(); }
+__attribute__((section(".text.a"))) void in_a(void) { callee(); }
+
+__attribute__((section(".text.b"), aligned(64))) void in_b(void)
+{
+    callee();
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("module")
+    (folder / "module.c").write_text(SOURCE)
+    flags = ["-g", "-O0", "-fcf-protection=none", f"-fdebug-prefix-map={folder}=/freeonce/guest"]
+    subprocess.run(["gcc", *flags, "-c", f"{folder}/module.c", "-o", f"{folder}/m.ko"], check=True)
+    return folder / "m.ko"
+
+
+def section(module: Path, name: str) -> bytes:
+    with module.open("rb") as file:
+        found = ELFFile(file).get_section_by_name(name)
+        assert found is not None
+        return bytes(found.data())
+
+
+def after_call(code: bytes) -> int:
+    """The return address of the only call, from the section's begin. CALL rel32 is E8."""
+    return code.index(0xE8) + 5
+
+
+def test_sections_lie_as_the_kernel_lays_them(module: Path) -> None:
+    # .text is empty, .init.text lies elsewhere; then .text.a, and .text.b at its alignment.
+    a, b = section(module, ".text.a"), section(module, ".text.b")
+    in_a = after_call(a)
+    in_b = -(-len(a) // 64) * 64 + after_call(b)
+    found = places(module, [in_a, in_b, 0, 1 << 31])
+    assert {site: (str(place), place.frame.function) for site, place in found.items()} == {
+        in_a: ("guest/module.c:3", "in_a"),
+        in_b: ("guest/module.c:7", "in_b"),
+    }
+
+
+def test_a_module_that_is_none_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "module.ko").write_bytes(b"not a module")
+    with pytest.raises(HostError) as error:
+        places(tmp_path / "module.ko", [1])
+    assert error.value.reason == "no-symbols"
+
+
+def test_what_is_found_later_points_at_the_allocation() -> None:
+    history = run().allocate(1, 0x1000)
+    history.rows[-1]["site"] = 0x40
+    history.release(0, 0, withheld=True)
+    history.rows[-1]["site"] = 0x80
+    one = result("a", history.end().settle())
+    places = {0x40: Place(OWNER, (OWNER,)), 0x80: Place(SCENARIO, (SCENARIO,))}
+    by_rule = {finding.rule: finding for finding in one.judgement.findings}
+    leak, null = by_rule[Rule.LEAK], by_rule[Rule.NULL_FREE]
+    assert origin(one, leak, places) == ("allocated at", places[0x40])
+    assert origin(one, null, places) == ("called from", places[0x80])
+    # A record without a site, as that of a guard, still names its allocation.
+    assert origin(one, replace(leak, site=0), places) == ("allocated at", places[0x40])
+    assert origin(one, null, {}) is None
+    assert sites([one]) == {0x40, 0x80}
+
+
+def test_programs_get_file_and_line() -> None:
+    history = run().text(Type.STEP, "assign").release(0, 0, withheld=True)
+    history.rows[-1]["site"] = 0x80
+    one = result("a", history.end().settle())
+    document = run_document(HOST, [one], places={0x80: Place(SCENARIO, (SCENARIO,))})
+    (finding,) = json.loads(json.dumps(document))["scenarios"][0]["findings"]
+    assert (finding["file"], finding["line"]) == ("guest/rust/src/scenarios/svm.rs", 12)
