@@ -16,6 +16,7 @@ from freeonce.evidence.scenarios import Scenario
 
 HOST = dict.fromkeys(("accelerator", "reason", "qemu", "kernel", "rust"), "x")
 Call = Callable[..., int]
+FILES = ("json", "junit", "html", "sarif", "trace")
 
 
 @pytest.fixture
@@ -93,6 +94,9 @@ def test_an_error_is_an_exit_status(
         ["run", "--accel", "vmware"],
         ["run", "--junit", "-"],
         ["run", "--html", "-"],
+        ["run", "--trace", "-"],
+        ["run", "--fail-each", "--sarif", "x.sarif"],
+        ["run", "--fail-each", "--repeat", "2"],
         ["run", "--json", "/no/such/folder/x.json"],
         ["run", "--json", "/tmp"],
         ["walk"],
@@ -122,11 +126,13 @@ def test_without_debug_info_the_report_stands_and_says_so(
 
 def test_files_are_written(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ending(monkeypatch, (Verdict.CLEAN, True))
-    names = {kind: str(tmp_path / f"report.{kind}") for kind in ("json", "junit", "html")}
+    names = {kind: str(tmp_path / f"report.{kind}") for kind in FILES}
     assert call("run", *(part for kind in names for part in (f"--{kind}", names[kind]))) == 0
     assert json.loads(Path(names["json"]).read_text())["schema"] == "freeonce/run/1"
     assert "<testsuite" in Path(names["junit"]).read_text()
     assert "a/0" in Path(names["html"]).read_text()
+    assert json.loads(Path(names["sarif"]).read_text())["version"] == "2.1.0"
+    assert b"a/0: clean" in Path(names["trace"]).read_bytes()
 
 
 @pytest.mark.parametrize(("ok", "status"), [(True, 0), (False, 3)])

@@ -2,8 +2,11 @@
 
 import io
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import xmlschema
 from junitparser import JUnitXml
 from rich.console import Console
 
@@ -15,8 +18,9 @@ from freeonce.report.document import run_document
 from freeonce.report.junit import junit_text
 from freeonce.report.terminal import print_report
 from freeonce.report.words import sentence
+from freeonce.symbols import Frame, Place
 from tests.unit.history import History, run
-from tests.unit.results import HOST, result
+from tests.unit.results import HOST, result, told
 
 # How the value is stored and what Drop releases, by DESIGN's table of the article.
 PREDICTED = {
@@ -163,6 +167,36 @@ def test_the_document_is_by_the_contract() -> None:
 
 def test_a_run_of_nothing_is_not_ok() -> None:
     assert run_document(HOST, [])["ok"] is False
+
+
+def schema() -> xmlschema.XMLSchema:
+    return xmlschema.XMLSchema(Path(__file__).parents[1] / "data/junit-10.xsd")
+
+
+def test_junit_is_valid_by_the_schema_of_jenkins() -> None:
+    slow = replace(RESULTS[0], seconds=0.1234567)
+    hostile = told(RESULTS[2], name='x/"]]><!--&\u202e\ufffd', lesson="<b>")
+    text = junit_text([*RESULTS, slow, hostile], {"kernel": '6.1 "<&'})
+    schema().validate(text)
+
+
+def test_the_schema_refuses_what_is_not_junit() -> None:
+    wrong = junit_text(RESULTS).replace("<testcase", '<testcase verdict="clean"', 1)
+    assert not schema().is_valid(wrong)
+
+
+def test_junit_tells_what_and_where() -> None:
+    places = {0: Place(Frame("guest/x.c", 7, "f"), ())}
+    (suite,) = JUnitXml.fromstring(junit_text(RESULTS, HOST, places).encode())
+    cases = {case.name: case for case in suite}
+    assert cases["clean"].classname == "freeonce.a"
+    (failure,) = cases["unexpected"].result
+    assert failure.message.startswith("leak: `bar`, 64 bytes contiguous, never released")
+    assert "allocated at guest/x.c:7" in failure.text
+    assert "expected: clean" in failure.text
+    assert cases["faulty"].result == []
+    properties = suite.properties()  # type: ignore[no-untyped-call]
+    assert {one.name: one.value for one in properties} == HOST
 
 
 def test_junit_counts_what_failed_and_what_is_unknown() -> None:

@@ -1,7 +1,5 @@
 """`freeonce run`: scenarios in a real guest, judged."""
 
-import json
-import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from freeonce.campaign import Options, Result, Scenarios, exit_status, run_all
-from freeonce.cli.options import accelerator_option, output_option
+from freeonce.cli.options import accelerator_option
+from freeonce.cli.outputs import STDOUT, Report, chosen, output_options, write
 from freeonce.cli.setting import Setting, find_setting
 from freeonce.errors import HostError
 from freeonce.evidence.scenarios import Scenario
@@ -21,13 +20,9 @@ from freeonce.faults import planted
 from freeonce.guest import COMMAND_SECONDS
 from freeonce.report.document import run_document
 from freeonce.report.failures import failures_document, print_failures
-from freeonce.report.html import html_text
-from freeonce.report.junit import junit_text
 from freeonce.report.places import NOWHERE, Places, sites
 from freeonce.report.terminal import print_report
 from freeonce.symbols import places as places_of
-
-STDOUT = Path("-")
 
 
 @click.command()
@@ -56,12 +51,11 @@ STDOUT = Path("-")
     help="Make each allocation of a scenario fail, one after the other.",
 )
 @click.option("--no-faults", is_flag=True, help="Leave the planted faults out.")
-@output_option("--json", "Write JSON; - for stdout.")
-@output_option("--junit", "Write JUnit XML.")
-@output_option("--html", "Write one HTML page: verdicts, lifetimes, memory, evidence.")
+@output_options
 @click.pass_context
 def run(
     context: click.Context,
+    /,
     *,
     patterns: tuple[str, ...],
     accel: str,
@@ -70,30 +64,23 @@ def run(
     repeat: int,
     fail_each: bool,
     no_faults: bool,
-    json_file: Path | None,
-    junit_file: Path | None,
-    html_file: Path | None,
+    **outputs: Path | None,
 ) -> None:
     """Run scenarios and judge what they did to their allocations. Without a name: all.
 
     Exit status: 0 every verdict as expected, 1 some not, 2 usage, 3 this host cannot,
     4 some verdict incomplete.
     """
-    for file in (junit_file, html_file):
-        if file == STDOUT:
-            raise click.UsageError("only --json may go to standard output")
-    for file in (json_file, junit_file, html_file):
-        if file not in (None, STDOUT):
-            _writable(file)
+    files = chosen(outputs, fail_each)
+    if fail_each and (repeat > 1 or act == "real"):
+        raise click.UsageError("--fail-each goes neither with --repeat nor with --act real")
     setting = find_setting(accel)
     options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
     host = setting.document()
     # With --json - nothing else goes to stdout.
-    console = Console(stderr=json_file == STDOUT, highlight=False)
+    console = Console(stderr=files.get("json") == STDOUT, highlight=False)
     points: list[Point] = []
     if fail_each:
-        if junit_file is not None or repeat > 1 or act == "real":
-            raise click.UsageError("--fail-each goes with --json and --html only")
         all_points = list(_failures(setting, patterns, options))
         done = [one.plain for one in all_points]
         points = [point for one in all_points for point in one.points]
@@ -109,15 +96,7 @@ def run(
         print_report(console, host, results, planted(done), places)
         document = run_document(host, results, planted(done), places)
         status = exit_status(done)
-        if junit_file is not None:
-            _write(junit_file, junit_text(done))
-    if json_file is not None:
-        _write(json_file, json.dumps(document, indent=1) + "\n")
-    if html_file is not None:
-        page = html_text(
-            host, done, faults=planted(done), points=points, places=places, when=_now()
-        )
-        _write(html_file, page)
+    write(files, Report(host, document, done, planted(done), points, places, _now()))
     context.exit(status)
 
 
@@ -130,25 +109,6 @@ def _failures(setting: Setting, patterns: tuple[str, ...], options: Options) -> 
             if not console.is_terminal:
                 name = points.plain.scenario.name
                 console.print(f"{name}: {len(points.points)} failure points", highlight=False)
-
-
-def _writable(file: Path) -> None:
-    """Refuse before the run what could not be written after it."""
-    folder = file.absolute().parent
-    if not folder.is_dir():
-        raise click.UsageError(f"cannot write {file}: there is no folder {folder}")
-    if file.is_dir() or not os.access(file if file.exists() else folder, os.W_OK):
-        raise click.UsageError(f"cannot write {file}: it is a folder, or not ours to write")
-
-
-def _write(file: Path, text: str) -> None:
-    if file == STDOUT:
-        click.echo(text, nl=False)
-        return
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise HostError("cannot-write", f"cannot write {file}: {error.strerror}") from error
 
 
 def _places(setting: Setting, wanted: set[int]) -> Places:

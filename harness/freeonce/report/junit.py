@@ -1,35 +1,57 @@
-"""`run --junit`: a test case a scenario. Pure."""
+"""`run --junit`: a test case a scenario, by the schema of Jenkins' xUnit plugin. Pure.
 
-from collections.abc import Sequence
+GitLab and Jenkins group by class name: a scenario's is the part of its name before the last `/`.
+"""
+
+from collections.abc import Mapping, Sequence
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from freeonce.audit.model import Verdict
 from freeonce.campaign import Result
+from freeonce.report.places import NOWHERE, Places, origin
 from freeonce.report.words import sentence
 
 
-def _case(result: Result) -> TestCase:
+def _case(result: Result, places: Places) -> TestCase:
     judgement = result.judgement
-    case = TestCase(result.scenario.name, "freeonce", result.seconds)
-    words = [sentence(one, result.why.get(one)) for one in judgement.findings]
-    text = "\n".join([*words, *judgement.reasons])
-    if judgement.verdict is Verdict.INCOMPLETE:
-        case.result = [Error(text, "incomplete")]
-    elif judgement.verdict is Verdict.UNSUPPORTED:
-        case.result = [Skipped(text, "unsupported")]
-    elif not result.as_expected:
-        case.result = [Failure(text or "clean, but a fault was expected", str(judgement.verdict))]
-    else:
+    group, _, name = result.scenario.name.rpartition("/")
+    # The schema allows no more than milliseconds.
+    case = TestCase(name, f"freeonce.{group}" if group else "freeonce", round(result.seconds, 3))
+    lines = _lines(result, places)
+    text = "\n".join(lines)
+    if result.as_expected and judgement.verdict is not Verdict.UNSUPPORTED:
         case.system_out = text
+        return case
+    kind = {Verdict.INCOMPLETE: Error, Verdict.UNSUPPORTED: Skipped}.get(judgement.verdict, Failure)
+    wanted = ", ".join(f"{one.rule} ({one.kind})" for one in result.scenario.expected) or "clean"
+    said = kind((lines or [f"expected {wanted}"])[0].splitlines()[0], str(judgement.verdict))
+    said.text = f"{text}\nexpected: {wanted}"
+    case.result = [said]
     return case
 
 
-def junit_text(results: Sequence[Result]) -> str:
-    """The report as XML."""
+def _lines(result: Result, places: Places) -> list[str]:
+    """Findings with their place, and the reasons."""
+    lines = []
+    for finding in result.judgement.findings:
+        said = origin(result, finding, places)
+        where = f"; {said[0]} {said[1]}" if said else ""
+        lines.append(f"{finding.rule}: {sentence(finding, result.why.get(finding))}{where}")
+    return [*lines, *result.judgement.reasons]
+
+
+def junit_text(
+    results: Sequence[Result], host: Mapping[str, str] | None = None, places: Places = NOWHERE
+) -> str:
+    """The report as XML. `host`: what the run ran on. `places`: by site."""
     suite = TestSuite("freeonce")
+    for name, value in (host or {}).items():
+        suite.add_property(name, value)
     for result in results:
-        suite.add_testcase(_case(result))
-    xml = JUnitXml()
+        suite.add_testcase(_case(result, places))
+    suite.time = round(suite.time, 3)
+    xml = JUnitXml("freeonce")
     xml.add_testsuite(suite)
+    xml.time = suite.time
     return bytes(xml.tostring()).decode()  # type: ignore[no-untyped-call]

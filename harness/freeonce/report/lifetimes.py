@@ -74,11 +74,13 @@ class Mark:
 class Picture:
     """All that is drawn of one run.
 
-    `span`: ns on the axis. `events`: the highest sequence number on it, and `first_event` the
-    lowest. `bars_left_out`: allocations that are not drawn. `marks_merged`: entries and exits
-    that others stand for. `marks_left_out`: steps and findings that are not marked.
+    `begin`: where the axis begins on the guest's clock, ns. `span`: ns on it. `events`: the
+    highest sequence number on it, and `first_event` the lowest. `bars_left_out`: allocations
+    that are not drawn. `marks_merged`: entries and exits that others stand for.
+    `marks_left_out`: steps and findings that are not marked.
     """
 
+    begin: int
     span: int
     first_event: int
     events: int
@@ -89,7 +91,7 @@ class Picture:
     marks_left_out: int = 0
 
 
-NOTHING = Picture(0, 0, 0, (), ())
+NOTHING = Picture(0, 0, 0, 0, (), ())
 
 
 def picture(records: Records, judgement: Judgement, limits: Limits = EVERYTHING) -> Picture:
@@ -105,6 +107,7 @@ def picture(records: Records, judgement: Judgement, limits: Limits = EVERYTHING)
     faults = _faults(inside, judgement.findings, clock, limits.marks)
     marks = [*entries, *steps, *faults]
     return Picture(
+        begin=clock.begin,
         span=clock.span,
         first_event=int(inside["sequence"][0]),
         events=int(inside["sequence"][-1]),
@@ -128,11 +131,13 @@ class _Clock:
     """The guest's time to the axis."""
 
     def __init__(self, inside: Records) -> None:
-        self._begin = int(inside["time"][0])
-        self.span = self._held(int(inside["time"].max()) - self._begin, LONGEST)
+        first = int(inside["time"][0])
+        self.begin = self._held(first, LONGEST)
+        self.span = self._held(int(inside["time"].max()) - first, LONGEST)
+        self._first = first
 
     def __call__(self, record: np.void) -> int:
-        return self._held(int(record["time"]) - self._begin, self.span)
+        return self._held(int(record["time"]) - self._first, self.span)
 
     @staticmethod
     def _held(time: int, most: int) -> int:

@@ -1,0 +1,151 @@
+"""`run --sarif`: SARIF 2.1.0 for code scanning, with file and line of each call. Pure.
+
+Findings that a scenario declares are there, suppressed, and planted faults that were caught are
+not: they are proof of the detector and no news of the code. A verdict that is incomplete, or a
+finding that should have come and did not, is a notification: a tool that could not see is not
+one that saw nothing.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from urllib.parse import quote
+
+from freeonce import __version__
+from freeonce.audit.model import Finding, Verdict
+from freeonce.campaign import FAULTS, Result
+from freeonce.report.explanations import EXPLANATIONS, Explanation
+from freeonce.report.places import NOWHERE, Places, origin
+from freeonce.report.words import sentence
+from freeonce.symbols import Frame
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0-rtm.5.json"
+FINGERPRINT = "scenarioFinding/v1"
+
+Object = dict[str, object]
+
+
+def sarif_text(results: Sequence[Result], places: Places = NOWHERE) -> str:
+    """The log as JSON. `places`: by site."""
+    notifications = [_notification(one) for one in results if not one.as_expected and _blind(one)]
+    run = {
+        "tool": {"driver": _driver()},
+        "columnKind": "utf16CodeUnits",
+        "invocations": [
+            {
+                "executionSuccessful": not notifications,
+                "toolExecutionNotifications": notifications,
+            }
+        ],
+        "results": list(_results(results, places)),
+    }
+    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1) + "\n"
+
+
+def _driver() -> Object:
+    return {
+        "name": "freeonce",
+        "semanticVersion": __version__,
+        "rules": [_rule(one) for one in EXPLANATIONS.values()],
+    }
+
+
+def _rule(one: Explanation) -> Object:
+    others = "\n".join(
+        f"- {other.detector}: {other.message or 'nothing'} <{other.page}>"
+        for other in one.elsewhere
+    )
+    markdown = f"{one.meaning}\n\n```\n{one.example}\n```\n\n{one.mend}\n\n{others}\n"
+    return {
+        "id": one.rule,
+        "shortDescription": {"text": one.meaning.split(". ")[0].removesuffix(".") + "."},
+        "fullDescription": {"text": one.meaning},
+        "help": {"text": f"{one.mend}\n\n{others}", "markdown": markdown},
+        "defaultConfiguration": {"level": "error"},
+        "properties": {"tags": ["memory", "ownership"]},
+    }
+
+
+def _results(results: Sequence[Result], places: Places) -> Iterable[Object]:
+    """A result for each finding; what repeated runs of a scenario found again is counted."""
+    counts: Counter[str] = Counter()
+    first: dict[str, Object] = {}
+    for result in results:
+        for finding in result.judgement.findings:
+            if result.as_expected and result.scenario.name.startswith(FAULTS):
+                continue
+            same = _fingerprint(result, finding)
+            counts[same] += 1
+            if same not in first:
+                first[same] = _result(result, finding, places, same)
+    return ({**one, "occurrenceCount": counts[same]} for same, one in first.items())
+
+
+def _result(result: Result, finding: Finding, places: Places, fingerprint: str) -> Object:
+    said = origin(result, finding, places)
+    where = f"; {said[0]} {said[1]}" if said else ""
+    name = result.scenario.name
+    why = result.why.get(finding)
+    found: Object = {
+        "ruleId": str(finding.rule),
+        "ruleIndex": list(EXPLANATIONS).index(str(finding.rule)),
+        "level": "error",
+        "message": {"text": f"{name}: {sentence(finding, why)}{where}"},
+        "locations": [_location(said[1].frame if said else None, name)],
+        "partialFingerprints": {FINGERPRINT: fingerprint},
+        "properties": {"witness": finding.witness, "scenario": name},
+    }
+    if said and len(said[1].frames) > 1:
+        frames = [{"location": _location(frame, name)} for frame in said[1].frames]
+        found["stacks"] = [{"message": {"text": "inlined calls"}, "frames": frames}]
+    if why is not None:
+        reason = why.because or "the scenario declares it"
+        suppression = {"kind": "inSource", "status": "accepted", "justification": reason}
+        found["suppressions"] = [suppression]
+    return found
+
+
+def _location(frame: Frame | None, scenario: str) -> Object:
+    """A line, or where none is known the scenario: code scanning wants some place."""
+    logical = [{"fullyQualifiedName": scenario, "kind": "function"}]
+    if frame is None:
+        artifact: Object = {"uri": quote(scenario)}
+        return {"physicalLocation": {"artifactLocation": artifact}, "logicalLocations": logical}
+    ours = not frame.file.startswith("/")
+    artifact = {"uri": quote(frame.file) if ours else f"file://{quote(frame.file)}"}
+    if ours:
+        artifact["uriBaseId"] = "%SRCROOT%"
+    return {
+        "physicalLocation": {
+            "artifactLocation": artifact,
+            "region": {"startLine": frame.line},
+        },
+        "logicalLocations": [{"fullyQualifiedName": frame.function, "kind": "function"}],
+    }
+
+
+def _fingerprint(result: Result, finding: Finding) -> str:
+    """The same for the same finding in every run: no address, no serial, no line."""
+    parts = (
+        *(result.scenario.name, str(finding.rule), finding.kind),
+        *(finding.at or "", finding.what or ""),
+    )
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _blind(result: Result) -> bool:
+    """Whether something was not seen: the verdict does not tell, or a finding is missing."""
+    if result.judgement.verdict in (Verdict.INCOMPLETE, Verdict.UNSUPPORTED):
+        return True
+    return len(set(result.why.values())) < len(set(result.scenario.expected))
+
+
+def _notification(result: Result) -> Object:
+    judgement = result.judgement
+    wanted = ", ".join(f"{one.rule} ({one.kind})" for one in result.scenario.expected)
+    text = "; ".join(judgement.reasons) or f"expected {wanted}, and not all of it came"
+    return {
+        "level": "error",
+        "message": {"text": f"{result.scenario.name}: {judgement.verdict}: {text}"},
+    }
