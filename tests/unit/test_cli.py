@@ -147,3 +147,36 @@ def test_doctor_says_whether_run_can_go_ahead(
     monkeypatch.setattr(doctor, "checks", lambda: checks)
     assert call("doctor", "--json") == status
     assert json.loads(capsys.readouterr().out)["ok"] is ok
+
+
+def test_quiet_says_nothing_when_all_is_as_expected(
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ending(monkeypatch, (Verdict.CLEAN, True))
+    assert call("run", "--quiet") == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "booting" not in captured.err
+
+
+def test_quiet_says_what_is_not_as_expected(
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ending(monkeypatch, (Verdict.CLEAN, True), (Verdict.FAULTY, False))
+    assert call("run", "-q") == 1
+    out = capsys.readouterr().out
+    assert "a/1" in out
+    assert "a/0" not in out
+    assert "2 scenarios: 1 clean, 1 faulty" in out
+
+
+def test_quiet_and_verbose_exclude_each_other(
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ending(monkeypatch, (Verdict.CLEAN, True))
+    assert call("run", "-q", "-v") == 2

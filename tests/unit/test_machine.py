@@ -185,3 +185,17 @@ def test_a_guest_that_talks_without_end_fills_no_memory(
         guest.sendall(b"last \x1b[31mwords\n")
         assert line.tail(1) == "last [31mwords"
         assert len(line.tail(10_000)) < 40_000
+
+
+def test_who_listens_hears_each_line_once(
+    tmp_path: Path, talker: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "freeonce.console")
+    with console(tmp_path) as line:
+        guest, _ = talker.accept()
+        for part in (b"boo", b"ting\r\nfreeonce: ", b"ready\r\nhalf a line"):
+            guest.sendall(part)
+            line.drain()
+        guest.sendall(b" \x1b[31mand its end\n")
+    # What came last is heard when the console is closed.
+    assert caplog.messages == ["booting", "freeonce: ready", "half a line [31mand its end"]

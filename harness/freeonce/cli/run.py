@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from freeonce.campaign import Options, Result, Scenarios, exit_status, run_all
+from freeonce.cli.loudness import loudness_options, stderr_console
 from freeonce.cli.options import accelerator_option
 from freeonce.cli.outputs import STDOUT, Report, chosen, output_options, write
 from freeonce.cli.setting import Setting, find_setting
@@ -21,7 +22,7 @@ from freeonce.guest import COMMAND_SECONDS
 from freeonce.report.document import run_document
 from freeonce.report.failures import failures_document, print_failures
 from freeonce.report.places import NOWHERE, Places, sites
-from freeonce.report.terminal import print_report
+from freeonce.report.terminal import print_problems, print_report
 from freeonce.symbols import places as places_of
 
 
@@ -51,6 +52,7 @@ from freeonce.symbols import places as places_of
     help="Make each allocation of a scenario fail, one after the other.",
 )
 @click.option("--no-faults", is_flag=True, help="Leave the planted faults out.")
+@loudness_options
 @output_options
 @click.pass_context
 def run(
@@ -64,6 +66,8 @@ def run(
     repeat: int,
     fail_each: bool,
     no_faults: bool,
+    quiet: bool,
+    verbose: bool,
     **outputs: Path | None,
 ) -> None:
     """Run scenarios and judge what they did to their allocations. Without a name: all.
@@ -74,35 +78,42 @@ def run(
     files = chosen(outputs, fail_each)
     if fail_each and (repeat > 1 or act == "real"):
         raise click.UsageError("--fail-each goes neither with --repeat nor with --act real")
-    setting = find_setting(accel)
-    options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
-    host = setting.document()
-    # With --json - nothing else goes to stdout.
-    console = Console(stderr=files.get("json") == STDOUT, highlight=False)
-    points: list[Point] = []
-    if fail_each:
-        all_points = list(_failures(setting, patterns, options))
-        done = [one.plain for one in all_points]
-        points = [point for one in all_points for point in one.points]
-        places = _places(setting, sites(done) | {point.site for point in points})
-        print_failures(console, all_points, places)
-        document = failures_document(host, all_points)
-        status = 0 if passed(all_points) else 1
-    else:
-        beside: set[str] = set()
-        done = list(_with_progress(setting, patterns, options, beside))
-        results = [result for result in done if result.scenario.name not in beside]
-        places = _places(setting, sites(done))
-        print_report(console, host, results, planted(done), places)
-        document = run_document(host, results, planted(done), places)
-        status = exit_status(done)
-    write(files, Report(host, document, done, planted(done), points, places, _now()))
+    with stderr_console(quiet, verbose) as errors:
+        setting = find_setting(accel)
+        options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
+        host = setting.document()
+        # With --json - nothing else goes to stdout.
+        console = Console(stderr=files.get("json") == STDOUT, highlight=False)
+        points: list[Point] = []
+        if fail_each:
+            all_points = list(_failures(errors, setting, patterns, options))
+            done = [one.plain for one in all_points]
+            points = [point for one in all_points for point in one.points]
+            places = _places(setting, sites(done) | {point.site for point in points})
+            status = 0 if passed(all_points) else 1
+            if not quiet or status:
+                print_failures(console, all_points, places)
+            document = failures_document(host, all_points)
+        else:
+            beside: set[str] = set()
+            done = list(_with_progress(errors, setting, patterns, options, beside))
+            results = [result for result in done if result.scenario.name not in beside]
+            places = _places(setting, sites(done))
+            if quiet:
+                print_problems(console, done, planted(done), places)
+            else:
+                print_report(console, host, results, planted(done), places)
+            document = run_document(host, results, planted(done), places)
+            status = exit_status(done)
+        with errors.status("writing the reports"):
+            write(files, Report(host, document, done, planted(done), points, places, _now()))
     context.exit(status)
 
 
-def _failures(setting: Setting, patterns: tuple[str, ...], options: Options) -> Iterator[Points]:
-    """The failure points, with what runs now on stderr meanwhile."""
-    console = Console(stderr=True)
+def _failures(
+    console: Console, setting: Setting, patterns: tuple[str, ...], options: Options
+) -> Iterator[Points]:
+    """The failure points, with what runs now on `console` meanwhile."""
     with console.status("booting the guest") as status:
         for points in run_each(setting.boot(), patterns, options, told=status.update):
             yield points
@@ -125,13 +136,16 @@ def _now() -> str:
 
 
 def _with_progress(
-    setting: Setting, patterns: tuple[str, ...], options: Options, beside: set[str]
+    console: Console,
+    setting: Setting,
+    patterns: tuple[str, ...],
+    options: Options,
+    beside: set[str],
 ) -> Iterator[Result]:
     """The results, and into `beside` the names of the planted faults that run with them.
 
-    With the stage and the time shown on stderr meanwhile.
+    With the stage and the time shown on `console` meanwhile.
     """
-    console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),

@@ -1,5 +1,9 @@
-"""The guest's console (ttyS0): its kernel's words, and our init's "ready"."""
+"""The guest's console (ttyS0): its kernel's words, and our init's "ready".
 
+Each line goes to the logger HEARD as well, for who wants to listen while the guest runs.
+"""
+
+import logging
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -15,6 +19,8 @@ from freeonce.evidence.text import printable
 TAIL_BYTES = 32768
 POLL_SECONDS = 0.2
 DRAIN_READS = 64
+LONGEST_LINE = 4096
+HEARD = logging.getLogger("freeonce.console")
 WRONG = re.compile(r"\bBUG: |kernel BUG at|\bOops\b|Kernel panic|general protection fault")
 
 
@@ -23,9 +29,15 @@ class _Tail:
 
     def __init__(self) -> None:
         self.data = b""
+        self._begun = b""
 
     def write(self, data: bytes) -> None:
         self.data = (self.data + data)[-TAIL_BYTES:]
+        if HEARD.isEnabledFor(logging.INFO):
+            *lines, self._begun = (self._begun + data).split(b"\n")
+            self._begun = self._begun[-LONGEST_LINE:]
+            for line in lines:
+                HEARD.info("%s", printable(line).rstrip())
 
     def flush(self) -> None:
         pass
@@ -67,7 +79,8 @@ class Console:
             # Bounded: a guest that never stops talking is not to keep us here.
             for _ in range(DRAIN_READS):
                 self._spawn.read_nonblocking(TAIL_BYTES, timeout=0)
-        except (pexpect.TIMEOUT, pexpect.EOF):
+        except (pexpect.TIMEOUT, pexpect.EOF, OSError):
+            # At an end, whichever it is, there is nothing more to take in.
             pass
 
     def tail(self, lines: int = 60) -> str:
@@ -89,4 +102,8 @@ def console(folder: Path) -> Iterator[Console]:
     """Connect to `console.sock`; close it when the block ends."""
     with socket.socket(socket.AF_UNIX) as line:
         line.connect(str(folder / "console.sock"))
-        yield Console(fdspawn(line, timeout=None, maxread=TAIL_BYTES))
+        reader = Console(fdspawn(line, timeout=None, maxread=TAIL_BYTES))
+        try:
+            yield reader
+        finally:
+            reader.drain()

@@ -122,6 +122,28 @@ def summary(results: Sequence[Result]) -> str:
     return f"{len(results)} scenarios: {', '.join(counts)}; {expected} as expected"
 
 
+def print_problems(
+    console: Console,
+    results: Sequence[Result],
+    faults: Sequence[Planted] = (),
+    places: Places = NOWHERE,
+) -> None:
+    """Only what is not as expected; nothing when all is.
+
+    `results`: planted faults too. `places`: by site.
+    """
+    wrong = [result for result in results if not result.as_expected]
+    if not wrong:
+        return
+    for name, group in groupby(wrong, key=lambda result: result.scenario.section):
+        console.print(_section(name, list(group), places))
+    missed = [fault for fault in faults if not fault.caught]
+    if missed:
+        console.print(_matrix(missed))
+    console.print()
+    console.print(Text(summary(results), style="bold"))
+
+
 def print_report(
     console: Console,
     host: dict[str, str],

@@ -1,0 +1,56 @@
+"""`--quiet` and `--verbose`: how much a verb says on stderr while it works."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from freeonce.machine.console import HEARD
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def loudness_options(command: Command) -> Command:
+    """Options for both, passed on as `quiet` and `verbose`."""
+    quiet = click.option("-q", "--quiet", is_flag=True, help="Say only what is not as expected.")
+    verbose = click.option(
+        "-v", "--verbose", is_flag=True, help="Stream the guest's console to stderr."
+    )
+    return quiet(verbose(command))
+
+
+class _Printer(logging.Handler):
+    """A line of the guest's console to ours, above a progress bar if there is one."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = Text.assemble(("guest: ", "dim"), record.getMessage())
+        self._console.print(line, soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def stderr_console(quiet: bool, verbose: bool) -> Iterator[Console]:
+    """Where progress goes, and with `verbose` the guest's console.
+
+    Raises click.UsageError when both are asked for.
+    """
+    if quiet and verbose:
+        raise click.UsageError("--quiet and --verbose exclude each other")
+    console = Console(stderr=True, quiet=quiet)
+    printer = _Printer(console)
+    if verbose:
+        HEARD.addHandler(printer)
+        HEARD.setLevel(logging.INFO)
+        HEARD.propagate = False
+    try:
+        yield console
+    finally:
+        HEARD.removeHandler(printer)
+        HEARD.setLevel(logging.NOTSET)
