@@ -5,7 +5,7 @@
 #   make setup   only the set-up: system packages, virtual environment, images
 #   make matrix  the scenarios at every optimization level, with LTO and without
 #   make bench   what it costs, as ratios from one run
-#   make lint    ruff, mypy, rustfmt, shellcheck
+#   make lint    ruff, mypy, rustfmt, shellcheck, the schemas of the pipelines in ci/
 #   make clean   remove what was built (images, virtual environment)
 #
 # KERNEL chooses the guest's kernel: cloud (default), host, a linux-image package, or the
@@ -17,7 +17,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
-SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps .ci/run guest/init/etc/rc
+SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane .ci/run guest/init/etc/rc
 
 .PHONY: help setup packages images run test matrix bench lint format clean
 
@@ -64,6 +64,8 @@ lint: $(VENV)/installed
 	@$(BIN)/mypy
 	@rustfmt --edition 2024 --config-path guest/rust/rustfmt.toml --check $(RUST_FILES)
 	@shellcheck -x -P SCRIPTDIR $(SHELL_FILES)
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows ci/github.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci ci/gitlab-ci.yml
 
 format: $(VENV)/installed
 	@$(BIN)/ruff check --fix --exit-zero --quiet .
