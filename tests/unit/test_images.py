@@ -4,6 +4,7 @@ import gzip
 import json
 import lzma
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -274,6 +275,22 @@ def test_without_rights_the_exact_list_is_printed(
     assert "missing" in said
     for word in words:
         assert word in said
+
+
+@pytest.mark.parametrize("arguments", [(), ("vmx", "out"), ("tcg",)])
+def test_a_lane_that_is_none_is_refused_before_anything_is_built(
+    arguments: tuple[str, ...],
+) -> None:
+    done = run(ROOT / "ci/lane", *arguments)
+    assert done.returncode != 0
+    assert "usage: " in done.stderr
+
+
+@pytest.mark.parametrize("name", ["github.yml", "gitlab-ci.yml", "Containerfile"])
+def test_each_pipeline_says_what_it_needs(name: str) -> None:
+    text = (ROOT / "ci" / name).read_text()
+    assert re.search(r"^# Needs ", text, re.M)
+    assert "ci/lane" in text or "freeonce run" in text
 
 
 def test_an_old_python_is_refused(tmp_path: Path) -> None:
