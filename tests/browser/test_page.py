@@ -1,5 +1,7 @@
 """The HTML report in a real browser: drawn, filtered, usable by keyboard, deaf to the guest."""
 
+from itertools import pairwise
+
 import pytest
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
@@ -99,6 +101,20 @@ def test_hover_and_focus_tell_the_details(load: Open) -> None:
     second = driver.switch_to.active_element.get_attribute("aria-label")
     assert first != second
     assert tip.text.split("\n")[0] in str(second)
+
+
+def test_names_of_steps_do_not_cover_each_other(load: Open) -> None:
+    history = run().allocate(1, 0x1000)
+    for number in range(3):
+        history.text(Type.STEP, f"a long name, step {number}")
+    history.add(Type.VMRUN, physical=0x5000).rows[-1]["time"] = 10**9
+    driver = load(html_text(HOST, [result("a", history.end())]))
+    scenario(driver, "a").click()
+    labels = opened(driver).find_elements(By.CSS_SELECTOR, "svg text.shape")
+    boxes = sorted((box.rect["y"], box.rect["x"], box.rect["width"]) for box in labels)
+    assert len(boxes) == 3
+    for (y, x, width), (next_y, next_x, _) in pairwise(boxes):
+        assert y != next_y or x + width <= next_x
 
 
 def test_search_and_filters(load: Open) -> None:

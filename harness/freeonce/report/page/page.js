@@ -7,7 +7,9 @@ const GUTTER = 170; // px, names of allocations
 const MARGIN = 24; // px, right of the axis
 const ROW = 20; // px
 const EXITS = 34; // px, lane of VMRUN and #VMEXIT
-const STEPS = 18; // px, lane of the steps' names
+const STEP = 14; // px, a row of the steps' names
+const STEP_ROWS = 4; // more stand without their name, which hovering tells
+const LETTER = 6.5; // px, about, of a step's name
 const UNITS = [[1e9, "s"], [1e6, "ms"], [1e3, "us"], [1, "ns"]];
 
 const tip = document.getElementById("tip");
@@ -167,10 +169,10 @@ function drawMark(picture, mark, lanes, scale) {
   const when = `at ${duration(mark.time)}, CPU ${mark.cpu}`;
   const many = mark.count > 1 ? ` x ${mark.count}` : "";
   if (mark.what === "step") {
-    picture.append(svg("line", { x1: x, x2: x, y1: STEPS - 4, y2: lanes.bottom, class: "step" }));
-    const late = x > scale.end - 90;
-    const label = { x: late ? x - 3 : x + 3, y: 12, class: "small shape", "text-anchor": late ? "end" : "start" };
-    thing(picture, `step "${mark.text}" ${when}`, [svg("text", label, mark.text)]);
+    const { row, at, anchor } = lanes.names.get(mark);
+    picture.append(svg("line", { x1: x, x2: x, y1: row * STEP + 4, y2: lanes.bottom, class: "step" }));
+    const label = { x: at, y: row * STEP + 11, class: "small shape", "text-anchor": anchor };
+    thing(picture, `step "${mark.text}" ${when}`, [svg("text", label, row < STEP_ROWS ? mark.text : "•")]);
   } else if (mark.what === "vmrun") {
     thing(picture, `VMRUN${many} ${when}\n${mark.text}`, [svg("path", { d: `M${x},${lanes.exits + 3}l5,11h-10z`, class: "entry shape" })]);
   } else if (mark.what === "vmexit") {
@@ -181,22 +183,40 @@ function drawMark(picture, mark, lanes, scale) {
   }
 }
 
-function lanesOf(drawing) {
+// Names of steps that would cover each other stand in rows.
+function stepNames(drawing, scale) {
+  const ends = new Array(STEP_ROWS).fill(0);
+  const names = new Map();
+  for (const mark of drawing.marks.filter((one) => one.what === "step")) {
+    const x = scale.place(mark.time, mark.sequence);
+    const wide = mark.text.length * LETTER + 6;
+    const late = x + wide > scale.end + MARGIN;
+    const from = late ? x - wide : x;
+    const free = ends.findIndex((end) => end <= from);
+    const row = free < 0 ? STEP_ROWS : free;
+    if (free >= 0) ends[row] = from + wide;
+    names.set(mark, { row, at: late ? x - 3 : x + 3, anchor: late ? "end" : "start" });
+  }
+  return names;
+}
+
+function lanesOf(drawing, scale) {
   const has = (test) => drawing.marks.some(test);
   const bars = new Set(drawing.bars.map((bar) => bar.serial));
-  const exits = STEPS;
+  const names = stepNames(drawing, scale);
+  const exits = 4 + STEP * (1 + Math.max(-1, ...Array.from(names.values(), (name) => name.row)));
   const faults = exits + (has((mark) => mark.what === "vmrun" || mark.what === "vmexit") ? EXITS : 0);
   const lost = has((mark) => !["step", "vmrun", "vmexit"].includes(mark.what) && !bars.has(mark.serial));
   const top = faults + (lost ? ROW : 0);
   const of = new Map(drawing.bars.map((bar, at) => [bar.serial, top + at * ROW]));
-  return { exits, faults, top, of, lost, entries: faults > exits, bottom: top + drawing.bars.length * ROW };
+  return { names, exits, faults, top, of, lost, entries: faults > exits, bottom: top + drawing.bars.length * ROW };
 }
 
 function lifetimes(drawing, width, byOrder) {
-  const lanes = lanesOf(drawing);
+  const scale = axis(drawing, width, byOrder);
+  const lanes = lanesOf(drawing, scale);
   const height = lanes.bottom + 26;
   const picture = svg("svg", { width, height, role: "group", "aria-label": "lifetimes of the allocations" });
-  const scale = axis(drawing, width, byOrder);
   grid(picture, scale, height, byOrder);
   const name = (y, text) => picture.append(svg("text", { x: GUTTER - 8, y, "text-anchor": "end", class: "small" }, text));
   if (lanes.entries) name(lanes.exits + 21, "VMRUN / #VMEXIT");
