@@ -124,10 +124,17 @@ def test_without_debug_info_the_report_stands_and_says_so(
     assert "no lines of source: cannot read /no/such/module" in capsys.readouterr().err
 
 
-def test_files_are_written(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_files_are_written(
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     ending(monkeypatch, (Verdict.CLEAN, True))
     names = {kind: str(tmp_path / f"report.{kind}") for kind in FILES}
     assert call("run", *(part for kind in names for part in (f"--{kind}", names[kind]))) == 0
+    said = capsys.readouterr().err
+    assert all(f"wrote {name}\n" in said for name in names.values())
     assert json.loads(Path(names["json"]).read_text())["schema"] == "freeonce/run/1"
     assert "<testsuite" in Path(names["junit"]).read_text()
     assert "a/0" in Path(names["html"]).read_text()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from freeonce.cli.outputs import STDOUT, Report, chosen, output_options, write
 from freeonce.cli.setting import Setting, find_setting
 from freeonce.errors import HostError
 from freeonce.evidence.scenarios import Scenario
-from freeonce.failures import Point, Points, passed, run_each
+from freeonce.failures import Points, passed, run_each
 from freeonce.faults import planted
 from freeonce.guest import COMMAND_SECONDS
 from freeonce.report.document import run_document
@@ -78,48 +79,69 @@ def run(
     files = chosen(outputs, fail_each)
     if fail_each and (repeat > 1 or act == "real"):
         raise click.UsageError("--fail-each goes neither with --repeat nor with --act real")
+    # With --json - nothing else goes to stdout.
+    console = Console(stderr=files.get("json") == STDOUT, highlight=False)
+    options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
     with stderr_console(quiet, verbose) as errors:
-        setting = find_setting(accel)
-        options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
-        host = setting.document()
-        # With --json - nothing else goes to stdout.
-        console = Console(stderr=files.get("json") == STDOUT, highlight=False)
-        points: list[Point] = []
-        if fail_each:
-            all_points = list(_failures(errors, setting, patterns, options))
-            done = [one.plain for one in all_points]
-            points = [point for one in all_points for point in one.points]
-            places = _places(setting, sites(done) | {point.site for point in points})
-            status = 0 if passed(all_points) else 1
-            if not quiet or status:
-                print_failures(console, all_points, places)
-            document = failures_document(host, all_points)
-        else:
-            beside: set[str] = set()
-            done = list(_with_progress(errors, setting, patterns, options, beside))
-            results = [result for result in done if result.scenario.name not in beside]
-            places = _places(setting, sites(done))
-            if quiet:
-                print_problems(console, done, planted(done), places)
-            else:
-                print_report(console, host, results, planted(done), places)
-            document = run_document(host, results, planted(done), places)
-            status = exit_status(done)
+        task = _Task(find_setting(accel), patterns, options, console, errors, quiet)
+        report, status = _run_fail_each(task) if fail_each else _run_plainly(task)
         with errors.status("writing the reports"):
-            write(files, Report(host, document, done, planted(done), points, places, _now()))
+            write(files, report)
+        for file in files.values():
+            if file != STDOUT:
+                errors.print(f"wrote {file}", highlight=False, markup=False, soft_wrap=True)
     context.exit(status)
 
 
-def _failures(
-    console: Console, setting: Setting, patterns: tuple[str, ...], options: Options
-) -> Iterator[Points]:
-    """The failure points, with what runs now on `console` meanwhile."""
-    with console.status("booting the guest") as status:
-        for points in run_each(setting.boot(), patterns, options, told=status.update):
+@dataclass(frozen=True)
+class _Task:
+    """What was asked for. `console`: for the report; `errors`: for how it goes on."""
+
+    setting: Setting
+    patterns: tuple[str, ...]
+    options: Options
+    console: Console
+    errors: Console
+    quiet: bool
+
+
+def _run_plainly(task: _Task) -> tuple[Report, int]:
+    """Run and print the report; the same for files, and the exit status."""
+    beside: set[str] = set()
+    done = list(_with_progress(task, beside))
+    results = [result for result in done if result.scenario.name not in beside]
+    host, faults = task.setting.document(), planted(done)
+    places = _places(task.setting, sites(done))
+    if task.quiet:
+        print_problems(task.console, done, faults, places)
+    else:
+        print_report(task.console, host, results, faults, places)
+    document = run_document(host, results, faults, places)
+    return Report(host, document, done, faults, (), places, _now()), exit_status(done)
+
+
+def _run_fail_each(task: _Task) -> tuple[Report, int]:
+    """The same with each allocation made to fail."""
+    all_points = list(_failures(task))
+    done = [one.plain for one in all_points]
+    points = [point for one in all_points for point in one.points]
+    host, status = task.setting.document(), 0 if passed(all_points) else 1
+    places = _places(task.setting, sites(done) | {point.site for point in points})
+    if status or not task.quiet:
+        print_failures(task.console, all_points, places)
+    document = failures_document(host, all_points)
+    return Report(host, document, done, planted(done), points, places, _now()), status
+
+
+def _failures(task: _Task) -> Iterator[Points]:
+    """The failure points, with what runs now shown meanwhile."""
+    with task.errors.status("booting the guest") as status:
+        boot = task.setting.boot()
+        for points in run_each(boot, task.patterns, task.options, told=status.update):
             yield points
-            if not console.is_terminal:
+            if not task.errors.is_terminal:
                 name = points.plain.scenario.name
-                console.print(f"{name}: {len(points.points)} failure points", highlight=False)
+                task.errors.print(f"{name}: {len(points.points)} failure points", highlight=False)
 
 
 def _places(setting: Setting, wanted: set[int]) -> Places:
@@ -135,17 +157,12 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(" ", "seconds")
 
 
-def _with_progress(
-    console: Console,
-    setting: Setting,
-    patterns: tuple[str, ...],
-    options: Options,
-    beside: set[str],
-) -> Iterator[Result]:
+def _with_progress(task: _Task, beside: set[str]) -> Iterator[Result]:
     """The results, and into `beside` the names of the planted faults that run with them.
 
-    With the stage and the time shown on `console` meanwhile.
+    With the stage and the time shown meanwhile.
     """
+    console, options = task.errors, task.options
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
@@ -157,11 +174,11 @@ def _with_progress(
         console.print("booting the guest", highlight=False)
     hidden = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
-        task = progress.add_task("booting the guest", total=None)
+        shown = progress.add_task("booting the guest", total=None)
 
         def chosen(scenarios: Scenarios, faults: Scenarios) -> None:
             beside.update(fault.name for fault in faults)
-            progress.update(task, total=len(scenarios) * options.repeat + len(faults))
+            progress.update(shown, total=len(scenarios) * options.repeat + len(faults))
             if not console.is_terminal:
                 seconds = time.monotonic() - start
                 console.print(
@@ -171,8 +188,10 @@ def _with_progress(
                 )
 
         def starting(scenario: Scenario) -> None:
-            progress.update(task, description=scenario.name)
+            progress.update(shown, description=scenario.name)
 
-        for result in run_all(setting.boot(), patterns, options, chosen=chosen, starting=starting):
-            progress.advance(task)
+        for result in run_all(
+            task.setting.boot(), task.patterns, options, chosen=chosen, starting=starting
+        ):
+            progress.advance(shown)
             yield result
