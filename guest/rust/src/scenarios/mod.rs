@@ -22,4 +22,4 @@ pub const ALL: &[&[Scenario]] = &[
     svm::SCENARIOS,
 ];
 
-pub const PLANTED: &[&[Scenario]] = &[faults::SCENARIOS];
+pub const PLANTED: &[&[Scenario]] = &[faults::SCENARIOS, svm::PLANTED];
