@@ -300,6 +300,9 @@ static void gather(struct binding *found, const struct vcpu *vcpu, const struct 
 	found->more = false;
 	add_structure(found, STRUCTURE_VMCB, reached->vmcb, VMCB_BYTES);
 	add_structure(found, STRUCTURE_HOST_VMCB, reached->host_vmcb, VMCB_BYTES);
+	/* What stands in a VMCB that is not live is nobody's, as with tables below. */
+	if (!allocation_live_at(reached->vmcb, VMCB_BYTES))
+		return;
 	/* The CPU ignores the low 12 bits of both (15.10.1, 15.11). */
 	add_structure(found, STRUCTURE_IOPM, reached->iopm, IOPM_BYTES);
 	add_structure(found, STRUCTURE_MSRPM, reached->msrpm, MSRPM_BYTES);

@@ -8,6 +8,7 @@ mod boxes;
 mod causes;
 mod faults;
 mod svm;
+mod svm_invalid;
 mod vec;
 
 use crate::scenario::Scenario;
@@ -20,6 +21,7 @@ pub const ALL: &[&[Scenario]] = &[
     allocator::SCENARIOS,
     vec::SCENARIOS,
     svm::SCENARIOS,
+    svm_invalid::SCENARIOS,
 ];
 
 pub const PLANTED: &[&[Scenario]] = &[faults::SCENARIOS, svm::PLANTED];

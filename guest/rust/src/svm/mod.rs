@@ -39,3 +39,8 @@ pub unsafe fn zeroed<T>() -> Result<Physical<T>, AllocError> {
     // SAFETY: by the contract above.
     Ok(unsafe { Box::<T, _>::try_new_zeroed_in(PhysicalAllocator)?.assume_init() })
 }
+
+/// The first address that the CPU has no bits for (CPUID Fn8000_0008_EAX[7:0]).
+pub fn physical_limit() -> u64 {
+    1 << (core::arch::x86_64::__cpuid(0x8000_0008).eax & 0xff)
+}
