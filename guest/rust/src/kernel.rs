@@ -16,6 +16,7 @@ pub struct ContiguousRequest {
 }
 
 pub const CACHE_WRITE_BACK: u32 = 6;
+pub const CACHE_UNCACHED: u32 = 0;
 pub const ANY_NODE: i32 = -1;
 
 /// `enum inject_misplacement`.

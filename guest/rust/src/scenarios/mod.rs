@@ -7,6 +7,7 @@ mod attempts;
 mod boxes;
 mod causes;
 mod faults;
+mod faults_svm;
 mod svm;
 mod svm_invalid;
 mod vec;
@@ -24,4 +25,4 @@ pub const ALL: &[&[Scenario]] = &[
     svm_invalid::SCENARIOS,
 ];
 
-pub const PLANTED: &[&[Scenario]] = &[faults::SCENARIOS, svm::PLANTED];
+pub const PLANTED: &[&[Scenario]] = &[faults::SCENARIOS, faults_svm::SCENARIOS, svm::PLANTED];

@@ -5,8 +5,9 @@
 //! 12.2.5, page tables 5.3.
 
 use super::{Physical, zeroed};
-use crate::physical::gpa;
-use core::alloc::AllocError;
+use crate::physical::{PhysicalAllocator, gpa};
+use core::alloc::{AllocError, Allocator, Layout};
+use core::ptr::NonNull;
 
 pub const PAGE: u64 = 4096;
 const COUNT: usize = 16;
@@ -80,6 +81,13 @@ impl Memory {
     /// Of its first byte, for L1.
     pub fn gpa(&self) -> u64 {
         gpa(&*self.0)
+    }
+
+    /// Releases the block while its owner still owns it: a planted fault.
+    pub fn release_early(&self) {
+        let pointer = NonNull::from(&*self.0).cast();
+        // SAFETY: none; the owner must be forgotten.
+        unsafe { PhysicalAllocator.deallocate(pointer, Layout::new::<Block>()) }
     }
 
     pub fn pages(&self) -> u64 {
