@@ -455,6 +455,7 @@ void operand_unbind_all(void)
 	spin_lock_irqsave(&lock, flags);
 	for (i = 0; i < MAX_BOUND; i++)
 		bindings[i].number = 0;
+	last_number = 0;
 	for_each_possible_cpu(cpu)
 		per_cpu(host_save_area, cpu) = 0;
 	spin_unlock_irqrestore(&lock, flags);
