@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // The table of scenarios, and one run of one of them.
+#include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/io.h>
 #include <linux/ktime.h>
@@ -130,6 +131,11 @@ void freeonce_unsupported(const char *text, size_t length)
 u64 freeonce_nanoseconds(void)
 {
 	return ktime_get_mono_fast_ns();
+}
+
+void freeonce_sleep(u32 milliseconds)
+{
+	msleep(milliseconds);
 }
 
 void freeonce_label(const void *pointer, const char *text, size_t length)

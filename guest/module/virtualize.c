@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 // The running Linux becomes L2 on a CPU, and L1 again. AMD manual volume 2, 15.5.
 #include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/nodemask.h>
 #include <linux/percpu.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
@@ -169,6 +171,29 @@ static int leave(void *unused)
 	if (svm_is_on())
 		freeonce_svm_off();
 	return 0;
+}
+
+/* Reads a byte of guest-physical memory that no driver uses, whatever is there. */
+void freeonce_touch(u64 gpa)
+{
+	void __iomem *address = ioremap(gpa, PAGE_SIZE);
+
+	if (address)
+		readb(address);
+	iounmap(address);
+	/* No tail call: its kfree() is not ours (witness.c). */
+	barrier();
+}
+
+/* The first gpa behind all memory. */
+u64 freeonce_memory_end(void)
+{
+	u64 end = 0;
+	int node;
+
+	for_each_online_node(node)
+		end = max_t(u64, end, PFN_PHYS(node_end_pfn(node)));
+	return end;
 }
 
 /* A hypervisor that its scenario left running. May sleep. */

@@ -8,6 +8,7 @@ mod boxes;
 mod causes;
 mod faults;
 mod faults_svm;
+mod hypervisor;
 mod svm;
 mod svm_invalid;
 mod vec;
@@ -23,6 +24,7 @@ pub const ALL: &[&[Scenario]] = &[
     vec::SCENARIOS,
     svm::SCENARIOS,
     svm_invalid::SCENARIOS,
+    hypervisor::SCENARIOS,
 ];
 
 pub const PLANTED: &[&[Scenario]] = &[faults::SCENARIOS, faults_svm::SCENARIOS, svm::PLANTED];

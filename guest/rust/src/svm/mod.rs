@@ -14,10 +14,9 @@ mod vmcb;
 
 pub use cpu::{Pinned, Svm, cpu_count, on_cpu, on_each_cpu};
 pub use exit::Exit;
-pub use l2::{Bound, Budget, L2, OVER_BUDGET, Paging};
-pub use npt::{NestedPageTable, TableFlags};
+pub use l2::{Budget, L2, OVER_BUDGET, Paging};
 pub use program::{Program, play, play_on};
-pub use vmcb::{CR0_AM, CR0_TS, Event, Intercept, Vmcb};
+pub use vmcb::{CR0_AM, CR0_TS, EFER_SVME, Event, Intercept, Vmcb};
 
 use crate::physical::PhysicalAllocator;
 use alloc::boxed::Box;

@@ -55,10 +55,6 @@ impl NestedPageTable {
         gpa(&*self.tables[0])
     }
 
-    pub fn levels(&self) -> u32 {
-        self.levels
-    }
-
     /// Maps one page of 4 KiB (`level` 1) or 2 MiB (`level` 2). Allocates nothing.
     pub fn map(&mut self, at: u64, to: u64, level: u32, flags: TableFlags) -> Result<(), Failed> {
         let mut table = 0;

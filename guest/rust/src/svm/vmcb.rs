@@ -90,13 +90,6 @@ const _: () = {
     assert!(offset_of!(Vmcb, guest_pat) == 0x668);
 };
 
-/// Vectors of exceptions.
-pub mod vector {
-    pub const DF: u8 = 8;
-    pub const MC: u8 = 18;
-    pub const UD: u8 = 6;
-}
-
 /// One intercept bit: the word at offset 0x0c or 0x10 (B-1) and the bit in it.
 #[derive(Clone, Copy)]
 pub enum Intercept {
@@ -114,7 +107,6 @@ impl Intercept {
     pub const IRET: Self = Intercept::Third(20);
     pub const SWINT: Self = Intercept::Third(21);
     pub const MSR: Self = Intercept::Third(28);
-    pub const SHUTDOWN: Self = Intercept::Third(31);
     pub const VMRUN: Self = Intercept::Fourth(0);
 }
 
@@ -136,18 +128,17 @@ const NESTED_PAGING: u64 = 1;
 const EVENT_VALID: u64 = 1 << 31;
 
 pub const EFER_SVME: u64 = 1 << 12;
-pub const EFER_LME: u64 = 1 << 8;
-pub const EFER_LMA: u64 = 1 << 10;
-pub const EFER_NXE: u64 = 1 << 11;
-pub const CR0_PE: u64 = 1 << 0;
-pub const CR0_MP: u64 = 1 << 1;
+const EFER_LME: u64 = 1 << 8;
+const EFER_LMA: u64 = 1 << 10;
+const EFER_NXE: u64 = 1 << 11;
+const CR0_PE: u64 = 1 << 0;
+const CR0_MP: u64 = 1 << 1;
 pub const CR0_TS: u64 = 1 << 3;
-pub const CR0_ET: u64 = 1 << 4;
-pub const CR0_NE: u64 = 1 << 5;
+const CR0_ET: u64 = 1 << 4;
+const CR0_NE: u64 = 1 << 5;
 pub const CR0_AM: u64 = 1 << 18;
-pub const CR0_NW: u64 = 1 << 29;
-pub const CR0_PG: u64 = 1 << 31;
-pub const CR4_PAE: u64 = 1 << 5;
+const CR0_PG: u64 = 1 << 31;
+const CR4_PAE: u64 = 1 << 5;
 const CR4_OSFXSR: u64 = 1 << 9;
 const CR4_OSXMMEXCPT: u64 = 1 << 10;
 const CR4_OSXSAVE: u64 = 1 << 18;
@@ -161,7 +152,6 @@ impl Segment {
 /// What an event that VMRUN injects is (15.20).
 pub enum Event {
     Interrupt(u8),
-    Exception(u8, u32),
     Software(u8),
 }
 
@@ -230,13 +220,11 @@ impl Vmcb {
     }
 
     pub fn inject(&mut self, event: Event) {
-        let (kind, vector, error) = match event {
-            Event::Interrupt(vector) => (0, vector, None),
-            Event::Exception(vector, error) => (3, vector, Some(error)),
-            Event::Software(vector) => (4, vector, None),
+        let (kind, vector) = match event {
+            Event::Interrupt(vector) => (0, vector),
+            Event::Software(vector) => (4, vector),
         };
-        let with_error = error.map_or(0, |error| 1 << 11 | u64::from(error) << 32);
-        self.event_injection = EVENT_VALID | kind << 8 | u64::from(vector) | with_error;
+        self.event_injection = EVENT_VALID | kind << 8 | u64::from(vector);
     }
 
     pub fn virtual_interrupt(&mut self, vector: u8) {
