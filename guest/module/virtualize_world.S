@@ -15,6 +15,7 @@
  * L1 runs with interrupts off and GIF 0 throughout.
  */
 #include <linux/linkage.h>
+#include <linux/objtool.h>
 #include <asm/nospec-branch.h>
 
 #include "world.h"
@@ -26,7 +27,9 @@
 #define VMCB_RAX	0x5f8
 
 	.text
-SYM_CODE_START(virtualize_world)
+/* It changes stacks and worlds in the middle. */
+STACK_FRAME_NON_STANDARD virtualize_world
+SYM_FUNC_START(virtualize_world)
 	push	%rbp
 	push	%r15
 	push	%r14
@@ -88,4 +91,4 @@ SYM_CODE_START(virtualize_world)
 	pop	%r15
 	pop	%rbp
 	RET
-SYM_CODE_END(virtualize_world)
+SYM_FUNC_END(virtualize_world)
