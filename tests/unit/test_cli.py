@@ -10,7 +10,7 @@ import pytest
 
 from freeonce.audit.model import Judgement, Verdict
 from freeonce.campaign import Result
-from freeonce.cli import doctor, main, run
+from freeonce.cli import doctor, main, progress, run
 from freeonce.errors import GuestLost, HostError, UsageError
 from freeonce.evidence.scenarios import Scenario
 
@@ -44,7 +44,7 @@ def ending(monkeypatch: pytest.MonkeyPatch, *verdicts: tuple[Verdict, bool]) -> 
             yield Result(scenario, judgement, as_expected, {}, 0.1)
 
     monkeypatch.setattr(run, "find_setting", lambda _: setting)
-    monkeypatch.setattr(run, "run_all", results)
+    monkeypatch.setattr(progress, "run_all", results)
 
 
 @pytest.mark.parametrize(

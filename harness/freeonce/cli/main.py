@@ -9,6 +9,7 @@ import click
 from freeonce import __version__
 from freeonce.cli.compare import compare
 from freeonce.cli.doctor import doctor
+from freeonce.cli.lane import lane
 from freeonce.cli.list import list_scenarios
 from freeonce.cli.run import run
 from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
@@ -26,6 +27,7 @@ def verbs() -> None:
 
 verbs.add_command(compare)
 verbs.add_command(doctor)
+verbs.add_command(lane)
 verbs.add_command(list_scenarios)
 verbs.add_command(run)
 

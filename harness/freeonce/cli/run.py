@@ -1,20 +1,17 @@
 """`freeonce run`: scenarios in a real guest, judged."""
 
 import json
-import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from freeonce.campaign import Options, Result, Scenarios, exit_status, run_all
+from freeonce.campaign import Options, exit_status
 from freeonce.cli.options import accelerator_option, output_option
+from freeonce.cli.output import STDOUT, writable, write
+from freeonce.cli.progress import with_progress
 from freeonce.cli.setting import Setting, find_setting
-from freeonce.errors import HostError
-from freeonce.evidence.scenarios import Scenario
 from freeonce.failures import Points, passed, run_each
 from freeonce.faults import planted
 from freeonce.guest import COMMAND_SECONDS
@@ -22,8 +19,6 @@ from freeonce.report.document import run_document
 from freeonce.report.failures import failures_document, print_failures
 from freeonce.report.junit import junit_text
 from freeonce.report.terminal import print_report
-
-STDOUT = Path("-")
 
 
 @click.command()
@@ -80,7 +75,7 @@ def run(
             raise click.UsageError("only --json may go to standard output")
     for file in (json_file, junit_file, html_file):
         if file not in (None, STDOUT):
-            _writable(file)
+            writable(file)
     setting = find_setting(accel)
     options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
     host = setting.document()
@@ -95,17 +90,17 @@ def run(
         status = 0 if passed(all_points) else 1
     else:
         beside: set[str] = set()
-        done = list(_with_progress(setting, patterns, options, beside))
+        done = list(with_progress(setting, patterns, options, beside))
         results = [result for result in done if result.scenario.name not in beside]
         print_report(console, host, results, planted(done))
         document = run_document(host, results, planted(done))
         status = exit_status(done)
         if junit_file is not None:
-            _write(junit_file, junit_text(done))
+            write(junit_file, junit_text(done))
     if json_file is not None:
-        _write(json_file, json.dumps(document, indent=1) + "\n")
+        write(json_file, json.dumps(document, indent=1) + "\n")
     if html_file is not None:
-        _write(html_file, console.export_html())
+        write(html_file, console.export_html())
     context.exit(status)
 
 
@@ -118,62 +113,3 @@ def _failures(setting: Setting, patterns: tuple[str, ...], options: Options) -> 
             if not console.is_terminal:
                 name = points.plain.scenario.name
                 console.print(f"{name}: {len(points.points)} failure points", highlight=False)
-
-
-def _writable(file: Path) -> None:
-    """Refuse before the run what could not be written after it."""
-    folder = file.absolute().parent
-    if not folder.is_dir():
-        raise click.UsageError(f"cannot write {file}: there is no folder {folder}")
-    if file.is_dir() or not os.access(file if file.exists() else folder, os.W_OK):
-        raise click.UsageError(f"cannot write {file}: it is a folder, or not ours to write")
-
-
-def _write(file: Path, text: str) -> None:
-    if file == STDOUT:
-        click.echo(text, nl=False)
-        return
-    try:
-        file.write_text(text)
-    except OSError as error:
-        raise HostError("cannot-write", f"cannot write {file}: {error.strerror}") from error
-
-
-def _with_progress(
-    setting: Setting, patterns: tuple[str, ...], options: Options, beside: set[str]
-) -> Iterator[Result]:
-    """The results, and into `beside` the names of the planted faults that run with them.
-
-    With the stage and the time shown on stderr meanwhile.
-    """
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    start = time.monotonic()
-    if not console.is_terminal:
-        console.print("booting the guest", highlight=False)
-    hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
-        task = progress.add_task("booting the guest", total=None)
-
-        def chosen(scenarios: Scenarios, faults: Scenarios) -> None:
-            beside.update(fault.name for fault in faults)
-            progress.update(task, total=len(scenarios) * options.repeat + len(faults))
-            if not console.is_terminal:
-                seconds = time.monotonic() - start
-                console.print(
-                    f"guest ready after {seconds:.1f} s, running {len(scenarios)} scenarios"
-                    f"{f' and {len(faults)} planted faults' if faults else ''}",
-                    highlight=False,
-                )
-
-        def starting(scenario: Scenario) -> None:
-            progress.update(task, description=scenario.name)
-
-        for result in run_all(setting.boot(), patterns, options, chosen=chosen, starting=starting):
-            progress.advance(task)
-            yield result
