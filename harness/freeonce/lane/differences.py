@@ -4,6 +4,7 @@ import fnmatch
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from freeonce.errors import EvidenceError
 from freeonce.report.document import SCHEMA
@@ -67,25 +68,28 @@ def outcomes(document: Mapping[str, object]) -> dict[str, Outcome]:
     try:
         if document["schema"] != SCHEMA:
             raise EvidenceError(f"schema {document['schema']!r}, not {SCHEMA}")
-        scenarios = document["scenarios"]
-        assert isinstance(scenarios, list)
+        scenarios = _list(document["scenarios"])
         found = {one["name"]: _outcome(one) for one in scenarios}
-    except (KeyError, TypeError, AssertionError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise EvidenceError(f"no JSON of a run: {type(error).__name__} {error}") from error
     if len(found) != len(scenarios):
         raise EvidenceError("the JSON of the run names a scenario twice")
     return found
 
 
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("a list is missing")
+    return value
+
+
 def _outcome(scenario: Mapping[str, object]) -> Outcome:
-    findings = scenario["findings"]
-    assert isinstance(findings, list)
     return Outcome(
         verdict=str(scenario["verdict"]),
         as_expected=scenario["as_expected"] is True,
         allocations=int(str(scenario["allocations"])),
         releases=int(str(scenario["releases"])),
-        findings=tuple(sorted(_finding(one) for one in findings)),
+        findings=tuple(sorted(_finding(one) for one in _list(scenario["findings"]))),
     )
 
 

@@ -49,9 +49,10 @@ def read_left(file: Path, most: int) -> bytes | None:
         return None
     except OSError as error:
         raise EvidenceError(f"the outer machine left no plain {file.name}: {error}") from error
-    with open(handle, "rb") as opened:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise EvidenceError(f"the outer machine left no plain file as {file.name}")
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise EvidenceError(f"the outer machine left no plain file as {file.name}")
+    with os.fdopen(handle, "rb") as opened:
         data = opened.read(most + 1)
     if len(data) > most:
         raise EvidenceError(f"the outer machine left more than {most} bytes as {file.name}")
