@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from freeonce.audit.model import Judgement, Verdict
 from freeonce.campaign import Result
@@ -109,6 +110,24 @@ def test_json_is_alone_on_standard_output(
     captured = capsys.readouterr()
     assert json.loads(captured.out)["ok"] is True
     assert "1 scenarios" in captured.err
+
+
+def test_a_log_is_told_how_far_the_run_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "TELL_SECONDS", 0)
+    log = progress._Log(Console(stderr=True))
+    log.chosen(2, 1, 3)
+    for name in ("a/0", "a/1", "fault/x"):
+        log.starting(name)
+        log.done()
+    said = capsys.readouterr().err
+    assert "running 2 scenarios and 1 planted faults" in said
+    assert [line.split(" after")[0] for line in said.splitlines()[2:]] == [
+        "1 of 3",
+        "2 of 3",
+        "3 of 3",
+    ]
 
 
 def test_files_are_written(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

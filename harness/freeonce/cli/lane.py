@@ -22,7 +22,7 @@ from freeonce.lane.inside import run_inside, under_kvm
 from freeonce.report.document import run_document
 from freeonce.report.lane import lane_document, print_comparison
 
-LANE_SECONDS = 1800.0
+LANE_SECONDS = 900.0
 
 
 def where_kvm_runs(chosen: Accelerator) -> str:
