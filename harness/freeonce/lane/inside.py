@@ -13,7 +13,7 @@ from freeonce.lane.argv import SCRATCH, OuterConfig
 from freeonce.lane.differences import parse_run
 from freeonce.lane.outer import Left, run_in_outer
 
-SLOWER = 10
+SLOWER = 5
 """How many times as slow as its host the outer machine may be; 3 was seen on an idle one."""
 REPORTED = (0, 1, 4)
 """Exit statuses of `freeonce run` with which it wrote its JSON."""
