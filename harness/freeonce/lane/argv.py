@@ -37,7 +37,8 @@ def outer_argv(config: OuterConfig, folder: Path) -> tuple[str, ...]:
         *("-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max,+svm,+npt"),
         *("-smp", str(config.cpus), "-m", f"{config.memory // MIB}M"),
         *("-kernel", str(config.image.boot), "-initrd", str(config.image.initramfs)),
-        *("-append", "console=ttyS0 quiet panic=-1"),
+        # A loaded host may tick too late for the kernel to believe in its timer at boot.
+        *("-append", "console=ttyS0 quiet panic=-1 no_timer_check"),
         *("-chardev", f"socket,id=console,path={folder}/console.sock,server=on,wait=off"),
         *("-serial", "chardev:console"),
         *("-chardev", f"socket,id=qmp,path={folder}/qmp.sock,server=on,wait=off"),
