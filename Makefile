@@ -3,23 +3,26 @@
 #   make run     everything from nothing to the report (ARGS='fault/*' for some scenarios)
 #   make test    unit tests, tests in real guests and in a browser (ARGS for pytest)
 #   make setup   only the set-up: system packages, virtual environment, images
+#   make test-kvm  the KVM path, also without SVM in this machine (ARGS: names of scenarios)
 #   make matrix  the scenarios at every optimization level, with LTO and without
 #   make bench   what it costs, as ratios from one run
 #   make lint    ruff, mypy, rustfmt, shellcheck, the schemas of the pipelines in ci/
 #   make clean   remove what was built (images, virtual environment)
 #
 # KERNEL chooses the guest's kernel: cloud (default), host, a linux-image package, or the
-# path of a built tree. RUSTC chooses a Rust compiler, PYTHON a Python of 3.11 or later.
+# path of a built tree. OUTER likewise: the kernel with kvm_amd that `make test-kvm` emulates a
+# host with, where this one has no SVM. RUSTC chooses a Rust compiler, PYTHON a Python of 3.11 or later.
 
 PYTHON ?= python3
 KERNEL ?= cloud
+OUTER ?= linux-image-amd64
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
-SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane .ci/run guest/init/etc/rc
+SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane .ci/run guest/init/etc/rc guest/outer/init
 
-.PHONY: help setup packages images run test matrix bench lint format clean
+.PHONY: help setup packages images outer run test test-kvm matrix bench lint format clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -49,6 +52,14 @@ run: setup
 test: setup
 	@PYTHON='$(PYTHON)' KERNEL='$(KERNEL)' ci/install-deps test
 	@$(BIN)/pytest -n auto --maxprocesses 8 --dist loadgroup $(ARGS)
+
+test-kvm: setup
+	@case "$$($(BIN)/freeonce lane --where)" in outer:*) $(MAKE) --no-print-directory outer ;; esac
+	@$(BIN)/freeonce lane $(ARGS)
+
+outer:
+	@PYTHON='$(PYTHON)' KERNEL='$(OUTER)' ci/install-deps run
+	@$(MAKE) --no-print-directory -C images KERNEL='$(OUTER)' outer
 
 matrix: setup
 	@$(MAKE) --no-print-directory -j2 -C images KERNEL='$(KERNEL)' variants

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Describe an image in one file: the only thing that images and harness share.
 
-Usage: manifest.py write FOLDER TOOLCHAIN      writes FOLDER/manifest.json
-       manifest.py verify FOLDER               removes what is not as it says
+Usage: manifest.py write FOLDER TOOLCHAIN      writes FOLDER/manifest.json, of a guest
+       manifest.py outer FOLDER                writes FOLDER/outer.json, of an outer machine
+       manifest.py verify FOLDER               removes what is not as these say
 
 Paths are relative to the manifest. Every file that a guest is made of has its sha256.
 """
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 
 SCHEMA = "freeonce/image/1"
+OUTER_SCHEMA = "freeonce/outer/1"
 
 
 def described(folder: Path, name: str) -> dict[str, str]:
@@ -21,17 +23,21 @@ def described(folder: Path, name: str) -> dict[str, str]:
         return {"path": name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-def manifest(folder: Path, toolchain: Path) -> dict[str, object]:
+def kernel(folder: Path) -> dict[str, str]:
     with (folder / "boot").open("rb") as file:
         protocol = "pvh" if file.read(4) == b"\x7fELF" else "bzimage"
+    return {
+        "release": (folder / "kernel/release").read_text().strip(),
+        "protocol": protocol,
+        **described(folder, "boot"),
+    }
+
+
+def manifest(folder: Path, toolchain: Path) -> dict[str, object]:
     rust = json.loads(toolchain.read_text())
     return {
         "schema": SCHEMA,
-        "kernel": {
-            "release": (folder / "kernel/release").read_text().strip(),
-            "protocol": protocol,
-            **described(folder, "boot"),
-        },
+        "kernel": kernel(folder),
         "initramfs": described(folder, "initramfs.cpio"),
         "module": described(folder, "freeonce.ko"),
         "client_key": described(folder, "keys/client"),
@@ -40,25 +46,43 @@ def manifest(folder: Path, toolchain: Path) -> dict[str, object]:
     }
 
 
-def write(folder: str, toolchain: str) -> None:
-    path = Path(folder) / "manifest.json"
+def outer_manifest(folder: Path) -> dict[str, object]:
+    return {
+        "schema": OUTER_SCHEMA,
+        "kernel": kernel(folder),
+        "initramfs": described(folder, "outer.cpio"),
+    }
+
+
+def put(path: Path, document: dict[str, object]) -> None:
     scratch = path.with_suffix(f".{os.getpid()}")
-    text = json.dumps(manifest(Path(folder), Path(toolchain)), indent=1)
-    scratch.write_text(text + "\n")
+    scratch.write_text(json.dumps(document, indent=1) + "\n")
     scratch.rename(path)
 
 
-def verify(name: str) -> None:
+def write(folder: str, toolchain: str) -> None:
+    put(Path(folder) / "manifest.json", manifest(Path(folder), Path(toolchain)))
+
+
+def outer(folder: str) -> None:
+    put(Path(folder) / "outer.json", outer_manifest(Path(folder)))
+
+
+def verify(folder: str) -> None:
     """Remove files that are not as described, with what belongs to them, so that make makes them.
 
     Make itself only compares times: it would never find out.
     """
-    folder = Path(name)
+    for name in ("manifest.json", "outer.json"):
+        verify_one(Path(folder), Path(folder) / name)
+
+
+def verify_one(folder: Path, described_by: Path) -> None:
     try:
-        entries = json.loads((folder / "manifest.json").read_text()).values()
+        entries = json.loads(described_by.read_text()).values()
         told = {one["path"]: one["sha256"] for one in entries if "sha256" in one}
     except (OSError, ValueError, AttributeError):
-        (folder / "manifest.json").unlink(missing_ok=True)
+        described_by.unlink(missing_ok=True)
         return
     for path, sha256 in told.items():
         try:
@@ -71,11 +95,16 @@ def verify(name: str) -> None:
         wrong = (folder / path).parent.glob("*") if path.startswith("keys/") else [folder / path]
         for file in wrong:
             file.unlink(missing_ok=True)
-        (folder / "manifest.json").unlink(missing_ok=True)
+        described_by.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "write":
-        write(*sys.argv[2:])
-    else:
-        verify(*sys.argv[2:])
+    match sys.argv[1:]:
+        case ["write", folder, toolchain]:
+            write(folder, toolchain)
+        case ["outer", folder]:
+            outer(folder)
+        case ["verify", folder]:
+            verify(folder)
+        case _:
+            sys.exit(__doc__)

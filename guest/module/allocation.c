@@ -118,8 +118,8 @@ void allocation_publish(struct allocation *allocation, struct ledger_record *rec
 
 /*
  * Records the release as the owner made it. Returns the allocation when it is
- * live and of this kind, so that the caller may act; NULL when the release is
- * withheld. Any release of a live allocation, right or wrong, is its release:
+ * live, of this kind and not in use by the CPU, so that the caller may act; NULL when
+ * the release is withheld. Any release of a live allocation, right or wrong, is its release:
  * the next one is one too many.
  */
 struct allocation *allocation_release(enum ledger_kind kind, const void *pointer, size_t size,
@@ -140,6 +140,10 @@ struct allocation *allocation_release(enum ledger_kind kind, const void *pointer
 	spin_lock_irqsave(&allocation_lock, flags);
 	allocation = pointer ? find(pointer) : NULL;
 	fits = allocation && allocation->state == ALLOCATION_LIVE && allocation->kind == kind;
+	/* The ledger's order is the order of events here too: nothing is bound meanwhile. */
+	operand_lock();
+	if (fits && operand_holds(virt_to_phys(allocation->pointer), allocation->size))
+		fits = false;
 	if (allocation) {
 		record.serial = allocation->serial;
 		record.physical = virt_to_phys(allocation->pointer);
@@ -148,6 +152,7 @@ struct allocation *allocation_release(enum ledger_kind kind, const void *pointer
 	if (!fits)
 		record.flags = FLAG_WITHHELD;
 	ledger_append(&record);
+	operand_unlock();
 	if (fits)
 		append_guard(allocation);
 	spin_unlock_irqrestore(&allocation_lock, flags);
@@ -170,6 +175,46 @@ u32 allocation_serial(const void *pointer)
 	serial = allocation ? allocation->serial : 0;
 	spin_unlock_irqrestore(&allocation_lock, flags);
 	return serial;
+}
+
+/* The allocation that holds these bytes of guest-physical memory; the lock is held. */
+static const struct allocation *holding(u64 gpa, size_t size)
+{
+	const struct allocation *allocation;
+
+	list_for_each_entry(allocation, &known, in_order) {
+		u64 start = virt_to_phys(allocation->pointer);
+
+		if (gpa >= start && gpa - start < allocation->size &&
+		    size <= allocation->size - (gpa - start))
+			return allocation;
+	}
+	return NULL;
+}
+
+bool allocation_live_at(u64 gpa, size_t size)
+{
+	const struct allocation *found;
+	unsigned long flags;
+	bool live;
+
+	spin_lock_irqsave(&allocation_lock, flags);
+	found = holding(gpa, size);
+	live = found && found->state == ALLOCATION_LIVE;
+	spin_unlock_irqrestore(&allocation_lock, flags);
+	return live;
+}
+
+/* Live or released: either way it stays where it is until the run is settled. */
+bool allocation_known_at(u64 gpa, size_t size)
+{
+	const struct allocation *found;
+	unsigned long flags;
+
+	spin_lock_irqsave(&allocation_lock, flags);
+	found = holding(gpa, size);
+	spin_unlock_irqrestore(&allocation_lock, flags);
+	return found && !found->gone;
 }
 
 void allocation_failed(enum ledger_kind kind, size_t size, size_t align, int error,

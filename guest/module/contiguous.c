@@ -55,16 +55,6 @@ static int check(const struct contiguous_request *request)
 	return 0;
 }
 
-static u64 last_byte_of_memory(void)
-{
-	u64 end = 0;
-	int node;
-
-	for_each_online_node(node)
-		end = max_t(u64, end, PFN_PHYS(node_end_pfn(node)));
-	return end - 1;
-}
-
 /*
  * The zone that lies wholly at or below `highest`. False when none does, or when
  * there is a `lowest`: then the buddy allocator might give what does not fit. No
@@ -75,7 +65,7 @@ static bool zone_that_fits(const struct place *place, gfp_t *zone)
 {
 	if (place->lowest)
 		return false;
-	if (place->highest >= last_byte_of_memory())
+	if (place->highest >= freeonce_memory_end() - 1)
 		*zone = 0;
 	else if (place->highest >= SZ_4G - 1)
 		*zone = GFP_DMA32;
@@ -115,7 +105,7 @@ static bool ordinary_memory(u64 first, u64 pages)
  */
 static long range_pages(const struct place *place)
 {
-	u64 end = min(place->highest, last_byte_of_memory());
+	u64 end = min(place->highest, freeonce_memory_end() - 1);
 	u64 gpa = ALIGN(place->lowest, place->align);
 	long error = -ERANGE;
 	u64 step;

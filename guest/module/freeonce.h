@@ -61,6 +61,8 @@ void allocation_publish(struct allocation *allocation, struct ledger_record *rec
 struct allocation *allocation_release(enum ledger_kind kind, const void *pointer, size_t size,
 				      size_t align, unsigned long site);
 u32 allocation_serial(const void *pointer);
+bool allocation_live_at(u64 gpa, size_t size);
+bool allocation_known_at(u64 gpa, size_t size);
 void allocation_append_reclaim(const struct allocation *allocation);
 u32 allocation_reclaim_all(void);
 void allocation_failed(enum ledger_kind kind, size_t size, size_t align, int error,
@@ -119,25 +121,105 @@ void inject_reset(const struct run_options *options);
 bool inject_act_real(void);
 bool inject_should_fail(void);
 u32 inject_misplacement(void);
+void inject_scramble(void);
+void freeonce_inject_scramble(void);
 void freeonce_inject_fail(u32 nth);
 void freeonce_inject_misplacement(u32 misplacement);
 enum inject_lie inject_lie(enum ledger_type type);
 void inject_next(enum ledger_type type, enum inject_lie lie);
 
-/* svm_cpu.c and vmrun.S: one CPU in SVM operation, and the world switch. */
+/* svm_cpu.c: CPUs into SVM operation and out of it. A CPU's save area is bound while it is on. */
+const char *svm_missing(void);
+void freeonce_pin(void);
+void freeonce_unpin(void);
+int freeonce_svm_on(u64 host_save_area);
+void freeonce_svm_off(void);
+bool svm_is_on(void);
+u32 freeonce_paging_levels(void);
+u8 svm_physical_bits(void);
+
+/* cpu_state.c: what SVM leaves in a CPU. */
+void cpu_state_append_all(void);
+void cpu_state_restore_all(void);
+
+/* on_cpu.c: code on a CPU of one's choice, or on all of them at once. May sleep. */
+typedef int (*on_cpu_body)(void *argument);
+u32 freeonce_cpu_count(void);
+int freeonce_on_cpu(u32 cpu, on_cpu_body body, void *argument);
+int freeonce_on_each_cpu(on_cpu_body body, void *argument);
+
+/*
+ * operand.c: every physical address that the CPU is given, and for how long.
+ *
+ * A vcpu is bound by its first VMRUN, or before by freeonce_vcpu_bind(); from then
+ * on the CPU may use all that its VMCB reaches, until freeonce_vcpu_unbind().
+ */
+enum vcpu_flags {
+	VCPU_IDENTITY = 1,  /* the L2 is L1 itself: its memory is the machine's */
+	VCPU_UNCHECKED = 2, /* the host's registers are not compared around VMRUN */
+};
+
 struct vcpu {
 	u64 vmcb_gpa;      /* offsets known to vmrun.S */
 	u64 host_vmcb_gpa;
 	u64 gpr[14];       /* rbx rcx rdx rsi rdi rbp r8..r15 */
-	const void *vmcb;
+	void *vmcb;
+	u32 number;        /* of its binding; 0: not bound */
+	u32 flags;
 };
 
-const char *svm_missing(void);
-int freeonce_svm_on(u64 host_save_area);
-void freeonce_svm_off(void);
+int operand_open(void);
+void operand_close(void);
+int freeonce_vcpu_bind(struct vcpu *vcpu);
+void freeonce_vcpu_unbind(struct vcpu *vcpu);
+int operand_check(struct vcpu *vcpu);
+void operand_unbind_all(void);
+void *operand_fpu(const struct vcpu *vcpu);
+void operand_host_save_area(u64 gpa, bool bound);
+void operand_lock(void);
+void operand_unlock(void);
+bool operand_holds(u64 gpa, size_t size);
+
+/* host_state.c: the host's registers around a VMRUN. */
+struct host_state {
+	u64 value[HOST_REGISTERS];
+};
+
+int host_state_open(void);
+void host_state_close(void);
+void host_state_take(struct host_state *state);
+void host_state_compare(const struct host_state *before);
+void host_fpu_enter(void *image);
+void host_fpu_leave(void *image);
+size_t host_fpu_bytes(void);
+
+/* vcpu.c and vmrun.S: the world switch. */
 int freeonce_svm_run(struct vcpu *vcpu);
-u32 freeonce_paging_levels(void);
 void vmrun_world_switch(struct vcpu *vcpu);
+void vcpu_append_entry(const struct vcpu *vcpu, bool withheld);
+void vcpu_append_exit(const struct vcpu *vcpu);
+
+/*
+ * virtualize.c and virtualize.S: the running Linux becomes the L2 of this CPU. What it
+ * runs on must stay until it has left: VMCBs, stack, `world` itself.
+ */
+#define VIRTUALIZE_LEAVE 0x66726565u /* CPUID leaf that asks the handler to leave */
+#define VIRTUALIZE_LEFT 0x6c656674u  /* EAX then */
+
+struct world {
+	struct vcpu vcpu;  /* offsets known to virtualize.S */
+	void *stack_top;
+	bool (*handle)(struct world *world); /* false: leave. Interrupts and GIF are off */
+	void *owner;       /* the handler's own */
+	void *mm;          /* keeps the host's CR3 alive */
+};
+
+void freeonce_capture(void *vmcb);
+int freeonce_virtualize(struct world *world);
+int freeonce_devirtualize(void);
+void virtualize_leave_all(void);
+void virtualize_world(struct world *world);
+bool virtualize_exit(struct world *world);
 
 /* scenario.c: the table, C and Rust alike. The layout is repeated in rust/scenario.rs. */
 struct expectation {
@@ -177,6 +259,11 @@ void scenario_rewind(void);
 u32 scenario_current_run(void);
 
 void freeonce_step(const char *text, size_t length);
+void freeonce_unsupported(const char *text, size_t length);
+u64 freeonce_nanoseconds(void);
+void freeonce_sleep(u32 milliseconds);
+void freeonce_touch(u64 gpa);
+u64 freeonce_memory_end(void);
 void freeonce_label(const void *pointer, const char *text, size_t length);
 void __noreturn freeonce_panic(const char *text, size_t length);
 void freeonce_zero(void *pointer, size_t size);

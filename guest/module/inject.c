@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // Allocations that fail on demand, allocators that place wrongly, ledgers that lie: all planted.
 #include <linux/atomic.h>
+#include <asm/special_insns.h>
 
 #include "freeonce.h"
 
@@ -9,6 +10,7 @@ static bool fail_after;    /* and every one after it */
 static bool failing;
 static bool act_real;
 static atomic_t misplacement;
+static atomic_t scramble;
 static atomic_t lie_about; /* a record type, 0: none */
 static enum inject_lie lie;
 
@@ -20,6 +22,7 @@ void inject_reset(const struct run_options *options)
 	failing = false;
 	act_real = options->act_real;
 	atomic_set(&misplacement, 0);
+	atomic_set(&scramble, 0);
 	atomic_set(&lie_about, 0);
 }
 
@@ -41,6 +44,18 @@ bool inject_act_real(void)
 u32 inject_misplacement(void)
 {
 	return atomic_xchg(&misplacement, 0);
+}
+
+/* A world switch that forgets a register of the host; CR2, since nothing rests on it. Once. */
+void inject_scramble(void)
+{
+	if (atomic_xchg(&scramble, 0))
+		native_write_cr2(~native_read_cr2());
+}
+
+void freeonce_inject_scramble(void)
+{
+	atomic_set(&scramble, 1);
 }
 
 void freeonce_inject_fail(u32 nth)

@@ -39,6 +39,11 @@ enum ledger_type {
 	LEDGER_WITNESS_ON = 18,
 	LEDGER_SETTLED = 19,
 	LEDGER_RESTORED = 20,
+	LEDGER_CPU_STATE = 21,
+	LEDGER_BIND = 22,
+	LEDGER_OPERAND = 23,
+	LEDGER_UNBIND = 24,
+	LEDGER_HOST_REGISTER = 25,
 };
 
 enum ledger_witness {
@@ -57,7 +62,34 @@ enum ledger_flag {
 	FLAG_INJECTED = 2, /* allocate_failed: made to fail */
 	FLAG_RANGE = 4,    /* allocate: taken by page number; no tracepoint tells of that */
 	FLAG_REAL = 8,     /* begin: the kernel suffers faulty releases */
+	FLAG_IDENTITY = 16, /* operand: L1's own memory, mapped where it lies */
 };
+
+/* What an address given to the CPU is for. */
+enum ledger_structure {
+	STRUCTURE_VMCB = 1,
+	STRUCTURE_HOST_VMCB = 2,
+	STRUCTURE_HOST_SAVE_AREA = 3,
+	STRUCTURE_IOPM = 4,
+	STRUCTURE_MSRPM = 5,
+	STRUCTURE_NESTED_TABLE = 6,
+	STRUCTURE_NESTED_PAGE = 7,
+	STRUCTURE_MORE = 8, /* there were more than can be told */
+};
+
+/* Registers of the host that a VMRUN must leave as they were. */
+enum ledger_host_register {
+	HOST_CR0, HOST_CR2, HOST_CR3, HOST_CR4, HOST_CR8,
+	HOST_DR0, HOST_DR1, HOST_DR2, HOST_DR3, HOST_DR6, HOST_DR7,
+	HOST_EFER, HOST_FS_BASE, HOST_GS_BASE, HOST_KERNEL_GS_BASE,
+	HOST_STAR, HOST_LSTAR, HOST_CSTAR, HOST_SFMASK,
+	HOST_SYSENTER_CS, HOST_SYSENTER_ESP, HOST_SYSENTER_EIP, HOST_PAT,
+	HOST_GDTR, HOST_IDTR, HOST_LDTR, HOST_TR, HOST_SELECTORS, HOST_XCR0, HOST_FPU,
+	HOST_REGISTERS,
+};
+
+#define CPU_STATE_GIF 1
+#define CPU_STATE_SILENT 2
 
 struct ledger_guard {
 	__u32 tag;

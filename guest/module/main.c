@@ -22,15 +22,26 @@ static int __init freeonce_init(void)
 	error = allocation_open();
 	if (error)
 		goto close_window;
-	ledger_open();
-	witness_open();
-	error = control_open();
+	error = host_state_open();
 	if (error)
 		goto close_allocation;
+	error = operand_open();
+	if (error)
+		goto close_host_state;
+	ledger_open();
+	witness_open();
+	cpu_state_append_all();
+	error = control_open();
+	if (error)
+		goto close_operand;
 	if (missing)
 		pr_info("freeonce: no SVM on this CPU: %s\n", missing);
 	return 0;
 
+close_operand:
+	operand_close();
+close_host_state:
+	host_state_close();
 close_allocation:
 	allocation_close();
 close_window:
@@ -44,8 +55,11 @@ static void __exit freeonce_exit(void)
 
 	control_close();
 	scenario_settle();
+	cpu_state_append_all();
 	ledger_append(&record);
 	witness_close();
+	operand_close();
+	host_state_close();
 	allocation_close();
 	window_close();
 }

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 // The table of scenarios, and one run of one of them.
+#include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/io.h>
+#include <linux/ktime.h>
 #include <linux/mutex.h>
 #include <linux/panic.h>
 #include <linux/string.h>
 
 #include "freeonce.h"
 
-/* One run at a time: inject.c, svm_cpu.c and the run number rely on it. */
+/* One run at a time: inject.c, cpu_state.c, on_cpu.c and the run number rely on it. */
 static DEFINE_MUTEX(run_mutex);
 static u32 last_run;
 static u32 current_run; /* until it is settled */
@@ -25,9 +27,10 @@ static const struct scenario *scenario_named(const char *name, u32 *index)
 
 static const char *missing(const struct scenario *scenario)
 {
-	if (!scenario->needs)
-		return NULL;
-	return strcmp(scenario->needs, "svm") ? scenario->needs : svm_missing();
+	/* "svm:" and a part of it that the scenario itself looks for. */
+	if (scenario->needs && str_has_prefix(scenario->needs, "svm"))
+		return svm_missing();
+	return scenario->needs;
 }
 
 static int run(const struct scenario *scenario)
@@ -47,6 +50,9 @@ static void settle(void)
 
 	if (!current_run)
 		return;
+	virtualize_leave_all();
+	cpu_state_restore_all();
+	operand_unbind_all();
 	record.detail = allocation_reclaim_all();
 	ledger_append(&record);
 	witness_detach();
@@ -98,7 +104,9 @@ int scenario_run(const char *name, const struct run_options *options)
 	memcpy(begin.text, name, min_t(size_t, strlen(name), LEDGER_TEXT_SIZE));
 	ledger_append(&begin);
 	witness_attach();
+	cpu_state_append_all();
 	end.detail = run(scenario);
+	cpu_state_append_all();
 	ledger_append(&end);
 	inject_reset(&nothing);
 	mutex_unlock(&run_mutex);
@@ -113,6 +121,21 @@ u32 scenario_current_run(void)
 void freeonce_step(const char *text, size_t length)
 {
 	ledger_append_text(LEDGER_STEP, 0, text, length);
+}
+
+void freeonce_unsupported(const char *text, size_t length)
+{
+	ledger_append_text(LEDGER_UNSUPPORTED, 0, text, length);
+}
+
+u64 freeonce_nanoseconds(void)
+{
+	return ktime_get_mono_fast_ns();
+}
+
+void freeonce_sleep(u32 milliseconds)
+{
+	msleep(milliseconds);
 }
 
 void freeonce_label(const void *pointer, const char *text, size_t length)

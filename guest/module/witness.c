@@ -4,6 +4,7 @@
 #include <linux/kallsyms.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/slab.h>
 #include <linux/stacktrace.h>
 #include <linux/string.h>
 #include <linux/tracepoint.h>
@@ -37,11 +38,24 @@ static void on_kmalloc(void *unused, unsigned long site, const void *pointer, si
 		append(LEDGER_ALLOCATE, KIND_POOL, pointer, given, ours);
 }
 
+/*
+ * Whether the call before `site` is of kfree() itself. A function of the kernel that
+ * ends with kfree(), as iounmap() does, leaves the site to its own caller: then it is
+ * memory of the kernel's. A function of ours that ends so is ours.
+ */
+static bool calls_kfree(unsigned long site)
+{
+	const u8 *call = (const u8 *)site - 5;
+	unsigned long target = site + *(const s32 *)(call + 1);
+
+	return *call != 0xe8 || ledger_site(target) || target - (unsigned long)kfree < 16;
+}
+
 static void on_kfree(void *unused, unsigned long site, const void *pointer)
 {
 	u32 ours = ledger_site(site);
 
-	if (ours && pointer)
+	if (ours && pointer && calls_kfree(site))
 		append(LEDGER_RELEASE, KIND_POOL, pointer, 0, ours);
 }
 

@@ -13,11 +13,12 @@ from freeonce.evidence.snapshot import Extent, Snapshot, merge
 from freeonce.evidence.text import printable
 from freeonce.image import Image
 from freeonce.machine.argv import MachineConfig, qemu_argv
-from freeonce.machine.console import Console, console
+from freeonce.machine.console import Console
 from freeonce.machine.folder import guest_folder
-from freeonce.machine.monitor import Monitor, monitor
-from freeonce.machine.process import Process, qemu_process
+from freeonce.machine.monitor import Monitor
+from freeonce.machine.process import Process
 from freeonce.machine.ssh import Ssh, ssh
+from freeonce.machine.start import started
 
 BOOT_SECONDS = 120.0
 COMMAND_SECONDS = 30.0
@@ -149,19 +150,18 @@ def loss_of(status: str, console: str) -> Loss:
 
 def _machine(config: MachineConfig, image: Image, stack: ExitStack, deadline: Deadline) -> Guest:
     folder = stack.enter_context(guest_folder())
-    process = stack.enter_context(qemu_process(qemu_argv(config, folder), folder))
-    try:
-        line = stack.enter_context(monitor(folder, deadline, process.check))
-        process.check()
-    except GuestLost as lost:
-        # Before a guest ever ran: what QEMU refuses is this host's matter.
-        raise HostError("qemu-refused", str(lost)) from lost
-    guest = Guest(config, process, line, stack.enter_context(console(folder)))
-    line.execute("cont")
+    qemu = stack.enter_context(started(qemu_argv(config, folder), folder, deadline))
+    guest = Guest(config, qemu.process, qemu.monitor, qemu.console)
     try:
         guest.console.wait_for(READY, deadline, guest.check)
         shell = stack.enter_context(
-            ssh(line.forwarded_port(), image.client_key, image.host_key, deadline, guest.check)
+            ssh(
+                qemu.monitor.forwarded_port(),
+                image.client_key,
+                image.host_key,
+                deadline,
+                guest.check,
+            )
         )
     except GuestLost as lost:
         lost.console = lost.console or guest.console.tail()

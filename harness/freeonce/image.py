@@ -10,7 +10,12 @@ from freeonce.errors import HostError
 
 SCHEMA = "freeonce/image/1"
 PATH_VARIABLE = "FREEONCE_IMAGE"
-DEFAULT = Path(__file__).resolve().parents[2] / "build" / "current" / "manifest.json"
+BUILD = Path(__file__).resolve().parents[2] / "build"
+DEFAULT = BUILD / "current" / "manifest.json"
+
+OUTER_SCHEMA = "freeonce/outer/1"
+OUTER_VARIABLE = "FREEONCE_OUTER"
+OUTER_DEFAULT = BUILD / "outer" / "outer.json"
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,39 @@ def load_image(manifest: Path) -> Image:
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"no usable image at {manifest}: {error}; run 'make setup'"
         raise HostError("no-image", message) from error
+
+
+@dataclass(frozen=True)
+class OuterImage:
+    """What the outer machine of the KVM lane boots: a kernel with KVM, and our init for it."""
+
+    boot: Path
+    release: str
+    initramfs: Path
+
+
+def outer_path() -> Path:
+    """Where its manifest is: $FREEONCE_OUTER, or what `make test-kvm` built last."""
+    return Path(os.environ.get(OUTER_VARIABLE) or OUTER_DEFAULT)
+
+
+def load_outer(manifest: Path) -> OuterImage:
+    """The outer machine's image, as `load_image`. Raises HostError `no-outer-image`."""
+    try:
+        data = json.loads(manifest.read_text())
+        if data["schema"] != OUTER_SCHEMA:
+            raise ValueError(f"schema {data['schema']}, not {OUTER_SCHEMA}")
+        folder = manifest.parent
+        for name in ("kernel", "initramfs"):
+            _verify(folder / data[name]["path"], data[name]["sha256"])
+        return OuterImage(
+            boot=folder / data["kernel"]["path"],
+            release=data["kernel"]["release"],
+            initramfs=folder / data["initramfs"]["path"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"no usable image of an outer machine at {manifest}: {error}; run 'make test-kvm'"
+        raise HostError("no-outer-image", message) from error
 
 
 def _verify(path: Path, sha256: str) -> None:

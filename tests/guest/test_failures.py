@@ -15,14 +15,28 @@ QUICK = Options(faults=False)
 pytestmark = pytest.mark.xdist_group("failures")
 
 
+# The programs of svm/exit and svm/invalid share one way to make their L2.
+BEARING = [
+    *("allocated_memory/*", "box/built_then_moved", "allocator/*_box", "allocator/box_*"),
+    *("allocator/try_*", "allocator/nested_*", "vec/*", "c/*", "svm/vmrun_exits"),
+    *("svm/all_cpus_at_once", "svm/invalid/asid_0", "hypervisor/virtualize"),
+]
+
+
 def test_every_clean_scenario_bears_the_failure_of_each_allocation(setting: Setting) -> None:
-    found = list(run_each(setting.boot(), [], QUICK))
+    found = [
+        one
+        for one in run_each(setting.boot(), BEARING, QUICK)
+        if one.plain.judgement.verdict is Verdict.CLEAN
+    ]
     assert passed(found), [point for one in found for point in one.points if point.detail]
     by_name = {one.plain.scenario.name: one.points for one in found}
     # Each allocation once alone and once with everything after it.
     assert len(by_name["allocator/nested_mixed"]) == 2 * 3
     assert len(by_name["vec/contiguous_growth"]) == 2 * 10
-    assert len(by_name["svm/vmrun_exits"]) in (2 * 12, 2 * 13)
+    assert len(by_name["svm/vmrun_exits"]) == 2 * 13
+    # Map, permission maps, shared data, the list of CPUs, a block for each of two.
+    assert len(by_name["hypervisor/virtualize"]) == 2 * 7
 
 
 def test_a_failure_that_is_not_borne_is_told(setting: Setting) -> None:

@@ -29,7 +29,7 @@ def test_without_svm_the_module_loads_and_says_what_is_missing(setting: Setting)
     config = replace(tcg(setting, "max,-svm"), features=frozenset())
     svm, pool = run_all(lambda: boot(config, setting.image), ["svm/vmrun_exits", "c/pool"], QUICK)
     assert svm.judgement.verdict is Verdict.UNSUPPORTED
-    assert svm.judgement.reasons == ("this CPU lacks: CPUID Fn8000_0001_ECX[2]",)
+    assert svm.judgement.reasons == ("not on this CPU: CPUID Fn8000_0001_ECX[2]",)
     assert svm.judgement.allocations == 0
     assert pool.judgement.verdict is Verdict.CLEAN
     assert exit_status([svm, pool]) == 0

@@ -8,6 +8,7 @@ from freeonce.audit.audit import judge
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Judgement
 from freeonce.evidence.ledger import (
+    CPU_STATE_GIF,
     GUARD_BYTES,
     GUARD_LIVE,
     GUARD_RELEASED,
@@ -17,6 +18,7 @@ from freeonce.evidence.ledger import (
     Flag,
     Kind,
     Records,
+    Structure,
     Type,
     Witness,
     seal,
@@ -83,10 +85,44 @@ class History:
 
     def begin(self) -> "History":
         self.text(Type.BEGIN, "test/scenario")
-        return self.kernel(Type.WITNESS_ON, detail=0b1111)
+        return self.kernel(Type.WITNESS_ON, detail=0b1111).cpu_state()
 
-    def end(self, status: int = 0) -> "History":
+    def cpu_state(self, cpu: int = 0, efer: int = 0xD01, host_save_area: int = 0) -> "History":
+        """A CPU with GIF set and 40 bits of physical address."""
+        return self.add(
+            Type.CPU_STATE,
+            serial=cpu,
+            cpu=cpu,
+            pointer=efer,
+            physical=host_save_area,
+            size=40,
+            detail=CPU_STATE_GIF,
+        )
+
+    def end(self, status: int = 0, *, states: bool = True) -> "History":
+        if states:
+            self.cpu_state()
         return self.add(Type.END, detail=status & 0xFFFF_FFFF)
+
+    def bind(self, vcpu: int, vmcb: int, nested_cr3: int = 0) -> "History":
+        return self.add(Type.BIND, serial=vcpu, physical=vmcb, pointer=nested_cr3, detail=1)
+
+    def operand(
+        self,
+        vcpu: int,
+        structure: Structure,
+        gpa: int,
+        size: int = PAGE,
+        cache: int = PAT_WB,
+        **fields: int,
+    ) -> "History":
+        detail = int(structure) | cache << 8
+        return self.add(Type.OPERAND, serial=vcpu, physical=gpa, size=size, detail=detail, **fields)
+
+    def enter(self, vcpu: int, vmcb: int) -> "History":
+        """A VMRUN and its #VMEXIT."""
+        self.add(Type.VMRUN, serial=vcpu, physical=vmcb)
+        return self.add(Type.VMEXIT, serial=vcpu, detail=0x72)
 
     def settle(self) -> "History":
         """Every allocation goes back to the kernel."""

@@ -7,10 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from freeonce.audit.model import Judgement, Verdict
 from freeonce.campaign import Result
-from freeonce.cli import doctor, main, run
+from freeonce.cli import doctor, main, progress, run
 from freeonce.errors import GuestLost, HostError, UsageError
 from freeonce.evidence.scenarios import Scenario
 
@@ -46,7 +47,7 @@ def ending(monkeypatch: pytest.MonkeyPatch, *verdicts: tuple[Verdict, bool]) -> 
             yield Result(scenario, judgement, as_expected, {}, 0.1)
 
     monkeypatch.setattr(run, "find_setting", lambda _: setting)
-    monkeypatch.setattr(run, "run_all", results)
+    monkeypatch.setattr(progress, "run_all", results)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +115,24 @@ def test_json_is_alone_on_standard_output(
     captured = capsys.readouterr()
     assert json.loads(captured.out)["ok"] is True
     assert "1 scenarios" in captured.err
+
+
+def test_a_log_is_told_how_far_the_run_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "TELL_SECONDS", 0)
+    log = progress._Log(Console(stderr=True))
+    log.chosen(2, 1, 3)
+    for name in ("a/0", "a/1", "fault/x"):
+        log.starting(name)
+        log.done()
+    said = capsys.readouterr().err
+    assert "running 2 scenarios and 1 planted faults" in said
+    assert [line.split(" after")[0] for line in said.splitlines()[2:]] == [
+        "1 of 3",
+        "2 of 3",
+        "3 of 3",
+    ]
 
 
 def test_without_debug_info_the_report_stands_and_says_so(

@@ -79,6 +79,26 @@ def test_types_agree(tmp_path: Path) -> None:
     assert from_c(tmp_path, [f"{name}=LEDGER_{name}" for name in documented]) == documented
 
 
+def test_structures_agree(tmp_path: Path) -> None:
+    rows = table("Addresses given to the CPU")
+    documented = {name.upper(): int(number) for name, number in rows}
+    assert {member.name: member.value for member in ledger.Structure} == documented
+    assert from_c(tmp_path, [f"{name}=STRUCTURE_{name}" for name in documented]) == documented
+
+
+def test_the_hosts_registers_are_as_many_and_in_one_order(tmp_path: Path) -> None:
+    told = DOCUMENT.split("registers count from 0:")[1].split(" (before")[0]
+    documented = [name.strip() for name in " ".join(told.split()).split(",")]
+    assert documented == list(ledger.HOST_REGISTERS)
+    some = {"HOST_CR0": "CR0", "HOST_CR8": "CR8", "HOST_DR7": "DR7", "HOST_FS_BASE": "FS.base"}
+    some |= {"HOST_PAT": "PAT", "HOST_TR": "TR", "HOST_FPU": "FPU"}
+    in_c = from_c(tmp_path, [f"{name}={name}" for name in (*some, "HOST_REGISTERS")])
+    assert in_c.pop("HOST_REGISTERS") == len(documented)
+    assert {some[name]: number for name, number in in_c.items()} == {
+        name: documented.index(name) for name in some.values()
+    }
+
+
 def test_constants_agree(tmp_path: Path) -> None:
     assert ledger.GUARD.fields is not None
     in_c = from_c(
@@ -100,6 +120,9 @@ def test_constants_agree(tmp_path: Path) -> None:
             "poison=POISON_RELEASED",
             "range=FLAG_RANGE",
             "real=FLAG_REAL",
+            "identity=FLAG_IDENTITY",
+            "gif=CPU_STATE_GIF",
+            "silent=CPU_STATE_SILENT",
             "withheld=FLAG_WITHHELD",
             "injected=FLAG_INJECTED",
         ],
@@ -121,6 +144,9 @@ def test_constants_agree(tmp_path: Path) -> None:
         "poison": ledger.POISON_RELEASED,
         "range": ledger.Flag.RANGE,
         "real": ledger.Flag.REAL,
+        "identity": ledger.Flag.IDENTITY,
+        "gif": ledger.CPU_STATE_GIF,
+        "silent": ledger.CPU_STATE_SILENT,
         "withheld": ledger.Flag.WITHHELD,
         "injected": ledger.Flag.INJECTED,
     }
@@ -135,7 +161,7 @@ def members(text: str, struct: str) -> list[str]:
     code = re.sub(r"/\*.*?\*/|//.*", "", body[1])
     if ":" in code:
         return re.findall(r"(\w+): ", code)
-    return re.findall(r"(\w+)(?:\[\d+\])?\s*(?:\(void\)|\)\(void\))?;", code)
+    return re.findall(r"(\w+)(?:\[\d+\])?\s*(?:\)\([^)]*\))?;", code)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +169,7 @@ def members(text: str, struct: str) -> list[str]:
     [
         ("kernel.rs", "ContiguousRequest", "contiguous_request"),
         ("kernel.rs", "Vcpu", "vcpu"),
+        ("kernel.rs", "World", "world"),
         ("scenario.rs", "Expectation", "expectation"),
     ],
 )
@@ -155,7 +182,11 @@ def test_rust_structs_have_the_members_of_c(rust: str, struct: str, c_struct: st
 def test_rust_constants_are_those_of_c() -> None:
     header = (ROOT / "guest/module/freeonce.h").read_text()
     source = (ROOT / "guest/rust/src/kernel.rs").read_text()
-    for ours, theirs in (("CACHE_WRITE_BACK", "CACHE_WB"), ("MISPLACE_SHIFT", "MISPLACE_SHIFT")):
+    for ours, theirs in (
+        ("CACHE_WRITE_BACK", "CACHE_WB"),
+        ("MISPLACE_SHIFT", "MISPLACE_SHIFT"),
+        ("VCPU_IDENTITY", "VCPU_IDENTITY"),
+    ):
         in_rust = re.search(rf"const {ours}: u32 = (\d+);", source)
         in_c = re.search(rf"{theirs} = (\d+),", header)
         assert in_rust is not None

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from freeonce.errors import HostError
+from freeonce.image import load_outer
+
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "images"
 sys.path.insert(0, str(IMAGES))
@@ -237,6 +240,79 @@ def test_keys_that_fail_half_way_leave_nothing(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "dropbearconvert refused" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
+def driver(modules: Path, name: str, depends: str) -> None:
+    modules.mkdir(parents=True, exist_ok=True)
+    (modules / f"{name}.ko").write_bytes(f"ELF\0license=GPL\0depends={depends}\0".encode())
+
+
+def load_order(kernel: Path, root: Path, *names: str) -> "subprocess.CompletedProcess[str]":
+    script = f". {IMAGES}/lib.sh; . {IMAGES}/root.sh; kernel={kernel} root={root}; "
+    return run("bash", "-c", script + f"install_drivers {' '.join(names)}")
+
+
+def test_drivers_come_after_what_they_depend_on_and_once(tmp_path: Path) -> None:
+    modules = tmp_path / "kernel/modules"
+    driver(modules / "a", "kvm-amd", "kvm,ccp")
+    driver(modules / "b", "kvm", "irqbypass")
+    driver(modules / "b", "ccp", "")
+    driver(modules / "c", "irqbypass", "")
+    driver(modules / "c", "vhost", "kvm")
+    done = load_order(tmp_path / "kernel", tmp_path / "root", "kvm-amd", "vhost", "built_in")
+    assert done.returncode == 0, done.stderr
+    order = (tmp_path / "root/lib/drivers/order").read_text().split()
+    assert sorted(order) == ["ccp.ko", "irqbypass.ko", "kvm-amd.ko", "kvm.ko", "vhost.ko"]
+    assert order.index("irqbypass.ko") < order.index("kvm.ko") < order.index("kvm-amd.ko")
+    assert order.index("ccp.ko") < order.index("kvm-amd.ko")
+    assert order.index("kvm.ko") < order.index("vhost.ko")
+    for name in order:
+        assert (tmp_path / "root/lib/drivers" / name).read_bytes().startswith(b"ELF")
+
+
+def test_a_packed_driver_is_unpacked(tmp_path: Path) -> None:
+    modules = tmp_path / "kernel/modules"
+    modules.mkdir(parents=True)
+    (modules / "kvm.ko.xz").write_bytes(lzma.compress(b"ELF\0depends=\0"))
+    done = load_order(tmp_path / "kernel", tmp_path / "root", "kvm")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "root/lib/drivers/kvm.ko").read_bytes() == b"ELF\0depends=\0"
+
+
+@pytest.fixture
+def outer_folder(tmp_path: Path) -> Path:
+    """What the recipes of an outer machine made, and its manifest."""
+    (tmp_path / "kernel").mkdir()
+    (tmp_path / "kernel/release").write_text("6.1.0\n")
+    (tmp_path / "boot").write_bytes(b"\x7fELF kernel")
+    (tmp_path / "outer.cpio").write_text("initramfs")
+    done = run(IMAGES / "manifest.py", "outer", tmp_path)
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def test_the_manifest_of_an_outer_machine_is_what_the_harness_reads(outer_folder: Path) -> None:
+    outer = load_outer(outer_folder / "outer.json")
+    assert outer.boot == outer_folder / "boot"
+    assert outer.release == "6.1.0"
+    assert outer.initramfs == outer_folder / "outer.cpio"
+
+
+def test_an_outer_machine_that_is_not_whole_is_refused_and_made_again(outer_folder: Path) -> None:
+    (outer_folder / "outer.cpio").write_text("half")
+    with pytest.raises(HostError, match=r"outer\.cpio is not the file.*make test-kvm") as error:
+        load_outer(outer_folder / "outer.json")
+    assert error.value.reason == "no-outer-image"
+    done = run(IMAGES / "manifest.py", "verify", outer_folder)
+    assert "outer.cpio is not what the manifest says" in done.stdout
+    assert sorted(path.name for path in outer_folder.iterdir()) == ["boot", "kernel"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "freeonce/image/1"}'])
+def test_a_manifest_of_something_else_is_no_outer_machine(text: str, tmp_path: Path) -> None:
+    (tmp_path / "outer.json").write_text(text)
+    with pytest.raises(HostError, match="no usable image of an outer machine"):
+        load_outer(tmp_path / "outer.json")
 
 
 def bare_path(tmp_path: Path) -> str:

@@ -264,16 +264,6 @@ static int contiguous_cache_left(void)
 	return misplaced(MISPLACE_LEAVE, &request);
 }
 
-#define FAULT(NAME, RULE, KIND, RUN, LESSON)                   \
-	{                                                      \
-		.name = "fault/" NAME,                         \
-		.section = "Planted faults, from C",           \
-		.language = "C",                               \
-		.lesson = LESSON,                              \
-		EXPECT({ .rule = RULE, .kind = KIND }),        \
-		.run = RUN,                                    \
-	}
-
 #define LIE(NAME, RUN, LESSON) \
 	FAULT("witnesses-disagree/pool/c/" NAME, "witnesses-disagree", "pool", RUN, LESSON)
 

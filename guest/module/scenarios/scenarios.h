@@ -13,6 +13,18 @@
 	.expected_count = sizeof((const struct expectation[]){ __VA_ARGS__ }) / \
 			  sizeof(struct expectation)
 
+/* A planted fault: exactly one finding of this rule. */
+#define FAULT(NAME, RULE, KIND, RUN, LESSON, ...)              \
+	{                                                      \
+		.name = "fault/" NAME,                         \
+		.section = "Planted faults, from C",           \
+		.language = "C",                               \
+		.lesson = LESSON,                              \
+		EXPECT({ .rule = RULE, .kind = KIND }),        \
+		.run = RUN,                                    \
+		__VA_ARGS__                                    \
+	}
+
 #define STEP(text) freeonce_step(text, sizeof(text) - 1)
 #define LABEL(pointer, text) freeonce_label(pointer, text, sizeof(text) - 1)
 
@@ -22,6 +34,8 @@
 
 extern const struct scenario basic_scenarios[];
 extern const struct scenario fault_scenarios[];
+extern const struct scenario l2_scenarios[];
+extern const struct scenario hardware_scenarios[];
 extern const struct scenario postmortem_scenarios[];
 
 #endif

@@ -22,6 +22,16 @@ static const struct scenario *fault(size_t index)
 	return in_array(fault_scenarios, index);
 }
 
+static const struct scenario *l2(size_t index)
+{
+	return in_array(l2_scenarios, index);
+}
+
+static const struct scenario *hardware(size_t index)
+{
+	return in_array(hardware_scenarios, index);
+}
+
 static const struct scenario *postmortem(size_t index)
 {
 	return in_array(postmortem_scenarios, index);
@@ -41,7 +51,7 @@ static const struct scenario *rust_fault(size_t index)
 const struct scenario *scenario_at(size_t index)
 {
 	static const struct scenario *(*const parts[])(size_t) = {
-		rust, basic, fault, rust_fault, postmortem,
+		rust, basic, l2, fault, hardware, rust_fault, postmortem,
 	};
 	const struct scenario *scenario;
 	size_t part, i;

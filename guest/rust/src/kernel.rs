@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the C side offers. Contracts: `../module/freeonce.h`.
 
+use core::ffi::{c_int, c_void};
+
 /// `struct contiguous_request`.
 #[repr(C)]
 pub struct ContiguousRequest {
@@ -14,6 +16,7 @@ pub struct ContiguousRequest {
 }
 
 pub const CACHE_WRITE_BACK: u32 = 6;
+pub const CACHE_UNCACHED: u32 = 0;
 pub const ANY_NODE: i32 = -1;
 
 /// `enum inject_misplacement`.
@@ -25,8 +28,28 @@ pub struct Vcpu {
     pub vmcb_gpa: u64,
     pub host_vmcb_gpa: u64,
     pub gpr: [u64; 14],
-    pub vmcb: *const core::ffi::c_void,
+    pub vmcb: *mut c_void,
+    pub number: u32,
+    pub flags: u32,
 }
+
+/// `enum vcpu_flags`.
+pub const VCPU_IDENTITY: u32 = 1;
+
+/// `struct world`.
+#[repr(C)]
+pub struct World {
+    pub vcpu: Vcpu,
+    pub stack_top: *mut c_void,
+    pub handle: unsafe extern "C" fn(*mut World) -> bool,
+    pub owner: *mut c_void,
+    pub mm: *mut c_void,
+}
+
+pub const VIRTUALIZE_LEAVE: u32 = 0x6672_6565;
+pub const VIRTUALIZE_LEFT: u32 = 0x6c65_6674;
+
+pub type OnCpuBody = unsafe extern "C" fn(*mut c_void) -> c_int;
 
 unsafe extern "C" {
     pub fn freeonce_pool_alloc(size: usize, align: usize, tag: u32) -> *mut u8;
@@ -44,8 +67,27 @@ unsafe extern "C" {
     pub safe fn freeonce_inject_fail(nth: u32);
     pub safe fn freeonce_inject_misplacement(what: u32);
 
-    pub fn freeonce_svm_on(host_save_area: u64) -> i32;
+    pub safe fn freeonce_inject_scramble();
+
+    pub safe fn freeonce_nanoseconds() -> u64;
+    pub safe fn freeonce_sleep(milliseconds: u32);
+    pub safe fn freeonce_touch(gpa: u64);
+    pub safe fn freeonce_memory_end() -> u64;
+    pub fn freeonce_unsupported(text: *const u8, length: usize);
+    pub fn freeonce_pin();
+    pub fn freeonce_unpin();
+    pub safe fn freeonce_cpu_count() -> u32;
+    pub fn freeonce_on_cpu(cpu: u32, body: OnCpuBody, argument: *mut c_void) -> c_int;
+    pub fn freeonce_on_each_cpu(body: OnCpuBody, argument: *mut c_void) -> c_int;
+
+    pub fn freeonce_svm_on(host_save_area: u64) -> c_int;
     pub fn freeonce_svm_off();
-    pub fn freeonce_svm_run(vcpu: *mut Vcpu) -> i32;
+    pub fn freeonce_svm_run(vcpu: *mut Vcpu) -> c_int;
+    pub fn freeonce_vcpu_bind(vcpu: *mut Vcpu) -> c_int;
+    pub fn freeonce_vcpu_unbind(vcpu: *mut Vcpu);
     pub safe fn freeonce_paging_levels() -> u32;
+
+    pub fn freeonce_capture(vmcb: *mut c_void);
+    pub fn freeonce_virtualize(world: *mut World) -> c_int;
+    pub fn freeonce_devirtualize() -> c_int;
 }

@@ -12,6 +12,7 @@
 extern crate alloc;
 
 mod allocated_memory;
+mod hypervisor;
 mod kernel;
 mod ledger;
 mod panic;

@@ -6,15 +6,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from freeonce.audit import kernel, memory, rules
+from freeonce.audit import cpu_state, hardware, kernel, memory, rules
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Finding, Judgement, Rule, Verdict
 from freeonce.audit.rules import KIND_NAMES, Dispute
-from freeonce.evidence.ledger import RECORD, Kind, Records, Type, text_of
+from freeonce.evidence.ledger import RECORD, Flag, Kind, Records, Type, text_of
 from freeonce.evidence.scenarios import Expectation
 
 BOTH = "ledger+memory"
 WITNESSES = ("ledger", "kernel", "memory")
+
+ALL_RULES = (
+    *rules.RULES,
+    hardware.judge_operands,
+    cpu_state.left_behind,
+    cpu_state.host_registers,
+)
 
 
 def judge(
@@ -30,7 +37,7 @@ def judge(
     `guest_account`: whether the guest's own account of the ledger is what the host read.
     """
     run = rules.take_apart(records)
-    found = [finding for rule in rules.RULES for finding in rule(run)]
+    found = [finding for rule in ALL_RULES for finding in rule(run)]
     disputes = [*run.disputes, *rules.unwithheld(run, found)]
     if guest_account is Account.DISAGREE:
         disputes.append(_told_otherwise(records))
@@ -42,23 +49,47 @@ def judge(
         *doubts,
         *_frame(records),
         *_inside(records),
+        *cpu_state.reasons(run),
+        *hardware.reasons(run),
         *_missing(records, looked, guest_account),
     )
     if looked:
         # The guard of undisputed memory says the same: live, and whose it is.
         found = [replace(one, witness=BOTH) if one.rule is Rule.LEAK else one for one in found]
-    findings = _undisputed([*found, *by_kernel, *by_memory], disputes)
+    findings = _undisputed([*_confirmed(found, by_memory), *by_kernel], disputes)
     unsupported = [text_of(record) for record in records[records["type"] == Type.UNSUPPORTED]]
     return Judgement(
         verdict=_verdict(reasons, unsupported, findings),
         findings=findings,
-        reasons=reasons or tuple(f"this CPU lacks: {text}" for text in unsupported),
+        reasons=reasons or tuple(f"not on this CPU: {text}" for text in unsupported),
         allocations=len(run.allocates),
         releases=len(run.releases),
         vmruns=int(np.count_nonzero(records["type"] == Type.VMRUN)),
         events=len(records),
         witnesses=_accounts(findings, disputes, records, looked, guest_account),
     )
+
+
+def _confirmed(found: list[Finding], by_memory: list[Finding]) -> list[Finding]:
+    """Both accounts' findings, where the memory shows what the CPU was accused of as one.
+
+    A #VMEXIT into a released page breaks its poison: that is no second fault.
+    """
+    accused = {
+        one.serial: one for one in found if one.rule is Rule.HARDWARE_USE_AFTER_FREE and one.serial
+    }
+    shown = {
+        one.serial: one
+        for one in by_memory
+        if one.rule is Rule.USE_AFTER_FREE and one.serial in accused
+    }
+    merged = [
+        replace(one, witness=BOTH, detail=f"{one.detail}; {shown[one.serial].detail}")
+        if accused.get(one.serial) is one and one.serial in shown
+        else one
+        for one in found
+    ]
+    return merged + [one for one in by_memory if shown.get(one.serial) is not one]
 
 
 def _told_otherwise(records: Records) -> Dispute:
@@ -138,9 +169,10 @@ def _verdict(
 ) -> Verdict:
     if reasons:
         return Verdict.INCOMPLETE
-    if unsupported:
-        return Verdict.UNSUPPORTED
-    return Verdict.FAULTY if findings else Verdict.CLEAN
+    if findings:
+        return Verdict.FAULTY
+    # Also of a run that had to try before it knew: what it did was looked at.
+    return Verdict.UNSUPPORTED if unsupported else Verdict.CLEAN
 
 
 def _frame(records: Records) -> tuple[str, ...]:
@@ -155,7 +187,9 @@ def _frame(records: Records) -> tuple[str, ...]:
         return ("the ledger has no end of this run",)
     if status != 0:
         name = errno.errorcode.get(-status, "unknown error")
-        return (f"the scenario gave up with {status} ({name})",)
+        steps = records[records["type"] == Type.STEP]
+        after = f' after "{text_of(steps[-1])}"' if len(steps) else ""
+        return (f"the scenario gave up with {status} ({name}){after}",)
     if kinds[-1] != Type.SETTLED or np.count_nonzero(kinds == Type.SETTLED) != 1:
         return ("the run was not settled",)
     return ()
@@ -168,13 +202,9 @@ def _inside(records: Records) -> Iterable[str]:
         yield "Rust panicked"
     if count[Type.MODULE_EXIT]:
         yield "the module was unloaded"
-    if count[Type.VMRUN] != count[Type.VMEXIT]:
+    entered = (records["type"] == Type.VMRUN) & (records["flags"] & Flag.WITHHELD == 0)
+    if np.count_nonzero(entered) != count[Type.VMEXIT]:
         yield "a VMRUN never came back"
-    if count[Type.SVM_ON] != count[Type.SVM_OFF]:
-        yield "SVM was left on"
-    did = count[Type.ALLOCATE] + count[Type.RELEASE] + count[Type.VMRUN]
-    if count[Type.UNSUPPORTED] and did:
-        yield "unsupported, and yet it did something"
 
 
 def match(

@@ -17,6 +17,7 @@ class Rule(StrEnum):
     NOT_RESTORED = "not-restored"
     USE_AFTER_FREE = "use-after-free"
     OUT_OF_BOUNDS = "out-of-bounds"
+    HARDWARE_USE_AFTER_FREE = "hardware-use-after-free"
     UNLEDGERED = "unledgered"
     WITNESSES_DISAGREE = "witnesses-disagree"
 

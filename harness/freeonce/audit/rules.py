@@ -385,7 +385,7 @@ def _cache_name(cache: int) -> str:
 
 
 def not_restored(run: Run) -> list[Finding]:
-    """`not-restored`: page attributes after a release, EFER and VM_HSAVE_PA after SVM."""
+    """`not-restored`: page attributes after a release."""
     found = []
     left = run.records[(run.records["type"] == Type.RESTORED)]
     for record in left[left["detail"] != WRITE_BACK]:
@@ -393,16 +393,6 @@ def not_restored(run: Run) -> list[Finding]:
         about = run.allocates[run.allocates["serial"] == record["serial"]]
         allocate = about[0] if len(about) else None
         found.append(make_finding(run, Rule.NOT_RESTORED, record, allocate, detail))
-    found_on: dict[int, np.void] = {}
-    for record in run.records[np.isin(run.records["type"], [Type.SVM_ON, Type.SVM_OFF])]:
-        if record["type"] == Type.SVM_ON:
-            found_on[int(record["cpu"])] = record
-        elif (before := found_on.pop(int(record["cpu"]), None)) is not None:
-            for name, where in (("EFER", "pointer"), ("VM_HSAVE_PA", "physical")):
-                was, now = int(before[where]), int(record[where])
-                if was != now:
-                    detail = f"{name} was {was:#x}, is {now:#x}"
-                    found.append(make_finding(run, Rule.NOT_RESTORED, record, None, detail))
     return found
 
 
@@ -425,7 +415,10 @@ def unwithheld(run: Run, findings: list[Finding]) -> list[Dispute]:
     """
     if run.real:
         return []
-    keeps = {Rule.NULL_FREE, Rule.INVALID_FREE, Rule.DOUBLE_FREE, Rule.MISMATCHED_FREE}
+    keeps = {
+        *(Rule.NULL_FREE, Rule.INVALID_FREE, Rule.DOUBLE_FREE, Rule.MISMATCHED_FREE),
+        Rule.HARDWARE_USE_AFTER_FREE,
+    }
     faulty = [finding.sequence for finding in findings if finding.rule in keeps]
     withheld = run.releases["flags"] & Flag.WITHHELD != 0
     should = np.isin(run.releases["sequence"], np.array(faulty, dtype=np.uint32))

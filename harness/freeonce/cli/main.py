@@ -10,6 +10,7 @@ from freeonce import __version__
 from freeonce.cli.compare import compare
 from freeonce.cli.doctor import doctor
 from freeonce.cli.explain import explain
+from freeonce.cli.lane import lane
 from freeonce.cli.list import list_scenarios
 from freeonce.cli.run import run
 from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
@@ -28,16 +29,35 @@ def verbs() -> None:
 verbs.add_command(compare)
 verbs.add_command(doctor)
 verbs.add_command(explain)
+verbs.add_command(lane)
 verbs.add_command(list_scenarios)
 verbs.add_command(run)
 
 
+class _Ended(SystemExit):
+    """A signal asked us to end. `last`: the status, whatever became of the exception."""
+
+    last: int | None = None
+
+
 def _end(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+    _Ended.last = 128 + number
+    raise _Ended(_Ended.last)
 
 
 def main() -> None:
     """The program. Exit status: 0 to 4 as in README.md, 128 + n after signal n."""
+    try:
+        status = _run()
+    except Exception:
+        # It came while an event loop or a destructor ran, and came out as something else.
+        if _Ended.last is None:
+            raise
+        status = _Ended.last
+    sys.exit(status)
+
+
+def _run() -> int:
     # An exception unwinds every context manager; the default action would not.
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Under nohup a hang-up is to be ignored.
@@ -45,16 +65,15 @@ def main() -> None:
             signal.signal(number, _end)
     try:
         # Not in standalone mode click returns what a verb exits with.
-        status = verbs.main(standalone_mode=False)
+        return int(verbs.main(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
-        status = error.exit_code
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        status = 128 + signal.SIGINT
+        return 128 + signal.SIGINT
     except FreeonceError as error:
-        status = _report(error)
-    sys.exit(status)
+        return _Ended.last or _report(error)
 
 
 def _report(error: FreeonceError) -> int:

@@ -1,7 +1,6 @@
 """The files that `run` writes, an option each."""
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import click
 
 from freeonce.campaign import Result
 from freeonce.cli.options import output_option
-from freeonce.errors import HostError
+from freeonce.cli.output import STDOUT, writable, write
 from freeonce.failures import Point
 from freeonce.faults import Planted
 from freeonce.report.html import html_text
@@ -19,7 +18,6 @@ from freeonce.report.junit import junit_text
 from freeonce.report.places import Places
 from freeonce.report.sarif import sarif_text
 
-STDOUT = Path("-")
 FAIL_EACH = {"json", "html"}
 """What tells of failure points; the others would only tell of the plain runs."""
 
@@ -95,7 +93,7 @@ def chosen(options: Mapping[str, Path | None], fail_each: bool) -> Files:
     files = {name.removesuffix("_file"): file for name, file in options.items() if file}
     for name, file in files.items():
         if file != STDOUT:
-            _writable(file)
+            writable(file)
         elif name != "json":
             raise click.UsageError("only --json may go to standard output")
         if fail_each and name not in FAIL_EACH:
@@ -103,23 +101,8 @@ def chosen(options: Mapping[str, Path | None], fail_each: bool) -> Files:
     return files
 
 
-def write(files: Files, report: Report) -> None:
+def write_reports(files: Files, report: Report) -> None:
     """Write them. Raises HostError `cannot-write`."""
     for name, file in files.items():
         _, writer = WRITERS[name]
-        made = writer(report)
-        if file == STDOUT:
-            click.echo(made, nl=False)
-            continue
-        try:
-            file.write_bytes(made.encode() if isinstance(made, str) else made)
-        except OSError as error:
-            raise HostError("cannot-write", f"cannot write {file}: {error.strerror}") from error
-
-
-def _writable(file: Path) -> None:
-    folder = file.absolute().parent
-    if not folder.is_dir():
-        raise click.UsageError(f"cannot write {file}: there is no folder {folder}")
-    if file.is_dir() or not os.access(file if file.exists() else folder, os.W_OK):
-        raise click.UsageError(f"cannot write {file}: it is a folder, or not ours to write")
+        write(file, writer(report))

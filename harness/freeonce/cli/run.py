@@ -1,6 +1,5 @@
 """`freeonce run`: scenarios in a real guest, judged."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,15 +7,15 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from freeonce.campaign import Options, Result, Scenarios, exit_status, run_all
+from freeonce.campaign import Options, exit_status
 from freeonce.cli.loudness import loudness_options, stderr_console
 from freeonce.cli.options import accelerator_option
-from freeonce.cli.outputs import STDOUT, Report, chosen, output_options, write
+from freeonce.cli.output import STDOUT
+from freeonce.cli.outputs import Report, chosen, output_options, write_reports
+from freeonce.cli.progress import with_progress
 from freeonce.cli.setting import Setting, find_setting
 from freeonce.errors import HostError
-from freeonce.evidence.scenarios import Scenario
 from freeonce.failures import Points, passed, run_each
 from freeonce.faults import planted
 from freeonce.guest import COMMAND_SECONDS
@@ -86,7 +85,7 @@ def run(
         task = _Task(find_setting(accel), patterns, options, console, errors, quiet)
         report, status = _run_fail_each(task) if fail_each else _run_plainly(task)
         with errors.status("writing the reports"):
-            write(files, report)
+            write_reports(files, report)
         for file in files.values():
             if file != STDOUT:
                 errors.print(f"wrote {file}", highlight=False, markup=False, soft_wrap=True)
@@ -108,7 +107,7 @@ class _Task:
 def _run_plainly(task: _Task) -> tuple[Report, int]:
     """Run and print the report; the same for files, and the exit status."""
     beside: set[str] = set()
-    done = list(_with_progress(task, beside))
+    done = list(with_progress(task.setting, task.patterns, task.options, beside, task.errors))
     results = [result for result in done if result.scenario.name not in beside]
     host, faults = task.setting.document(), planted(done)
     places = _places(task.setting, sites(done))
@@ -155,43 +154,3 @@ def _places(setting: Setting, wanted: set[int]) -> Places:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(" ", "seconds")
-
-
-def _with_progress(task: _Task, beside: set[str]) -> Iterator[Result]:
-    """The results, and into `beside` the names of the planted faults that run with them.
-
-    With the stage and the time shown meanwhile.
-    """
-    console, options = task.errors, task.options
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    start = time.monotonic()
-    if not console.is_terminal:
-        console.print("booting the guest", highlight=False)
-    hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
-        shown = progress.add_task("booting the guest", total=None)
-
-        def chosen(scenarios: Scenarios, faults: Scenarios) -> None:
-            beside.update(fault.name for fault in faults)
-            progress.update(shown, total=len(scenarios) * options.repeat + len(faults))
-            if not console.is_terminal:
-                seconds = time.monotonic() - start
-                console.print(
-                    f"guest ready after {seconds:.1f} s, running {len(scenarios)} scenarios"
-                    f"{f' and {len(faults)} planted faults' if faults else ''}",
-                    highlight=False,
-                )
-
-        def starting(scenario: Scenario) -> None:
-            progress.update(shown, description=scenario.name)
-
-        for result in run_all(
-            task.setting.boot(), task.patterns, options, chosen=chosen, starting=starting
-        ):
-            progress.advance(shown)
-            yield result

@@ -86,6 +86,11 @@ class Type(IntEnum):
     WITNESS_ON = 18
     SETTLED = 19
     RESTORED = 20
+    CPU_STATE = 21
+    BIND = 22
+    OPERAND = 23
+    UNBIND = 24
+    HOST_REGISTER = 25
 
 
 class Witness(IntEnum):
@@ -110,6 +115,32 @@ class Flag(IntEnum):
     INJECTED = 2
     RANGE = 4
     REAL = 8
+    IDENTITY = 16
+
+
+class Structure(IntEnum):
+    """What an address given to the CPU is for."""
+
+    VMCB = 1
+    HOST_VMCB = 2
+    HOST_SAVE_AREA = 3
+    IOPM = 4
+    MSRPM = 5
+    NESTED_TABLE = 6
+    NESTED_PAGE = 7
+    MORE = 8
+
+
+CPU_STATE_GIF = 1
+CPU_STATE_SILENT = 2
+
+HOST_REGISTERS = (
+    *("CR0", "CR2", "CR3", "CR4", "CR8", "DR0", "DR1", "DR2", "DR3", "DR6", "DR7", "EFER"),
+    *("FS.base", "GS.base", "KernelGSbase", "STAR", "LSTAR", "CSTAR", "SFMASK"),
+    *("SYSENTER_CS", "SYSENTER_ESP", "SYSENTER_EIP", "PAT", "GDTR", "IDTR", "LDTR", "TR"),
+    *("selectors of data segments", "XCR0", "FPU"),
+)
+"""By the number in a `host_register`."""
 
 
 @dataclass(frozen=True)

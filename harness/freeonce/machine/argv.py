@@ -28,7 +28,7 @@ class MachineConfig:
     initramfs: Path
     cpu: str
     memory: int = 256 * MIB
-    cpus: int = 1
+    cpus: int = 2
     nodes: int = 1
     features: frozenset[str] = frozenset({"svm"})
     window: Window = Window()

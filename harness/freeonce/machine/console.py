@@ -68,6 +68,19 @@ class Console:
         finally:
             self._waiting = False
 
+    def lines(self, deadline: Deadline) -> Iterator[str]:
+        """Each line as it comes, until QEMU closes its end. Raises DeadlineExceeded."""
+        wanted: list[bytes | type[pexpect.TIMEOUT] | type[pexpect.EOF]]
+        wanted = [b"\n", pexpect.TIMEOUT, pexpect.EOF]
+        while True:
+            found = self._spawn.expect_exact(wanted, timeout=min(POLL_SECONDS, deadline.left()))
+            if found == 0:
+                yield printable(self._spawn.before or b"").strip()
+            elif found == 2:
+                return
+            # Of a line without an end we do not keep all.
+            self._spawn.buffer = self._spawn.buffer[-TAIL_BYTES:]
+
     def drain(self) -> None:
         """Take in what was printed, so that the guest never waits for us.
 

@@ -42,7 +42,8 @@ class Monitor:
 
     def execute(self, command: str, arguments: Mapping[str, object] | None = None) -> object:
         """One QMP command's return value."""
-        return self._run(self._client.execute(command, arguments), COMMAND_SECONDS)
+        deadline = Deadline(COMMAND_SECONDS, command)
+        return self._run(self._client.execute(command, arguments), deadline.left())
 
     def status(self) -> str:
         """`query-status`: running, paused, shutdown, guest-panicked, ..."""
@@ -122,4 +123,5 @@ def monitor(folder: Path, deadline: Deadline, check: Callable[[], None]) -> Iter
 async def _disconnect(client: QMPClient) -> None:
     # QEMU may have gone first.
     with suppress(QMPError, OSError, EOFError, TimeoutError):
-        await asyncio.wait_for(client.disconnect(), COMMAND_SECONDS)
+        deadline = Deadline(COMMAND_SECONDS, "closing QMP")
+        await asyncio.wait_for(client.disconnect(), deadline.left())

@@ -4,14 +4,17 @@ import os
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from freeonce.deadline import Deadline
 from freeonce.errors import GuestLost, HostError
 from freeonce.evidence.text import printable
 
 STOP_SECONDS = 5.0
+POLL_SECONDS = 0.02
 
 
 class Process:
@@ -36,6 +39,14 @@ class Process:
                 f"command: {shlex.join(self._argv)}"
             )
 
+    def finish(self, deadline: Deadline) -> None:
+        """Wait until it ends by itself. Raises GuestLost for another status than 0, or too late."""
+        while self._popen.poll() is None:
+            deadline.left()
+            time.sleep(POLL_SECONDS)
+        if self._popen.returncode != 0:
+            self.check()
+
     def output(self) -> str:
         """The last lines of what QEMU itself said."""
         return "\n".join(printable(self._log.read_bytes()).splitlines()[-10:])
@@ -44,10 +55,10 @@ class Process:
         """End it: first by asking, then by force."""
         self._popen.terminate()
         try:
-            self._popen.wait(STOP_SECONDS)
+            self._popen.wait(Deadline(STOP_SECONDS, "ending QEMU").left())
         except subprocess.TimeoutExpired:
             self._popen.kill()
-            self._popen.wait(STOP_SECONDS)
+            self._popen.wait(Deadline(STOP_SECONDS, "killing QEMU").left())
         # It leads a session of its own: what a wrapper around QEMU left goes with it.
         with suppress(ProcessLookupError):
             os.killpg(self._popen.pid, signal.SIGKILL)

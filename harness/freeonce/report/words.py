@@ -3,12 +3,15 @@
 from freeonce.audit.model import Finding, Rule
 from freeonce.evidence.scenarios import Expectation
 
+OF_THE_CPU = (Rule.NOT_RESTORED, Rule.HARDWARE_USE_AFTER_FREE, Rule.MISPLACED)
+"""Rules that may speak of what the CPU was given, without an allocation."""
+
 
 def subject(finding: Finding) -> str:
     """What it is about: name, size and kind as far as known."""
     if finding.rule is Rule.WITNESSES_DISAGREE:
         return f"{finding.pointer:#x}:" if finding.pointer else "everywhere:"
-    if finding.rule is Rule.NOT_RESTORED and finding.size is None:
+    if finding.size is None and finding.rule in OF_THE_CPU:
         return f"CPU {finding.cpu}:"
     if finding.size is None:
         return "null" if finding.pointer == 0 else f"{finding.pointer:#x}"
@@ -30,6 +33,7 @@ def _event(finding: Finding) -> str:
         Rule.NOT_RESTORED: finding.detail,
         Rule.USE_AFTER_FREE: finding.detail,
         Rule.OUT_OF_BOUNDS: finding.detail,
+        Rule.HARDWARE_USE_AFTER_FREE: finding.detail,
         Rule.UNLEDGERED: finding.detail,
         Rule.WITNESSES_DISAGREE: finding.detail,
     }

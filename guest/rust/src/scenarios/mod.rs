@@ -7,7 +7,10 @@ mod attempts;
 mod boxes;
 mod causes;
 mod faults;
+mod faults_svm;
+mod hypervisor;
 mod svm;
+mod svm_invalid;
 mod vec;
 
 use crate::scenario::Scenario;
@@ -20,6 +23,8 @@ pub const ALL: &[&[Scenario]] = &[
     allocator::SCENARIOS,
     vec::SCENARIOS,
     svm::SCENARIOS,
+    svm_invalid::SCENARIOS,
+    hypervisor::SCENARIOS,
 ];
 
-pub const PLANTED: &[&[Scenario]] = &[faults::SCENARIOS];
+pub const PLANTED: &[&[Scenario]] = &[faults::SCENARIOS, faults_svm::SCENARIOS, svm::PLANTED];

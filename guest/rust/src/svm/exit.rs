@@ -1,40 +1,188 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Exit codes become an enum at the border. AMD manual volume 2, appendix C.
+//!
+//! The same table stands in the harness (`evidence/exits.py`); a test compares them.
 
-#[derive(Clone, Copy, PartialEq)]
+/// Why an L2 stopped. The section says when.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
+    /// 15.8.1, of the control register
+    CrRead(u8),
+    /// 15.8.1, of the control register
+    CrWrite(u8),
+    /// 15.8.2, of the debug register
+    DrRead(u8),
+    /// 15.8.2, of the debug register
+    DrWrite(u8),
+    /// 15.12, its vector
+    Exception(u8),
+    /// 15.13.1
     Intr,
+    /// 15.13.2
     Nmi,
+    /// 15.13.3
+    Smi,
+    /// 15.13.4
+    Init,
+    /// 15.21.4
+    Vintr,
+    /// 15.8.1
+    Cr0SelWrite,
+    /// 15.9
+    IdtrRead,
+    /// 15.9
+    GdtrRead,
+    /// 15.9
+    LdtrRead,
+    /// 15.9
+    TrRead,
+    /// 15.9
+    IdtrWrite,
+    /// 15.9
+    GdtrWrite,
+    /// 15.9
+    LdtrWrite,
+    /// 15.9
+    TrWrite,
+    /// 15.9
+    Rdtsc,
+    /// 15.9
+    Rdpmc,
+    /// 15.9
+    Pushf,
+    /// 15.9
+    Popf,
+    /// 15.9
     Cpuid,
+    /// 15.9
+    Rsm,
+    /// 15.9
+    Iret,
+    /// 15.14.2
+    Swint,
+    /// 15.9
+    Invd,
+    /// 15.9
+    Pause,
+    /// 15.9
     Hlt,
+    /// 15.9
+    Invlpg,
+    /// 15.9
+    Invlpga,
+    /// 15.10
     Ioio,
+    /// 15.11
+    Msr,
+    /// 15.14.1
+    TaskSwitch,
+    /// 15.14.2
+    FerrFreeze,
+    /// 15.14.3
+    Shutdown,
+    /// 15.9
+    Vmrun,
+    /// 15.9
     Vmmcall,
-    Other(#[allow(dead_code)] u64),
+    /// 15.9
+    Vmload,
+    /// 15.9
+    Vmsave,
+    /// 15.9
+    Stgi,
+    /// 15.9
+    Clgi,
+    /// 15.9
+    Skinit,
+    /// 15.9
+    Rdtscp,
+    /// 15.9
+    Icebp,
+    /// 15.9
+    Wbinvd,
+    /// 15.9
+    Monitor,
+    /// 15.9
+    Mwait,
+    /// 15.9
+    MwaitConditional,
+    /// 15.9
+    Xsetbv,
+    /// 15.9
+    Rdpru,
+    /// 15.25.6
+    NestedPageFault,
+    /// 15.5.1: the VMCB was refused
+    Invalid,
+    Unknown(u64),
 }
 
 impl From<u64> for Exit {
     fn from(code: u64) -> Self {
         match code {
+            0x00..=0x0f => Exit::CrRead(code as u8),
+            0x10..=0x1f => Exit::CrWrite(code as u8 - 0x10),
+            0x20..=0x2f => Exit::DrRead(code as u8 - 0x20),
+            0x30..=0x3f => Exit::DrWrite(code as u8 - 0x30),
+            0x40..=0x5f => Exit::Exception(code as u8 - 0x40),
             0x60 => Exit::Intr,
             0x61 => Exit::Nmi,
+            0x62 => Exit::Smi,
+            0x63 => Exit::Init,
+            0x64 => Exit::Vintr,
+            0x65 => Exit::Cr0SelWrite,
+            0x66 => Exit::IdtrRead,
+            0x67 => Exit::GdtrRead,
+            0x68 => Exit::LdtrRead,
+            0x69 => Exit::TrRead,
+            0x6a => Exit::IdtrWrite,
+            0x6b => Exit::GdtrWrite,
+            0x6c => Exit::LdtrWrite,
+            0x6d => Exit::TrWrite,
+            0x6e => Exit::Rdtsc,
+            0x6f => Exit::Rdpmc,
+            0x70 => Exit::Pushf,
+            0x71 => Exit::Popf,
             0x72 => Exit::Cpuid,
+            0x73 => Exit::Rsm,
+            0x74 => Exit::Iret,
+            0x75 => Exit::Swint,
+            0x76 => Exit::Invd,
+            0x77 => Exit::Pause,
             0x78 => Exit::Hlt,
+            0x79 => Exit::Invlpg,
+            0x7a => Exit::Invlpga,
             0x7b => Exit::Ioio,
+            0x7c => Exit::Msr,
+            0x7d => Exit::TaskSwitch,
+            0x7e => Exit::FerrFreeze,
+            0x7f => Exit::Shutdown,
+            0x80 => Exit::Vmrun,
             0x81 => Exit::Vmmcall,
-            other => Exit::Other(other),
+            0x82 => Exit::Vmload,
+            0x83 => Exit::Vmsave,
+            0x84 => Exit::Stgi,
+            0x85 => Exit::Clgi,
+            0x86 => Exit::Skinit,
+            0x87 => Exit::Rdtscp,
+            0x88 => Exit::Icebp,
+            0x89 => Exit::Wbinvd,
+            0x8a => Exit::Monitor,
+            0x8b => Exit::Mwait,
+            0x8c => Exit::MwaitConditional,
+            0x8d => Exit::Xsetbv,
+            0x8e => Exit::Rdpru,
+            0x400 => Exit::NestedPageFault,
+            // -1; some CPUs write only its low half.
+            0xffff_ffff | u64::MAX => Exit::Invalid,
+            _ => Exit::Unknown(code),
         }
     }
 }
 
 impl Exit {
-    /// Bytes of the instruction in its short form; the CPU may lack nRIP save (15.7.1).
-    pub fn instruction_length(self) -> Option<u64> {
-        match self {
-            Exit::Cpuid => Some(2),
-            Exit::Ioio => Some(2), // in al, imm8
-            Exit::Vmmcall => Some(3),
-            Exit::Hlt => Some(1),
-            Exit::Intr | Exit::Nmi | Exit::Other(_) => None,
-        }
+    /// The host's own affair: it has been taken by now, and the L2 goes on.
+    pub fn is_of_host(self) -> bool {
+        matches!(self, Exit::Intr | Exit::Nmi)
     }
 }

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A virtual interrupt as soon as the L2 would take it, 15.21.4. */
+#include "program.h"
+
+	program vintr, LONG
+	exit_at	EXIT_VINTR, ANYWHERE, GO_ON
+	sti
+	nop
+	nop
+	done

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Planted faults against what the CPU was given: each commits one sin and trips only its rule.
+
+use super::svm::l2_vmmcall;
+use crate::kernel::{self, ContiguousRequest};
+use crate::ledger::step;
+use crate::physical::{PhysicalAllocator, gpa};
+use crate::scenario::{CONTIGUOUS, Failed, NO_MEMORY, Outcome, Scenario, UNEXPECTED, finding};
+use crate::svm::{
+    L2, Pages, Paging, Physical, Pinned, Svm, Vmcb, cpu_count, on_cpu, physical_limit, zeroed,
+};
+use alloc::alloc::Global;
+use alloc::boxed::Box;
+use core::alloc::{Allocator, Layout};
+use core::arch::asm;
+use core::ffi::CStr;
+use core::mem::{self, ManuallyDrop};
+use core::ptr::{self, NonNull};
+
+const SECTION: &CStr = c"Planted faults, from Rust";
+
+const EFER: u32 = 0xc000_0080;
+const VM_HSAVE_PA: u32 = 0xc001_0117;
+const EFER_SVME: u64 = 1 << 12;
+
+type Page = Pages<4096>;
+
+fn l2() -> Result<L2, Failed> {
+    L2::try_new(&l2_vmmcall, Paging::Nested, 1)
+}
+
+fn page() -> Result<Physical<Page>, Failed> {
+    // SAFETY: bytes are valid as zeros.
+    Ok(unsafe { zeroed::<Page>()? })
+}
+
+/// Releases what a Box owns, and leaves the Box as it is.
+fn released<T>(owner: &Physical<T>) {
+    let pointer = NonNull::from(&**owner).cast();
+    // SAFETY: none: that the owner still thinks it owns this is the fault.
+    unsafe { PhysicalAllocator.deallocate(pointer, Layout::new::<T>()) }
+}
+
+fn vmcb_entered_after() -> Outcome {
+    let L2 { mut bound, vmcb, host_vmcb: _host, .. } = l2()?;
+    let svm = Svm::on()?;
+    released(&vmcb);
+    step("VMRUN");
+    // SAFETY: none: the VMCB is released. That the module keeps it makes this bearable.
+    let status = unsafe { kernel::freeonce_svm_run(&mut *bound.0) };
+    drop(svm);
+    drop(bound);
+    mem::forget(vmcb);
+    if status == 0 { Ok(()) } else { Err(Failed(status)) }
+}
+
+/// Gives the CPU the L2, releases a part of it, and takes the L2 back.
+macro_rules! released_while_bound {
+    ($field:ident) => {{
+        let mut l2 = l2()?;
+        l2.bind()?;
+        step("release");
+        released(&l2.$field);
+        let L2 { bound, $field, .. } = l2;
+        drop(bound);
+        mem::forget($field);
+        Ok(())
+    }};
+}
+
+fn table_released_while_bound() -> Outcome {
+    let mut l2 = l2()?;
+    l2.bind()?;
+    let npt = l2.npt.as_mut().ok_or(UNEXPECTED)?;
+    step("release");
+    drop(npt.take_table(2));
+    Ok(())
+}
+
+fn page_released_while_bound() -> Outcome {
+    let mut l2 = l2()?;
+    l2.bind()?;
+    step("release");
+    l2.memory.release_early();
+    let L2 { bound, memory, .. } = l2;
+    drop(bound);
+    mem::forget(memory);
+    Ok(())
+}
+
+/// A save area that goes while the CPU has its address.
+fn host_save_area_released() -> Outcome {
+    let _pinned = Pinned::here();
+    let area = ManuallyDrop::new(page()?);
+    // SAFETY: a page of our own.
+    let status = unsafe { kernel::freeonce_svm_on(gpa(&**area)) };
+    if status != 0 {
+        drop(ManuallyDrop::into_inner(area));
+        return Err(Failed(status));
+    }
+    step("release");
+    released(&area);
+    // SAFETY: on since above.
+    unsafe { kernel::freeonce_svm_off() };
+    Ok(())
+}
+
+fn host_save_area_given_after() -> Outcome {
+    let _pinned = Pinned::here();
+    let area = page()?;
+    let address = gpa(&*area);
+    drop(area);
+    step("VM_HSAVE_PA");
+    // SAFETY: none: the page is released, which the module bears.
+    match unsafe { kernel::freeonce_svm_on(address) } {
+        0 => {
+            // SAFETY: on since above.
+            unsafe { kernel::freeonce_svm_off() };
+            Ok(())
+        }
+        error => Err(Failed(error)),
+    }
+}
+
+fn bound_after(change: impl FnOnce(&mut Vmcb)) -> Outcome {
+    let mut l2 = l2()?;
+    change(&mut l2.vmcb);
+    l2.bind()
+}
+
+fn iopm_too_short() -> Outcome {
+    // SAFETY: bytes are valid as zeros.
+    let short = unsafe { zeroed::<Pages<8192>>()? };
+    bound_after(|vmcb| vmcb.iopm_base = gpa(&*short))
+}
+
+fn vmcb_in_pool() -> Outcome {
+    let pool = Box::<[u8; 16384], Global>::try_new_zeroed_in(Global)?;
+    // SAFETY: bytes are valid as zeros.
+    let pool = unsafe { pool.assume_init() };
+    let address = gpa(&*pool);
+    let start = address.next_multiple_of(4096);
+    bound_after(|vmcb| vmcb.iopm_base = start + 8192)
+}
+
+/// An L2 whose VMCB stands elsewhere, which nobody must enter.
+fn vmcb_at(place: NonNull<u8>) -> Outcome {
+    let mut l2 = l2()?;
+    // SAFETY: room for a VMCB, ours, and not the one that is copied.
+    unsafe { ptr::copy_nonoverlapping(ptr::from_ref(&*l2.vmcb).cast(), place.as_ptr(), 4096) };
+    l2.bound.0.vmcb = place.as_ptr().cast();
+    // SAFETY: any address may be translated.
+    l2.bound.0.vmcb_gpa = kernel::freeonce_gpa(place.as_ptr());
+    let svm = Svm::on()?;
+    step("VMRUN");
+    match l2.enter(&svm) {
+        Ok(_) | Err(Failed(EFAULT)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+const EFAULT: i32 = -14;
+
+fn vmcb_misaligned() -> Outcome {
+    // SAFETY: bytes are valid as zeros.
+    let room = unsafe { zeroed::<Pages<8192>>()? };
+    // SAFETY: inside of the two pages.
+    let outcome = vmcb_at(unsafe { NonNull::from(&*room).cast::<u8>().add(8) });
+    drop(room);
+    outcome
+}
+
+fn vmcb_uncached() -> Outcome {
+    let request = ContiguousRequest {
+        size: 4096,
+        align: 4096,
+        lowest: 0,
+        highest: u64::MAX,
+        boundary: 0,
+        cache: kernel::CACHE_UNCACHED,
+        node: kernel::ANY_NODE,
+    };
+    // SAFETY: the callee reads the request and keeps no pointer to it.
+    let page = unsafe { kernel::freeonce_contiguous_alloc(&request) };
+    let page = NonNull::new(page).ok_or(NO_MEMORY)?;
+    let outcome = vmcb_at(page);
+    // SAFETY: allocated above, with this size and alignment.
+    unsafe { kernel::freeonce_contiguous_free(page.as_ptr(), 4096, 4096) };
+    outcome
+}
+
+fn vmcb_shared() -> Outcome {
+    let mut one = l2()?;
+    let mut other = l2()?;
+    one.bind()?;
+    other.bound.0.vmcb = one.bound.0.vmcb;
+    other.bound.0.vmcb_gpa = one.bound.0.vmcb_gpa;
+    step("second L2");
+    // The other's own host VMCB, maps and tables are not reached: one sin.
+    other.bind()
+}
+
+fn host_save_area_shared() -> Outcome {
+    let area = page()?;
+    let address = gpa(&*area);
+    if cpu_count() < 2 {
+        crate::ledger::unsupported("a second CPU");
+        return Ok(());
+    }
+    // SAFETY: the page lives until SVM is off on both.
+    let on = || match unsafe { kernel::freeonce_svm_on(address) } {
+        0 => Ok(()),
+        error => Err(Failed(error)),
+    };
+    let off = || {
+        // SAFETY: does nothing where it is not on.
+        unsafe { kernel::freeonce_svm_off() };
+        Ok(())
+    };
+    let outcome = on_cpu(0, on).and_then(|()| on_cpu(1, on));
+    on_cpu(0, off)?;
+    on_cpu(1, off)?;
+    outcome
+}
+
+fn read_msr(msr: u32) -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: an MSR that every CPU with SVM has.
+    unsafe { asm!("rdmsr", in("ecx") msr, out("eax") low, out("edx") high) };
+    u64::from(high) << 32 | u64::from(low)
+}
+
+fn write_msr(msr: u32, value: u64) {
+    // SAFETY: values that SVM allows; the module puts them back when the run is settled.
+    unsafe { asm!("wrmsr", in("ecx") msr, in("eax") value as u32, in("edx") (value >> 32) as u32) };
+}
+
+fn efer_left() -> Outcome {
+    let _pinned = Pinned::here();
+    write_msr(EFER, read_msr(EFER) | EFER_SVME);
+    Ok(())
+}
+
+fn efer_left_on_the_last_cpu() -> Outcome {
+    on_cpu(cpu_count() - 1, || {
+        write_msr(EFER, read_msr(EFER) | EFER_SVME);
+        Ok(())
+    })
+}
+
+fn host_save_area_left() -> Outcome {
+    let _pinned = Pinned::here();
+    let area = page()?;
+    write_msr(VM_HSAVE_PA, gpa(&*area));
+    Ok(())
+}
+
+fn gif_left() -> Outcome {
+    let pinned = Pinned::here();
+    let efer = read_msr(EFER);
+    write_msr(EFER, efer | EFER_SVME);
+    // SAFETY: interrupts are held from here on, until the module notices.
+    unsafe { asm!("clgi") };
+    write_msr(EFER, efer);
+    mem::drop(pinned);
+    Ok(())
+}
+
+const fn fault(
+    name: &'static CStr,
+    lesson: &'static CStr,
+    body: fn() -> Outcome,
+    expected: &'static [crate::scenario::Expectation],
+) -> Scenario {
+    Scenario::new(name, SECTION, lesson, body).needs(c"svm").expecting(expected)
+}
+
+macro_rules! fault {
+    ($rule:expr, $kind:expr, $name:literal, $body:expr, $lesson:literal) => {
+        fault($name, $lesson, || $body, &[finding($rule, $kind)])
+    };
+}
+
+const NONE: &CStr = c"none";
+const HARDWARE: &CStr = c"hardware-use-after-free";
+
+macro_rules! hardware {
+    ($name:literal, $body:expr, $lesson:literal) => {
+        fault($name, $lesson, || $body, &[finding(HARDWARE, CONTIGUOUS)])
+    };
+}
+
+#[rustfmt::skip]
+pub const SCENARIOS: &[Scenario] = &[
+    hardware!(c"fault/hardware-use-after-free/contiguous/rust/vmcb-entered", vmcb_entered_after(),
+        c"VMRUN with the address of a released VMCB: #VMEXIT writes into it."),
+    hardware!(c"fault/hardware-use-after-free/contiguous/rust/vmcb", released_while_bound!(vmcb),
+        c"A VMCB released while its L2 can still be entered."),
+    hardware!(c"fault/hardware-use-after-free/contiguous/rust/host-vmcb", released_while_bound!(host_vmcb),
+        c"What VMSAVE of the host goes to, released before the last VMRUN."),
+    hardware!(c"fault/hardware-use-after-free/contiguous/rust/iopm", released_while_bound!(iopm),
+        c"An I/O permissions map released while its L2 can still be entered."),
+    hardware!(c"fault/hardware-use-after-free/contiguous/rust/msrpm", released_while_bound!(msrpm),
+        c"An MSR permissions map released while its L2 can still be entered."),
+    hardware!(c"fault/hardware-use-after-free/contiguous/rust/nested-table", table_released_while_bound(),
+        c"A nested page table released while nCR3 leads to it."),
+    hardware!(c"fault/hardware-use-after-free/contiguous/rust/nested-page", page_released_while_bound(),
+        c"Memory of an L2 released while its nested page table maps it."),
+    hardware!(c"fault/hardware-use-after-free/contiguous/rust/host-save-area", host_save_area_released(),
+        c"A host save area released while VM_HSAVE_PA points at it."),
+    hardware!(c"fault/hardware-use-after-free/contiguous/rust/host-save-area-given", host_save_area_given_after(),
+        c"VM_HSAVE_PA set to a released page."),
+    hardware!(c"fault/hardware-use-after-free/contiguous/rust/iopm-short", iopm_too_short(),
+        c"An I/O permissions map is 12 KiB, not 8."),
+    fault!(HARDWARE, c"pool", c"fault/hardware-use-after-free/pool/rust/iopm-short", vmcb_in_pool(),
+        c"An I/O permissions map that runs out of its pool allocation."),
+    fault!(c"misplaced", CONTIGUOUS, c"fault/misplaced/contiguous/rust/vmcb-misaligned", vmcb_misaligned(),
+        c"A VMCB must be aligned to a page; the CPU is never given this one."),
+    fault!(c"misplaced", CONTIGUOUS, c"fault/misplaced/contiguous/rust/vmcb-uncached", vmcb_uncached(),
+        c"A VMCB must be in write-back memory."),
+    fault!(c"misplaced", CONTIGUOUS, c"fault/misplaced/contiguous/rust/vmcb-shared", vmcb_shared(),
+        c"Two L2s that can both be entered have one VMCB."),
+    fault!(c"misplaced", CONTIGUOUS, c"fault/misplaced/contiguous/rust/host-save-area-shared", host_save_area_shared(),
+        c"Two CPUs save the host in one page."),
+    fault!(c"misplaced", NONE, c"fault/misplaced/none/rust/msrpm-above", bound_after(|vmcb| vmcb.msrpm_base = physical_limit()),
+        c"A map above what the CPU has address bits for."),
+    fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/efer", efer_left(),
+        c"EFER.SVME left on."),
+    fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/efer-elsewhere", efer_left_on_the_last_cpu(),
+        c"EFER.SVME left on, on another CPU than the scenario's."),
+    fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/vm-hsave-pa", host_save_area_left(),
+        c"VM_HSAVE_PA left behind."),
+    fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/gif", gif_left(),
+        c"GIF left 0: interrupts are held."),
+];

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The hypervisor that the article's author wanted, and the faults of the original's history.
+
+use crate::hypervisor::{Hypervisor, IdentityMap, Processor, ProcessorData, Shared};
+use crate::kernel;
+use crate::ledger::{label, named, step};
+use crate::physical::PhysicalAllocator;
+use crate::scenario::{CONTIGUOUS, Expectation, Outcome, POOL, Scenario, UNEXPECTED, finding};
+use crate::svm::{EFER_SVME, Pages, Physical, cpu_count, on_each_cpu, zeroed};
+use alloc::boxed::Box;
+use core::alloc::{Allocator, Layout};
+use core::arch::{asm, x86_64::__cpuid};
+use core::ffi::CStr;
+use core::mem;
+use core::ptr::NonNull;
+
+const SECTION: &CStr = c"A hypervisor";
+
+const EFER: u32 = 0xc000_0080;
+const SVM_BIT: u32 = 1 << 2;
+
+fn efer() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: an MSR that every 64-bit CPU has.
+    unsafe { asm!("rdmsr", in("ecx") EFER, out("eax") low, out("edx") high) };
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// WRMSR of what RDMSR gave must change nothing.
+fn rewrite_efer() {
+    let found = efer();
+    // SAFETY: the value that stands there.
+    unsafe {
+        asm!("wrmsr", in("ecx") EFER, in("eax") found as u32, in("edx") (found >> 32) as u32)
+    };
+}
+
+fn svm_is_hidden() -> bool {
+    __cpuid(0x8000_0001).ecx & SVM_BIT == 0 && efer() & EFER_SVME == 0
+}
+
+/// On every CPU: CPUID, RDMSR and WRMSR exit, and Linux goes on.
+fn inside() -> Outcome {
+    on_each_cpu(|| {
+        rewrite_efer();
+        if svm_is_hidden() { Ok(()) } else { Err(UNEXPECTED) }
+    })
+}
+
+fn outside() -> Outcome {
+    on_each_cpu(|| if __cpuid(0x8000_0001).ecx & SVM_BIT != 0 { Ok(()) } else { Err(UNEXPECTED) })
+}
+
+fn stay(milliseconds: u32) -> Outcome {
+    let hypervisor = named_start()?;
+    inside()?;
+    // Timers tick and tasks come and go.
+    kernel::freeonce_sleep(milliseconds);
+    step("nested page fault");
+    kernel::freeonce_touch(IdentityMap::end());
+    step("leave");
+    drop(hypervisor);
+    outside()
+}
+
+fn named_start() -> Result<Hypervisor, crate::scenario::Failed> {
+    step("virtualize");
+    let hypervisor = Hypervisor::start()?;
+    step("in guest mode");
+    Ok(hypervisor)
+}
+
+/// The original tears each CPU down by hand, and its Drop does so again.
+fn double_teardown() -> Outcome {
+    let mut hypervisor = named_start()?;
+    for processor in &mut hypervisor.processors {
+        processor.devirtualize();
+        let data = NonNull::from(&*processor.data).cast();
+        // SAFETY: none: the Box still owns it, which is the fault.
+        unsafe { PhysicalAllocator.deallocate(data, Layout::new::<ProcessorData>()) };
+    }
+    step("drop");
+    drop(hypervisor);
+    outside()
+}
+
+/// A box made at home: it allocates and derefs, and forgot Drop.
+struct HomeMadeBox<T>(NonNull<T>);
+
+impl<T> HomeMadeBox<T> {
+    fn new(owner: Physical<T>) -> Self {
+        let (pointer, _) = Box::into_raw_with_allocator(owner);
+        // SAFETY: a Box is never null.
+        HomeMadeBox(unsafe { NonNull::new_unchecked(pointer) })
+    }
+
+    fn get(&self) -> *const T {
+        self.0.as_ptr()
+    }
+}
+
+/// As the original keeps each CPU's data, here beside a hypervisor that is sound.
+fn home_made_box() -> Outcome {
+    // SAFETY: bytes are valid as zeros.
+    let trace = HomeMadeBox::new(unsafe { zeroed::<Pages<4096>>()? });
+    label(trace.get().cast(), "trace");
+    stay(1)
+}
+
+/// A hook keeps a copy of the page that it changed, and whoever unloads forgets it.
+struct Hook {
+    #[allow(dead_code)]
+    copy: Physical<Pages<4096>>,
+    #[allow(dead_code)]
+    original: u64,
+}
+
+fn hook_left() -> Outcome {
+    let hypervisor = named_start()?;
+    // SAFETY: bytes are valid as zeros.
+    let copy = named("hooked page", unsafe { zeroed::<Pages<4096>>()? });
+    let hook = named("hook", Box::try_new(Hook { copy, original: 0x1000 })?);
+    Box::leak(hook);
+    step("unload");
+    drop(hypervisor);
+    outside()
+}
+
+/// Teardown for the CPU that runs it: the others stay in guest mode on memory that goes.
+fn teardown_on_one_cpu() -> Outcome {
+    if cpu_count() < 2 {
+        crate::ledger::unsupported("a second CPU");
+        return Ok(());
+    }
+    let shared = Shared::try_new()?;
+    let mut first = Processor::try_new(0)?;
+    let mut last = Processor::try_new(1)?;
+    first.virtualize(&shared)?;
+    last.virtualize(&shared)?;
+    step("teardown");
+    drop(first);
+    // What Drop would do is what was forgotten: only the memory goes.
+    let last = mem::ManuallyDrop::new(last);
+    label(NonNull::from(&*last.data).as_ptr().cast(), "last");
+    let data = NonNull::from(&*last.data).cast();
+    // SAFETY: none: the CPU is still in guest mode on it, which is the fault.
+    unsafe { PhysicalAllocator.deallocate(data, Layout::new::<ProcessorData>()) };
+    drop(shared);
+    Ok(())
+}
+
+const fn used(what: &'static CStr) -> Expectation {
+    finding(c"hardware-use-after-free", CONTIGUOUS)
+        .of(what)
+        .at(c"teardown")
+        .because(c"the other CPU is still in guest mode")
+}
+
+const fn scenario(
+    name: &'static CStr,
+    lesson: &'static CStr,
+    body: fn() -> Outcome,
+    expected: &'static [Expectation],
+) -> Scenario {
+    Scenario::new(name, SECTION, lesson, body).needs(c"svm").expecting(expected)
+}
+
+#[rustfmt::skip]
+pub const SCENARIOS: &[Scenario] = &[
+    scenario(c"hypervisor/virtualize", c"Linux becomes the guest on every CPU, goes on, and leaves; the compiler releases everything.",
+        || stay(20), &[]),
+    scenario(c"hypervisor/virtualize_for_a_while", c"Linux stays in guest mode for a second and answers from there.",
+        || stay(1000), &[]),
+    scenario(c"hypervisor/double_teardown", c"A teardown by hand, and Drop after it.", double_teardown, &[
+        finding(c"double-free", CONTIGUOUS).of(c"processor").at(c"drop").because(c"the teardown by hand released it, and so does Drop"),
+        finding(c"double-free", CONTIGUOUS).of(c"processor").at(c"drop").because(c"the teardown by hand released it, and so does Drop"),
+    ]),
+    scenario(c"hypervisor/home_made_box", c"A box made at home that forgot Drop.", home_made_box, &[
+        finding(c"leak", CONTIGUOUS).of(c"trace").because(c"a home-made box has no Drop but the one you write"),
+    ]),
+    scenario(c"hypervisor/hook_left", c"A hook that is never released at unload.", hook_left, &[
+        finding(c"leak", CONTIGUOUS).of(c"hooked page").because(c"the hook that owns it leaked"),
+        finding(c"leak", POOL).of(c"hook").because(c"unload forgot it"),
+    ]),
+    scenario(c"hypervisor/teardown_on_one_cpu", c"Teardown on one CPU only: the other runs on released memory.", teardown_on_one_cpu, &[
+        used(c"last"), used(c"msrpm"), used(c"iopm"), used(c"npt"),
+        finding(c"not-restored", c"none").because(c"the other CPU never left"),
+    ]),
+];

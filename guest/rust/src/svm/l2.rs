@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+//! An L2, and one entry into it.
+
+use super::memory::{self, Memory};
+use super::npt::{NestedPageTable, TableFlags};
+use super::vmcb::Vmcb;
+use super::{Exit, IOPM_BYTES, MSRPM_BYTES, Pages, Physical, Program, Svm, zeroed};
+use crate::kernel::{self, Vcpu};
+use crate::ledger::step;
+use crate::physical::gpa;
+use crate::scenario::{Failed, UNEXPECTED};
+use alloc::boxed::Box;
+use core::ptr;
+
+/// How an L2's addresses become L1's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Paging {
+    /// By its own page tables alone, which lead to L1's memory.
+    Own,
+    /// By a nested page table as well (15.25).
+    Nested,
+}
+
+/// How much of an L2 L1 bears.
+pub struct Budget {
+    exits: u32,
+    until: u64,
+}
+
+impl Budget {
+    pub fn new(exits: u32, milliseconds: u64) -> Self {
+        let until = kernel::freeonce_nanoseconds() + milliseconds * 1_000_000;
+        Budget { exits, until }
+    }
+
+    fn spend(&mut self) -> Result<(), Failed> {
+        if self.exits == 0 || kernel::freeonce_nanoseconds() > self.until {
+            step("budget spent");
+            return Err(OVER_BUDGET);
+        }
+        self.exits -= 1;
+        Ok(())
+    }
+}
+
+/// ETIME.
+pub const OVER_BUDGET: Failed = Failed(-62);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget::new(10_000, 5_000)
+    }
+}
+
+/// The L2 may be entered until this is dropped: from then on the CPU has no claim on its memory.
+pub struct Bound(pub Box<Vcpu>);
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        // SAFETY: the VMCB lives: whoever owns both declares this first.
+        unsafe { kernel::freeonce_vcpu_unbind(&mut *self.0) }
+    }
+}
+
+/// Fields in the order in which they are dropped: unbound first.
+pub struct L2 {
+    pub bound: Bound,
+    pub vmcb: Physical<Vmcb>,
+    /// What VMSAVE of the host goes to; the world switch brings it back.
+    pub host_vmcb: Physical<Pages<4096>>,
+    pub iopm: Physical<Pages<IOPM_BYTES>>,
+    pub msrpm: Physical<Pages<MSRPM_BYTES>>,
+    pub memory: Memory,
+    pub npt: Option<NestedPageTable>,
+}
+
+/// For a root, the tables below it and no spare.
+const TABLES: usize = 5;
+
+impl L2 {
+    /// `asid`: not 0, and not another's that runs on this CPU. A real-mode L2 needs nested paging.
+    pub fn try_new(program: &Program, paging: Paging, asid: u32) -> Result<Self, Failed> {
+        let nested = paging == Paging::Nested;
+        if program.is_real_mode() && !nested {
+            return Err(UNEXPECTED);
+        }
+        // SAFETY: bytes and the VMCB's integers are valid as zeros.
+        let (mut vmcb, host_vmcb, mut iopm, mut msrpm) = unsafe {
+            (
+                zeroed::<Vmcb>()?,
+                zeroed::<Pages<4096>>()?,
+                zeroed::<Pages<IOPM_BYTES>>()?,
+                zeroed::<Pages<MSRPM_BYTES>>()?,
+            )
+        };
+        iopm.0.fill(0xff);
+        msrpm.0.fill(0xff);
+        let mut memory = Memory::try_new(nested)?;
+        if !memory.load(program.code()) {
+            return Err(UNEXPECTED);
+        }
+        vmcb.guarded(asid, gpa(&*iopm), gpa(&*msrpm));
+        let npt = if nested { Some(nested_table(&memory)?) } else { None };
+        if let Some(npt) = &npt {
+            vmcb.nested(npt.root());
+        }
+        if program.is_real_mode() {
+            vmcb.real_mode(memory::CODE, memory::STACK_TOP);
+        } else {
+            vmcb.long_mode(&memory.tables(nested), memory::CODE, memory::STACK_TOP);
+        }
+        let bound = Bound(Box::try_new(Vcpu::of(&mut vmcb, gpa(&*host_vmcb)))?);
+        Ok(L2 { bound, vmcb, host_vmcb, iopm, msrpm, memory, npt })
+    }
+
+    /// Gives the CPU its addresses now and not at the first entry.
+    pub fn bind(&mut self) -> Result<(), Failed> {
+        // SAFETY: all that the VMCB reaches is ours.
+        match unsafe { kernel::freeonce_vcpu_bind(&mut *self.bound.0) } {
+            0 => Ok(()),
+            error => Err(Failed(error)),
+        }
+    }
+
+    /// One VMRUN, whatever ends it.
+    pub fn enter(&mut self, _svm: &Svm) -> Result<Exit, Failed> {
+        // SAFETY: SVM is on here, and every address in the VMCB leads into memory that we own.
+        match unsafe { kernel::freeonce_svm_run(&mut *self.bound.0) } {
+            0 => {
+                let vmcb = &mut self.vmcb;
+                vmcb.flushed();
+                Ok(vmcb.exit())
+            }
+            error => Err(Failed(error)),
+        }
+    }
+
+    /// Enters until an exit of its own; the host's interrupts are the host's affair.
+    pub fn run(&mut self, svm: &Svm, budget: &mut Budget) -> Result<Exit, Failed> {
+        loop {
+            budget.spend()?;
+            let exit = self.enter(svm)?;
+            if !exit.is_of_host() {
+                return Ok(exit);
+            }
+        }
+    }
+
+    pub fn pass_ports_below(&mut self, port: usize) {
+        self.iopm.0[..port / 8].fill(0);
+    }
+
+    pub fn pass_all_msrs(&mut self) {
+        self.msrpm.0.fill(0);
+    }
+
+    /// Two bits an MSR, of the first two ranges (15.11): read, write.
+    pub fn intercept_msr(&mut self, msr: u32, read: bool, write: bool) {
+        let bit = match msr {
+            0..0x2000 => msr as usize * 2,
+            _ => (0x2000 + (msr as usize & 0x1fff)) * 2,
+        };
+        let byte = &mut self.msrpm.0[bit / 8];
+        *byte &= !(3 << (bit % 8));
+        *byte |= (u8::from(read) | u8::from(write) << 1) << (bit % 8);
+    }
+}
+
+fn nested_table(memory: &Memory) -> Result<NestedPageTable, Failed> {
+    let mut npt = NestedPageTable::try_new(TABLES)?;
+    for page in 0..memory.pages() {
+        let at = page * memory::PAGE;
+        let to = memory.gpa() + at;
+        match at {
+            memory::NOT_NESTED => npt.set_leaf(at, 0)?,
+            // Above what the CPU has address bits for, so these bits are reserved (5.3.3).
+            memory::RESERVED_BIT => npt.set_leaf(at, to | 1 << 51 | TableFlags::ALL.0)?,
+            memory::READ_ONLY => npt.map(at, to, 1, TableFlags::READ_ONLY)?,
+            memory::NO_EXECUTE => npt.map(at, to, 1, TableFlags::NO_EXECUTE)?,
+            _ => npt.map(at, to, 1, TableFlags::ALL)?,
+        }
+    }
+    Ok(npt)
+}
+
+impl Vcpu {
+    pub fn of(vmcb: &mut Vmcb, host_vmcb_gpa: u64) -> Self {
+        Vcpu {
+            vmcb_gpa: gpa(vmcb),
+            host_vmcb_gpa,
+            gpr: [0; 14],
+            vmcb: ptr::from_mut(vmcb).cast(),
+            number: 0,
+            flags: 0,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+"""`freeonce lane`: the scenarios under KVM, here or in an outer machine, and under TCG."""
+
+import json
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from freeonce.accelerator import Accelerator, choose_accelerator
+from freeonce.campaign import Options
+from freeonce.cli.options import output_option
+from freeonce.cli.output import STDOUT, writable, write
+from freeonce.cli.progress import with_progress
+from freeonce.cli.setting import find_setting
+from freeonce.faults import planted
+from freeonce.host import find_qemu
+from freeonce.image import image_path, load_outer, outer_path
+from freeonce.lane.differences import compare, outcomes
+from freeonce.lane.inside import run_inside, under_kvm
+from freeonce.report.document import run_document
+from freeonce.report.lane import lane_document, print_comparison
+
+LANE_SECONDS = 900.0
+
+
+def where_kvm_runs(chosen: Accelerator) -> str:
+    """`here` when this host's own KVM runs SVM guests, else `outer`."""
+    return "here" if chosen.name == "kvm" else "outer"
+
+
+@click.command()
+@click.argument("patterns", nargs=-1, metavar="[NAME-OR-GLOB]...")
+@click.option("--where", is_flag=True, help="Only say where KVM would run, here or outer, and why.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=LANE_SECONDS,
+    show_default=True,
+    help="Seconds that the outer machine may take.",
+)
+@output_option("--json", "Write JSON; - for stdout.")
+@click.pass_context
+def lane(
+    context: click.Context,
+    *,
+    patterns: tuple[str, ...],
+    where: bool,
+    timeout: float,
+    json_file: Path | None,
+) -> None:
+    """Run scenarios under KVM and under TCG, and say where they come to something else.
+
+    Without SVM in this host's KVM, it emulates a host that has it, and runs in there.
+
+    Exit status: 0 all the same but for what is explained, 1 not, 2 usage, 3 this host
+    cannot, 4 the outer machine was lost or has no report.
+    """
+    if json_file not in (None, STDOUT):
+        writable(json_file)
+    chosen = choose_accelerator("auto", find_qemu())
+    place = where_kvm_runs(chosen)
+    if where:
+        click.echo(f"{place}: {chosen.reason}")
+        return
+    told = _Told()
+    told(f"under TCG, on image {image_path()}")
+    tcg = _run_here("tcg", patterns)
+    told(f"under KVM, {place}: {chosen.reason}")
+    kvm = _run_here("auto", patterns) if place == "here" else _run_outer(patterns, timeout, told)
+    comparison = compare(outcomes(tcg), outcomes(kvm))
+    told("compared")
+    print_comparison(Console(stderr=json_file == STDOUT, highlight=False), comparison)
+    document = lane_document(place, tcg, kvm, comparison)
+    if not tcg["ok"]:
+        told("the run under TCG is not as expected itself; see 'freeonce run --accel tcg'")
+    if json_file is not None:
+        write(json_file, json.dumps(document, indent=1) + "\n")
+    context.exit(0 if document["ok"] else 1)
+
+
+class _Told:
+    """Says on stderr what happens now, and how long it took to get there."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._start = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        self._console.print(Text(f"{time.monotonic() - self._start:6.1f} s  {text}"))
+
+
+def _run_here(accel: str, patterns: tuple[str, ...]) -> dict[str, object]:
+    setting = find_setting(accel)
+    options = Options(faults=not patterns)
+    results = list(with_progress(setting, patterns, options, set()))
+    document = run_document(setting.document(), results, planted(results))
+    return document if accel == "tcg" else under_kvm(document)
+
+
+def _run_outer(patterns: tuple[str, ...], seconds: float, told: _Told) -> dict[str, object]:
+    outer = load_outer(outer_path())
+    return run_inside(outer, image_path(), find_qemu(), patterns, seconds=seconds, told=told)

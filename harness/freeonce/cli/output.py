@@ -1,0 +1,30 @@
+"""Files that a verb writes: refused before the work when they could not be written after it."""
+
+import os
+from pathlib import Path
+
+import click
+
+from freeonce.errors import HostError
+
+STDOUT = Path("-")
+
+
+def writable(file: Path) -> None:
+    """Refuse before the run what could not be written after it."""
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise click.UsageError(f"cannot write {file}: there is no folder {folder}")
+    if file.is_dir() or not os.access(file if file.exists() else folder, os.W_OK):
+        raise click.UsageError(f"cannot write {file}: it is a folder, or not ours to write")
+
+
+def write(file: Path, text: str | bytes) -> None:
+    """Write to a file, or to standard output for `-`. Raises HostError `cannot-write`."""
+    if file == STDOUT:
+        click.echo(text, nl=False)
+        return
+    try:
+        file.write_bytes(text.encode() if isinstance(text, str) else text)
+    except OSError as error:
+        raise HostError("cannot-write", f"cannot write {file}: {error.strerror}") from error

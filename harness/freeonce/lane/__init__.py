@@ -1,0 +1,1 @@
+"""The KVM lane: the scenarios under KVM on any machine, and held against a run under TCG."""

@@ -1,0 +1,94 @@
+"""Linux as the guest of a hypervisor of ours: from outside, in real guests."""
+
+from dataclasses import replace
+
+import pytest
+
+from freeonce.audit.cpu_state import at_unload
+from freeonce.audit.model import Verdict
+from freeonce.campaign import Options, run_all, run_one
+from freeonce.cli.setting import Setting
+from freeonce.evidence.ledger import Structure, Type, parse_records
+from freeonce.guest import CONTROL, Guest, boot
+
+pytestmark = pytest.mark.xdist_group("hypervisor")
+
+CPUID = 0x72
+ROUNDS = 100
+
+
+def test_ssh_answers_while_linux_is_the_guest(guest: Guest) -> None:
+    before = guest.header()
+    started = f"echo hypervisor/virtualize_for_a_while >{CONTROL}/run 2>/dev/null & echo $!"
+    runner = guest.command(started).decode().strip()
+    answers = []
+    while guest.command(f"kill -0 {runner} 2>/dev/null && echo runs || echo over") == b"runs\n":
+        answers.append(guest.command("uname -s"))
+    assert set(answers) == {b"Linux\n"}
+    header, data = guest.window(before.count)
+    records = parse_records(data, before.count).records
+    steps = records["time"][records["type"] == Type.STEP]
+    # In guest mode from the second step to the last: a second, and it never stood still.
+    assert int(steps[-1]) - int(steps[1]) >= 1_000_000_000
+    assert header.dropped == 0
+
+
+def test_every_cpu_enters_and_exits_by_cpuid(guest: Guest, setting: Setting) -> None:
+    before = guest.header()
+    guest.run("hypervisor/virtualize")
+    _, data = guest.window(before.count)
+    records = parse_records(data, before.count).records
+    exits = records[(records["type"] == Type.VMEXIT) & (records["detail"] == CPUID)]
+    assert set(exits["cpu"]) == set(range(setting.config().cpus))
+
+
+def test_a_hundred_rounds_on_two_cpus_are_clean(setting: Setting) -> None:
+    options = Options(faults=False, repeat=ROUNDS)
+    results = list(run_all(setting.boot(), ["hypervisor/virtualize"], options))
+    assert len(results) == ROUNDS
+    for one in results:
+        assert one.judgement.verdict is Verdict.CLEAN, one.judgement
+        assert set(one.judgement.witnesses.values()) == {"agree"}
+
+
+def test_what_the_cpu_is_given_is_all_told(guest: Guest) -> None:
+    (scenario,) = [one for one in guest.scenarios() if one.name == "svm/vmrun_exits"]
+    result, _ = run_one(guest, scenario)
+    records = result.evidence.records
+    operands = records[records["type"] == Type.OPERAND]
+    given = {Structure(int(one["detail"]) & 0xFF) for one in operands}
+    assert given == set(Structure) - {Structure.MORE}
+    sizes = {Structure(int(one["detail"]) & 0xFF): int(one["size"]) for one in operands}
+    # 15.5.1, 15.10.1, 15.11, 15.25.3
+    assert sizes[Structure.VMCB] == sizes[Structure.HOST_SAVE_AREA] == 4096
+    assert (sizes[Structure.IOPM], sizes[Structure.MSRPM]) == (12 << 10, 8 << 10)
+
+
+def test_the_module_leaves_every_cpu_as_it_found_it(setting: Setting) -> None:
+    with setting.boot()() as guest:
+        guest.run("hypervisor/virtualize")
+        guest.run("fault/not-restored/none/c/efer-elsewhere")
+        guest.command("rmmod freeonce")
+        header, data = guest.window(0)
+        records = parse_records(data, 0).records
+        assert header.dropped == 0
+        assert records["type"][-1] == Type.MODULE_EXIT
+        assert at_unload(records) == []
+        told = records[(records["type"] == Type.CPU_STATE) & (records["run"] == 0)]
+        assert sorted(told["serial"]) == [0, 0, 1, 1]
+
+
+def test_on_one_cpu_what_needs_two_is_unsupported(setting: Setting) -> None:
+    with boot(replace(setting.config(), cpus=1), setting.image) as guest:
+        names = [
+            "hypervisor/teardown_on_one_cpu",
+            "fault/misplaced/contiguous/rust/host-save-area-shared",
+        ]
+        for scenario in guest.scenarios():
+            if scenario.name in names:
+                result, fit = run_one(guest, scenario)
+                assert result.judgement.verdict is Verdict.UNSUPPORTED
+                assert fit
+            elif scenario.name in ("hypervisor/virtualize", "svm/all_cpus_at_once"):
+                result, _ = run_one(guest, scenario)
+                assert result.judgement.verdict is Verdict.CLEAN

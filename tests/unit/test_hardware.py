@@ -1,0 +1,262 @@
+"""The CPU as an owner: what it was given, and what it was left with."""
+
+from unittest.mock import ANY
+
+import pytest
+
+from freeonce.audit.cpu_state import at_unload
+from freeonce.audit.model import Rule, Verdict
+from freeonce.evidence.ledger import CPU_STATE_SILENT, HOST_REGISTERS, Flag, Kind, Structure, Type
+from tests.unit.history import PAGE, PAT_WB, History, run
+
+VMCB, OTHER, IOPM = 0x10_0000, 0x20_0000, 0x30_0000
+ABOVE = 1 << 40
+"""Behind the last of 40 bits."""
+
+Found = list[tuple[Rule, str, int]]
+
+
+def page(history: History, serial: int, gpa: int, size: int = PAGE) -> History:
+    return history.allocate(serial, gpa, size, Kind.CONTIGUOUS, 12, detail=PAT_WB)
+
+
+def release(history: History, serial: int, gpa: int, size: int = PAGE, **how: bool) -> History:
+    return history.release(serial, gpa, size, Kind.CONTIGUOUS, 12, **how)
+
+
+def bound(size: int = PAGE, cache: int = PAT_WB) -> History:
+    """One VMCB, given to the CPU."""
+    return page(run(), 1, VMCB, size).bind(1, VMCB).operand(1, Structure.VMCB, VMCB, cache=cache)
+
+
+def found(history: History) -> Found:
+    judgement = history.done()
+    assert judgement.reasons == ()
+    return [(one.rule, one.kind, one.serial) for one in judgement.findings]
+
+
+def test_what_is_unbound_before_its_release_is_clean() -> None:
+    history = bound().enter(1, VMCB).add(Type.UNBIND, serial=1)
+    assert found(release(history, 1, VMCB)) == []
+
+
+def test_a_release_of_what_is_bound_is_the_fault_and_is_withheld() -> None:
+    history = release(bound(), 1, VMCB, withheld=True)
+    assert found(history) == [(Rule.HARDWARE_USE_AFTER_FREE, "contiguous", 1)]
+    (finding,) = history.judged().findings
+    assert "VMRUN (15.5.1)" in finding.detail
+    assert "L2 1" in finding.detail
+
+
+def test_such_a_release_that_reached_the_kernel_is_disputed() -> None:
+    history = release(bound(), 1, VMCB)
+    assert [rule for rule, _, _ in found(history)] == [Rule.WITNESSES_DISAGREE]
+
+
+def test_what_was_released_before_it_was_given_is_the_fault() -> None:
+    history = release(page(run(), 1, VMCB), 1, VMCB)
+    history.bind(1, VMCB).operand(1, Structure.VMCB, VMCB).enter(1, VMCB)
+    assert found(history) == [(Rule.HARDWARE_USE_AFTER_FREE, "contiguous", 1)]
+
+
+def test_the_write_of_an_exit_into_it_is_no_second_fault() -> None:
+    history = release(page(run(), 1, VMCB), 1, VMCB)
+    history.bind(1, VMCB).operand(1, Structure.VMCB, VMCB).enter(1, VMCB)
+    history.add(Type.UNBIND, serial=1).end().settle()
+    (finding,) = history.judged({VMCB + 0x70: 0x72}).findings
+    assert (finding.rule, finding.witness) == (Rule.HARDWARE_USE_AFTER_FREE, "ledger+memory")
+    assert "byte 112" in finding.detail
+
+
+def test_a_write_by_software_into_other_memory_stays_a_fault_of_its_own() -> None:
+    history = release(page(release(page(run(), 1, VMCB), 1, VMCB), 2, OTHER), 2, OTHER)
+    history.bind(1, VMCB).operand(1, Structure.VMCB, VMCB).end().settle()
+    rules = [one.rule for one in history.judged({OTHER: 1}).findings]
+    assert sorted(rules) == [Rule.HARDWARE_USE_AFTER_FREE, Rule.USE_AFTER_FREE]
+
+
+def test_what_was_never_allocated_is_the_fault() -> None:
+    history = run().bind(1, VMCB).operand(1, Structure.VMCB, VMCB)
+    assert found(history) == [(Rule.HARDWARE_USE_AFTER_FREE, "none", 0)]
+
+
+@pytest.mark.parametrize(("given", "clean"), [(12 << 10, True), (8 << 10, False)])
+def test_a_map_must_be_held_in_its_full_length(given: int, clean: bool) -> None:
+    history = page(run(), 1, IOPM, given).bind(1, VMCB)
+    history.operand(1, Structure.IOPM, IOPM, 12 << 10).add(Type.UNBIND, serial=1)
+    release(history, 1, IOPM, given)
+    expected: Found = [(Rule.HARDWARE_USE_AFTER_FREE, "contiguous", 1)]
+    assert found(history) == ([] if clean else expected)
+
+
+@pytest.mark.parametrize("gpa", [IOPM - PAGE, IOPM + PAGE])
+def test_pages_that_reach_out_of_the_allocation_are_the_fault(gpa: int) -> None:
+    history = page(run(), 1, IOPM, 2 * PAGE).bind(1, VMCB)
+    history.operand(1, Structure.NESTED_PAGE, gpa, 2 * PAGE).add(Type.UNBIND, serial=1)
+    release(history, 1, IOPM, 2 * PAGE)
+    assert found(history) == [(Rule.HARDWARE_USE_AFTER_FREE, "contiguous", 1)]
+
+
+def test_l1s_own_memory_mapped_where_it_lies_needs_no_allocation() -> None:
+    flags = int(Flag.IDENTITY)
+    history = run().bind(1, VMCB).operand(1, Structure.NESTED_PAGE, IOPM, pointer=IOPM, flags=flags)
+    assert found(history) == []
+
+
+def test_the_guests_word_for_that_is_not_enough() -> None:
+    flags = int(Flag.IDENTITY)
+    history = run().bind(1, VMCB).operand(1, Structure.NESTED_PAGE, IOPM, pointer=0, flags=flags)
+    assert [rule for rule, _, _ in found(history)] == [Rule.HARDWARE_USE_AFTER_FREE]
+
+
+def test_a_new_set_of_operands_replaces_the_old_one() -> None:
+    history = page(bound(), 2, OTHER).bind(1, OTHER).operand(1, Structure.VMCB, OTHER)
+    assert found(release(history, 1, VMCB)) == [(Rule.LEAK, "contiguous", 2)]
+
+
+def test_a_host_save_area_is_the_cpus_until_svm_is_off() -> None:
+    history = page(run(), 1, VMCB).operand(0, Structure.HOST_SAVE_AREA, VMCB)
+    history.add(Type.SVM_OFF)
+    assert found(release(history, 1, VMCB)) == []
+    history = page(run(), 1, VMCB).operand(0, Structure.HOST_SAVE_AREA, VMCB)
+    release(history, 1, VMCB, withheld=True).add(Type.SVM_OFF)
+    assert found(history) == [(Rule.HARDWARE_USE_AFTER_FREE, "contiguous", 1)]
+
+
+@pytest.mark.parametrize(
+    ("gpa", "cache", "said"),
+    [
+        (VMCB + 8, PAT_WB, "not aligned to 4096"),
+        (VMCB, 0, "cache type UC, must be WB"),
+        (ABOVE, PAT_WB, "above the CPU's physical addresses"),
+    ],
+)
+def test_misplaced(gpa: int, cache: int, said: str) -> None:
+    history = page(run(), 1, VMCB, 2 * PAGE).bind(1, gpa)
+    history.operand(1, Structure.VMCB, gpa, cache=cache).add(Type.UNBIND, serial=1)
+    release(history, 1, VMCB, 2 * PAGE)
+    (finding,) = history.done().findings
+    assert finding.rule is Rule.MISPLACED
+    assert said in finding.detail
+
+
+def test_the_pages_of_an_l2_may_be_of_any_cache_type() -> None:
+    history = page(run(), 1, IOPM).bind(1, VMCB)
+    history.operand(1, Structure.NESTED_PAGE, IOPM, cache=0).add(Type.UNBIND, serial=1)
+    assert found(release(history, 1, IOPM)) == []
+
+
+def test_two_l2s_with_one_vmcb_are_misplaced() -> None:
+    history = bound().bind(2, VMCB).operand(2, Structure.VMCB, VMCB)
+    history.add(Type.UNBIND, serial=1).add(Type.UNBIND, serial=2)
+    assert found(release(history, 1, VMCB)) == [(Rule.MISPLACED, "contiguous", 1)]
+
+
+def test_one_after_the_other_may_have_it() -> None:
+    history = bound().add(Type.UNBIND, serial=1).bind(2, VMCB).operand(2, Structure.VMCB, VMCB)
+    history.add(Type.UNBIND, serial=2)
+    assert found(release(history, 1, VMCB)) == []
+
+
+@pytest.mark.parametrize(("roots", "clean"), [((OTHER, OTHER), True), ((OTHER, IOPM), False)])
+def test_pages_are_shared_only_within_one_nested_page_table(
+    roots: tuple[int, int], clean: bool
+) -> None:
+    history = page(run(), 1, VMCB)
+    for vcpu, root in enumerate(roots, start=1):
+        history.bind(vcpu, 0, nested_cr3=root).operand(vcpu, Structure.NESTED_PAGE, VMCB)
+    history.add(Type.UNBIND, serial=1).add(Type.UNBIND, serial=2)
+    expected: Found = [] if clean else [(Rule.MISPLACED, "contiguous", 1)]
+    assert found(release(history, 1, VMCB)) == expected
+
+
+def test_permission_maps_may_be_shared() -> None:
+    history = page(run(), 1, IOPM, 12 << 10)
+    for vcpu in (1, 2):
+        history.bind(vcpu, 0).operand(vcpu, Structure.IOPM, IOPM, 12 << 10)
+    history.add(Type.UNBIND, serial=1).add(Type.UNBIND, serial=2)
+    assert found(release(history, 1, IOPM, 12 << 10)) == []
+
+
+def test_two_cpus_with_one_host_save_area_are_misplaced() -> None:
+    history = page(run(), 1, VMCB).operand(0, Structure.HOST_SAVE_AREA, VMCB, cpu=0)
+    history.operand(0, Structure.HOST_SAVE_AREA, VMCB, cpu=1)
+    history.add(Type.SVM_OFF, cpu=0).add(Type.SVM_OFF, cpu=1)
+    assert found(release(history, 1, VMCB)) == [(Rule.MISPLACED, "contiguous", 1)]
+
+
+def test_a_vmrun_of_what_was_never_told_is_incomplete() -> None:
+    judgement = run().enter(1, VMCB).done()
+    assert judgement.verdict is Verdict.INCOMPLETE
+    assert judgement.reasons == ("a VMRUN whose addresses were not told",)
+
+
+def test_operands_that_found_no_room_are_incomplete() -> None:
+    judgement = run().bind(1, VMCB).operand(1, Structure.MORE, 0, 0).done()
+    assert judgement.reasons == ("not all addresses given to the CPU are known",)
+
+
+def test_a_withheld_vmrun_needs_no_exit() -> None:
+    history = bound().add(Type.VMRUN, serial=1, physical=VMCB, flags=int(Flag.WITHHELD))
+    history.add(Type.UNBIND, serial=1)
+    assert found(release(history, 1, VMCB)) == []
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        ({"efer": 0x1D01}, "EFER was 0xd01, is 0x1d01"),
+        ({"host_save_area": VMCB}, f"VM_HSAVE_PA was 0x0, is {VMCB:#x}"),
+    ],
+)
+def test_what_a_cpu_is_left_with(left: dict[str, int], said: str) -> None:
+    history = run().cpu_state(**left).end(states=False).settle()
+    (finding,) = history.judged().findings
+    assert (finding.rule, finding.kind, finding.detail) == (Rule.NOT_RESTORED, "none", said)
+
+
+def test_gif_that_was_left_0() -> None:
+    history = run().add(Type.CPU_STATE, pointer=0xD01, size=40, detail=0).end(states=False).settle()
+    (finding,) = history.judged().findings
+    assert finding.rule is Rule.NOT_RESTORED
+    assert "GIF" in finding.detail
+
+
+def test_each_cpu_is_compared_with_itself() -> None:
+    history = run().cpu_state(cpu=1).cpu_state(cpu=1, efer=0x1D01)
+    (finding,) = history.done().findings
+    assert (finding.rule, finding.cpu) == (Rule.NOT_RESTORED, 1)
+
+
+@pytest.mark.parametrize("detail", [CPU_STATE_SILENT])
+def test_a_cpu_that_does_not_answer_is_incomplete(detail: int) -> None:
+    history = run().add(Type.CPU_STATE, serial=1, detail=detail)
+    assert history.done().reasons == ("CPU 1 does not answer",)
+
+
+def test_a_state_that_was_not_told_at_the_end_is_incomplete() -> None:
+    judgement = run().end(states=False).settle().judged()
+    assert judgement.reasons == (ANY,)
+    assert "CPU 0" in judgement.reasons[0]
+
+
+def test_a_register_of_the_host_that_a_vmrun_changed() -> None:
+    number = HOST_REGISTERS.index("CR2")
+    history = run().add(Type.HOST_REGISTER, detail=number, pointer=1, physical=2, cpu=1)
+    (finding,) = history.done().findings
+    assert (finding.rule, finding.cpu) == (Rule.NOT_RESTORED, 1)
+    assert "CR2 was 0x2, before it 0x1" in finding.detail
+
+
+def test_hostile_numbers_are_survived() -> None:
+    huge = (1 << 64) - 1
+    history = run().bind(1, huge, nested_cr3=huge)
+    history.operand(1, Structure.VMCB, huge, huge).add(Type.OPERAND, serial=9, detail=0xFF)
+    history.add(Type.HOST_REGISTER, detail=1 << 31)
+    assert history.done().verdict is Verdict.INCOMPLETE
+
+
+def test_what_a_module_leaves_behind() -> None:
+    history = History(run=0).cpu_state().cpu_state(cpu=1).cpu_state()
+    history.cpu_state(cpu=1, host_save_area=VMCB)
+    assert at_unload(history.records()) == [f"CPU 1: VM_HSAVE_PA was 0x0, is {VMCB:#x}"]
