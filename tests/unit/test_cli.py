@@ -10,7 +10,7 @@ import pytest
 
 from freeonce.audit.model import Judgement, Verdict
 from freeonce.campaign import Result
-from freeonce.cli import doctor, main, run
+from freeonce.cli import doctor, main, run, svm
 from freeonce.errors import GuestLost, HostError, UsageError
 from freeonce.evidence.scenarios import Scenario
 
@@ -43,7 +43,8 @@ def ending(monkeypatch: pytest.MonkeyPatch, *verdicts: tuple[Verdict, bool]) -> 
             judgement = Judgement(verdict, (), (), 0, 0, 0, 2, {})
             yield Result(scenario, judgement, as_expected, {}, 0.1)
 
-    monkeypatch.setattr(run, "find_setting", lambda _: setting)
+    for verb in (run, svm):
+        monkeypatch.setattr(verb, "find_setting", lambda _: setting)
     monkeypatch.setattr(run, "run_all", results)
 
 
@@ -63,6 +64,7 @@ def test_the_verdicts_are_the_exit_status(
 ) -> None:
     ending(monkeypatch, *verdicts)
     assert call("run") == status
+    assert call("svm") == status
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,7 @@ def test_an_error_is_an_exit_status(
         ["run", "--html", "-"],
         ["run", "--json", "/no/such/folder/x.json"],
         ["run", "--json", "/tmp"],
+        ["svm", "--json", "/tmp"],
         ["walk"],
     ],
 )

@@ -11,6 +11,7 @@ from freeonce.cli.compare import compare
 from freeonce.cli.doctor import doctor
 from freeonce.cli.list import list_scenarios
 from freeonce.cli.run import run
+from freeonce.cli.svm import svm
 from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
 
 USAGE = 2
@@ -28,6 +29,7 @@ verbs.add_command(compare)
 verbs.add_command(doctor)
 verbs.add_command(list_scenarios)
 verbs.add_command(run)
+verbs.add_command(svm)
 
 
 class _Ended(SystemExit):

@@ -80,7 +80,7 @@ def run(
             raise click.UsageError("only --json may go to standard output")
     for file in (json_file, junit_file, html_file):
         if file not in (None, STDOUT):
-            _writable(file)
+            refuse_unwritable(file)
     setting = find_setting(accel)
     options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
     host = setting.document()
@@ -95,17 +95,17 @@ def run(
         status = 0 if passed(all_points) else 1
     else:
         beside: set[str] = set()
-        done = list(_with_progress(setting, patterns, options, beside))
+        done = list(with_progress(setting, patterns, options, beside))
         results = [result for result in done if result.scenario.name not in beside]
         print_report(console, host, results, planted(done))
         document = run_document(host, results, planted(done))
         status = exit_status(done)
         if junit_file is not None:
-            _write(junit_file, junit_text(done))
+            write(junit_file, junit_text(done))
     if json_file is not None:
-        _write(json_file, json.dumps(document, indent=1) + "\n")
+        write(json_file, json.dumps(document, indent=1) + "\n")
     if html_file is not None:
-        _write(html_file, console.export_html())
+        write(html_file, console.export_html())
     context.exit(status)
 
 
@@ -120,7 +120,7 @@ def _failures(setting: Setting, patterns: tuple[str, ...], options: Options) -> 
                 console.print(f"{name}: {len(points.points)} failure points", highlight=False)
 
 
-def _writable(file: Path) -> None:
+def refuse_unwritable(file: Path) -> None:
     """Refuse before the run what could not be written after it."""
     folder = file.absolute().parent
     if not folder.is_dir():
@@ -129,7 +129,8 @@ def _writable(file: Path) -> None:
         raise click.UsageError(f"cannot write {file}: it is a folder, or not ours to write")
 
 
-def _write(file: Path, text: str) -> None:
+def write(file: Path, text: str) -> None:
+    """Write a report, to standard output for STDOUT. Raises HostError."""
     if file == STDOUT:
         click.echo(text, nl=False)
         return
@@ -139,7 +140,7 @@ def _write(file: Path, text: str) -> None:
         raise HostError("cannot-write", f"cannot write {file}: {error.strerror}") from error
 
 
-def _with_progress(
+def with_progress(
     setting: Setting, patterns: tuple[str, ...], options: Options, beside: set[str]
 ) -> Iterator[Result]:
     """The results, and into `beside` the names of the planted faults that run with them.
