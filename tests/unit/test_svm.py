@@ -150,7 +150,7 @@ def test_what_a_clean_scenario_made_is_seen() -> None:
     assert kind(found, "CPUID").scenarios == ("svm/exit/some",)
     other = kind(found, "HLT")
     assert (other.status, other.reason) == (Status.NOT_TRIED, "no scenario makes it")
-    assert found.unclear == found.unknown == ()
+    assert (found.unclear, found.unknown) == ((), ())
 
 
 def test_what_the_guest_could_not_have_is_unsupported_for_its_reason() -> None:
