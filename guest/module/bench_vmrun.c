@@ -5,6 +5,7 @@
 
 #include "freeonce.h"
 
+/* The L2 changes nothing that switch_world() saves but DR6, which is left as after reset. */
 static void bare(struct vcpu *vcpu)
 {
 	unsigned long flags;
