@@ -1,10 +1,11 @@
 """What this CPU's SVM can do, by what its runs of `svm/*` showed. Pure.
 
-A kind of #VMEXIT is seen when a clean scenario made it, unsupported when the guest said so
-of its code. A consistency rule of VMRUN is enforced when its scenario is clean.
+A run proves something when it is clean, or has just the findings that its scenario declares.
+A kind of #VMEXIT is seen when such a run made it, unsupported when the guest said so of its
+code. A consistency rule of VMRUN is enforced when the run of its scenario proves something.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,7 +40,7 @@ class Enforced(StrEnum):
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of #VMEXIT. `codes`: those seen. `scenarios`: the clean ones that made it."""
+    """One kind of #VMEXIT. `codes`: those seen. `scenarios`: those that prove it."""
 
     exit: Exit
     status: Status
@@ -82,18 +83,27 @@ Makers = dict[int, list[str]]
 
 def survey(results: Sequence[Result]) -> Survey:
     """What runs of `svm/*`, each once, come to."""
-    clean = _makers(results, {Verdict.CLEAN})
-    doubtful = _makers(results, {Verdict.FAULTY, Verdict.INCOMPLETE})
+    proven = _makers(one for one in results if _proves(one))
+    doubtful = _makers(
+        one
+        for one in results
+        if not _proves(one) and one.judgement.verdict is not Verdict.UNSUPPORTED
+    )
     lacking = _lacking(results)
     unclear = tuple(_unclear(results))
-    known = {code for code in clean if any(one.covers(code) for one in EXITS)}
-    nobody = "no clean scenario makes it" if unclear else "no scenario makes it"
+    known = {code for code in proven if any(one.covers(code) for one in EXITS)}
+    nobody = "no scenario that ran well makes it" if unclear else "no scenario makes it"
     return Survey(
-        kinds=tuple(_kind(one, clean, doubtful, lacking, nobody) for one in EXITS),
+        kinds=tuple(_kind(one, proven, doubtful, lacking, nobody) for one in EXITS),
         rules=tuple(_rule(one) for one in results if one.scenario.name.startswith(INVALID)),
-        unknown=tuple(sorted(clean.keys() - known)),
+        unknown=tuple(sorted(proven.keys() - known)),
         unclear=unclear,
     )
+
+
+def _proves(result: Result) -> bool:
+    judged = result.judgement.verdict in (Verdict.CLEAN, Verdict.FAULTY)
+    return judged and result.as_expected
 
 
 def _of(result: Result, kind: Type) -> Records:
@@ -102,12 +112,11 @@ def _of(result: Result, kind: Type) -> Records:
     return chosen
 
 
-def _makers(results: Sequence[Result], verdicts: set[Verdict]) -> Makers:
+def _makers(results: Iterable[Result]) -> Makers:
     makers: Makers = {}
     for result in results:
-        if result.judgement.verdict in verdicts:
-            for code in np.unique(_of(result, Type.VMEXIT)["detail"]):
-                makers.setdefault(int(code), []).append(result.scenario.name)
+        for code in np.unique(_of(result, Type.VMEXIT)["detail"]):
+            makers.setdefault(int(code), []).append(result.scenario.name)
     return makers
 
 
@@ -128,7 +137,7 @@ def _unclear(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
         told = verdict is Verdict.UNSUPPORTED and (
             name.startswith(INVALID) or np.any(_of(result, Type.UNSUPPORTED)["detail"])
         )
-        if verdict is not Verdict.CLEAN and not told:
+        if not _proves(result) and not told:
             yield name, _why(result)
 
 
@@ -139,25 +148,25 @@ def _why(result: Result) -> str:
 
 
 def _kind(
-    one: Exit, clean: Makers, doubtful: Makers, lacking: Mapping[int, str], nobody: str
+    one: Exit, proven: Makers, doubtful: Makers, lacking: Mapping[int, str], nobody: str
 ) -> Kind:
-    codes = tuple(sorted(code for code in clean if one.covers(code)))
+    codes = tuple(sorted(code for code in proven if one.covers(code)))
     reason = "; ".join(dict.fromkeys(lacking[code] for code in lacking if one.covers(code)))
     if codes:
-        names = dict.fromkeys(name for code in codes for name in clean[code])
+        names = dict.fromkeys(name for code in codes for name in proven[code])
         return Kind(one, Status.SEEN, codes, tuple(names), reason)
     if reason:
         return Kind(one, Status.UNSUPPORTED, reason=reason)
     others = dict.fromkeys(name for code in doubtful if one.covers(code) for name in doubtful[code])
     if others:
-        return Kind(one, Status.NOT_PROVEN, reason=f"only in {', '.join(others)}, not clean")
+        return Kind(one, Status.NOT_PROVEN, reason=f"only in {', '.join(others)}, not as expected")
     return Kind(one, Status.NOT_TRIED, reason=nobody)
 
 
 def _rule(result: Result) -> ConsistencyRule:
-    status = {Verdict.CLEAN: Enforced.YES, Verdict.UNSUPPORTED: Enforced.NO}.get(
-        result.judgement.verdict, Enforced.UNKNOWN
-    )
+    status = Enforced.YES if _proves(result) else Enforced.UNKNOWN
+    if result.judgement.verdict is Verdict.UNSUPPORTED:
+        status = Enforced.NO
     reason = {
         Enforced.YES: "",
         Enforced.NO: "; ".join(text_of(one) for one in _of(result, Type.UNSUPPORTED)),
