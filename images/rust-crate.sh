@@ -17,7 +17,7 @@ bitcode=no
     -C codegen-units=1 --edition 2024 --crate-name freeonce_rust --crate-type staticlib \
     -L "$core" --out-dir "$scratch" "$source/src/lib.rs"
 # Only what C enters by, and what that needs.
-ld -r --gc-sections -u freeonce_rust_scenario -u freeonce_rust_run \
+ld -r --gc-sections -u freeonce_rust_scenario -u freeonce_rust_run -u freeonce_rust_bench \
     -o "$scratch/object" "$scratch/libfreeonce_rust.a"
 
 # Bitcode that came along with core is nothing for the kernel.

@@ -31,22 +31,24 @@ static u64 nanoseconds(void (*pair)(void))
 }
 
 /* With the run mutex held, outside of any run. Each ledgered pair includes its way back. */
-void bench_measure(u64 *bare, u64 *ledger, u64 *witness)
+int bench_measure_pair(void *into)
 {
+	struct bench_pair *pair = into;
 	ktime_t start;
 
 	nanoseconds(bare_pair); /* warm */
-	*bare = nanoseconds(bare_pair);
+	pair->bare = nanoseconds(bare_pair);
 
 	start = ktime_get();
 	nanoseconds(ledgered_pair);
 	allocation_reclaim_all();
-	*ledger = ktime_to_ns(ktime_sub(ktime_get(), start)) / PAIRS;
+	pair->ledger = ktime_to_ns(ktime_sub(ktime_get(), start)) / PAIRS;
 
 	witness_attach();
 	start = ktime_get();
 	nanoseconds(ledgered_pair);
 	allocation_reclaim_all();
-	*witness = ktime_to_ns(ktime_sub(ktime_get(), start)) / PAIRS;
+	pair->witness = ktime_to_ns(ktime_sub(ktime_get(), start)) / PAIRS;
 	witness_detach();
+	return 0;
 }

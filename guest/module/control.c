@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// The debugfs files: scenarios, run, settle, rewind, bench, ledger.
+// The debugfs files: scenarios, run, settle, rewind, bench, bench_vmrun, ledger.
 #include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/kernel.h>
@@ -37,13 +37,28 @@ DEFINE_SHOW_ATTRIBUTE(scenarios);
 
 static int bench_show(struct seq_file *file, void *unused)
 {
-	u64 bare, ledger, witness;
+	struct bench_pair pair;
+	int error = scenario_bench(bench_measure_pair, &pair);
 
-	scenario_bench(&bare, &ledger, &witness);
-	seq_printf(file, "bare %llu\nledger %llu\nwitness %llu\n", bare, ledger, witness);
-	return 0;
+	if (!error)
+		seq_printf(file, "bare %llu\nledger %llu\nwitness %llu\n", pair.bare,
+			   pair.ledger, pair.witness);
+	return error;
 }
 DEFINE_SHOW_ATTRIBUTE(bench);
+
+static int bench_vmrun_show(struct seq_file *file, void *unused)
+{
+	u64 rounds[BENCH_ROUNDS][BENCH_VMRUNS];
+	int error = scenario_bench(bench_measure_vmrun, rounds);
+	int i, j;
+
+	for (i = 0; !error && i < BENCH_ROUNDS; i++)
+		for (j = 0; j < BENCH_VMRUNS; j++)
+			seq_printf(file, "%s %llu\n", bench_vmruns[j].name, rounds[i][j]);
+	return error;
+}
+DEFINE_SHOW_ATTRIBUTE(bench_vmrun);
 
 /* fail=N, fail=N+ or act=real. */
 static int parse_option(char *option, struct run_options *options)
@@ -135,6 +150,7 @@ int control_open(void)
 		return PTR_ERR(folder);
 	debugfs_create_file("scenarios", 0400, folder, NULL, &scenarios_fops);
 	debugfs_create_file("bench", 0400, folder, NULL, &bench_fops);
+	debugfs_create_file("bench_vmrun", 0400, folder, NULL, &bench_vmrun_fops);
 	debugfs_create_file("run", 0200, folder, NULL, &run_fops);
 	debugfs_create_file("settle", 0200, folder, NULL, &settle_fops);
 	debugfs_create_file("rewind", 0200, folder, NULL, &rewind_fops);

@@ -259,7 +259,7 @@ void scenario_rewind(void);
 u32 scenario_current_run(void);
 
 void freeonce_step(const char *text, size_t length);
-void freeonce_unsupported(const char *text, size_t length);
+void freeonce_unsupported(const char *text, size_t length, u32 kind);
 u64 freeonce_nanoseconds(void);
 void freeonce_sleep(u32 milliseconds);
 void freeonce_touch(u64 gpa);
@@ -276,8 +276,28 @@ void witness_detach(void);
 void witness_close(void);
 
 /* bench.c: nanoseconds for one allocate/release pair. */
-void bench_measure(u64 *bare, u64 *ledger, u64 *witness);
-void scenario_bench(u64 *bare, u64 *ledger, u64 *witness);
+struct bench_pair {
+	u64 bare;
+	u64 ledger;
+	u64 witness;
+};
+
+int bench_measure_pair(void *into);
+int scenario_bench(int (*measure)(void *into), void *into);
+
+/* bench_vmrun.c: nanoseconds for one VMRUN and its #VMEXIT. */
+#define BENCH_VMRUNS 5
+#define BENCH_ROUNDS 20
+#define BENCH_TRIPS 200 /* all the records of all the rounds fit into the ledger */
+
+struct bench_vmrun {
+	const char *name;
+	void (*trip)(struct vcpu *vcpu);
+};
+
+extern const struct bench_vmrun bench_vmruns[BENCH_VMRUNS];
+int bench_measure_vmrun(void *into);
+int freeonce_rust_bench(void (*measure)(struct vcpu *vcpu, void *into), void *into);
 
 /* control.c: the debugfs files. */
 int control_open(void);

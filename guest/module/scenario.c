@@ -39,7 +39,7 @@ static int run(const struct scenario *scenario)
 
 	if (!lacks)
 		return scenario->run ? scenario->run() : freeonce_rust_run(scenario);
-	ledger_append_text(LEDGER_UNSUPPORTED, 0, lacks, strlen(lacks));
+	freeonce_unsupported(lacks, strlen(lacks), 0);
 	return 0;
 }
 
@@ -75,13 +75,17 @@ void scenario_rewind(void)
 	mutex_unlock(&run_mutex);
 }
 
-void scenario_bench(u64 *bare, u64 *ledger, u64 *witness)
+int scenario_bench(int (*measure)(void *into), void *into)
 {
+	int error;
+
 	mutex_lock(&run_mutex);
 	settle();
-	bench_measure(bare, ledger, witness);
+	ledger_rewind();
+	error = measure(into);
 	ledger_rewind();
 	mutex_unlock(&run_mutex);
+	return error;
 }
 
 int scenario_run(const char *name, const struct run_options *options)
@@ -123,9 +127,13 @@ void freeonce_step(const char *text, size_t length)
 	ledger_append_text(LEDGER_STEP, 0, text, length);
 }
 
-void freeonce_unsupported(const char *text, size_t length)
+/* kind: 1 + the exit code of the #VMEXIT that could not be had; 0: of none. */
+void freeonce_unsupported(const char *text, size_t length, u32 kind)
 {
-	ledger_append_text(LEDGER_UNSUPPORTED, 0, text, length);
+	struct ledger_record record = { .type = LEDGER_UNSUPPORTED, .detail = kind };
+
+	memcpy(record.text, text, min_t(size_t, length, LEDGER_TEXT_SIZE));
+	ledger_append(&record);
 }
 
 u64 freeonce_nanoseconds(void)

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from freeonce.audit import kernel, rules
-from freeonce.cli.setting import Setting, find_setting
+from freeonce.cli.setting import find_setting
 from freeonce.evidence.ledger import RECORD, Kind, Records, Type, Witness
 from freeonce.evidence.text import printable
-from freeonce.guest import CONTROL
+from freeonce.guest import CONTROL, Guest
 
 ROUNDS = 5
 SIZES = (10**5, 10**6, 10**7)
@@ -67,21 +67,45 @@ def audit_seconds(records: Records) -> float:
     return seconds
 
 
-def pair_nanoseconds(setting: Setting) -> dict[str, list[int]]:
-    """Nanoseconds for one allocate/release pair in a guest, by what watches it."""
-    found: dict[str, list[int]] = {"bare": [], "ledger": [], "witness": []}
-    with setting.boot()() as guest:
-        for _ in range(ROUNDS):
-            for line in printable(guest.command(f"cat {CONTROL}/bench")).splitlines():
-                name, value = line.split()
-                found[name].append(int(value))
+def nanoseconds(guest: Guest, file: str) -> dict[str, list[int]]:
+    """What a guest's own benchmark measured, in nanoseconds, by what watched."""
+    found: dict[str, list[int]] = {}
+    for _ in range(ROUNDS):
+        for line in printable(guest.command(f"cat {CONTROL}/{file}")).splitlines():
+            name, value = line.split()
+            found.setdefault(name, []).append(int(value))
     return found
+
+
+VMRUNS = {
+    "bare": "world switch alone",
+    "operands": "+ operand check",
+    "records": "+ its two records",
+    "unchecked": "+ both, as VCPU_UNCHECKED",
+    "checked": "+ host's registers (default)",
+}
+"""What each measurement of bench_vmrun is (guest/LEDGER.md)."""
+
+
+def vmrun_table(found: dict[str, list[int]]) -> Table:
+    """Round trips of an L2 that does not change. Ratios: median and quartiles, by round."""
+    title = "one VMRUN and its #VMEXIT"
+    table = Table(title, "median ns", "a second", "x bare", "quartiles", box=None)
+    for name, values in found.items():
+        ratios = [value / bare for value, bare in zip(values, found["bare"], strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        median = statistics.median(values)
+        cells = f"{median:.0f}", f"{1e9 / median:,.0f}", f"{middle:.2f}", f"{low:.2f}-{high:.2f}"
+        table.add_row(VMRUNS.get(name, name), *cells)
+    return table
 
 
 def main(destination: str) -> None:
     """Measure, print, and write the figures with their spread."""
     console = Console(highlight=False)
-    pairs = pair_nanoseconds(find_setting("auto"))
+    with find_setting("auto").boot()() as guest:
+        pairs = nanoseconds(guest, "bench")
+        vmruns = nanoseconds(guest, "bench_vmrun")
     bare = statistics.median(pairs["bare"])
     table = Table("one allocate/release pair", "median ns", "spread", "x bare", box=None)
     for name, values in pairs.items():
@@ -89,6 +113,8 @@ def main(destination: str) -> None:
         spread = f"{min(values)}-{max(values)}"
         table.add_row(name, f"{median:.0f}", spread, f"{median / bare:.1f}")
     console.print(table)
+
+    console.print(vmrun_table(vmruns))
 
     audit = {}
     table = Table("records audited", "seconds", "records/s", "x of 10^5 a record", box=None)
@@ -103,7 +129,7 @@ def main(destination: str) -> None:
     console.print(table)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     console.print(f"peak memory {peak:.0f} MiB")
-    document = {"pair_ns": pairs, "audit_seconds": audit, "peak_mib": peak}
+    document = {"pair_ns": pairs, "vmrun_ns": vmruns, "audit_seconds": audit, "peak_mib": peak}
     Path(destination).write_text(json.dumps(document, indent=1) + "\n")
 
 

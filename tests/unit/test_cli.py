@@ -11,7 +11,7 @@ from rich.console import Console
 
 from freeonce.audit.model import Judgement, Verdict
 from freeonce.campaign import Result
-from freeonce.cli import doctor, main, progress, run
+from freeonce.cli import doctor, main, progress, run, svm
 from freeonce.errors import GuestLost, HostError, UsageError
 from freeonce.evidence.scenarios import Scenario
 
@@ -46,7 +46,8 @@ def ending(monkeypatch: pytest.MonkeyPatch, *verdicts: tuple[Verdict, bool]) -> 
             judgement = Judgement(verdict, (), (), 0, 0, 0, 2, {})
             yield Result(scenario, judgement, as_expected, {}, 0.1)
 
-    monkeypatch.setattr(run, "find_setting", lambda _: setting)
+    for verb in (run, svm):
+        monkeypatch.setattr(verb, "find_setting", lambda _: setting)
     monkeypatch.setattr(progress, "run_all", results)
 
 
@@ -66,6 +67,7 @@ def test_the_verdicts_are_the_exit_status(
 ) -> None:
     ending(monkeypatch, *verdicts)
     assert call("run") == status
+    assert call("svm") == status
 
 
 @pytest.mark.parametrize(
@@ -100,6 +102,7 @@ def test_an_error_is_an_exit_status(
         ["run", "--fail-each", "--repeat", "2"],
         ["run", "--json", "/no/such/folder/x.json"],
         ["run", "--json", "/tmp"],
+        ["svm", "--json", "/tmp"],
         ["walk"],
     ],
 )

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Control registers, 15.8.1. */
+/* Control registers, 15.9. */
 #include "program.h"
 
 	program cr, LONG

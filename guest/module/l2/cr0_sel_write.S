@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A write of CR0 that changes more than TS and MP, 15.8.1; CR0 writes as such go through. */
+/* A write of CR0 that changes more than TS and MP, 15.9; CR0 writes as such go through. */
 #include "program.h"
 
 	program cr0_sel_write, LONG

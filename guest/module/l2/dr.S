@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Debug registers, 15.8.2. */
+/* Debug registers, 15.9. */
 #include "program.h"
 
 	program dr, LONG

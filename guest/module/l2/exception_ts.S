@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* #TS: INT n at CPL 3, and the TSS has no room for a stack, 15.12.10. */
+/* #TS: INT n at CPL 3, and the TSS has no room for a stack, 15.12.11. */
 #include "program.h"
 
 	program exception_ts, LONG

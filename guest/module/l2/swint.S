@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* INT n, 15.14. */
+/* INT n, 15.9. */
 #include "program.h"
 
 	program swint, LONG

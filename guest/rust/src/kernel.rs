@@ -73,7 +73,7 @@ unsafe extern "C" {
     pub safe fn freeonce_sleep(milliseconds: u32);
     pub safe fn freeonce_touch(gpa: u64);
     pub safe fn freeonce_memory_end() -> u64;
-    pub fn freeonce_unsupported(text: *const u8, length: usize);
+    pub fn freeonce_unsupported(text: *const u8, length: usize, kind: u32);
     pub fn freeonce_pin();
     pub fn freeonce_unpin();
     pub safe fn freeonce_cpu_count() -> u32;

@@ -50,5 +50,11 @@ pub fn label(pointer: *const u8, name: &str) {
 /// This CPU lacks something that the scenario needs. At most 24 bytes.
 pub fn unsupported(feature: &str) {
     // SAFETY: as in `step`.
-    unsafe { kernel::freeonce_unsupported(feature.as_ptr(), feature.len()) }
+    unsafe { kernel::freeonce_unsupported(feature.as_ptr(), feature.len(), 0) }
+}
+
+/// The same, of one kind of #VMEXIT that could not be had, by its code.
+pub fn unsupported_exit(code: u32, feature: &str) {
+    // SAFETY: as in `step`.
+    unsafe { kernel::freeonce_unsupported(feature.as_ptr(), feature.len(), code.wrapping_add(1)) }
 }

@@ -4,11 +4,11 @@
 //! A program in `module/l2` says which exits it must make; here stands what its L2 needs.
 
 use crate::kernel;
-use crate::ledger::{step, unsupported};
+use crate::ledger::step;
 use crate::scenario::{Failed, Outcome, Scenario, UNEXPECTED};
 use crate::svm::{
     Budget, CR0_AM, CR0_TS, Event, Exit, Intercept, L2, OVER_BUDGET, Paging, Program, Svm,
-    cpu_count, on_cpu, on_each_cpu, play, play_on,
+    cpu_count, lacks, on_cpu, on_each_cpu, play, play_on,
 };
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -120,8 +120,7 @@ fn rdtscp() -> Outcome {
 /// CPUID Fn0000_0001_ECX[3].
 fn mwait() -> Outcome {
     if core::arch::x86_64::__cpuid(1).ecx & 1 << 3 == 0 {
-        unsupported("CPUID Fn1_ECX[3]");
-        return Ok(());
+        return lacks(&l2_mwait, "CPUID Fn1_ECX[3]");
     }
     play(&l2_mwait, nothing, None)
 }
@@ -129,8 +128,7 @@ fn mwait() -> Outcome {
 /// CPUID Fn8000_0008_EBX[4].
 fn rdpru() -> Outcome {
     if core::arch::x86_64::__cpuid(0x8000_0008).ebx & 1 << 4 == 0 {
-        unsupported("CPUID Fn8000_0008_EBX[4]");
-        return Ok(());
+        return lacks(&l2_rdpru, "CPUID Fn8000_0008_EBX[4]");
     }
     play(&l2_rdpru, nothing, None)
 }
@@ -138,8 +136,7 @@ fn rdpru() -> Outcome {
 /// CPUID Fn8000_0001_ECX[12].
 fn skinit() -> Outcome {
     if core::arch::x86_64::__cpuid(0x8000_0001).ecx & 1 << 12 == 0 {
-        unsupported("CPUID 8000_0001_ECX[12]");
-        return Ok(());
+        return lacks(&l2_skinit, "CPUID 8000_0001_ECX[12]");
     }
     play(&l2_skinit, nothing, None)
 }

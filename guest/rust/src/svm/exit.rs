@@ -6,13 +6,13 @@
 /// Why an L2 stopped. The section says when.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// 15.8.1, of the control register
+    /// 15.9, of the control register
     CrRead(u8),
-    /// 15.8.1, of the control register
+    /// 15.9, of the control register
     CrWrite(u8),
-    /// 15.8.2, of the debug register
+    /// 15.9, of the debug register
     DrRead(u8),
-    /// 15.8.2, of the debug register
+    /// 15.9, of the debug register
     DrWrite(u8),
     /// 15.12, its vector
     Exception(u8),
@@ -24,9 +24,9 @@ pub enum Exit {
     Smi,
     /// 15.13.4
     Init,
-    /// 15.21.4
+    /// 15.13.5
     Vintr,
-    /// 15.8.1
+    /// 15.9
     Cr0SelWrite,
     /// 15.9
     IdtrRead,
@@ -58,7 +58,7 @@ pub enum Exit {
     Rsm,
     /// 15.9
     Iret,
-    /// 15.14.2
+    /// 15.9
     Swint,
     /// 15.9
     Invd,
@@ -110,10 +110,40 @@ pub enum Exit {
     Xsetbv,
     /// 15.9
     Rdpru,
+    /// 15.35.10
+    EferWriteTrap,
+    /// 15.35.10, of the control register
+    CrWriteTrap(u8),
+    /// 15.9
+    Invlpgb,
+    /// 15.9
+    InvlpgbIllegal,
+    /// 15.9
+    Invpcid,
+    /// appendix C
+    Mcommit,
+    /// 15.9
+    Tlbsync,
+    /// 15.14.5
+    Buslock,
+    /// 15.9
+    IdleHlt,
     /// 15.25.6
     NestedPageFault,
+    /// 15.29.9.1
+    AvicIncompleteIpi,
+    /// 15.29.9.2
+    AvicNoaccel,
+    /// appendix C
+    Vmgexit,
     /// 15.5.1: the VMCB was refused
     Invalid,
+    /// appendix C
+    Busy,
+    /// appendix C
+    IdleRequired,
+    /// appendix C
+    InvalidPmc,
     Unknown(u64),
 }
 
@@ -172,9 +202,24 @@ impl From<u64> for Exit {
             0x8c => Exit::MwaitConditional,
             0x8d => Exit::Xsetbv,
             0x8e => Exit::Rdpru,
+            0x8f => Exit::EferWriteTrap,
+            0x90..=0x9f => Exit::CrWriteTrap(code as u8 - 0x90),
+            0xa0 => Exit::Invlpgb,
+            0xa1 => Exit::InvlpgbIllegal,
+            0xa2 => Exit::Invpcid,
+            0xa3 => Exit::Mcommit,
+            0xa4 => Exit::Tlbsync,
+            0xa5 => Exit::Buslock,
+            0xa6 => Exit::IdleHlt,
             0x400 => Exit::NestedPageFault,
-            // -1; some CPUs write only its low half.
+            0x401 => Exit::AvicIncompleteIpi,
+            0x402 => Exit::AvicNoaccel,
+            0x403 => Exit::Vmgexit,
+            // -1 to -4; some CPUs write only the low half.
             0xffff_ffff | u64::MAX => Exit::Invalid,
+            0xffff_fffe | 0xffff_ffff_ffff_fffe => Exit::Busy,
+            0xffff_fffd | 0xffff_ffff_ffff_fffd => Exit::IdleRequired,
+            0xffff_fffc | 0xffff_ffff_ffff_fffc => Exit::InvalidPmc,
             _ => Exit::Unknown(code),
         }
     }

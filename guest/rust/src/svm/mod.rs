@@ -4,6 +4,7 @@
 //! An [`L2`] owns all that the CPU is given; [`Svm`] is a CPU that may enter it. An L2 can
 //! neither hang nor crash L1: all that could is intercepted, and a [`Budget`] ends its run.
 
+mod bench;
 mod cpu;
 mod exit;
 mod l2;
@@ -15,7 +16,7 @@ mod vmcb;
 pub use cpu::{Pinned, Svm, cpu_count, on_cpu, on_each_cpu};
 pub use exit::Exit;
 pub use l2::{Budget, L2, OVER_BUDGET, Paging};
-pub use program::{Program, play, play_on};
+pub use program::{Program, lacks, play, play_on};
 pub use vmcb::{CR0_AM, CR0_TS, EFER_SVME, Event, Intercept, Vmcb};
 
 use crate::physical::PhysicalAllocator;

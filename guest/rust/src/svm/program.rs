@@ -2,7 +2,7 @@
 //! Programs for an L2 (`module/l2/*.S`), and the proof that they exit as they say.
 
 use super::{Budget, Exit, L2, Paging, Svm};
-use crate::ledger::stepf;
+use crate::ledger::{stepf, unsupported_exit};
 use crate::scenario::{Failed, Outcome, UNEXPECTED};
 use core::slice;
 
@@ -61,6 +61,14 @@ impl Program {
 /// What a CPU that lacks a feature does instead of the exit: then it is unsupported.
 pub type Lacking = Option<(Exit, &'static str)>;
 
+/// Instead of a program that this CPU cannot run: none of its exits can be had.
+pub fn lacks(program: &Program, feature: &str) -> Outcome {
+    for expected in program.exits().filter(|expected| expected.last == 0) {
+        unsupported_exit(expected.code, feature);
+    }
+    Ok(())
+}
+
 /// Runs a program under nested paging on this CPU and compares each exit.
 pub fn play(program: &Program, set_up: impl FnOnce(&mut L2), lacking: Lacking) -> Outcome {
     let mut l2 = L2::try_new(program, Paging::Nested, 1)?;
@@ -76,7 +84,7 @@ pub fn play_on(svm: &Svm, program: &Program, l2: &mut L2, lacking: Lacking) -> O
         let exit = if wanted.is_of_host() { l2.enter(svm)? } else { l2.run(svm, &mut budget)? };
         match lacking {
             Some((instead, feature)) if exit == instead && exit != wanted => {
-                crate::ledger::unsupported(feature);
+                unsupported_exit(expected.code, feature);
                 return Ok(());
             }
             _ => compare(expected, wanted, exit, l2)?,

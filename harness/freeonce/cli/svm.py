@@ -1,0 +1,36 @@
+"""`freeonce svm`: which #VMEXITs and which rules of VMRUN this accelerator has."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from freeonce.campaign import Options, exit_status
+from freeonce.cli.options import accelerator_option, output_option
+from freeonce.cli.output import STDOUT, writable, write
+from freeonce.cli.progress import with_progress
+from freeonce.cli.setting import find_setting
+from freeonce.report.svm import print_survey, survey_document
+from freeonce.svm import SCENARIOS, survey
+
+
+@click.command()
+@accelerator_option
+@output_option("--json", "Write JSON; - for stdout.")
+@click.pass_context
+def svm(context: click.Context, *, accel: str, json_file: Path | None) -> None:
+    """Run the scenarios svm/* and tell which kinds of #VMEXIT this CPU makes.
+
+    Exit status: as run's.
+    """
+    if json_file not in (None, STDOUT):
+        writable(json_file)
+    setting = find_setting(accel)
+    host = setting.document()
+    results = list(with_progress(setting, (SCENARIOS,), Options(faults=False), set()))
+    found = survey(results)
+    print_survey(Console(stderr=json_file == STDOUT, highlight=False), host, found)
+    if json_file is not None:
+        write(json_file, json.dumps(survey_document(host, found, results), indent=1) + "\n")
+    context.exit(exit_status(results))
