@@ -118,7 +118,15 @@ int l2_open(struct l2 *l2)
 	return 0;
 }
 
-int l2_enter(struct vcpu *vcpu)
+/* An interrupt or NMI of the host: it has been taken by now, and the L2 may go on. */
+static bool exit_of_host(const struct vcpu *vcpu)
+{
+	u64 code = vmcb_read(vcpu->vmcb, VMCB_EXIT_CODE);
+
+	return code == EXIT_INTR || code == EXIT_NMI;
+}
+
+int l2_enter(struct vcpu *vcpu, unsigned int budget)
 {
 	void *area = l2_pages(HOST_SAVE_AREA_BYTES);
 	int error = -ENOMEM;
@@ -128,7 +136,9 @@ int l2_enter(struct vcpu *vcpu)
 		error = freeonce_svm_on(freeonce_gpa(area));
 	if (!error) {
 		STEP("VMRUN");
-		error = freeonce_svm_run(vcpu);
+		do
+			error = freeonce_svm_run(vcpu);
+		while (!error && exit_of_host(vcpu) && --budget);
 		freeonce_svm_off();
 	}
 	freeonce_unpin();

@@ -6,6 +6,8 @@
 #include "../freeonce.h"
 
 #define LEVELS 5 /* at most: as many as the host's own paging has (15.25.3) */
+#define EXIT_INTR 0x60
+#define EXIT_NMI 0x61
 #define EXIT_VMMCALL 0x81
 
 /* A real-mode L2 of one page that asks for VMMCALL. All that the CPU is given, by its names. */
@@ -26,7 +28,7 @@ void l2_give(void *pointer, size_t size);
 int l2_open(struct l2 *l2);
 void l2_close(struct l2 *l2);
 
-/* SVM on, one VMRUN, SVM off. */
-int l2_enter(struct vcpu *vcpu);
+/* SVM on, VMRUN until an exit of the L2's own or the budget is spent, SVM off. */
+int l2_enter(struct vcpu *vcpu, unsigned int budget);
 
 #endif
