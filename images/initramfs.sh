@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The guest's whole file system: busybox, dropbear, our init, our module.
-# Usage: initramfs.sh KERNEL MODULE KEYS INIT DEST
+# The guest's whole file system: busybox, dropbear, our init, our control line, our module.
+# Usage: initramfs.sh KERNEL MODULE KEYS CONTROL INIT DEST
 here=$(dirname "$(realpath "$0")")
 . "$here/lib.sh"
-kernel=$(realpath "$1") module=$(realpath "$2") keys=$(realpath "$3") init=$(realpath "$4") dest=$(realpath -m -- "$5")
+kernel=$(realpath "$1") module=$(realpath "$2") keys=$(realpath "$3")
+control=$(realpath "$4") init=$(realpath "$5") dest=$(realpath -m -- "$6")
 
 # What network and pvpanic need, in load order. Built-in ones are not found and not needed.
 drivers=(virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci failover net_failover virtio_net
@@ -45,6 +46,7 @@ mkdir -m 700 "$root/root" "$root/root/.ssh"
 
 install_program "$busybox"
 install_program "$dropbear"
+install_program "$control"
 "$busybox" --list | while read -r applet; do
     [ -e "$root/bin/$applet" ] || ln -s busybox "$root/bin/$applet"
 done

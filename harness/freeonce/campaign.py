@@ -144,7 +144,8 @@ def collect(guest: Guest, before: Header) -> tuple[Evidence, bool]:
     lost: tuple[str, ...] = ()
     loss = None
     try:
-        told = guest.settle_and_tell(before.count)
+        guest.settle()
+        told = guest.tell(before.count)
     except CommandFailed as error:
         lost = (str(error),)
     except GuestLost as error:

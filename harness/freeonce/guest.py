@@ -14,6 +14,7 @@ from freeonce.evidence.text import printable
 from freeonce.image import Image
 from freeonce.machine.argv import MachineConfig, qemu_argv
 from freeonce.machine.console import Console, console
+from freeonce.machine.control import Control, control
 from freeonce.machine.folder import guest_folder
 from freeonce.machine.monitor import Monitor, monitor
 from freeonce.machine.process import Process, qemu_process
@@ -51,12 +52,21 @@ class Guest:
             tail = self.console.tail()
             raise GuestLost(f"the guest stopped: {status}", tail, loss_of(status, tail))
 
-    def use(self, shell: Ssh) -> None:
-        """Take the SSH connection that the guest is asked through from now on."""
+    def use(self, line: Control, shell: Ssh) -> None:
+        """Take the control line and the SSH connection that the guest is asked through."""
+        self._control = line
         self._shell = shell
 
+    def ask(self, request: str, seconds: float = COMMAND_SECONDS) -> None:
+        """Have the guest's control line do it. Raises CommandFailed when it cannot."""
+        try:
+            self._control.ask(request, Deadline(seconds, f"{request!r} in the guest"))
+        except GuestLost as lost:
+            lost.console = lost.console or self.console.tail()
+            raise
+
     def command(self, command: str, seconds: float = COMMAND_SECONDS) -> bytes:
-        """A shell command's output. Raises CommandFailed for another status than 0."""
+        """A shell command's output, by SSH. Raises CommandFailed for another status than 0."""
         try:
             return self._shell.run(command, Deadline(seconds, f"{command!r} in the guest"))
         except GuestLost as lost:
@@ -80,11 +90,15 @@ class Guest:
 
     def run(self, name: str, seconds: float = COMMAND_SECONDS) -> None:
         """Run a scenario to its end. What it did is in the ledger."""
-        self.command(f"echo '{name}' >{CONTROL}/run", seconds)
+        self.ask(f"run {name}", seconds)
 
     def rewind(self) -> None:
         """Begin the ledger anew, when all of it was read."""
-        self.command(f"echo 1 >{CONTROL}/rewind")
+        self.ask("rewind")
+
+    def settle(self) -> None:
+        """Let the module give back what the run left."""
+        self.ask("settle")
 
     def header(self) -> Header:
         """The ledger's header, read by the host. Raises EvidenceError."""
@@ -127,13 +141,10 @@ class Guest:
         levels = 5 if found["CR4"] & CR4_LA57 else 4
         return translate(gvas, found["CR3"], levels, self.look)
 
-    def settle_and_tell(self, first: int) -> bytes:
-        """Let the module give back what the run left; then its records from `first`.
-
-        The guest's own account of its ledger, over SSH.
-        """
+    def tell(self, first: int) -> bytes:
+        """The records from `first`: the guest's own account of its ledger, over SSH."""
         skip = HEADER_BYTES + first * RECORD_BYTES
-        return self.command(f"echo 1 >{CONTROL}/settle && tail -c +{skip + 1} {CONTROL}/ledger")
+        return self.command(f"tail -c +{skip + 1} {CONTROL}/ledger")
 
 
 def loss_of(status: str, console: str) -> Loss:
@@ -157,6 +168,7 @@ def _machine(config: MachineConfig, image: Image, stack: ExitStack, deadline: De
         # Before a guest ever ran: what QEMU refuses is this host's matter.
         raise HostError("qemu-refused", str(lost)) from lost
     guest = Guest(config, process, line, stack.enter_context(console(folder)))
+    requests = stack.enter_context(control(folder, guest.check))
     line.execute("cont")
     try:
         guest.console.wait_for(READY, deadline, guest.check)
@@ -166,7 +178,7 @@ def _machine(config: MachineConfig, image: Image, stack: ExitStack, deadline: De
     except GuestLost as lost:
         lost.console = lost.console or guest.console.tail()
         raise
-    guest.use(shell)
+    guest.use(requests, shell)
     return guest
 
 

@@ -69,7 +69,7 @@ def _numa(config: MachineConfig) -> list[str]:
 
 
 def qemu_argv(config: MachineConfig, folder: Path) -> tuple[str, ...]:
-    """QEMU's arguments. Its sockets are `qmp.sock` and `console.sock` in `folder`."""
+    """QEMU's arguments. Its sockets in `folder`: `qmp.sock`, `console.sock`, `control.sock`."""
     return (
         config.qemu,
         "-name",
@@ -104,6 +104,10 @@ def qemu_argv(config: MachineConfig, folder: Path) -> tuple[str, ...]:
         f"socket,id=console,path={folder}/console.sock,server=on,wait=off",
         "-serial",
         "chardev:console",
+        "-chardev",
+        f"socket,id=control,path={folder}/control.sock,server=on,wait=off",
+        "-serial",
+        "chardev:control",
         "-chardev",
         f"socket,id=qmp,path={folder}/qmp.sock,server=on,wait=off",
         "-mon",
