@@ -1,8 +1,11 @@
 """One running guest: the machine, our module in it, and what can be asked of it."""
 
 import re
+import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from freeonce.deadline import Deadline
 from freeonce.errors import CommandFailed, EvidenceError, GuestLost, HostError, Loss
@@ -12,17 +15,22 @@ from freeonce.evidence.scenarios import Scenario, parse_scenarios
 from freeonce.evidence.snapshot import Extent, Snapshot, merge
 from freeonce.evidence.text import printable
 from freeonce.image import Image
-from freeonce.machine.argv import MachineConfig, qemu_argv
+from freeonce.machine.argv import MachineConfig, Ram, qemu_argv
 from freeonce.machine.console import Console, console
 from freeonce.machine.control import Control, control
 from freeonce.machine.folder import guest_folder
 from freeonce.machine.monitor import Monitor, monitor
 from freeonce.machine.process import Process, qemu_process
 from freeonce.machine.ssh import Ssh, ssh
+from freeonce.machine.template import STATE, Template, ram_files
 
 BOOT_SECONDS = 120.0
+CLONE_SECONDS = 60.0
+QUIET_SECONDS = 0.2
+SEED_BYTES = 32
 COMMAND_SECONDS = 30.0
 CONTROL = "/sys/kernel/debug/freeonce"
+TABLE = f"cat {CONTROL}/scenarios"
 READY = "freeonce: ready"
 MAX_LOOK = 256 << 20
 """Bytes of memory that one look may read: the ledger says where, and it may lie."""
@@ -42,6 +50,8 @@ class Guest:
         self.process = process
         self.monitor = line
         self.console = console
+        self.table: bytes | None = None
+        """The scenarios as a template's guest told them; None to ask this one."""
 
     def check(self) -> None:
         """Raise GuestLost when QEMU has ended or its CPUs do not run."""
@@ -52,9 +62,12 @@ class Guest:
             tail = self.console.tail()
             raise GuestLost(f"the guest stopped: {status}", tail, loss_of(status, tail))
 
-    def use(self, line: Control, shell: Ssh) -> None:
-        """Take the control line and the SSH connection that the guest is asked through."""
+    def use(self, line: Control) -> None:
+        """Take the control line."""
         self._control = line
+
+    def connect(self, shell: Ssh) -> None:
+        """Take the SSH connection."""
         self._shell = shell
 
     def ask(self, request: str, seconds: float = COMMAND_SECONDS) -> None:
@@ -86,7 +99,7 @@ class Guest:
 
     def scenarios(self) -> tuple[Scenario, ...]:
         """The guest's table. Raises EvidenceError when it cannot be read as one."""
-        return parse_scenarios(self.command(f"cat {CONTROL}/scenarios"))
+        return parse_scenarios(self.table or self.command(TABLE))
 
     def run(self, name: str, seconds: float = COMMAND_SECONDS) -> None:
         """Run a scenario to its end. What it did is in the ledger."""
@@ -158,9 +171,16 @@ def loss_of(status: str, console: str) -> Loss:
     return Loss.RESET
 
 
-def _machine(config: MachineConfig, image: Image, stack: ExitStack, deadline: Deadline) -> Guest:
+def _start(
+    config: MachineConfig,
+    stack: ExitStack,
+    deadline: Deadline,
+    ram: Ram | None = None,
+    files: Sequence[int] = (),
+) -> Guest:
+    """A QEMU whose guest does not run yet, with the lines to it."""
     folder = stack.enter_context(guest_folder())
-    process = stack.enter_context(qemu_process(qemu_argv(config, folder), folder))
+    process = stack.enter_context(qemu_process(qemu_argv(config, folder, ram), folder, files))
     try:
         line = stack.enter_context(monitor(folder, deadline, process.check))
         process.check()
@@ -168,17 +188,30 @@ def _machine(config: MachineConfig, image: Image, stack: ExitStack, deadline: De
         # Before a guest ever ran: what QEMU refuses is this host's matter.
         raise HostError("qemu-refused", str(lost)) from lost
     guest = Guest(config, process, line, stack.enter_context(console(folder)))
-    requests = stack.enter_context(control(folder, guest.check))
-    line.execute("cont")
+    guest.use(stack.enter_context(control(folder, guest.check)))
+    return guest
+
+
+def _connect(guest: Guest, image: Image, stack: ExitStack, deadline: Deadline) -> None:
+    port = guest.monitor.forwarded_port()
+    keys = image.client_key, image.host_key
+    guest.connect(stack.enter_context(ssh(port, *keys, deadline, guest.check)))
+
+
+def _boot(
+    config: MachineConfig,
+    image: Image,
+    stack: ExitStack,
+    deadline: Deadline,
+    ram: Ram | None = None,
+) -> Guest:
+    guest = _start(config, stack, deadline, ram)
+    guest.monitor.execute("cont")
     try:
         guest.console.wait_for(READY, deadline, guest.check)
-        shell = stack.enter_context(
-            ssh(line.forwarded_port(), image.client_key, image.host_key, deadline, guest.check)
-        )
     except GuestLost as lost:
         lost.console = lost.console or guest.console.tail()
         raise
-    guest.use(requests, shell)
     return guest
 
 
@@ -191,7 +224,59 @@ def boot(
     Raises GuestLost or HostError; then nothing is left either.
     """
     with ExitStack() as stack:
-        guest = _machine(config, image, stack, Deadline(seconds, "booting the guest"))
+        deadline = Deadline(seconds, "booting the guest")
+        guest = _boot(config, image, stack, deadline)
+        _connect(guest, image, stack, deadline)
         if load:
             guest.load_module()
+        yield guest
+
+
+def take_template(
+    config: MachineConfig, image: Image, folder: Path, seconds: float = BOOT_SECONDS
+) -> bytes:
+    """Boot a guest whose memory is in `folder`, and save it there; its table of scenarios.
+
+    The module is loaded, its ledger empty, SVM off, and nobody is connected.
+
+    Raises as `boot`, and EvidenceError when the table cannot be read as one.
+    """
+    ram = Ram(tuple(map(str, ram_files(config, folder))), clone=False)
+    with ExitStack() as stack:
+        deadline = Deadline(seconds, "booting the guest for a template")
+        guest = _boot(config, image, stack, deadline, ram)
+        with ExitStack() as connection:
+            _connect(guest, image, connection, deadline)
+            guest.load_module()
+            table = guest.command(TABLE)
+            parse_scenarios(table)
+        # The guest's end of the connection goes by itself; one that stayed would do no harm.
+        time.sleep(QUIET_SECONDS)
+        guest.check()
+        guest.monitor.save(folder / STATE, deadline)
+        return table
+
+
+@contextmanager
+def clone(template: Template, image: Image, seconds: float = CLONE_SECONDS) -> Iterator[Guest]:
+    """A guest of its own that begins where the template was taken; used like `boot`.
+
+    Its memory is copied on write. Random numbers and wall clock are its own.
+    """
+    with ExitStack() as stack:
+        deadline = Deadline(seconds, "starting a clone")
+        state = stack.enter_context(template.read_state())
+        files = *template.rams, state
+        guest = _start(template.config, stack, deadline, template.ram, files)
+        try:
+            guest.monitor.restore(state, deadline)
+        except GuestLost:
+            guest.process.check()
+            raise
+        guest.monitor.execute("cont")
+        guest.table = template.table
+        # Before anything in it draws a number that another clone would draw, too.
+        guest.ask(f"reseed {secrets.token_hex(SEED_BYTES)}", deadline.left())
+        guest.ask(f"clock {time.time_ns()}", deadline.left())
+        _connect(guest, image, stack, deadline)
         yield guest

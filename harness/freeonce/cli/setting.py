@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from freeonce.accelerator import Accelerator, choose_accelerator
-from freeonce.guest import Guest, boot
+from freeonce.guest import Guest, boot, clone, take_template
 from freeonce.host import Qemu, find_qemu
 from freeonce.image import Image, image_path, load_image
 from freeonce.machine.argv import MachineConfig, Window
+from freeonce.machine.template import Template, origin, template
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,16 @@ class Setting:
     def boot(self) -> Callable[[], AbstractContextManager[Guest]]:
         """Makes a fresh guest each time it is called."""
         return lambda: boot(self.config(), self.image)
+
+    def template(self) -> AbstractContextManager[Template]:
+        """The template of this setting, built when there is none."""
+        config = self.config()
+        about = origin(config, self.image.manifest, self.qemu)
+        return template(config, about, lambda folder: take_template(config, self.image, folder))
+
+    def clone(self, source: Template) -> Callable[[], AbstractContextManager[Guest]]:
+        """Makes a clone each time it is called."""
+        return lambda: clone(source, self.image)
 
     def document(self) -> dict[str, str]:
         """What a report says of the host."""

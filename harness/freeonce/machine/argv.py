@@ -56,19 +56,41 @@ def kernel_command_line(config: MachineConfig) -> str:
     )
 
 
-def _numa(config: MachineConfig) -> list[str]:
-    """Arguments for more than one NUMA node; a plain machine needs none."""
-    if config.nodes == 1:
-        return []
+@dataclass(frozen=True)
+class Ram:
+    """Guest memory in files, one a node. `clone`: copied on write, and the guest comes by migration.
+
+    Without `clone` what the guest writes stands in the files.
+    """
+
+    files: tuple[str, ...]
+    clone: bool
+
+
+def _memory(config: MachineConfig, ram: Ram | None) -> list[str]:
+    """Arguments for the memory, each node's in a backend of its own."""
     size = config.memory // config.nodes
-    arguments = []
+    arguments = ["-m", f"{config.memory // MIB}M"]
     for node in range(config.nodes):
-        arguments += ["-object", f"memory-backend-ram,id=node{node},size={size}"]
-        arguments += ["-numa", f"node,nodeid={node},memdev=node{node}"]
+        backend = "memory-backend-ram"
+        if ram is not None:
+            share = "off" if ram.clone else "on"
+            backend = f"memory-backend-file,mem-path={ram.files[node]},share={share}"
+        arguments += ["-object", f"{backend},id=node{node},size={size}"]
+        if config.nodes > 1:
+            arguments += ["-numa", f"node,nodeid={node},memdev=node{node}"]
     return arguments
 
 
-def qemu_argv(config: MachineConfig, folder: Path) -> tuple[str, ...]:
+def _origin(config: MachineConfig, ram: Ram | None) -> list[str]:
+    """Where the guest begins: at its kernel, or where its template was taken."""
+    if ram is not None and ram.clone:
+        return ["-incoming", "defer"]
+    kernel = ["-kernel", str(config.boot), "-initrd", str(config.initramfs)]
+    return [*kernel, "-append", kernel_command_line(config)]
+
+
+def qemu_argv(config: MachineConfig, folder: Path, ram: Ram | None = None) -> tuple[str, ...]:
     """QEMU's arguments. Its sockets in `folder`: `qmp.sock`, `console.sock`, `control.sock`."""
     return (
         config.qemu,
@@ -81,20 +103,13 @@ def qemu_argv(config: MachineConfig, folder: Path) -> tuple[str, ...]:
         "-accel",
         config.accelerator,
         "-machine",
-        "q35",
+        "q35" if config.nodes > 1 else "q35,memory-backend=node0",
         "-cpu",
         config.cpu,
         "-smp",
         str(config.cpus),
-        "-m",
-        f"{config.memory // MIB}M",
-        *_numa(config),
-        "-kernel",
-        str(config.boot),
-        "-initrd",
-        str(config.initramfs),
-        "-append",
-        kernel_command_line(config),
+        *_memory(config, ram),
+        *_origin(config, ram),
         # A guest that panics, resets or powers off leaves its memory for us to read.
         "-device",
         "pvpanic-pci",

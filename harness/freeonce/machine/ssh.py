@@ -143,6 +143,9 @@ def ssh(
         with _lost_on_any_error(f"port {port}", check):
             line = socket.create_connection(("127.0.0.1", port), timeout=deadline.left())
             stack.callback(line.close)
+            # It sends two short messages after the key exchange; the second would wait for an
+            # acknowledgement that QEMU's side delays by 40 ms.
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             transport = paramiko.Transport(line)
         background = stack.enter_context(ThreadPoolExecutor(1))
         stack.callback(_close, line, transport)
