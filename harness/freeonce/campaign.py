@@ -1,11 +1,12 @@
-"""Many scenarios in one guest after another: run, read the evidence twice, judge."""
+"""Many scenarios: run each in a guest, read the evidence twice, judge."""
 
 import difflib
 import fnmatch
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from freeonce.errors import (
     CommandFailed,
     EvidenceError,
     GuestLost,
-    HostError,
     Loss,
     UsageError,
 )
@@ -29,6 +29,10 @@ Scenarios = tuple[Scenario, ...]
 
 Boot = Callable[[], AbstractContextManager[Guest]]
 """Makes a fresh guest."""
+
+
+Starting = Callable[[Scenario], None]
+"""Is told what runs now, from whichever thread runs it."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +218,24 @@ class Options:
 PLAIN = Options()
 
 
+@dataclass(frozen=True)
+class Task:
+    """One run of a scenario."""
+
+    scenario: Scenario
+    options: Options
+
+
+class Crew(Protocol):
+    """Has guests, and runs scenarios in them."""
+
+    def scenarios(self) -> Scenarios:
+        """All that there are, in the guest's order."""
+
+    def run(self, tasks: Iterable[Task], starting: Starting) -> Iterator[Result]:
+        """The results in the order of the tasks. A lost guest costs only its own scenario."""
+
+
 def run_one(guest: Guest, scenario: Scenario, options: Options = PLAIN) -> tuple[Result, bool]:
     """Run one scenario. Its result, and whether the guest is fit for another."""
     start = time.monotonic()
@@ -256,43 +278,27 @@ def planted_beside(
 
 
 def run_all(
-    boot: Boot,
+    crew: Crew,
     patterns: Sequence[str],
     options: Options = PLAIN,
     *,
     chosen: Callable[[Scenarios, Scenarios], None] = lambda _, __: None,
-    starting: Callable[[Scenario], None] = lambda _: None,
+    starting: Starting = lambda _: None,
 ) -> Iterator[Result]:
-    """The results one by one, in the guest's order. A guest that is lost is replaced.
+    """The results one by one, in the guest's order, whoever runs them.
 
     With patterns the planted faults run after what is named, unless `options.faults` is
     off. `chosen` is told which scenarios will run and which planted faults beside them,
     `starting` which one does now. Raises UsageError for a pattern that matches none,
     GuestLost or HostError when not even the first guest can be had.
     """
-    with ExitStack() as guests:
-        guest = guests.enter_context(boot())
-        everything = guest.scenarios()
-        scenarios = select(everything, patterns, options.faults)
-        beside = planted_beside(everything, scenarios, options) if patterns else ()
-        chosen(scenarios, beside)
-        fit = True
-        for scenario in (*scenarios, *beside):
-            starting(scenario)
-            if not fit:
-                guests.close()
-                try:
-                    guest = guests.enter_context(boot())
-                except (GuestLost, HostError) as error:
-                    # What was won so far is not lost with it.
-                    reason = f"no new guest could be had: {error}"
-                    yield conclude(scenario, Evidence(NOTHING, doubts=(reason,)), 0.0)
-                    continue
-            for _ in range(options.repeat if scenario not in beside else 1):
-                result, fit = run_one(guest, scenario, options)
-                yield result
-                if not fit:
-                    break
+    everything = crew.scenarios()
+    scenarios = select(everything, patterns, options.faults)
+    beside = planted_beside(everything, scenarios, options) if patterns else ()
+    chosen(scenarios, beside)
+    tasks = [Task(scenario, options) for scenario in scenarios for _ in range(options.repeat)]
+    tasks += [Task(scenario, options) for scenario in beside]
+    yield from crew.run(tasks, starting)
 
 
 def exit_status(results: Sequence[Result]) -> int:

@@ -87,6 +87,11 @@ def _supported_cpuid(device: int) -> dict[int, int]:
     return {entry[0]: entry[5] for entry in entries}
 
 
+def cores() -> int:
+    """CPUs that we may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def free_memory() -> int:
     """Bytes that new programs can take without swapping (proc(5), MemAvailable).
 

@@ -4,15 +4,16 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from freeonce.campaign import Options, Result, Scenarios, exit_status, run_all
-from freeonce.cli.options import accelerator_option, output_option
-from freeonce.cli.setting import Setting, find_setting
+from freeonce.campaign import Crew, Options, Result, Scenarios, exit_status, run_all
+from freeonce.cli.options import accelerator_option, jobs_option, output_option, shared_option
+from freeonce.cli.setting import find_setting
 from freeonce.errors import HostError
 from freeonce.evidence.scenarios import Scenario
 from freeonce.failures import Points, passed, run_each
@@ -24,6 +25,7 @@ from freeonce.report.junit import junit_text
 from freeonce.report.terminal import print_report
 
 STDOUT = Path("-")
+STARTING = "making guests ready"
 
 
 @click.command()
@@ -51,6 +53,8 @@ STDOUT = Path("-")
     is_flag=True,
     help="Make each allocation of a scenario fail, one after the other.",
 )
+@shared_option
+@jobs_option
 @click.option("--no-faults", is_flag=True, help="Leave the planted faults out.")
 @output_option("--json", "Write JSON; - for stdout.")
 @output_option("--junit", "Write JUnit XML.")
@@ -65,6 +69,8 @@ def run(
     act: str,
     repeat: int,
     fail_each: bool,
+    shared: bool,
+    jobs: int | None,
     no_faults: bool,
     json_file: Path | None,
     junit_file: Path | None,
@@ -75,13 +81,11 @@ def run(
     Exit status: 0 every verdict as expected, 1 some not, 2 usage, 3 this host cannot,
     4 some verdict incomplete.
     """
-    for file in (junit_file, html_file):
-        if file == STDOUT:
-            raise click.UsageError("only --json may go to standard output")
-    for file in (json_file, junit_file, html_file):
-        if file not in (None, STDOUT):
-            _writable(file)
+    if shared and jobs is not None:
+        raise click.UsageError("--jobs is for clones; with --shared-guest there is one guest")
+    _check_files(json_file, junit_file, html_file)
     setting = find_setting(accel)
+    crew = setting.crew(shared, jobs)
     options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
     host = setting.document()
     # With --json - nothing else goes to stdout.
@@ -89,13 +93,13 @@ def run(
     if fail_each:
         if junit_file is not None or repeat > 1 or act == "real":
             raise click.UsageError("--fail-each goes with --json and --html only")
-        all_points = list(_failures(setting, patterns, options))
+        all_points = list(_failures(crew, patterns, options))
         print_failures(console, all_points)
         document = failures_document(host, all_points)
         status = 0 if passed(all_points) else 1
     else:
         beside: set[str] = set()
-        done = list(_with_progress(setting, patterns, options, beside))
+        done = list(_with_progress(crew, patterns, options, beside))
         results = [result for result in done if result.scenario.name not in beside]
         print_report(console, host, results, planted(done))
         document = run_document(host, results, planted(done))
@@ -109,15 +113,25 @@ def run(
     context.exit(status)
 
 
-def _failures(setting: Setting, patterns: tuple[str, ...], options: Options) -> Iterator[Points]:
+def _failures(
+    hired: AbstractContextManager[Crew], patterns: tuple[str, ...], options: Options
+) -> Iterator[Points]:
     """The failure points, with what runs now on stderr meanwhile."""
     console = Console(stderr=True)
-    with console.status("booting the guest") as status:
-        for points in run_each(setting.boot(), patterns, options, told=status.update):
+    with console.status(STARTING) as status, hired as crew:
+        for points in run_each(crew, patterns, options, told=status.update):
             yield points
             if not console.is_terminal:
                 name = points.plain.scenario.name
                 console.print(f"{name}: {len(points.points)} failure points", highlight=False)
+
+
+def _check_files(json_file: Path | None, *others: Path | None) -> None:
+    if STDOUT in others:
+        raise click.UsageError("only --json may go to standard output")
+    for file in (json_file, *others):
+        if file is not None and file != STDOUT:
+            _writable(file)
 
 
 def _writable(file: Path) -> None:
@@ -140,7 +154,10 @@ def _write(file: Path, text: str) -> None:
 
 
 def _with_progress(
-    setting: Setting, patterns: tuple[str, ...], options: Options, beside: set[str]
+    hired: AbstractContextManager[Crew],
+    patterns: tuple[str, ...],
+    options: Options,
+    beside: set[str],
 ) -> Iterator[Result]:
     """The results, and into `beside` the names of the planted faults that run with them.
 
@@ -155,10 +172,11 @@ def _with_progress(
     )
     start = time.monotonic()
     if not console.is_terminal:
-        console.print("booting the guest", highlight=False)
+        console.print(STARTING, highlight=False)
     hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
-        task = progress.add_task("booting the guest", total=None)
+    shown = Progress(*columns, console=console, transient=True, disable=hidden)
+    with shown as progress, hired as crew:
+        task = progress.add_task(STARTING, total=None)
 
         def chosen(scenarios: Scenarios, faults: Scenarios) -> None:
             beside.update(fault.name for fault in faults)
@@ -166,7 +184,7 @@ def _with_progress(
             if not console.is_terminal:
                 seconds = time.monotonic() - start
                 console.print(
-                    f"guest ready after {seconds:.1f} s, running {len(scenarios)} scenarios"
+                    f"ready after {seconds:.1f} s, running {len(scenarios)} scenarios"
                     f"{f' and {len(faults)} planted faults' if faults else ''}",
                     highlight=False,
                 )
@@ -174,6 +192,6 @@ def _with_progress(
         def starting(scenario: Scenario) -> None:
             progress.update(task, description=scenario.name)
 
-        for result in run_all(setting.boot(), patterns, options, chosen=chosen, starting=starting):
+        for result in run_all(crew, patterns, options, chosen=chosen, starting=starting):
             progress.advance(task)
             yield result

@@ -1,11 +1,13 @@
 """What every verb that boots a guest needs: image, QEMU, accelerator."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from freeonce.accelerator import Accelerator, choose_accelerator
+from freeonce.crew import CLONE_BYTES, Pristine, SharedGuest, default_jobs
+from freeonce.evidence.scenarios import parse_scenarios
 from freeonce.guest import Guest, boot, clone, take_template
 from freeonce.host import Qemu, find_qemu
 from freeonce.image import Image, image_path, load_image
@@ -46,6 +48,28 @@ class Setting:
     def clone(self, source: Template) -> Callable[[], AbstractContextManager[Guest]]:
         """Makes a clone each time it is called."""
         return lambda: clone(source, self.image)
+
+    def shared_guest(self) -> SharedGuest:
+        """One booted guest for all scenarios."""
+        return SharedGuest(self.boot())
+
+    @contextmanager
+    def clones(self, jobs: int | None = None) -> Iterator[Pristine]:
+        """A clone for each scenario, `jobs` at a time; None: as many as this host bears."""
+        config = self.config()
+        room = config.memory + CLONE_BYTES
+        with self.template() as source:
+            known = parse_scenarios(source.table)
+            with Pristine(
+                self.clone(source), lambda: known, jobs or default_jobs(config.memory), room
+            ) as crew:
+                yield crew
+
+    def crew(
+        self, shared: bool = False, jobs: int | None = None
+    ) -> AbstractContextManager[SharedGuest | Pristine]:
+        """Who runs the scenarios of a campaign."""
+        return self.shared_guest() if shared else self.clones(jobs)
 
     def document(self) -> dict[str, str]:
         """What a report says of the host."""

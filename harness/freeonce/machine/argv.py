@@ -58,9 +58,10 @@ def kernel_command_line(config: MachineConfig) -> str:
 
 @dataclass(frozen=True)
 class Ram:
-    """Guest memory in files, one a node. `clone`: copied on write, and the guest comes by migration.
+    """Guest memory in files, one a node.
 
-    Without `clone` what the guest writes stands in the files.
+    `clone`: copied on write, and the guest comes by migration; otherwise what it writes
+    stands in the files.
     """
 
     files: tuple[str, ...]

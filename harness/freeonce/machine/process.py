@@ -58,9 +58,7 @@ class Process:
 
 
 @contextmanager
-def qemu_process(
-    argv: Sequence[str], folder: Path, files: Sequence[int] = ()
-) -> Iterator[Process]:
+def qemu_process(argv: Sequence[str], folder: Path, files: Sequence[int] = ()) -> Iterator[Process]:
     """Start QEMU, which inherits `files`; end it when the block ends.
 
     Raises HostError when there is no such program.

@@ -16,7 +16,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from freeonce.deadline import Deadline
 from freeonce.errors import HostError
 from freeonce.host import Qemu, free_memory
 from freeonce.machine.argv import MIB, MachineConfig, Ram, qemu_argv
@@ -289,4 +288,3 @@ def _remove(folder: Path) -> None:
     with suppress(FileNotFoundError):
         folder.rename(away)
     shutil.rmtree(away, ignore_errors=True)
-
