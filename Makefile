@@ -6,7 +6,7 @@
 #   make matrix  the scenarios at every optimization level, with LTO and without
 #   make bench   what it costs, as ratios from one run
 #   make lint    ruff, mypy, rustfmt, shellcheck
-#   make clean   remove what was built (images, virtual environment)
+#   make clean   remove what was built (images, templates, virtual environment)
 #
 # KERNEL chooses the guest's kernel: cloud (default), host, a linux-image package, or the
 # path of a built tree. RUSTC chooses a Rust compiler, PYTHON a Python of 3.11 or later.
@@ -70,4 +70,4 @@ format: $(VENV)/installed
 	@rustfmt --edition 2024 --config-path guest/rust/rustfmt.toml $(RUST_FILES)
 
 clean:
-	rm -rf build $(VENV)
+	rm -rf build $(VENV) /dev/shm/freeonce-$$(id -u) /var/tmp/freeonce-$$(id -u)

@@ -148,7 +148,7 @@ def test_who_stops_listening_ends_the_guests_that_still_run(
         return guests.killed.wait(SECONDS)
 
     running(monkeypatch, work)
-    with pytest.raises(SystemExit), pristine(guests, 2) as crew:
+    with pytest.raises(SystemExit), pristine(guests, 2) as crew:  # noqa: PT012
         for _ in crew.run(TASKS, lambda _: None):
             raise SystemExit(143)
     assert guests.killed.is_set()

@@ -126,7 +126,11 @@ def template(config: MachineConfig, about: Origin, build: Build) -> Iterator[Tem
                 # Another run may have built it while we waited.
                 found = _find(config, about, stack)
                 if found is None:
-                    _build(place, config, about, build)
+                    try:
+                        _build(place, about, build)
+                    except OSError as error:
+                        message = f"cannot write a template in {place}: {error}"
+                        raise HostError("no-template", message) from error
                     found = _find(config, about, stack)
         if found is None:
             raise HostError("no-template", "the template just built is not whole")
@@ -236,7 +240,7 @@ def _taken(lock: int) -> bool:
     return True
 
 
-def _build(place: Path, config: MachineConfig, about: Origin, build: Build) -> None:
+def _build(place: Path, about: Origin, build: Build) -> None:
     """In a folder that goes with us however we die; then it appears whole."""
     with guest_folder(place) as scratch:
         made = scratch / about.key
@@ -244,6 +248,7 @@ def _build(place: Path, config: MachineConfig, about: Origin, build: Build) -> N
         (made / TABLE).write_bytes(build(made))
         told = {name: _digest(made / name) for name in (STATE, TABLE)}
         (made / ABOUT).write_text(json.dumps({**asdict(about), **told}))
+        _remove(place / about.key)
         made.rename(place / about.key)
     prune(place, keep=about.key)
 
