@@ -114,12 +114,12 @@ static void answer(int line, char *request)
 
 static void serve(int line)
 {
+	FILE *requests = fdopen(line, "r");
 	char request[LINE_SIZE];
 	size_t length = 0;
-	char byte;
+	int byte;
 
-	/* The line is slower than a system call a byte. */
-	while (read(line, &byte, 1) == 1) {
+	while (requests && (byte = getc(requests)) != EOF) {
 		if (byte != '\n') {
 			/* Too long: its head is no request, and is answered as such. */
 			if (length < sizeof(request) - 1)

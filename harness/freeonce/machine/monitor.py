@@ -16,8 +16,7 @@ from freeonce.deadline import Deadline
 from freeonce.errors import GuestLost
 
 COMMAND_SECONDS = 10.0
-RETRY_SECONDS = 0.005
-RESTORE_SECONDS = 0.001
+RETRY_SECONDS = 0.002
 
 T = TypeVar("T")
 
@@ -102,7 +101,7 @@ class Monitor:
         self.execute("migrate-incoming", {"uri": f"fd:{file}"})
         while self.status() == "inmigrate":
             deadline.left()
-            time.sleep(RESTORE_SECONDS)
+            time.sleep(RETRY_SECONDS)
 
     def _capabilities(self) -> None:
         # Memory in a file that both sides see is not sent (QEMU's docs/devel/migration).
