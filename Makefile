@@ -4,7 +4,7 @@
 #   make test    unit tests and tests in real guests (ARGS for pytest)
 #   make setup   only the set-up: system packages, virtual environment, images
 #   make matrix  the scenarios at every optimization level, with LTO and without
-#   make bench   what it costs, as ratios from one run
+#   make bench   what it costs, beside vng if that is installed (ARGS: how many rounds)
 #   make lint    ruff, mypy, rustfmt, shellcheck
 #   make clean   remove what was built (images, templates, virtual environment)
 #
@@ -54,7 +54,7 @@ matrix: setup
 	@$(BIN)/freeonce compare build/current/variants/*/manifest.json
 
 bench: setup
-	@$(BIN)/python -m freeonce.bench build/bench.json
+	@$(BIN)/python -m freeonce.bench build/bench.json $(ARGS)
 
 lint: $(VENV)/installed
 	@PYTHON='$(PYTHON)' ci/install-deps lint

@@ -124,7 +124,7 @@ def of_another(records: Records, scenario: Scenario) -> tuple[str, ...]:
     return () if said == wanted else (f"the ledger is of another scenario: {said[0]}",)
 
 
-def _look(guest: Guest, before: Header) -> tuple[bytes, Memory | None]:
+def look(guest: Guest, before: Header) -> tuple[bytes, Memory | None]:
     """The ledger and the memory it speaks of, while the guest stands still."""
     with guest.monitor.paused():
         _, data = guest.window(before.count)
@@ -143,7 +143,7 @@ def collect(guest: Guest, before: Header) -> tuple[Evidence, bool]:
 
     Raises EvidenceError when the window holds no ledger, GuestLost when QEMU is gone.
     """
-    early, looked = _look(guest, before)
+    early, looked = look(guest, before)
     told: bytes | None = None
     lost: tuple[str, ...] = ()
     loss = None
@@ -168,7 +168,7 @@ def _lost(guest: Guest, before: Header, error: GuestLost) -> Evidence:
     """What can still be read of a run whose guest was lost in it."""
     reason = lost_words(error)
     try:
-        data, looked = _look(guest, before)
+        data, looked = look(guest, before)
         records, doubts = weigh(data, before.count, 0)
     except (GuestLost, EvidenceError) as second:
         doubts = (reason, f"its ledger cannot be read: {second}")

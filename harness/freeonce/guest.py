@@ -258,10 +258,13 @@ def take_template(
 
 
 @contextmanager
-def clone(template: Template, image: Image, seconds: float = CLONE_SECONDS) -> Iterator[Guest]:
+def clone(
+    template: Template, image: Image, seconds: float = CLONE_SECONDS, *, connect: bool = True
+) -> Iterator[Guest]:
     """A guest of its own that begins where the template was taken; used like `boot`.
 
-    Its memory is copied on write. Random numbers and wall clock are its own.
+    Its memory is copied on write. Random numbers and wall clock are its own. Without
+    `connect` there is no SSH, only the control line.
     """
     with ExitStack() as stack:
         deadline = Deadline(seconds, "starting a clone")
@@ -278,5 +281,6 @@ def clone(template: Template, image: Image, seconds: float = CLONE_SECONDS) -> I
         # Before anything in it draws a number that another clone would draw, too.
         guest.ask(f"reseed {secrets.token_hex(SEED_BYTES)}", deadline.left())
         guest.ask(f"clock {time.time_ns()}", deadline.left())
-        _connect(guest, image, stack, deadline)
+        if connect:
+            _connect(guest, image, stack, deadline)
         yield guest

@@ -1,23 +1,14 @@
-"""`make bench`: what freeonce costs, as ratios from one run. Prints a table, writes JSON."""
+"""How fast the audit is, on a clean history of our own making."""
 
-import json
 import resource
-import statistics
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from freeonce.audit import kernel, rules
-from freeonce.cli.setting import Setting, find_setting
+from freeonce.bench.figure import Figure
 from freeonce.evidence.ledger import RECORD, Kind, Records, Type, Witness
-from freeonce.evidence.text import printable
-from freeonce.guest import CONTROL
 
-ROUNDS = 5
 SIZES = (10**5, 10**6, 10**7)
 EVENTS = 6
 """Records for one allocation: the kernel's, the owner's, release, guard, reclaim, the kernel's."""
@@ -67,45 +58,16 @@ def audit_seconds(records: Records) -> float:
     return seconds
 
 
-def pair_nanoseconds(setting: Setting) -> dict[str, list[int]]:
-    """Nanoseconds for one allocate/release pair in a guest, by what watches it."""
-    found: dict[str, list[int]] = {"bare": [], "ledger": [], "witness": []}
-    with setting.boot()() as guest:
-        for _ in range(ROUNDS):
-            for line in printable(guest.command(f"cat {CONTROL}/bench")).splitlines():
-                name, value = line.split()
-                found[name].append(int(value))
-    return found
+def peak_mib() -> float:
+    """The most memory that this process had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def main(destination: str) -> None:
-    """Measure, print, and write the figures with their spread."""
-    console = Console(highlight=False)
-    pairs = pair_nanoseconds(find_setting("auto"))
-    bare = statistics.median(pairs["bare"])
-    table = Table("one allocate/release pair", "median ns", "spread", "x bare", box=None)
-    for name, values in pairs.items():
-        median = statistics.median(values)
-        spread = f"{min(values)}-{max(values)}"
-        table.add_row(name, f"{median:.0f}", spread, f"{median / bare:.1f}")
-    console.print(table)
-
-    audit = {}
-    table = Table("records audited", "seconds", "records/s", "x of 10^5 a record", box=None)
+def figures(rounds: int) -> list[Figure]:
+    """Seconds to judge clean runs of SIZES records."""
+    found = []
     for size in SIZES:
         records = history(size)
-        audit[size] = [audit_seconds(records) for _ in range(ROUNDS)]
-        del records
-        seconds = statistics.median(audit[size])
-        base = statistics.median(audit[SIZES[0]]) / SIZES[0]
-        cells = f"{seconds:.3f}", f"{size / seconds:,.0f}", f"{seconds / size / base:.2f}"
-        table.add_row(f"{size:,}", *cells)
-    console.print(table)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    console.print(f"peak memory {peak:.0f} MiB")
-    document = {"pair_ns": pairs, "audit_seconds": audit, "peak_mib": peak}
-    Path(destination).write_text(json.dumps(document, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+        samples = tuple(audit_seconds(records) for _ in range(rounds))
+        found.append(Figure(f"audit of {size:,} records", "s", samples))
+    return [*found, Figure("audit, peak memory", "MiB", (peak_mib(),))]
