@@ -20,12 +20,12 @@ ROUNDS = 5
 
 def measure(setting: Setting, rounds: int) -> Iterator[Figure]:
     """Everything, one after the other: nothing disturbs what is measured but the machine."""
-    peer = vng.boots(setting, rounds)
+    ran, whole = vng.boots(setting, rounds)
     ours = guests.boots(setting, rounds)
-    # A third of what the peer needs.
-    goal = peer.median / 3 if peer.samples else None
+    # A third of what one waits for the peer.
+    goal = whole.median / 3 if whole.samples else None
     yield Figure(ours.name, ours.unit, ours.samples, goal)
-    yield peer
+    yield from (ran, whole)
     with setting.template() as source:
         yield from guests.verdicts(setting, source, 2 * rounds)
         yield guests.throughput(setting, rounds)
