@@ -26,6 +26,7 @@ from freeonce.machine.template import STATE, Template, ram_files
 
 BOOT_SECONDS = 120.0
 CLONE_SECONDS = 60.0
+CONNECT_SECONDS = 600.0
 QUIET_SECONDS = 0.2
 SEED_BYTES = 32
 COMMAND_SECONDS = 30.0
@@ -192,9 +193,11 @@ def _start(
     return guest
 
 
-def _connect(guest: Guest, image: Image, stack: ExitStack, deadline: Deadline) -> None:
+def _connect(guest: Guest, image: Image, stack: ExitStack) -> None:
     port = guest.monitor.forwarded_port()
     keys = image.client_key, image.host_key
+    # Long: a scenario may keep the CPU to itself. Who asks first waits as long as it wants to.
+    deadline = Deadline(CONNECT_SECONDS, "connecting to the guest by SSH")
     guest.connect(stack.enter_context(ssh(port, *keys, deadline, guest.check)))
 
 
@@ -226,7 +229,7 @@ def boot(
     with ExitStack() as stack:
         deadline = Deadline(seconds, "booting the guest")
         guest = _boot(config, image, stack, deadline)
-        _connect(guest, image, stack, deadline)
+        _connect(guest, image, stack)
         if load:
             guest.load_module()
         yield guest
@@ -246,7 +249,7 @@ def take_template(
         deadline = Deadline(seconds, "booting the guest for a template")
         guest = _boot(config, image, stack, deadline, ram)
         with ExitStack() as connection:
-            _connect(guest, image, connection, deadline)
+            _connect(guest, image, connection)
             guest.load_module()
             table = guest.command(TABLE)
             parse_scenarios(table)
@@ -282,5 +285,5 @@ def clone(
         guest.ask(f"reseed {secrets.token_hex(SEED_BYTES)}", deadline.left())
         guest.ask(f"clock {time.time_ns()}", deadline.left())
         if connect:
-            _connect(guest, image, stack, deadline)
+            _connect(guest, image, stack)
         yield guest

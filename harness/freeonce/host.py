@@ -13,6 +13,7 @@ from freeonce.errors import HostError
 
 KVM = Path("/dev/kvm")
 CGROUP = Path("/sys/fs/cgroup")
+OUR_CGROUP = Path("/proc/self/cgroup")
 QEMU_VARIABLE = "FREEONCE_QEMU"
 QEMU_DEFAULT = "qemu-system-x86_64"
 OLDEST_QEMU = (7, 2)
@@ -100,7 +101,7 @@ def free_memory() -> int:
     found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
     free = int(found[1]) << 10 if found else 1 << 62
     try:
-        group = Path("/proc/self/cgroup").read_text().rsplit("::", 1)[1].strip()
+        group = OUR_CGROUP.read_text().rsplit("::", 1)[1].strip()
         folder = CGROUP / group.lstrip("/")
         limit = int((folder / "memory.max").read_text())
         return min(free, limit - int((folder / "memory.current").read_text()))

@@ -96,7 +96,10 @@ class Monitor:
             time.sleep(RETRY_SECONDS)
 
     def restore(self, file: int, deadline: Deadline) -> None:
-        """Take the devices' state from a file that QEMU inherited. The guest stays stopped."""
+        """Take the devices' state from a file that QEMU inherited. The guest stays stopped.
+
+        By the file itself: a program in between would cost as much as all the rest of it.
+        """
         self._capabilities()
         self.execute("migrate-incoming", {"uri": f"fd:{file}"})
         while self.status() == "inmigrate":

@@ -23,7 +23,7 @@ from freeonce.machine.folder import SCRATCH, guest_folder
 
 FOLDER_VARIABLE = "FREEONCE_TEMPLATES"
 VERSION = 1
-MOST = 12
+MOST = 8
 """Templates kept; the least recently used goes first."""
 MOST_BYTES = 2 << 30
 """What all of them together may take of the disk or memory they lie in."""
@@ -121,7 +121,7 @@ def template(config: MachineConfig, about: Origin, build: Build) -> Iterator[Tem
     with ExitStack() as stack:
         found = _find(config, about, stack)
         if found is None:
-            place = _place(config)
+            place = place_for(config)
             with _locked(place):
                 # Another run may have built it while we waited.
                 found = _find(config, about, stack)
@@ -182,8 +182,8 @@ def _ours(place: Path) -> bool:
     return False
 
 
-def _place(config: MachineConfig) -> Path:
-    """A folder of ours with room for the whole memory of a guest."""
+def place_for(config: MachineConfig) -> Path:
+    """A folder of ours with room for the whole memory of a guest. Raises HostError `no-room`."""
     refused = []
     for place in places():
         try:
