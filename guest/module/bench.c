@@ -43,10 +43,10 @@ void bench_measure(u64 *bare, u64 *ledger, u64 *witness)
 	allocation_reclaim_all();
 	*ledger = ktime_to_ns(ktime_sub(ktime_get(), start)) / PAIRS;
 
-	witness_attach();
+	witness_watch();
 	start = ktime_get();
 	nanoseconds(ledgered_pair);
 	allocation_reclaim_all();
 	*witness = ktime_to_ns(ktime_sub(ktime_get(), start)) / PAIRS;
-	witness_detach();
+	witness_look_away();
 }

@@ -5,6 +5,7 @@ the key exchange, in which it can run a scenario.
 """
 
 import base64
+import logging
 import socket
 import threading
 import time
@@ -18,6 +19,9 @@ import paramiko
 from freeonce.deadline import Deadline
 from freeonce.errors import CommandFailed, FreeonceError, GuestLost, Loss
 from freeonce.evidence.text import printable
+
+# It prints what broke, and whatever the guest sent, with a traceback; we report it once.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 MAX_OUTPUT = 64 << 20
 CHECK_SECONDS = 0.25
