@@ -102,7 +102,7 @@ def change(config: MachineConfig, what: str) -> Origin:
     others: dict[str, MachineConfig] = {
         "cpu": replace(config, cpu="host"),
         "accelerator": replace(config, accelerator="kvm"),
-        "cpus": replace(config, cpus=2),
+        "cpus": replace(config, cpus=5),
         "memory": replace(config, memory=4 * MIB),
         "window": replace(config, window=Window(MIB, MIB)),
         "nodes": replace(config, nodes=2),
