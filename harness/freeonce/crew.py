@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from freeonce.campaign import (
@@ -28,6 +28,7 @@ AHEAD = 16
 CLONE_BYTES = 64 * MIB
 """QEMU's own part of a clone: the code that it made of the guest's, and its heap."""
 ROOM_SECONDS = 0.2
+SLICE_SECONDS = 0.1
 
 
 def default_jobs(guest_bytes: int) -> int:
@@ -116,9 +117,9 @@ class Pristine(AbstractContextManager["Pristine"]):
         for task in tasks:
             pending.append(self._pool.submit(self._one, task, starting))
             while pending and (pending[0].done() or len(pending) > AHEAD * self._jobs):
-                yield pending.popleft().result()
+                yield _wait(pending.popleft())
         while pending:
-            yield pending.popleft().result()
+            yield _wait(pending.popleft())
 
     def _one(self, task: Task, starting: Starting) -> Result:
         with self._turn():
@@ -155,6 +156,13 @@ class Pristine(AbstractContextManager["Pristine"]):
         finally:
             with self._changed:
                 self._live.discard(guest.process)
+
+
+def _wait(pending: "Future[Result]") -> Result:
+    """In slices: Python sees a signal that comes just before a wait only after it."""
+    while not pending.done():
+        wait([pending], SLICE_SECONDS)
+    return pending.result()
 
 
 def _without_guest(task: Task, error: Exception) -> Result:
