@@ -5,7 +5,7 @@ from pathlib import Path
 
 MIB = 1 << 20
 
-# What no guest of ours uses, and its kernel would look for. What each step gave: BOOT.md.
+# What no guest of ours uses, and its kernel would look for. What each step gave: PERFORMANCE.md.
 BARE = "i8042=off,sata=off,smbus=off,hpet=off"
 
 
