@@ -5,9 +5,9 @@
 #   make setup   only the set-up: system packages, virtual environment, images
 #   make test-kvm  the KVM path, also without SVM in this machine (ARGS: names of scenarios)
 #   make matrix  the scenarios at every optimization level, with LTO and without
-#   make bench   what it costs, as ratios from one run
+#   make bench   what it costs, beside vng if that is installed (ARGS: how many rounds)
 #   make lint    ruff, mypy, rustfmt, shellcheck, the schemas of the pipelines in ci/
-#   make clean   remove what was built (images, virtual environment)
+#   make clean   remove what was built (images, templates, virtual environment)
 #
 # KERNEL chooses the guest's kernel: cloud (default), host, a linux-image package, or the
 # path of a built tree. OUTER likewise: the kernel with kvm_amd that `make test-kvm` emulates a
@@ -66,7 +66,7 @@ matrix: setup
 	@$(BIN)/freeonce compare build/current/variants/*/manifest.json
 
 bench: setup
-	@$(BIN)/python -m freeonce.bench build/bench.json
+	@$(BIN)/python -m freeonce.bench build/bench.json $(ARGS)
 
 lint: $(VENV)/installed
 	@PYTHON='$(PYTHON)' ci/install-deps lint
@@ -84,4 +84,4 @@ format: $(VENV)/installed
 	@rustfmt --edition 2024 --config-path guest/rust/rustfmt.toml $(RUST_FILES)
 
 clean:
-	rm -rf build $(VENV)
+	rm -rf build $(VENV) /dev/shm/freeonce-$$(id -u) /var/tmp/freeonce-$$(id -u)

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# The guest's whole file system: busybox, dropbear, our init, our module.
-# Usage: initramfs.sh KERNEL MODULE KEYS INIT DEST
+# The guest's whole file system: busybox, dropbear, our init, our control line, our module.
+# Usage: initramfs.sh KERNEL MODULE KEYS CONTROL INIT DEST
 here=$(dirname "$(realpath "$0")")
 . "$here/lib.sh"
 . "$here/root.sh"
-kernel=$(realpath "$1") module=$(realpath "$2") keys=$(realpath "$3") init=$(realpath "$4") dest=$(realpath -m -- "$5")
+kernel=$(realpath "$1") module=$(realpath "$2") keys=$(realpath "$3")
+control=$(realpath "$4") init=$(realpath "$5") dest=$(realpath -m -- "$6")
 
 scratch_beside "$dest"
 root=$scratch/root
@@ -13,6 +14,7 @@ mkdir -m 700 "$root/root" "$root/root/.ssh"
 
 install_busybox
 install_program "$(program dropbear)"
+install_program "$control"
 # Network and pvpanic.
 install_drivers virtio_pci virtio_net pvpanic-pci
 

@@ -44,11 +44,11 @@ int bench_measure_pair(void *into)
 	allocation_reclaim_all();
 	pair->ledger = ktime_to_ns(ktime_sub(ktime_get(), start)) / PAIRS;
 
-	witness_attach();
+	witness_watch();
 	start = ktime_get();
 	nanoseconds(ledgered_pair);
 	allocation_reclaim_all();
 	pair->witness = ktime_to_ns(ktime_sub(ktime_get(), start)) / PAIRS;
-	witness_detach();
+	witness_look_away();
 	return 0;
 }

@@ -269,10 +269,10 @@ void __noreturn freeonce_panic(const char *text, size_t length);
 void freeonce_zero(void *pointer, size_t size);
 u64 freeonce_gpa(const void *pointer);
 
-/* witness.c: what the kernel's own allocators saw of our code. Attached only during a run. */
+/* witness.c: what the kernel's own allocators saw of our code. Watching only during a run. */
 void witness_open(void);
-void witness_attach(void);
-void witness_detach(void);
+void witness_watch(void);
+void witness_look_away(void);
 void witness_close(void);
 
 /* bench.c: nanoseconds for one allocate/release pair. */

@@ -33,12 +33,13 @@ static int __init freeonce_init(void)
 	cpu_state_append_all();
 	error = control_open();
 	if (error)
-		goto close_operand;
+		goto close_witness;
 	if (missing)
 		pr_info("freeonce: no SVM on this CPU: %s\n", missing);
 	return 0;
 
-close_operand:
+close_witness:
+	witness_close();
 	operand_close();
 close_host_state:
 	host_state_close();

@@ -55,7 +55,7 @@ static void settle(void)
 	operand_unbind_all();
 	record.detail = allocation_reclaim_all();
 	ledger_append(&record);
-	witness_detach();
+	witness_look_away();
 	WRITE_ONCE(current_run, 0);
 }
 
@@ -107,7 +107,7 @@ int scenario_run(const char *name, const struct run_options *options)
 	begin.flags = options->act_real ? FLAG_REAL : 0;
 	memcpy(begin.text, name, min_t(size_t, strlen(name), LEDGER_TEXT_SIZE));
 	ledger_append(&begin);
-	witness_attach();
+	witness_watch();
 	cpu_state_append_all();
 	end.detail = run(scenario);
 	cpu_state_append_all();

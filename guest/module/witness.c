@@ -14,6 +14,17 @@
 
 #define STACK_DEPTH 24
 
+/*
+ * Whether a run is watched. The probes themselves stay attached: to attach one is to
+ * write to the kernel's code on every CPU, which costs more than most scenarios do.
+ */
+static bool run_watched;
+
+static bool watching(void)
+{
+	return READ_ONCE(run_watched);
+}
+
 static void append(enum ledger_type type, enum ledger_kind kind, const void *pointer, size_t size,
 		   u32 site)
 {
@@ -32,7 +43,7 @@ static void append(enum ledger_type type, enum ledger_kind kind, const void *poi
 static void on_kmalloc(void *unused, unsigned long site, const void *pointer, size_t asked,
 		       size_t given, gfp_t flags, int node)
 {
-	u32 ours = ledger_site(site);
+	u32 ours = watching() ? ledger_site(site) : 0;
 
 	if (ours && pointer)
 		append(LEDGER_ALLOCATE, KIND_POOL, pointer, given, ours);
@@ -53,7 +64,7 @@ static bool calls_kfree(unsigned long site)
 
 static void on_kfree(void *unused, unsigned long site, const void *pointer)
 {
-	u32 ours = ledger_site(site);
+	u32 ours = watching() ? ledger_site(site) : 0;
 
 	if (ours && pointer && calls_kfree(site))
 		append(LEDGER_RELEASE, KIND_POOL, pointer, 0, ours);
@@ -89,20 +100,26 @@ static noinline u32 page_caller(void)
 {
 	unsigned long stack[STACK_DEPTH];
 	unsigned int count = stack_trace_save(stack, ARRAY_SIZE(stack), 0);
-	unsigned int i = 0;
+	unsigned int i = 0, ours;
 
 	/* This function and the probe that called it. */
 	while (i < count && ledger_site(stack[i]))
 		i++;
-	while (i < count && !ledger_site(stack[i]) && page_interface(stack[i]))
-		i++;
-	return i < count ? ledger_site(stack[i]) : 0;
+	/* Names are dear, and most events are of others: the rest of the kernel goes on meanwhile. */
+	for (ours = i; ours < count && !ledger_site(stack[ours]); ours++)
+		;
+	if (ours == count)
+		return 0;
+	for (; i < ours; i++)
+		if (!page_interface(stack[i]))
+			return 0;
+	return ledger_site(stack[ours]);
 }
 
 static void on_page_alloc(void *unused, struct page *page, unsigned int order, gfp_t flags,
 			  int migratetype)
 {
-	u32 ours = page ? page_caller() : 0;
+	u32 ours = page && watching() ? page_caller() : 0;
 
 	if (ours)
 		append(LEDGER_ALLOCATE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order, ours);
@@ -110,7 +127,7 @@ static void on_page_alloc(void *unused, struct page *page, unsigned int order, g
 
 static void on_page_free(void *unused, struct page *page, unsigned int order)
 {
-	u32 ours = page_caller();
+	u32 ours = watching() ? page_caller() : 0;
 
 	if (ours)
 		append(LEDGER_RELEASE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order, ours);
@@ -139,45 +156,45 @@ static void remember(struct tracepoint *tracepoint, void *unused)
 
 void witness_open(void)
 {
+	int i;
+
 	/* Signatures change between kernels; the compiler compares them here. */
 	check_trace_callback_type_kmalloc(on_kmalloc);
 	check_trace_callback_type_kfree(on_kfree);
 	check_trace_callback_type_mm_page_alloc(on_page_alloc);
 	check_trace_callback_type_mm_page_free(on_page_free);
 	for_each_kernel_tracepoint(remember, NULL);
+	for (i = 0; i < ARRAY_SIZE(probes); i++)
+		probes[i].attached = probes[i].tracepoint &&
+			!tracepoint_probe_register(probes[i].tracepoint, probes[i].function, NULL);
 }
 
 /* detail: a bit for each probe that is attached. A missing one makes the verdict incomplete. */
-void witness_attach(void)
+void witness_watch(void)
 {
 	struct ledger_record record = { .type = LEDGER_WITNESS_ON };
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(probes); i++) {
-		struct probe *probe = &probes[i];
-
-		probe->attached = probe->tracepoint &&
-			!tracepoint_probe_register(probe->tracepoint, probe->function, NULL);
-		if (probe->attached)
+	for (i = 0; i < ARRAY_SIZE(probes); i++)
+		if (probes[i].attached)
 			record.detail |= BIT(i);
-	}
+	WRITE_ONCE(run_watched, true);
 	ledger_append_as(WITNESS_KERNEL, &record);
 }
 
-/* A probe may still be running when this returns; witness_close() waits for it. */
-void witness_detach(void)
+/* A probe may still be running when this returns. */
+void witness_look_away(void)
 {
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(probes); i++) {
-		if (probes[i].attached)
-			tracepoint_probe_unregister(probes[i].tracepoint, probes[i].function, NULL);
-		probes[i].attached = false;
-	}
+	WRITE_ONCE(run_watched, false);
 }
 
 /* Before the module's code may go away. */
 void witness_close(void)
 {
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(probes); i++)
+		if (probes[i].attached)
+			tracepoint_probe_unregister(probes[i].tracepoint, probes[i].function, NULL);
 	tracepoint_synchronize_unregister();
 }

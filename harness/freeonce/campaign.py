@@ -1,11 +1,12 @@
-"""Many scenarios in one guest after another: run, read the evidence twice, judge."""
+"""Many scenarios: run each in a guest, read the evidence twice, judge."""
 
 import difflib
 import fnmatch
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from freeonce.errors import (
     CommandFailed,
     EvidenceError,
     GuestLost,
-    HostError,
     Loss,
     UsageError,
 )
@@ -29,6 +29,10 @@ Scenarios = tuple[Scenario, ...]
 
 Boot = Callable[[], AbstractContextManager[Guest]]
 """Makes a fresh guest."""
+
+
+Starting = Callable[[Scenario], None]
+"""Is told what runs now, from whichever thread runs it."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def of_another(records: Records, scenario: Scenario) -> tuple[str, ...]:
     return () if said == wanted else (f"the ledger is of another scenario: {said[0]}",)
 
 
-def _look(guest: Guest, before: Header) -> tuple[bytes, Memory | None]:
+def look(guest: Guest, before: Header) -> tuple[bytes, Memory | None]:
     """The ledger and the memory it speaks of, while the guest stands still."""
     with guest.monitor.paused():
         _, data = guest.window(before.count)
@@ -139,12 +143,13 @@ def collect(guest: Guest, before: Header) -> tuple[Evidence, bool]:
 
     Raises EvidenceError when the window holds no ledger, GuestLost when QEMU is gone.
     """
-    early, looked = _look(guest, before)
+    early, looked = look(guest, before)
     told: bytes | None = None
     lost: tuple[str, ...] = ()
     loss = None
     try:
-        told = guest.settle_and_tell(before.count)
+        guest.settle()
+        told = guest.tell(before.count)
     except CommandFailed as error:
         lost = (str(error),)
     except GuestLost as error:
@@ -163,7 +168,7 @@ def _lost(guest: Guest, before: Header, error: GuestLost) -> Evidence:
     """What can still be read of a run whose guest was lost in it."""
     reason = lost_words(error)
     try:
-        data, looked = _look(guest, before)
+        data, looked = look(guest, before)
         records, doubts = weigh(data, before.count, 0)
     except (GuestLost, EvidenceError) as second:
         doubts = (reason, f"its ledger cannot be read: {second}")
@@ -213,6 +218,24 @@ class Options:
 PLAIN = Options()
 
 
+@dataclass(frozen=True)
+class Task:
+    """One run of a scenario."""
+
+    scenario: Scenario
+    options: Options
+
+
+class Crew(Protocol):
+    """Has guests, and runs scenarios in them."""
+
+    def scenarios(self) -> Scenarios:
+        """All that there are, in the guest's order."""
+
+    def run(self, tasks: Iterable[Task], starting: Starting) -> Iterator[Result]:
+        """The results in the order of the tasks. A lost guest costs only its own scenario."""
+
+
 def run_one(guest: Guest, scenario: Scenario, options: Options = PLAIN) -> tuple[Result, bool]:
     """Run one scenario. Its result, and whether the guest is fit for another."""
     start = time.monotonic()
@@ -255,43 +278,27 @@ def planted_beside(
 
 
 def run_all(
-    boot: Boot,
+    crew: Crew,
     patterns: Sequence[str],
     options: Options = PLAIN,
     *,
     chosen: Callable[[Scenarios, Scenarios], None] = lambda _, __: None,
-    starting: Callable[[Scenario], None] = lambda _: None,
+    starting: Starting = lambda _: None,
 ) -> Iterator[Result]:
-    """The results one by one, in the guest's order. A guest that is lost is replaced.
+    """The results one by one, in the guest's order, whoever runs them.
 
     With patterns the planted faults run after what is named, unless `options.faults` is
     off. `chosen` is told which scenarios will run and which planted faults beside them,
     `starting` which one does now. Raises UsageError for a pattern that matches none,
     GuestLost or HostError when not even the first guest can be had.
     """
-    with ExitStack() as guests:
-        guest = guests.enter_context(boot())
-        everything = guest.scenarios()
-        scenarios = select(everything, patterns, options.faults)
-        beside = planted_beside(everything, scenarios, options) if patterns else ()
-        chosen(scenarios, beside)
-        fit = True
-        for scenario in (*scenarios, *beside):
-            starting(scenario)
-            if not fit:
-                guests.close()
-                try:
-                    guest = guests.enter_context(boot())
-                except (GuestLost, HostError) as error:
-                    # What was won so far is not lost with it.
-                    reason = f"no new guest could be had: {error}"
-                    yield conclude(scenario, Evidence(NOTHING, doubts=(reason,)), 0.0)
-                    continue
-            for _ in range(options.repeat if scenario not in beside else 1):
-                result, fit = run_one(guest, scenario, options)
-                yield result
-                if not fit:
-                    break
+    everything = crew.scenarios()
+    scenarios = select(everything, patterns, options.faults)
+    beside = planted_beside(everything, scenarios, options) if patterns else ()
+    chosen(scenarios, beside)
+    tasks = [Task(scenario, options) for scenario in scenarios for _ in range(options.repeat)]
+    tasks += [Task(scenario, options) for scenario in beside]
+    yield from crew.run(tasks, starting)
 
 
 def exit_status(results: Sequence[Result]) -> int:

@@ -36,6 +36,8 @@ class Loss(StrEnum):
     """A deadline passed."""
     SSH = "ssh"
     """The guest runs, but SSH to it broke."""
+    CONTROL = "control"
+    """The guest runs, but its control line broke, or says what is no answer."""
     LEDGER = "ledger"
     """The window holds no ledger any more."""
 

@@ -6,14 +6,13 @@ one in which it and everything after it fail.
 
 import errno
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
 from freeonce.audit.model import Rule
-from freeonce.campaign import Boot, Options, Result, run_one, select
+from freeonce.campaign import Crew, Options, Result, Task, select
 from freeonce.evidence.ledger import Flag, Records, Type, Witness, signed
 from freeonce.evidence.scenarios import Scenario
 
@@ -61,7 +60,7 @@ class Points:
 
 
 def run_each(
-    boot: Boot,
+    crew: Crew,
     patterns: Sequence[str],
     options: Options,
     told: Callable[[str], None] = lambda _: None,
@@ -70,30 +69,24 @@ def run_each(
 
     `told`: what runs now. Raises as `campaign.run_all`.
     """
-    with ExitStack() as guests:
-        guest = guests.enter_context(boot())
-        chosen = select(guest.scenarios(), patterns)
-        fit = True
+    for scenario in select(crew.scenarios(), patterns):
+        if scenario.expected and not patterns:
+            continue
+        told(scenario.name)
+        (plain,) = crew.run([Task(scenario, options)], _nobody)
+        points = [
+            (number, after) for number in range(1, _attempts(plain) + 1) for after in (False, True)
+        ]
+        tasks = [
+            Task(scenario, replace(options, command=f"fail={number}{'+' if after else ''}"))
+            for number, after in points
+        ]
+        results = zip(points, crew.run(tasks, _nobody), strict=True)
+        yield Points(plain, tuple(_point(*point, result) for point, result in results))
 
-        def run(scenario: Scenario, command: str) -> Result:
-            nonlocal guest, fit
-            told(f"{scenario.name} {command}".strip())
-            if not fit:
-                guests.close()
-                guest = guests.enter_context(boot())
-            result, fit = run_one(guest, scenario, replace(options, command=command))
-            return result
 
-        for scenario in chosen:
-            if scenario.expected and not patterns:
-                continue
-            plain = run(scenario, "")
-            points = [
-                _point(number, after, run(scenario, f"fail={number}{'+' if after else ''}"))
-                for number in range(1, _attempts(plain) + 1)
-                for after in (False, True)
-            ]
-            yield Points(plain, tuple(points))
+def _nobody(_: Scenario) -> None:
+    pass
 
 
 def _attempts(plain: Result) -> int:

@@ -1,8 +1,11 @@
 """One running guest: the machine, our module in it, and what can be asked of it."""
 
 import re
+import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from freeonce.deadline import Deadline
 from freeonce.errors import CommandFailed, EvidenceError, GuestLost, HostError, Loss
@@ -12,17 +15,24 @@ from freeonce.evidence.scenarios import Scenario, parse_scenarios
 from freeonce.evidence.snapshot import Extent, Snapshot, merge
 from freeonce.evidence.text import printable
 from freeonce.image import Image
-from freeonce.machine.argv import MachineConfig, qemu_argv
+from freeonce.machine.argv import MachineConfig, Ram, qemu_argv
 from freeonce.machine.console import Console
+from freeonce.machine.control import Control, control
 from freeonce.machine.folder import guest_folder
 from freeonce.machine.monitor import Monitor
 from freeonce.machine.process import Process
 from freeonce.machine.ssh import Ssh, ssh
 from freeonce.machine.start import started
+from freeonce.machine.template import STATE, Template, ram_files
 
 BOOT_SECONDS = 120.0
+CLONE_SECONDS = 60.0
+CONNECT_SECONDS = 600.0
+QUIET_SECONDS = 0.2
+SEED_BYTES = 32
 COMMAND_SECONDS = 30.0
 CONTROL = "/sys/kernel/debug/freeonce"
+TABLE = f"cat {CONTROL}/scenarios"
 READY = "freeonce: ready"
 MAX_LOOK = 256 << 20
 """Bytes of memory that one look may read: the ledger says where, and it may lie."""
@@ -42,6 +52,8 @@ class Guest:
         self.process = process
         self.monitor = line
         self.console = console
+        self.table: bytes | None = None
+        """The scenarios as a template's guest told them; None to ask this one."""
 
     def check(self) -> None:
         """Raise GuestLost when QEMU has ended or its CPUs do not run."""
@@ -52,12 +64,24 @@ class Guest:
             tail = self.console.tail()
             raise GuestLost(f"the guest stopped: {status}", tail, loss_of(status, tail))
 
-    def use(self, shell: Ssh) -> None:
-        """Take the SSH connection that the guest is asked through from now on."""
+    def use(self, line: Control) -> None:
+        """Take the control line."""
+        self._control = line
+
+    def connect(self, shell: Ssh) -> None:
+        """Take the SSH connection."""
         self._shell = shell
 
+    def ask(self, request: str, seconds: float = COMMAND_SECONDS) -> None:
+        """Have the guest's control line do it. Raises CommandFailed when it cannot."""
+        try:
+            self._control.ask(request, Deadline(seconds, f"{request!r} in the guest"))
+        except GuestLost as lost:
+            lost.console = lost.console or self.console.tail()
+            raise
+
     def command(self, command: str, seconds: float = COMMAND_SECONDS) -> bytes:
-        """A shell command's output. Raises CommandFailed for another status than 0."""
+        """A shell command's output, by SSH. Raises CommandFailed for another status than 0."""
         try:
             return self._shell.run(command, Deadline(seconds, f"{command!r} in the guest"))
         except GuestLost as lost:
@@ -77,15 +101,19 @@ class Guest:
 
     def scenarios(self) -> tuple[Scenario, ...]:
         """The guest's table. Raises EvidenceError when it cannot be read as one."""
-        return parse_scenarios(self.command(f"cat {CONTROL}/scenarios"))
+        return parse_scenarios(self.table or self.command(TABLE))
 
     def run(self, name: str, seconds: float = COMMAND_SECONDS) -> None:
         """Run a scenario to its end. What it did is in the ledger."""
-        self.command(f"echo '{name}' >{CONTROL}/run", seconds)
+        self.ask(f"run {name}", seconds)
 
     def rewind(self) -> None:
         """Begin the ledger anew, when all of it was read."""
-        self.command(f"echo 1 >{CONTROL}/rewind")
+        self.ask("rewind")
+
+    def settle(self) -> None:
+        """Let the module give back what the run left."""
+        self.ask("settle")
 
     def header(self) -> Header:
         """The ledger's header, read by the host. Raises EvidenceError."""
@@ -128,13 +156,10 @@ class Guest:
         levels = 5 if found["CR4"] & CR4_LA57 else 4
         return translate(gvas, found["CR3"], levels, self.look)
 
-    def settle_and_tell(self, first: int) -> bytes:
-        """Let the module give back what the run left; then its records from `first`.
-
-        The guest's own account of its ledger, over SSH.
-        """
+    def tell(self, first: int) -> bytes:
+        """The records from `first`: the guest's own account of its ledger, over SSH."""
         skip = HEADER_BYTES + first * RECORD_BYTES
-        return self.command(f"echo 1 >{CONTROL}/settle && tail -c +{skip + 1} {CONTROL}/ledger")
+        return self.command(f"tail -c +{skip + 1} {CONTROL}/ledger")
 
 
 def loss_of(status: str, console: str) -> Loss:
@@ -148,25 +173,43 @@ def loss_of(status: str, console: str) -> Loss:
     return Loss.RESET
 
 
-def _machine(config: MachineConfig, image: Image, stack: ExitStack, deadline: Deadline) -> Guest:
+def _start(
+    config: MachineConfig,
+    stack: ExitStack,
+    deadline: Deadline,
+    ram: Ram | None = None,
+    files: Sequence[int] = (),
+) -> Guest:
+    """A QEMU whose guest does not run yet, with the lines to it."""
     folder = stack.enter_context(guest_folder())
-    qemu = stack.enter_context(started(qemu_argv(config, folder), folder, deadline))
+    qemu = stack.enter_context(started(qemu_argv(config, folder, ram), folder, deadline, files))
     guest = Guest(config, qemu.process, qemu.monitor, qemu.console)
+    guest.use(stack.enter_context(control(folder, guest.check)))
+    return guest
+
+
+def _connect(guest: Guest, image: Image, stack: ExitStack) -> None:
+    port = guest.monitor.forwarded_port()
+    keys = image.client_key, image.host_key
+    # Long: a scenario may keep the CPU to itself. Who asks first waits as long as it wants to.
+    deadline = Deadline(CONNECT_SECONDS, "connecting to the guest by SSH")
+    guest.connect(stack.enter_context(ssh(port, *keys, deadline, guest.check)))
+
+
+def _boot(
+    config: MachineConfig,
+    image: Image,
+    stack: ExitStack,
+    deadline: Deadline,
+    ram: Ram | None = None,
+) -> Guest:
+    guest = _start(config, stack, deadline, ram)
+    guest.monitor.execute("cont")
     try:
         guest.console.wait_for(READY, deadline, guest.check)
-        shell = stack.enter_context(
-            ssh(
-                qemu.monitor.forwarded_port(),
-                image.client_key,
-                image.host_key,
-                deadline,
-                guest.check,
-            )
-        )
     except GuestLost as lost:
         lost.console = lost.console or guest.console.tail()
         raise
-    guest.use(shell)
     return guest
 
 
@@ -179,7 +222,63 @@ def boot(
     Raises GuestLost or HostError; then nothing is left either.
     """
     with ExitStack() as stack:
-        guest = _machine(config, image, stack, Deadline(seconds, "booting the guest"))
+        deadline = Deadline(seconds, "booting the guest")
+        guest = _boot(config, image, stack, deadline)
+        _connect(guest, image, stack)
         if load:
             guest.load_module()
+        yield guest
+
+
+def take_template(
+    config: MachineConfig, image: Image, folder: Path, seconds: float = BOOT_SECONDS
+) -> bytes:
+    """Boot a guest whose memory is in `folder`, and save it there; its table of scenarios.
+
+    The module is loaded, its ledger empty, SVM off, and nobody is connected.
+
+    Raises as `boot`, and EvidenceError when the table cannot be read as one.
+    """
+    ram = Ram(tuple(map(str, ram_files(config, folder))), clone=False)
+    with ExitStack() as stack:
+        deadline = Deadline(seconds, "booting the guest for a template")
+        guest = _boot(config, image, stack, deadline, ram)
+        with ExitStack() as connection:
+            _connect(guest, image, connection)
+            guest.load_module()
+            table = guest.command(TABLE)
+            parse_scenarios(table)
+        # The guest's end of the connection goes by itself; one that stayed would do no harm.
+        time.sleep(QUIET_SECONDS)
+        guest.check()
+        guest.monitor.save(folder / STATE, deadline)
+        return table
+
+
+@contextmanager
+def clone(
+    template: Template, image: Image, seconds: float = CLONE_SECONDS, *, connect: bool = True
+) -> Iterator[Guest]:
+    """A guest of its own that begins where the template was taken; used like `boot`.
+
+    Its memory is copied on write. Random numbers and wall clock are its own. Without
+    `connect` there is no SSH, only the control line.
+    """
+    with ExitStack() as stack:
+        deadline = Deadline(seconds, "starting a clone")
+        state = stack.enter_context(template.read_state())
+        files = *template.rams, state
+        guest = _start(template.config, stack, deadline, template.ram, files)
+        try:
+            guest.monitor.restore(state, deadline)
+        except GuestLost:
+            guest.process.check()
+            raise
+        guest.monitor.execute("cont")
+        guest.table = template.table
+        # Before anything in it draws a number that another clone would draw, too.
+        guest.ask(f"reseed {secrets.token_hex(SEED_BYTES)}", deadline.left())
+        guest.ask(f"clock {time.time_ns()}", deadline.left())
+        if connect:
+            _connect(guest, image, stack)
         yield guest

@@ -12,6 +12,8 @@ from pathlib import Path
 from freeonce.errors import HostError
 
 KVM = Path("/dev/kvm")
+CGROUP = Path("/sys/fs/cgroup")
+OUR_CGROUP = Path("/proc/self/cgroup")
 QEMU_VARIABLE = "FREEONCE_QEMU"
 QEMU_DEFAULT = "qemu-system-x86_64"
 OLDEST_QEMU = (7, 2)
@@ -84,3 +86,25 @@ def _supported_cpuid(device: int) -> dict[int, int]:
     count = min(struct.unpack_from("<I", buffer)[0], MAX_CPUID_ENTRIES)
     entries = (CPUID_ENTRY.unpack_from(buffer, 8 + i * CPUID_ENTRY.size) for i in range(count))
     return {entry[0]: entry[5] for entry in entries}
+
+
+def cores() -> int:
+    """CPUs that we may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def free_memory() -> int:
+    """Bytes that new programs can take without swapping (proc(5), MemAvailable).
+
+    Less where a control group allows less.
+    """
+    found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+    free = int(found[1]) << 10 if found else 1 << 62
+    try:
+        group = OUR_CGROUP.read_text().rsplit("::", 1)[1].strip()
+        folder = CGROUP / group.lstrip("/")
+        limit = int((folder / "memory.max").read_text())
+        return min(free, limit - int((folder / "memory.current").read_text()))
+    except (OSError, ValueError, IndexError):
+        # No limit, or another kind of control group.
+        return free

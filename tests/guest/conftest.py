@@ -6,6 +6,7 @@ import pytest
 
 from freeonce.cli.setting import Setting, find_setting
 from freeonce.guest import Guest
+from freeonce.machine.template import Template
 
 
 @pytest.fixture(scope="session")
@@ -13,8 +14,15 @@ def setting() -> Setting:
     return find_setting("auto")
 
 
-@pytest.fixture(scope="module")
-def guest(setting: Setting) -> Iterator[Guest]:
-    """One guest for the tests of a module; they must not depend on each other's traces."""
-    with setting.boot()() as running:
+@pytest.fixture(scope="session")
+def template(setting: Setting) -> Iterator[Template]:
+    """Built by whichever worker comes first; the others wait for it."""
+    with setting.template() as source:
+        yield source
+
+
+@pytest.fixture
+def guest(setting: Setting, template: Template) -> Iterator[Guest]:
+    """A guest for this test alone."""
+    with setting.clone(template)() as running:
         yield running

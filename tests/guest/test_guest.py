@@ -12,8 +12,6 @@ from freeonce.errors import CommandFailed
 from freeonce.evidence.ledger import Flag, Records, Type, Witness, signed, text_of
 from freeonce.guest import CONTROL, Guest
 
-pytestmark = pytest.mark.xdist_group("guest")
-
 
 def evidence_of(guest: Guest, command: str) -> Evidence:
     before = guest.header()

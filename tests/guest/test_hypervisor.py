@@ -44,7 +44,8 @@ def test_every_cpu_enters_and_exits_by_cpuid(guest: Guest, setting: Setting) -> 
 
 def test_a_hundred_rounds_on_two_cpus_are_clean(setting: Setting) -> None:
     options = Options(faults=False, repeat=ROUNDS)
-    results = list(run_all(setting.boot(), ["hypervisor/virtualize"], options))
+    with setting.shared_guest() as crew:
+        results = list(run_all(crew, ["hypervisor/virtualize"], options))
     assert len(results) == ROUNDS
     for one in results:
         assert one.judgement.verdict is Verdict.CLEAN, one.judgement

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -38,7 +39,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
 def ending(monkeypatch: pytest.MonkeyPatch, *verdicts: tuple[Verdict, bool]) -> None:
     """A run that comes to these verdicts, as expected or not."""
     image = SimpleNamespace(module=Path("/no/such/module"))
-    setting = SimpleNamespace(boot=lambda: None, document=lambda: HOST, image=image)
+    setting = SimpleNamespace(crew=lambda *_: nullcontext(), document=lambda: HOST, image=image)
 
     def results(*_: object, **__: object) -> Iterator[Result]:
         for index, (verdict, as_expected) in enumerate(verdicts):
@@ -103,6 +104,8 @@ def test_an_error_is_an_exit_status(
         ["run", "--json", "/no/such/folder/x.json"],
         ["run", "--json", "/tmp"],
         ["svm", "--json", "/tmp"],
+        ["run", "--jobs", "0"],
+        ["run", "--shared-guest", "-j", "2"],
         ["walk"],
     ],
 )

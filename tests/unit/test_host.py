@@ -166,3 +166,19 @@ def test_a_manifest_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.json"
     manifest.write_text(text)
     refused(manifest)
+
+
+def test_free_memory_is_what_the_control_group_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = tmp_path / "cgroup"
+    monkeypatch.setattr(host, "CGROUP", tmp_path)
+    monkeypatch.setattr(host, "OUR_CGROUP", ours)
+    everything = host.free_memory()
+    ours.write_text("1:cpu:/elsewhere\n0::/ours\n")
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours/memory.max").write_text("max\n")
+    assert min(everything, host.free_memory()) > 1 << 20
+    (tmp_path / "ours/memory.max").write_text("3000\n")
+    (tmp_path / "ours/memory.current").write_text("1000\n")
+    assert host.free_memory() == 2000

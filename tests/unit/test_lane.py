@@ -395,3 +395,11 @@ def test_two_runs_that_are_wrong_alike_fail_the_lane(program: SimpleNamespace) -
 def test_json_that_cannot_be_written_is_refused_before_the_run(program: SimpleNamespace) -> None:
     assert program.call("--json", "/no/such/folder/x.json") == 2
     assert program.ran == []
+
+
+def test_what_is_declared_of_another_place_says_nothing() -> None:
+    declared = (Declared("a/b", "verdict", "why", "source", place="here"),)
+    same = compare(outcomes(a_run()), outcomes(a_run()), declared, "outer")
+    assert same.gone == ()
+    other = compare(outcomes(a_run()), outcomes(a_run(verdict="clean")), declared, "outer")
+    assert len(other.unexplained) == 1

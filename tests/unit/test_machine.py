@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,7 @@ def test_the_keeper_ends_only_a_qemu_of_its_own_folder(tmp_path: Path) -> None:
     """A process that merely names the folder is not ours to end."""
     qemu = tmp_path / "fake-qemu"
     qemu.symlink_to("/bin/sleep")
-    with guest_folder() as folder:
+    with suppress(InterruptedError), guest_folder() as folder:
         # sleep refuses the argument, so a shell stands in with the argument in its own list.
         bystander = subprocess.Popen(["/bin/sh", "-c", "sleep 60", f"path={folder}/qmp.sock"])
         ours = subprocess.Popen(
@@ -123,6 +124,7 @@ def test_the_keeper_ends_only_a_qemu_of_its_own_folder(tmp_path: Path) -> None:
             executable="/bin/sh",
             start_new_session=True,
         )
+        raise InterruptedError
     try:
         assert ours.wait(10) == -signal.SIGKILL
         assert bystander.poll() is None

@@ -47,8 +47,8 @@ def compare(context: click.Context, manifests: tuple[Path, ...], accel: str) -> 
     table = Table("image", "scenarios", "as expected", box=None, pad_edge=False)
     runs = []
     for name, manifest in zip(names, manifests, strict=True):
-        with errors.status(f"running {name}"):
-            results = list(run_all(setting_of(manifest, accel).boot(), (), Options()))
+        with errors.status(f"running {name}"), setting_of(manifest, accel).clones() as crew:
+            results = list(run_all(crew, (), Options()))
         runs.append(results)
         as_expected = sum(result.as_expected for result in results)
         table.add_row(name, str(len(results)), str(as_expected))

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -15,6 +16,8 @@ from freeonce.accelerator import choose_accelerator
 from freeonce.errors import HostError
 from freeonce.host import find_qemu, kvm_without_svm
 from freeonce.image import image_path, load_image
+from freeonce.machine.argv import MachineConfig
+from freeonce.machine.template import place_for
 
 SCHEMA = "freeonce/doctor/1"
 HOST = 3
@@ -82,6 +85,11 @@ def _accelerator() -> str:
     return f"{chosen.name}: {chosen.reason}"
 
 
+def _templates() -> str:
+    config = MachineConfig("", "", Path(), Path(), "")
+    return f"clones begin from files in {place_for(config)}"
+
+
 def _tools() -> str:
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
     tools = (
@@ -104,6 +112,7 @@ def checks() -> tuple[Check, ...]:
         _checked("KVM with SVM", False, _kvm),
         _checked("nested SVM", False, _nested),
         _checked("accelerator for run", True, _accelerator),
+        _checked("room for templates", False, _templates),
     )
 
 

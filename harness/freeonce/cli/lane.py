@@ -69,7 +69,7 @@ def lane(
     tcg = _run_here("tcg", patterns)
     told(f"under KVM, {place}: {chosen.reason}")
     kvm = _run_here("auto", patterns) if place == "here" else _run_outer(patterns, timeout, told)
-    comparison = compare(outcomes(tcg), outcomes(kvm))
+    comparison = compare(outcomes(tcg), outcomes(kvm), place=place)
     told("compared")
     print_comparison(Console(stderr=json_file == STDOUT, highlight=False), comparison)
     document = lane_document(place, tcg, kvm, comparison)
@@ -94,7 +94,7 @@ class _Told:
 def _run_here(accel: str, patterns: tuple[str, ...]) -> dict[str, object]:
     setting = find_setting(accel)
     options = Options(faults=not patterns)
-    results = list(with_progress(setting, patterns, options, set()))
+    results = list(with_progress(setting.crew(shared=True), patterns, options, set()))
     document = run_document(setting.document(), results, planted(results))
     return document if accel == "tcg" else under_kvm(document)
 

@@ -18,11 +18,11 @@ SCHEMA = "freeonce/list/1"
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @accelerator_option
 def list_scenarios(as_json: bool, accel: str) -> None:
-    """Boot a guest and list its scenarios with what they teach."""
+    """List the scenarios, as a guest told them, with what they teach."""
     setting = find_setting(accel)
     errors = Console(stderr=True)
-    with errors.status("booting a guest to ask it"), setting.boot()() as guest:
-        scenarios = guest.scenarios()
+    with errors.status("making a guest ready to ask it"), setting.clones() as crew:
+        scenarios = crew.scenarios()
     if as_json:
         documents = [scenario_document(scenario) for scenario in scenarios]
         click.echo(json.dumps({"schema": SCHEMA, "scenarios": documents}, indent=1))

@@ -17,6 +17,18 @@ accelerator_option = click.option(
 )
 
 
+shared_option = click.option(
+    "--shared-guest", "shared", is_flag=True, help="One guest for all scenarios, no clones."
+)
+
+jobs_option = click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Clones at a time. Default: by cores and free memory.",
+)
+
+
 def output_option(name: str, text: str) -> Callable[[Command], Command]:
     """An option that names a file to write, passed on as `NAME_file`."""
     parameter = f"{name.removeprefix('--')}_file"

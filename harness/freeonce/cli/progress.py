@@ -2,17 +2,16 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from freeonce.campaign import Options, Result, Scenarios, run_all
-from freeonce.cli.setting import Setting
+from freeonce.campaign import Crew, Options, Result, Scenarios, run_all
 from freeonce.evidence.scenarios import Scenario
 
-BOOTING = "booting the guest"
+STARTING = "making guests ready"
 TELL_SECONDS = 10.0
 """How often a log is told how far a run is."""
 
@@ -26,7 +25,7 @@ class _Shown(Protocol):
 class _Bar:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._task = progress.add_task(BOOTING, total=None)
+        self._task = progress.add_task(STARTING, total=None)
 
     def chosen(self, scenarios: int, faults: int, total: int) -> None:
         self._progress.update(self._task, total=total)
@@ -43,15 +42,13 @@ class _Log:
         self._console = console
         self._start = self._told = time.monotonic()
         self._done = self._total = 0
-        console.print(BOOTING)
+        console.print(STARTING)
 
     def chosen(self, scenarios: int, faults: int, total: int) -> None:
         self._total = total
         beside = f" and {faults} planted faults" if faults else ""
         seconds = time.monotonic() - self._start
-        self._console.print(
-            f"guest ready after {seconds:.1f} s, running {scenarios} scenarios{beside}"
-        )
+        self._console.print(f"ready after {seconds:.1f} s, running {scenarios} scenarios{beside}")
 
     def starting(self, name: str) -> None:
         pass
@@ -80,17 +77,17 @@ def _shown(console: Console) -> Iterator[_Shown]:
 
 
 def with_progress(
-    setting: Setting,
+    hired: AbstractContextManager[Crew],
     patterns: tuple[str, ...],
     options: Options,
     beside: set[str],
     console: Console | None = None,
 ) -> Iterator[Result]:
-    """The results, and into `beside` the names of the planted faults that run with them.
+    """The results of a crew, and into `beside` the names of the planted faults that run with them.
 
     With the stage and the time shown meanwhile, on stderr when no console is given.
     """
-    with _shown(console or Console(stderr=True, highlight=False)) as shown:
+    with _shown(console or Console(stderr=True, highlight=False)) as shown, hired as crew:
 
         def chosen(scenarios: Scenarios, faults: Scenarios) -> None:
             beside.update(fault.name for fault in faults)
@@ -100,6 +97,6 @@ def with_progress(
         def starting(scenario: Scenario) -> None:
             shown.starting(scenario.name)
 
-        for result in run_all(setting.boot(), patterns, options, chosen=chosen, starting=starting):
+        for result in run_all(crew, patterns, options, chosen=chosen, starting=starting):
             shown.done()
             yield result

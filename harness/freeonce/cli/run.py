@@ -1,6 +1,7 @@
 """`freeonce run`: scenarios in a real guest, judged."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,12 +9,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from freeonce.campaign import Options, exit_status
+from freeonce.campaign import Crew, Options, exit_status
 from freeonce.cli.loudness import loudness_options, stderr_console
-from freeonce.cli.options import accelerator_option
+from freeonce.cli.options import accelerator_option, jobs_option, shared_option
 from freeonce.cli.output import STDOUT
 from freeonce.cli.outputs import Report, chosen, output_options, write_reports
-from freeonce.cli.progress import with_progress
+from freeonce.cli.progress import STARTING, with_progress
 from freeonce.cli.setting import Setting, find_setting
 from freeonce.errors import HostError
 from freeonce.failures import Points, passed, run_each
@@ -51,6 +52,8 @@ from freeonce.symbols import places as places_of
     is_flag=True,
     help="Make each allocation of a scenario fail, one after the other.",
 )
+@shared_option
+@jobs_option
 @click.option("--no-faults", is_flag=True, help="Leave the planted faults out.")
 @loudness_options
 @output_options
@@ -65,6 +68,8 @@ def run(
     act: str,
     repeat: int,
     fail_each: bool,
+    shared: bool,
+    jobs: int | None,
     no_faults: bool,
     quiet: bool,
     verbose: bool,
@@ -78,11 +83,15 @@ def run(
     files = chosen(outputs, fail_each)
     if fail_each and (repeat > 1 or act == "real"):
         raise click.UsageError("--fail-each goes neither with --repeat nor with --act real")
+    if shared and jobs is not None:
+        raise click.UsageError("--jobs is for clones; with --shared-guest there is one guest")
     # With --json - nothing else goes to stdout.
     console = Console(stderr=files.get("json") == STDOUT, highlight=False)
     options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
     with stderr_console(quiet, verbose) as errors:
-        task = _Task(find_setting(accel), patterns, options, console, errors, quiet)
+        setting = find_setting(accel)
+        crew = setting.crew(shared, jobs)
+        task = _Task(setting, crew, patterns, options, console, errors, quiet)
         report, status = _run_fail_each(task) if fail_each else _run_plainly(task)
         with errors.status("writing the reports"):
             write_reports(files, report)
@@ -94,9 +103,13 @@ def run(
 
 @dataclass(frozen=True)
 class _Task:
-    """What was asked for. `console`: for the report; `errors`: for how it goes on."""
+    """What was asked for. `console`: for the report; `errors`: for how it goes on.
+
+    `hired`: who runs the scenarios, once.
+    """
 
     setting: Setting
+    hired: AbstractContextManager[Crew]
     patterns: tuple[str, ...]
     options: Options
     console: Console
@@ -107,7 +120,7 @@ class _Task:
 def _run_plainly(task: _Task) -> tuple[Report, int]:
     """Run and print the report; the same for files, and the exit status."""
     beside: set[str] = set()
-    done = list(with_progress(task.setting, task.patterns, task.options, beside, task.errors))
+    done = list(with_progress(task.hired, task.patterns, task.options, beside, task.errors))
     results = [result for result in done if result.scenario.name not in beside]
     host, faults = task.setting.document(), planted(done)
     places = _places(task.setting, sites(done))
@@ -134,9 +147,8 @@ def _run_fail_each(task: _Task) -> tuple[Report, int]:
 
 def _failures(task: _Task) -> Iterator[Points]:
     """The failure points, with what runs now shown meanwhile."""
-    with task.errors.status("booting the guest") as status:
-        boot = task.setting.boot()
-        for points in run_each(boot, task.patterns, task.options, told=status.update):
+    with task.errors.status(STARTING) as status, task.hired as crew:
+        for points in run_each(crew, task.patterns, task.options, told=status.update):
             yield points
             if not task.errors.is_terminal:
                 name = points.plain.scenario.name

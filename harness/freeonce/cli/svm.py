@@ -28,7 +28,7 @@ def svm(context: click.Context, *, accel: str, json_file: Path | None) -> None:
         writable(json_file)
     setting = find_setting(accel)
     host = setting.document()
-    results = list(with_progress(setting, (SCENARIOS,), Options(faults=False), set()))
+    results = list(with_progress(setting.crew(), (SCENARIOS,), Options(faults=False), set()))
     found = survey(results)
     print_survey(Console(stderr=json_file == STDOUT, highlight=False), host, found)
     if json_file is not None:

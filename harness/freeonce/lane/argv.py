@@ -18,12 +18,16 @@ SCRATCH = PurePosixPath("/run/freeonce")
 
 @dataclass(frozen=True)
 class OuterConfig:
-    """The outer machine. `memory`: bytes. `cpus`: each emulated by a thread of its own."""
+    """The outer machine. `memory`: bytes. `cpus`: each emulated by a thread of its own.
+
+    One: with two, QEMU 7.2 was seen to hang in nested SVM, with a CPU that went round in
+    its loop for ever.
+    """
 
     qemu: str
     image: OuterImage
     memory: int = 2048 * MIB
-    cpus: int = 2
+    cpus: int = 1
 
 
 def outer_argv(config: OuterConfig, folder: Path) -> tuple[str, ...]:

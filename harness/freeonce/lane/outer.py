@@ -80,6 +80,7 @@ def run_in_outer(
         scratch.mkdir()
         (scratch / "command").write_text(script(command, environment))
         with started(outer_argv(config, folder), folder, deadline) as machine:
+            machine.monitor.execute("cont")
             try:
                 for said in machine.console.lines(deadline):
                     told(said)

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Waits until the last writer of its standard input is gone: we let go, or died. It
-# then ends a QEMU of this folder that outlived us, and removes the folder. The pipe
+# Not $TMPDIR: the path of a socket has at most 107 bytes (unix(7)).
+SOCKETS = Path("/tmp")
+SCRATCH = "freeonce-"
+
+# Waits until we say that all is over, or the last writer of its standard input is gone:
+# then we died. In that case it ends a QEMU of this folder that outlived us. The pipe
 # closes on exec, so a QEMU just being started is seen with its own command line.
 KEEPER = """
-cat >/dev/null
-for process in /proc/[0-9]*; do
+read -r over || for process in /proc/[0-9]*; do
     tr '\\0' '\\n' <"$process/cmdline" 2>/dev/null | {
         read -r program
         case ${program##*/} in *qemu*) ;; *) exit ;; esac
@@ -23,13 +26,12 @@ rm -rf -- "$0"
 
 
 @contextmanager
-def guest_folder() -> Iterator[Path]:
+def guest_folder(parent: Path = SOCKETS) -> Iterator[Path]:
     """A new folder. Only its keeper, a process of its own, ever removes it.
 
     The keeper is in a session of its own: Ctrl-C in our terminal does not reach it.
     """
-    # Not $TMPDIR: the path of a socket has at most 107 bytes (unix(7)).
-    folder = Path("/tmp") / f"freeonce-{secrets.token_hex(8)}"
+    folder = parent / f"{SCRATCH}{secrets.token_hex(8)}"
     # The keeper first: there is no moment at which the folder has none.
     keeper = subprocess.Popen(
         ["/bin/sh", "-c", KEEPER, str(folder)],
@@ -38,10 +40,11 @@ def guest_folder() -> Iterator[Path]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    said = b""
     try:
         folder.mkdir(mode=0o700)
         yield folder
+        # What left the block otherwise may have left a QEMU, too.
+        said = b"over\n"
     finally:
-        assert keeper.stdin is not None
-        keeper.stdin.close()
-        keeper.wait()
+        keeper.communicate(said)

@@ -51,6 +51,10 @@ class Process:
         """The last lines of what QEMU itself said."""
         return "\n".join(printable(self._log.read_bytes()).splitlines()[-10:])
 
+    def kill(self) -> None:
+        """Force it to end, from whatever thread. Its owner still stops it."""
+        self._popen.kill()
+
     def stop(self) -> None:
         """End it: first by asking, then by force."""
         self._popen.terminate()
@@ -65,8 +69,11 @@ class Process:
 
 
 @contextmanager
-def qemu_process(argv: Sequence[str], folder: Path) -> Iterator[Process]:
-    """Start QEMU; end it when the block ends. Raises HostError when there is no such program."""
+def qemu_process(argv: Sequence[str], folder: Path, files: Sequence[int] = ()) -> Iterator[Process]:
+    """Start QEMU, which inherits `files`; end it when the block ends.
+
+    Raises HostError when there is no such program.
+    """
     log = folder / "qemu.log"
     with log.open("wb") as output:
         try:
@@ -75,6 +82,7 @@ def qemu_process(argv: Sequence[str], folder: Path) -> Iterator[Process]:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                pass_fds=files,
                 # Ctrl-C in our terminal is for us; we then end QEMU in order.
                 start_new_session=True,
             )

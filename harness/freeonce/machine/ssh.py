@@ -1,11 +1,17 @@
-"""SSH to the guest: files, commands, and the guest's own account of its ledger."""
+"""SSH to the guest: files, commands, and the guest's own account of its ledger.
+
+The connection is made in the background: the guest needs a tenth of a second and more for
+the key exchange, in which it can run a scenario.
+"""
 
 import base64
+import logging
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import paramiko
@@ -14,17 +20,35 @@ from freeonce.deadline import Deadline
 from freeonce.errors import CommandFailed, FreeonceError, GuestLost, Loss
 from freeonce.evidence.text import printable
 
+# It prints what broke, and whatever the guest sent, with a traceback; we report it once.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
+
 MAX_OUTPUT = 64 << 20
 CHECK_SECONDS = 0.25
 POLL_SECONDS = 0.002
 
 
 class Ssh:
-    """An authenticated connection. Every method raises GuestLost when the guest is gone."""
+    """An authenticated connection, or one that will be.
 
-    def __init__(self, transport: paramiko.Transport, check: Callable[[], None]) -> None:
+    Every method raises GuestLost when the guest is gone, or is not who it should be.
+    """
+
+    def __init__(
+        self, transport: paramiko.Transport, connected: "Future[None]", check: Callable[[], None]
+    ) -> None:
         self._transport = transport
+        self._connected = connected
         self._check = check
+
+    def _connect(self, deadline: Deadline) -> None:
+        """Wait until the connection stands."""
+        while not self._connected.done():
+            try:
+                self._connected.exception(min(CHECK_SECONDS, deadline.left()))
+            except TimeoutError:
+                self._check()
+        self._connected.result()
 
     def run(self, command: str, deadline: Deadline) -> bytes:
         """A command's standard output.
@@ -32,11 +56,12 @@ class Ssh:
         Raises CommandFailed with its error output for another status than 0, also when
         a signal ended it (RFC 4254, 6.10: then there is no status, but an answer).
         """
-        with (
-            _lost_on_any_error(repr(command), self._check),
-            self._limit(deadline),
-            self._transport.open_session(timeout=deadline.left()) as channel,
-        ):
+        with _lost_on_any_error(repr(command), self._check), self._limit(deadline):
+            self._connect(deadline)
+            return self._run(command, deadline)
+
+    def _run(self, command: str, deadline: Deadline) -> bytes:
+        with self._transport.open_session(timeout=deadline.left()) as channel:
             channel.exec_command(command)
             status, output, errors = self._finish(channel, command, deadline)
         if status != 0:
@@ -116,20 +141,36 @@ def ssh(
 ) -> Iterator[Ssh]:
     """Connect as root with `client_key`; the guest must have `host_key` (OpenSSH public form).
 
-    Raises GuestLost when it does not answer or has another host key.
+    What goes wrong with that, another host key too, is raised by what is asked first.
     """
-    pinned = paramiko.Ed25519Key(data=_key_blob(host_key))
     with ExitStack() as stack:
         with _lost_on_any_error(f"port {port}", check):
             line = socket.create_connection(("127.0.0.1", port), timeout=deadline.left())
             stack.callback(line.close)
+            # It sends two short messages after the key exchange; the second would wait for an
+            # acknowledgement that QEMU's side delays by 40 ms.
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             transport = paramiko.Transport(line)
-            stack.callback(transport.close)
-            transport.banner_timeout = transport.handshake_timeout = deadline.left()
-            transport.auth_timeout = deadline.left()
-            key = paramiko.Ed25519Key.from_private_key_file(str(client_key))
-            transport.connect(hostkey=pinned, username="root", pkey=key)
-        yield Ssh(transport, check)
+        background = stack.enter_context(ThreadPoolExecutor(1))
+        stack.callback(_close, line, transport)
+        keys = paramiko.Ed25519Key.from_private_key_file(str(client_key)), _key_blob(host_key)
+        connected = background.submit(_connect, transport, *keys, deadline)
+        yield Ssh(transport, connected, check)
+
+
+def _connect(
+    transport: paramiko.Transport, client: paramiko.PKey, host: bytes, deadline: Deadline
+) -> None:
+    transport.banner_timeout = transport.handshake_timeout = deadline.left()
+    transport.auth_timeout = deadline.left()
+    transport.connect(hostkey=paramiko.Ed25519Key(data=host), username="root", pkey=client)
+
+
+def _close(line: socket.socket, transport: paramiko.Transport) -> None:
+    # Its thread waits for the guest, and wakes at once only by this.
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
+    transport.close()
 
 
 def _key_blob(public: Path) -> bytes:

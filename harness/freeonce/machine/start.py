@@ -22,19 +22,19 @@ class Started:
 
 
 @contextmanager
-def started(argv: Sequence[str], folder: Path, deadline: Deadline) -> Iterator[Started]:
-    """Start QEMU with `-S`, connect, and let its CPUs run; ended when the block ends.
+def started(
+    argv: Sequence[str], folder: Path, deadline: Deadline, files: Sequence[int] = ()
+) -> Iterator[Started]:
+    """Start QEMU with `-S` and connect; its CPUs stand still. Ended when the block ends.
 
-    Raises HostError when QEMU refuses.
+    `files`: descriptors that it inherits. Raises HostError when QEMU refuses.
     """
     with ExitStack() as stack:
-        process = stack.enter_context(qemu_process(argv, folder))
+        process = stack.enter_context(qemu_process(argv, folder, files))
         try:
             line = stack.enter_context(monitor(folder, deadline, process.check))
             process.check()
         except GuestLost as lost:
             # Before a guest ever ran: what QEMU refuses is this host's matter.
             raise HostError("qemu-refused", str(lost)) from lost
-        running = Started(process, line, stack.enter_context(console(folder)))
-        line.execute("cont")
-        yield running
+        yield Started(process, line, stack.enter_context(console(folder)))

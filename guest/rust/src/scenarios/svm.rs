@@ -4,11 +4,11 @@
 //! A program in `module/l2` says which exits it must make; here stands what its L2 needs.
 
 use crate::kernel;
-use crate::ledger::step;
+use crate::ledger::{step, unsupported};
 use crate::scenario::{Failed, Outcome, Scenario, UNEXPECTED};
 use crate::svm::{
     Budget, CR0_AM, CR0_TS, Event, Exit, Intercept, L2, OVER_BUDGET, Paging, Program, Svm,
-    cpu_count, lacks, on_cpu, on_each_cpu, play, play_on,
+    cpu_count, handler, lacks, on_cpu, on_each_cpu, play, play_on,
 };
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -97,10 +97,22 @@ fn triple_fault() -> Outcome {
 }
 
 fn injection() -> Outcome {
-    for event in [Event::Interrupt(0x20), Event::Software(0x20)] {
-        play(&l2_injection, |l2| l2.vmcb.inject(event), None)?;
+    play(&l2_injection, |l2| l2.vmcb.inject(Event::Interrupt(0x20)), None)
+}
+
+/// KVM without NRIP save takes it for an instruction of the L2's to be run again, and there
+/// is none.
+fn software_event() -> Outcome {
+    let mut l2 = L2::try_new(&l2_injection, Paging::Nested, 1)?;
+    l2.vmcb.inject(Event::Software(0x20));
+    match l2.run(&Svm::on()?, &mut Budget::default())? {
+        Exit::Vmmcall if l2.vmcb.rip() == handler(0x20) => Ok(()),
+        Exit::Vmmcall => {
+            unsupported("software event is lost");
+            Ok(())
+        }
+        _ => Err(UNEXPECTED),
     }
-    Ok(())
 }
 
 fn virtual_interrupt() -> Outcome {
@@ -296,6 +308,7 @@ pub const SCENARIOS: &[Scenario] = &[
     observed!(c"svm/exit/xsetbv", c"svm:xsetbv", l2_xsetbv, c"XSETBV.", Exit::Vmmcall, "XSETBV not intercepted"),
     part(c"svm/exit/rdpru", c"svm:rdpru", c"RDPRU.", rdpru),
     exit(c"svm/exit/injection", c"An injected event comes before the first instruction.", injection),
+    part(c"svm/exit/injection_software", c"svm:software_event", c"The same of a software interrupt.", software_event),
     exit(c"svm/exit/vintr", c"A virtual interrupt, as soon as the L2 would take it.", virtual_interrupt),
     plain!(c"svm/exit/intr", l2_intr, c"An interrupt of the host ends the L2's run."),
 ];

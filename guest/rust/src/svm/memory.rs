@@ -47,6 +47,11 @@ const DESCRIPTORS: [u64; 8] = [
 /// `vmmcall; iretq`
 const HANDLER: [u8; 5] = [0x0f, 0x01, 0xd9, 0x48, 0xcf];
 
+/// Where the L2's handler of a vector stands.
+pub fn handler(vector: u64) -> u64 {
+    HANDLERS + 16 * vector
+}
+
 /// What a VMCB must know of them.
 pub struct Tables {
     pub code: u16,
@@ -133,7 +138,7 @@ impl Memory {
         self.write(0, &HANDLER[..3]);
         self.write(TSS + 4, &STACK_TOP.to_le_bytes()); // RSP0
         for vector in 0..VECTORS {
-            let handler = HANDLERS + 16 * vector;
+            let handler = handler(vector);
             // An interrupt gate for the code segment; the handler lies below 64 KiB.
             let gate = handler | 0x08 << 16 | 0xee00 << 32;
             self.write(IDT + 16 * vector, &gate.to_le_bytes());

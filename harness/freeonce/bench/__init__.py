@@ -1,0 +1,1 @@
+"""`make bench`: what freeonce costs, measured in one run, side by side."""

@@ -1,0 +1,203 @@
+"""What guests cost: boots, clones, round trips, memory, whole runs."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from freeonce.audit.model import Account, Verdict
+from freeonce.bench.figure import Figure
+from freeonce.campaign import (
+    Evidence,
+    Options,
+    Result,
+    conclude,
+    look,
+    run_all,
+    run_one,
+    weigh,
+)
+from freeonce.cli.setting import Setting
+from freeonce.evidence.scenarios import Scenario, parse_scenarios
+from freeonce.evidence.text import printable
+from freeonce.guest import CONTROL, Guest, boot, clone
+from freeonce.machine.template import Template
+
+SCENARIO = "allocator/nested_mixed"
+TOGETHER = 20
+PINGS = 20
+REPEAT = 40
+
+
+def _timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def boots(setting: Setting, rounds: int) -> Figure:
+    """From nothing to the answer of a first SSH command."""
+
+    def once() -> float:
+        start = time.perf_counter()
+        with boot(setting.config(), setting.image, load=False) as guest:
+            guest.command("true")
+            return time.perf_counter() - start
+
+    return Figure("boot to first command", "s", tuple(once() for _ in range(rounds)))
+
+
+def _scenario(source: Template) -> Scenario:
+    (found,) = [one for one in parse_scenarios(source.table) if one.name == SCENARIO]
+    return found
+
+
+def _by_control_line(guest: Guest, scenario: Scenario) -> Result:
+    """All three witnesses, without the guest's own account of its ledger."""
+    before = guest.header()
+    guest.run(scenario.name)
+    _, memory = look(guest, before)
+    guest.settle()
+    header, data = guest.window(before.count)
+    records, doubts = weigh(data, before.count, header.dropped)
+    # As if it agreed: what is timed here ends at a verdict, not at "account missing".
+    return conclude(scenario, Evidence(records, memory, doubts, Account.AGREE), 0.0)
+
+
+def _with_account(guest: Guest, scenario: Scenario) -> Result:
+    return run_one(guest, scenario)[0]
+
+
+def verdicts(setting: Setting, source: Template, rounds: int) -> list[Figure]:
+    """From nothing to a verdict in a clone, with the guest's account and without."""
+    scenario = _scenario(source)
+
+    def once(connect: bool, judge: Callable[[Guest, Scenario], Result]) -> float:
+        start = time.perf_counter()
+        with clone(source, setting.image, connect=connect) as guest:
+            result = judge(guest, scenario)
+            seconds = time.perf_counter() - start
+        if result.judgement.verdict is not Verdict.CLEAN:
+            raise AssertionError(f"{SCENARIO} is not clean: {result.judgement.reasons}")
+        return seconds
+
+    control = tuple(once(False, _by_control_line) for _ in range(rounds))
+    account = tuple(once(True, _with_account) for _ in range(rounds))
+    return [
+        Figure("clone to verdict, control line", "s", control, goal=0.15),
+        Figure("clone to verdict, with SSH account", "s", account, goal=0.4),
+    ]
+
+
+def throughput(setting: Setting, rounds: int) -> Figure:
+    """Verdicts a minute, as many clones at a time as by default."""
+
+    def once() -> float:
+        with setting.clones() as crew:
+            options = Options(repeat=REPEAT, faults=False)
+            return 60 * REPEAT / _timed(lambda: list(run_all(crew, [SCENARIO], options)))
+
+    found = tuple(once() for _ in range(rounds))
+    return Figure("verdicts a minute, -j by default", "", found, goal=300, at_least=True)
+
+
+def _private_mib(guest: Guest) -> float:
+    """What goes when this one goes: Private_Clean and Private_Dirty of smaps_rollup (proc(5))."""
+    said = Path(f"/proc/{guest.process.pid}/smaps_rollup").read_text()
+    return sum(map(int, re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+) kB", said, re.M))) / 1024
+
+
+def memory(setting: Setting, source: Template) -> list[Figure]:
+    """Of clones that all run, each after a verdict; what they share is counted to none."""
+    scenario = _scenario(source)
+    with ExitStack() as stack:
+        guests = [stack.enter_context(setting.clone(source)()) for _ in range(TOGETHER)]
+        for guest in guests:
+            _with_account(guest, scenario)
+        private = tuple(_private_mib(guest) for guest in guests)
+    return [
+        Figure("private memory of a clone", "MiB", private, goal=48),
+        Figure(f"private memory of {TOGETHER} clones", "MiB", (sum(private),)),
+    ]
+
+
+def round_trips(setting: Setting, source: Template) -> list[Figure]:
+    """Of a request that does nothing; the first ones, which the guest still translates, not."""
+    with setting.clone(source)() as guest:
+        lines = {
+            "control": lambda: guest.ask("ping"),
+            "SSH": lambda: guest.command("true"),
+        }
+        found = []
+        for name, work in lines.items():
+            samples = [1000 * _timed(work) for _ in range(2 * PINGS)][PINGS:]
+            found.append(Figure(f"{name} round trip", "ms", tuple(samples)))
+    return found
+
+
+def runs(rounds: int) -> list[Figure]:
+    """`freeonce run` as a program: all scenarios, and a single one."""
+
+    def program(*arguments: str) -> None:
+        command = [sys.executable, "-m", "freeonce.cli.main", "run", *arguments]
+        subprocess.run(command, check=True, capture_output=True)
+
+    every = tuple(_timed(program) for _ in range(rounds))
+    single = tuple(_timed(lambda: program("--no-faults", SCENARIO)) for _ in range(rounds))
+    return [
+        Figure("whole `freeonce run`", "s", every, goal=20),
+        Figure("`freeonce run` of one scenario", "s", single, goal=1),
+    ]
+
+
+def _measured(setting: Setting, file: str, rounds: int) -> dict[str, tuple[float, ...]]:
+    """What a benchmark in the guest measured, in nanoseconds, by what watched."""
+    found: dict[str, list[float]] = {}
+    with setting.boot()() as guest:
+        for _ in range(rounds):
+            for line in printable(guest.command(f"cat {CONTROL}/{file}")).splitlines():
+                name, value = line.split()
+                found.setdefault(name, []).append(float(value))
+    return {name: tuple(values) for name, values in found.items()}
+
+
+def _beside_bare(
+    found: dict[str, tuple[float, ...]], names: dict[str, str], goals: dict[str, float]
+) -> list[Figure]:
+    """A figure for each, and for all but the bare one its ratio to that of the same round."""
+    figures = []
+    for name, values in found.items():
+        figures.append(Figure(names.get(name, name), "ns", values))
+        if name != "bare":
+            ratios = tuple(one / bare for one, bare in zip(values, found["bare"], strict=True))
+            figures.append(Figure(f"{names.get(name, name)}, x bare", "", ratios, goals.get(name)))
+    return figures
+
+
+PAIR = {
+    "bare": "allocate/release, bare",
+    "ledger": "allocate/release, with ledger",
+    "witness": "allocate/release, with kernel witness",
+}
+VMRUN = {
+    "bare": "VMRUN and #VMEXIT, bare",
+    "operands": "VMRUN with operand check",
+    "records": "VMRUN with its two records",
+    "unchecked": "VMRUN with both",
+    "checked": "VMRUN with the host's registers compared",
+}
+"""What each measurement of `bench` and `bench_vmrun` is (guest/LEDGER.md)."""
+
+
+def pairs(setting: Setting, rounds: int) -> list[Figure]:
+    """One allocate/release pair in a guest, by what watches it."""
+    return _beside_bare(_measured(setting, "bench", rounds), PAIR, {})
+
+
+def vmruns(setting: Setting, rounds: int) -> list[Figure]:
+    """One round trip of an L2 whose VMCB does not change, by what watches it."""
+    found = _measured(setting, "bench_vmrun", 4 * rounds)
+    return _beside_bare(found, VMRUN, {"operands": 1.1})

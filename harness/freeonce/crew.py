@@ -1,0 +1,171 @@
+"""Who runs a campaign's scenarios: one guest for all, or a clone for each, some at a time."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+from freeonce.campaign import (
+    NOTHING,
+    Boot,
+    Evidence,
+    Result,
+    Scenarios,
+    Starting,
+    Task,
+    conclude,
+    run_one,
+)
+from freeonce.errors import GuestLost, HostError
+from freeonce.guest import Guest
+from freeonce.host import cores, free_memory
+from freeonce.machine.argv import MIB
+from freeonce.machine.process import Process
+
+AHEAD = 16
+"""Tasks a worker that may be done before the result that is reported next."""
+CLONE_BYTES = 64 * MIB
+"""QEMU's own part of a clone: the code that it made of the guest's, and its heap."""
+ROOM_SECONDS = 0.2
+SLICE_SECONDS = 0.1
+
+
+def default_jobs(guest_bytes: int) -> int:
+    """Clones at a time: one a core, as far as memory goes even if each writes to all of its own."""
+    return max(1, min(cores(), free_memory() // (guest_bytes + CLONE_BYTES)))
+
+
+class SharedGuest(AbstractContextManager["SharedGuest"]):
+    """One guest for all scenarios; a guest that is lost is replaced."""
+
+    def __init__(self, boot: Boot) -> None:
+        self._boot = boot
+        self._guests = ExitStack()
+        self._guest: Guest | None = None
+
+    def __exit__(self, *_: object) -> None:
+        self._guests.close()
+
+    def scenarios(self) -> Scenarios:
+        """Raises GuestLost or HostError when not even the first guest can be had."""
+        return self._fit().scenarios()
+
+    def _fit(self) -> Guest:
+        if self._guest is None:
+            self._guests.close()
+            self._guest = self._guests.enter_context(self._boot())
+        return self._guest
+
+    def run(self, tasks: Iterable[Task], starting: Starting) -> Iterator[Result]:
+        """The results in the order of the tasks."""
+        for task in tasks:
+            starting(task.scenario)
+            try:
+                guest = self._fit()
+            except (GuestLost, HostError) as error:
+                yield _without_guest(task, error)
+                continue
+            result, fit = run_one(guest, task.scenario, task.options)
+            if not fit:
+                self._guest = None
+            yield result
+
+
+class Pristine(AbstractContextManager["Pristine"]):
+    """A guest of its own for each scenario, at most `jobs` at a time.
+
+    `make` makes guests, `known` are their scenarios. No new one is begun while less than
+    `room` bytes of memory are free and another still runs.
+    """
+
+    def __init__(
+        self,
+        make: Boot,
+        known: Callable[[], Scenarios],
+        jobs: int = 1,
+        room: int = 0,
+        free: Callable[[], int] = free_memory,
+    ) -> None:
+        self._make = make
+        self._known = known
+        self._jobs = jobs
+        self._room = room
+        self._free = free
+        self._running = 0
+        self._live: set[Process] = set()
+        self._over = False
+        self._changed = threading.Condition()
+        self._pool = ThreadPoolExecutor(jobs)
+
+    def __exit__(self, *_: object) -> None:
+        """Whoever still runs is ended, not waited for."""
+        with self._changed:
+            self._over = True
+            for process in self._live:
+                process.kill()
+            self._changed.notify_all()
+        self._pool.shutdown(cancel_futures=True)
+
+    def scenarios(self) -> Scenarios:
+        """Without a guest, when its template knows them."""
+        return self._known()
+
+    def run(self, tasks: Iterable[Task], starting: Starting) -> Iterator[Result]:
+        """The results in the order of the tasks, whichever is done first."""
+        pending: deque[Future[Result]] = deque()
+        for task in tasks:
+            pending.append(self._pool.submit(self._one, task, starting))
+            while pending and (pending[0].done() or len(pending) > AHEAD * self._jobs):
+                yield _wait(pending.popleft())
+        while pending:
+            yield _wait(pending.popleft())
+
+    def _one(self, task: Task, starting: Starting) -> Result:
+        with self._turn():
+            starting(task.scenario)
+            try:
+                with self._make() as guest, self._alive(guest):
+                    result, _ = run_one(guest, task.scenario, task.options)
+                    return result
+            except (GuestLost, HostError) as error:
+                return _without_guest(task, error)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait until there is memory for one more, or nobody else who could give some back."""
+        with self._changed:
+            while self._running and not self._over and self._free() < self._room:
+                self._changed.wait(ROOM_SECONDS)
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def _alive(self, guest: Guest) -> Iterator[None]:
+        with self._changed:
+            if self._over:
+                raise GuestLost("the campaign is over")
+            self._live.add(guest.process)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._live.discard(guest.process)
+
+
+def _wait(pending: "Future[Result]") -> Result:
+    """In slices: Python sees a signal that comes just before a wait only after it."""
+    while not pending.done():
+        wait([pending], SLICE_SECONDS)
+    return pending.result()
+
+
+def _without_guest(task: Task, error: Exception) -> Result:
+    """What was won so far is not lost with it."""
+    reason = f"no new guest could be had: {error}"
+    return conclude(task.scenario, Evidence(NOTHING, doubts=(reason,)), 0.0)
