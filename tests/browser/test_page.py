@@ -22,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("browser")
 def leaking() -> History:
     history = run().allocate(1, 0x1000).text(Type.LABEL, "foo", serial=1)
     history.text(Type.STEP, "assign").release(0, 0, withheld=True)
-    history.add(Type.VMRUN, physical=0x5000).add(Type.VMEXIT, detail=0x72)
+    history.bind(1, 0x5000).enter(1, 0x5000).add(Type.UNBIND, serial=1)
     history.release(1, 0x1000).allocate(2, 0x2000, kind=Kind.CONTIGUOUS)
     return history.text(Type.LABEL, "bar", serial=2).end().settle()
 
