@@ -1,6 +1,7 @@
 # freeonce. `make` alone prints this help.
 #
 #   make run     everything from nothing to the report (ARGS='fault/*' for some scenarios)
+#   make shell   a guest and a prompt on it (ARGS: a scenario to run in it first)
 #   make test    unit tests, tests in real guests and in a browser (ARGS for pytest)
 #   make setup   only the set-up: system packages, virtual environment, images
 #   make test-kvm  the KVM path, also without SVM in this machine (ARGS: names of scenarios)
@@ -22,7 +23,7 @@ BIN := $(VENV)/bin
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
 SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane .ci/run guest/init/etc/rc guest/outer/init
 
-.PHONY: help setup packages images outer run test test-kvm matrix bench lint format clean
+.PHONY: help setup packages images outer run shell test test-kvm matrix bench lint format clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -48,6 +49,9 @@ images: packages
 
 run: setup
 	@$(BIN)/freeonce run $(ARGS)
+
+shell: setup
+	@$(BIN)/freeonce shell $(ARGS)
 
 test: setup
 	@PYTHON='$(PYTHON)' KERNEL='$(KERNEL)' ci/install-deps test

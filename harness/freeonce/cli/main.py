@@ -13,6 +13,7 @@ from freeonce.cli.explain import explain
 from freeonce.cli.lane import lane
 from freeonce.cli.list import list_scenarios
 from freeonce.cli.run import run
+from freeonce.cli.shell import shell
 from freeonce.cli.svm import svm
 from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
 
@@ -33,6 +34,7 @@ verbs.add_command(explain)
 verbs.add_command(lane)
 verbs.add_command(list_scenarios)
 verbs.add_command(run)
+verbs.add_command(shell)
 verbs.add_command(svm)
 
 

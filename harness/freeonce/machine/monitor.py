@@ -10,12 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from qemu.qmp import QMPClient, QMPError
+from qemu.qmp import ExecuteError, Message, QMPClient, QMPError
 
 from freeonce.deadline import Deadline
 from freeonce.errors import GuestLost
 
 COMMAND_SECONDS = 10.0
+BY_HAND_SECONDS = 600.0
 RETRY_SECONDS = 0.002
 
 T = TypeVar("T")
@@ -45,6 +46,18 @@ class Monitor:
         """One QMP command's return value."""
         deadline = Deadline(COMMAND_SECONDS, command)
         return self._run(self._client.execute(command, arguments), deadline.left())
+
+    def answer(self, message: Mapping[str, object]) -> Mapping[str, object]:
+        """QEMU's whole answer to a QMP message: its `return`, or its `error`."""
+
+        async def ask() -> Mapping[str, object]:
+            try:
+                return {"return": await self._client.execute_msg(Message(message))}
+            except ExecuteError as error:
+                return {"error": {"class": error.error_class, "desc": str(error)}}
+
+        deadline = Deadline(BY_HAND_SECONDS, str(message.get("execute")))
+        return self._run(ask(), deadline.left())
 
     def status(self) -> str:
         """`query-status`: running, paused, shutdown, guest-panicked, ..."""

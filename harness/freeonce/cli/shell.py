@@ -1,0 +1,27 @@
+"""`freeonce shell`: a guest, and a prompt with our verbs and QMP's commands on it."""
+
+import click
+from rich.console import Console
+
+from freeonce.cli.options import accelerator_option
+from freeonce.cli.setting import find_setting
+from freeonce.shell.prompt import Prompt
+from freeonce.shell.session import Session
+
+GREETING = "A guest is ready. `help` shows the verbs, Tab completes, `exit` leaves."
+
+
+@click.command()
+@click.argument("scenario", required=False)
+@accelerator_option
+def shell(scenario: str | None, accel: str) -> None:
+    """Work with a guest by hand; SCENARIO is run in it first. It goes when you leave."""
+    setting = find_setting(accel)
+    with setting.template() as source, Session(setting.clone(source)) as session:
+        prompt = Prompt(session)
+        errors = Console(stderr=True, highlight=False)
+        errors.print(GREETING)
+        if scenario is not None:
+            session.find(scenario)
+            prompt.execute(f"run {scenario}")
+        prompt.loop()

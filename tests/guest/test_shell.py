@@ -1,0 +1,137 @@
+"""The interactive verbs, driven on a real pseudo-terminal."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from freeonce.machine.template import Template
+from tests.guest.test_death import nothing_left
+
+PROMPT = "freeonce> "
+SECONDS = 300
+ENTERED = "fault/hardware-use-after-free/contiguous/rust/vmcb-entered"
+
+Start = Callable[..., "pexpect.spawn[str]"]
+
+
+@pytest.fixture
+def start(template: Template, tmp_path: Path) -> Iterator[Start]:
+    """Starts `freeonce ...` on a pseudo-terminal; its history is this test's own."""
+    assert template
+    with ExitStack() as stack:
+
+        def begin(*words: str) -> "pexpect.spawn[str]":
+            return stack.enter_context(terminal(tmp_path, *words))
+
+        yield begin
+
+
+@contextmanager
+def terminal(state: Path, *words: str) -> Iterator["pexpect.spawn[str]"]:
+    environment = {**os.environ, "XDG_STATE_HOME": str(state), "TERM": "dumb", "NO_COLOR": "1"}
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "freeonce.cli.main", *words],
+        env=environment,  # type: ignore[arg-type]
+        encoding="utf-8",
+        timeout=SECONDS,
+        dimensions=(50, 200),
+    )
+    try:
+        yield child
+    finally:
+        child.close(force=True)
+
+
+def ask(child: "pexpect.spawn[str]", line: str) -> str:
+    """What a line at the prompt answers."""
+    child.sendline(line)
+    child.expect_exact(line)
+    child.expect_exact(PROMPT)
+    return (child.before or "").strip()
+
+
+def guest_of(child: "pexpect.spawn[str]") -> tuple[int, Path]:
+    """The pid of its QEMU and its folder, by what QEMU was started with."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            command = (process / "cmdline").read_bytes().decode()
+        except (OSError, ValueError):
+            continue
+        found = re.search(r"path=(/tmp/freeonce-\w+)/qmp.sock", command)
+        if parent == child.pid and found:
+            return int(process.name), Path(found[1])
+    raise AssertionError("the shell has no guest")
+
+
+def test_the_verbs_on_one_guest(start: Start, tmp_path: Path) -> None:
+    shell = start("shell", ENTERED)
+    shell.expect_exact(PROMPT)
+    assert f"{ENTERED}: " in (shell.before or "")
+    ledger = ask(shell, "ledger")
+    assert re.search(rf"begin +{ENTERED[:24]}", ledger)
+    entered = re.search(r"vmrun .* physical (0x[0-9a-f]+)", ledger)
+    assert entered is not None, ledger
+    # Its release was withheld: the VMCB stands as the CPU left it.
+    assert re.search(r"exit_code +0x[0-9a-f]{16}  VMEXIT_", ask(shell, f"vmcb {entered[1]}"))
+    assert "|FREEONCE" in ask(shell, "page 0x8000010")
+    assert ask(shell, "pause") == "paused"
+    assert '"status": "paused"' in ask(shell, "query-status")
+    assert "`resume`" in ask(shell, "run c/pool")
+    assert ask(shell, "resume") == "running"
+    judged = ask(shell, "audit")
+    assert f"{ENTERED}: faulty, as expected" in judged
+    assert "hardware-use-after-free: " in judged
+    assert "c/pool: clean, as expected" in ask(shell, "run c/pool") + ask(shell, "audit")
+    assert "RIP=" in ask(shell, 'human-monitor-command command-line="info registers"')
+    for wrong, said in [
+        ("run c/nothing", "no scenario is called 'c/nothing'"),
+        ("page 0x10000000", "outside of the guest's memory, 0 to 0x10000000"),
+        ("vmcb here", "'here' is no address"),
+        ("no-such-command", "CommandNotFound"),
+        ("query-status x", "key=value"),
+        ("", ""),
+    ]:
+        assert said in ask(shell, wrong)
+    guest = guest_of(shell)
+    shell.sendline("exit")
+    shell.expect(pexpect.EOF)
+    shell.close()
+    assert shell.exitstatus == 0
+    nothing_left(*guest)
+    assert "run c/pool" in (tmp_path / "freeonce/shell-history").read_text()
+
+
+def test_completion_history_and_following(start: Start, tmp_path: Path) -> None:
+    history = tmp_path / "freeonce/shell-history"
+    history.parent.mkdir()
+    history.write_text("page 0x8000000\n")
+    shell = start("shell")
+    shell.expect_exact(PROMPT)
+    shell.send("\x1b[A\r")
+    shell.expect_exact("|FREEONCE")
+    shell.expect_exact(PROMPT)
+    shell.send("run allocated_memory/fi\t\r")
+    shell.expect_exact("run allocated_memory/first")
+    shell.expect(r"allocated_memory/first: \d+ records")
+    shell.expect_exact(PROMPT)
+    shell.send("query-stat\t")
+    shell.expect_exact("query-stat")
+    shell.send("us\x15")
+    shell.sendline("ledger --follow")
+    shell.expect(r"end +error 0")
+    shell.sendintr()
+    shell.expect_exact(PROMPT)
+    shell.sendline("resu\x03")
+    shell.expect_exact(PROMPT)
+    guest = guest_of(shell)
+    shell.kill(9)
+    shell.wait()
+    nothing_left(*guest)

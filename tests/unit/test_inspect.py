@@ -1,0 +1,115 @@
+"""Memory and records as lines, and the VMCB's fields against what the guest itself uses."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from freeonce.evidence.ledger import Type
+from freeonce.evidence.vmcb import FIELDS, VMCB_BYTES
+from freeonce.report.inspect import exit_name, hex_lines, record_line, vmcb_lines
+from tests.unit.history import History
+
+ROOT = Path(__file__).resolve().parents[2]
+C_HEADER = (ROOT / "guest/module/vmcb.h").read_text()
+RUST = (ROOT / "guest/rust/src/svm/vmcb.rs").read_text()
+BY_NAME = {field.name: field for field in FIELDS}
+OFFSETS = {field.name.removesuffix(".selector"): field.offset for field in FIELDS}
+RUST_BYTES = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "Segment": 16}
+
+
+def c_offsets() -> list[tuple[str, int]]:
+    found = re.findall(r"#define VMCB_(\w+) (0x[0-9a-f]+)$", C_HEADER, re.MULTILINE)
+    return [(name.lower(), int(offset, 16)) for name, offset in found]
+
+
+def rust_layout() -> list[tuple[str, int, int]]:
+    """Name, offset and size of each field of `Vmcb`, which is repr(C) and has no holes."""
+    body = RUST.split("pub struct Vmcb {")[1].split("\n}")[0]
+    at, found = 0, []
+    for name, kind in re.findall(r"(\w+): (\[u8; \w+\]|\w+),", body):
+        array = re.fullmatch(r"\[u8; (\w+)\]", kind)
+        size = int(array[1], 0) if array else RUST_BYTES[kind]
+        found.append((name, at, size))
+        at += size
+    assert at == VMCB_BYTES
+    return [one for one in found if not one[0].startswith("_reserved")]
+
+
+def test_the_offsets_are_those_of_the_c_header() -> None:
+    wanted = c_offsets()
+    assert len(wanted) > 25
+    assert [(name, OFFSETS.get(name)) for name, _ in wanted] == wanted
+
+
+def test_offsets_and_sizes_are_those_of_the_rust_type() -> None:
+    wanted = rust_layout()
+    assert len(wanted) > 30
+    for name, offset, size in wanted:
+        assert OFFSETS.get(name) == offset, name
+        if name in BY_NAME:
+            assert BY_NAME[name].size == size, name
+
+
+def test_no_field_overlaps_another() -> None:
+    ordered = sorted(FIELDS, key=lambda field: field.offset)
+    for one, following in zip(ordered, ordered[1:], strict=False):
+        assert one.offset + one.size <= following.offset, following.name
+
+
+def test_a_vmcb_is_told_field_by_field_and_its_exit_by_name() -> None:
+    vmcb = bytearray(VMCB_BYTES)
+    vmcb[0x58] = 7
+    vmcb[0x70:0x78] = (0x81).to_bytes(8, "little")
+    vmcb[0x578:0x580] = (0x1234).to_bytes(8, "little")
+    assert [line.split() for line in vmcb_lines(0x5000, bytes(vmcb))] == [
+        ["VMCB", "0x5000,", "control", "area"],
+        ["0x058", "asid", "0x00000007"],
+        ["0x070", "exit_code", "0x0000000000000081", "VMEXIT_VMMCALL"],
+        ["VMCB", "0x5000,", "state", "save", "area"],
+        ["0x578", "rip", "0x0000000000001234"],
+    ]
+
+
+def test_a_released_vmcb_is_not_decoded() -> None:
+    assert list(vmcb_lines(0x5000, b"\x6b" * VMCB_BYTES)) == [
+        "0x5000 was released: all of it is poison (0x6b)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [(0xFFFFFFFFFFFFFFFF, "VMEXIT_INVALID"), (0x400, "VMEXIT_NPF"), (0x410, "unknown")],
+)
+def test_a_vmexit_has_the_name_of_its_low_half(code: int, name: str) -> None:
+    assert exit_name(code) == name
+
+
+def test_a_dump_shows_bytes_text_and_a_star_for_rows_that_repeat() -> None:
+    data = b"freeonce\0\x1b\x7f" + bytes(5) + bytes(48)
+    assert list(hex_lines(0x1000, data)) == [
+        "00001000  66 72 65 65 6f 6e 63 65 00 1b 7f 00 00 00 00 00  |freeonce........|",
+        "00001010  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  |................|",
+        "*",
+        "00001040",
+    ]
+
+
+def test_every_type_of_record_has_a_line() -> None:
+    for kind in Type:
+        history = History().add(kind, serial=3)
+        assert f" {kind.name.lower()} " in f"{record_line(history.records()[0])} "
+
+
+def test_a_record_says_what_it_carries() -> None:
+    history = (
+        History()
+        .text(Type.STEP, "assign")
+        .add(Type.ALLOCATE, pointer=0xFFFF888000001000, physical=0x1000, size=64, serial=3, kind=1)
+    )
+    history.add(Type.VMEXIT, serial=1, detail=0x81)
+    step, allocate, vmexit = (record_line(one).split() for one in history.records())
+    assert step[-2:] == ["step", "assign"]
+    wanted = "pool serial 3 pointer 0xffff888000001000 physical 0x1000 size 0x40"
+    assert allocate[-len(wanted.split()) :] == wanted.split()
+    assert vmexit[-3:] == ["serial", "1", "VMEXIT_VMMCALL"]
