@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -38,7 +39,7 @@ def terminal(state: Path, *words: str) -> Iterator["pexpect.spawn[str]"]:
     child = pexpect.spawn(
         sys.executable,
         ["-m", "freeonce.cli.main", *words],
-        env=environment,  # type: ignore[arg-type]
+        env=environment,
         encoding="utf-8",
         timeout=SECONDS,
         dimensions=(50, 200),
@@ -135,3 +136,28 @@ def test_completion_history_and_following(start: Start, tmp_path: Path) -> None:
     shell.kill(9)
     shell.wait()
     nothing_left(*guest)
+
+
+def test_a_core_that_drgn_opens(template: Template, tmp_path: Path) -> None:
+    assert template
+    core = tmp_path / "core"
+    words = ["-m", "freeonce.cli.main", "dump", str(core), "allocated_memory/write_drop_storage"]
+    subprocess.run([sys.executable, *words], check=True)
+    drgn = Path(sys.executable).parent / "drgn"
+    script = Path(__file__).resolve().parents[2] / "guest/ledger.drgn.py"
+    done = subprocess.run(
+        [drgn, "-q", "-c", core, script], check=True, capture_output=True, text=True
+    )
+    # The scenario's own declaration: `bar`, 64 bytes, leaks; what owns it is released.
+    leaked = re.findall(r"never released: serial \d+, (\d+) bytes", done.stdout)
+    assert leaked == ["64"]
+
+
+def test_no_core_is_left_of_a_dump_that_fails(template: Template, tmp_path: Path) -> None:
+    assert template
+    core = tmp_path / "core"
+    words = ["-m", "freeonce.cli.main", "dump", str(core), "c/nothing"]
+    done = subprocess.run([sys.executable, *words], check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "no scenario is called 'c/nothing'" in done.stderr
+    assert not core.exists()

@@ -1,6 +1,7 @@
 """Memory and records as lines, and the VMCB's fields against what the guest itself uses."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_offsets_and_sizes_are_those_of_the_rust_type() -> None:
 
 def test_no_field_overlaps_another() -> None:
     ordered = sorted(FIELDS, key=lambda field: field.offset)
-    for one, following in zip(ordered, ordered[1:], strict=False):
+    for one, following in pairwise(ordered):
         assert one.offset + one.size <= following.offset, following.name
 
 

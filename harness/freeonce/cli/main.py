@@ -9,6 +9,7 @@ import click
 from freeonce import __version__
 from freeonce.cli.compare import compare
 from freeonce.cli.doctor import doctor
+from freeonce.cli.dump import dump
 from freeonce.cli.explain import explain
 from freeonce.cli.lane import lane
 from freeonce.cli.list import list_scenarios
@@ -30,6 +31,7 @@ def verbs() -> None:
 
 verbs.add_command(compare)
 verbs.add_command(doctor)
+verbs.add_command(dump)
 verbs.add_command(explain)
 verbs.add_command(lane)
 verbs.add_command(list_scenarios)

@@ -1,0 +1,41 @@
+"""Walk the ledger in a core of `freeonce dump`: drgn -q -c FILE guest/ledger.drgn.py
+
+The format is that of LEDGER.md. `prog` is drgn's; nothing of freeonce is needed.
+"""
+
+# ruff: noqa: F821
+# mypy: ignore-errors
+
+import struct
+
+WINDOW = 0x8000000  # the guest's kernel command line reserves it: memmap=SIZE$ADDRESS
+HEADER = struct.Struct("<8sIIQQQ64s")
+RECORD = struct.Struct("<IIQQQQIIIIBBBBBBH")
+ALLOCATE, RELEASE, STEP = 3, 6, 9
+OWNER = 1
+
+magic, version, size, capacity, appended, text, release = HEADER.unpack(
+    prog.read(WINDOW, HEADER.size, physical=True)
+)
+if (magic, version, size) != (b"FREEONCE", 1, RECORD.size):
+    raise SystemExit("no ledger of version 1 in this core")
+print(f"kernel {release.rstrip(bytes(1)).decode()}, {min(appended, capacity)} records")
+
+live = {}
+for index in range(min(appended, capacity)):
+    raw = prog.read(WINDOW + 4096 + index * size, size, physical=True)
+    fields = RECORD.unpack(raw)
+    pointer, physical, length, serial = fields[3:7]
+    kind, witness = fields[10:12]
+    if kind == STEP:
+        print("step", raw[16:40].rstrip(bytes(1)).decode())
+    if witness != OWNER:
+        continue
+    if kind == ALLOCATE:
+        live[serial] = physical, length
+    elif kind == RELEASE:
+        live.pop(serial, None)
+
+for serial, (physical, length) in live.items():
+    begin = prog.read(physical, min(length, 16), physical=True).hex(" ")
+    print(f"never released: serial {serial}, {length} bytes at {physical:#x}: {begin}")
