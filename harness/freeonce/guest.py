@@ -107,6 +107,10 @@ class Guest:
         """Run a scenario to its end. What it did is in the ledger."""
         self.ask(f"run {name}", seconds)
 
+    def begin(self, name: str) -> None:
+        """Have a scenario run when the guest does, and do not wait for it: for a debugger."""
+        self._control.tell(f"run {name}", Deadline(COMMAND_SECONDS, "telling the guest"))
+
     def rewind(self) -> None:
         """Begin the ledger anew, when all of it was read."""
         self.ask("rewind")

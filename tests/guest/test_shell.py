@@ -161,3 +161,45 @@ def test_no_core_is_left_of_a_dump_that_fails(template: Template, tmp_path: Path
     assert done.returncode == 2
     assert "no scenario is called 'c/nothing'" in done.stderr
     assert not core.exists()
+
+
+def test_gdb_stands_before_the_vmrun_of_a_scenario(start: Start) -> None:
+    debug = start("debug", "svm/vmrun_exits", "--at-vmrun", "--gdb", "gdb -q -nx")
+    debug.expect_exact("freeonce_svm_run (vcpu=0x")
+    debug.expect_exact("(gdb) ")
+    # The module's own types and source, and the kernel's names.
+    debug.sendline("ptype vcpu")
+    debug.expect_exact("struct vcpu {")
+    debug.expect_exact("(gdb) ")
+    debug.sendline("info source")
+    debug.expect_exact("guest/module/vcpu.c")
+    debug.expect_exact("(gdb) ")
+    debug.sendline("info symbol start_kernel")
+    debug.expect_exact("start_kernel in section .text of ")
+    debug.expect_exact("(gdb) ")
+    debug.sendline("backtrace")
+    debug.expect_exact(" scenario_run (")
+    debug.expect_exact("(gdb) ")
+    guest = guest_of(debug)
+    debug.sendline("quit")
+    debug.expect(pexpect.EOF)
+    nothing_left(*guest)
+
+
+def test_gdb_stands_before_the_scenario(start: Start) -> None:
+    debug = start("debug", "c/pool", "--gdb", "gdb -q -nx -batch -ex 'print name'")
+    debug.expect(r'hit Breakpoint 1, scenario_run \(name=.*"c/pool"')
+    debug.expect(r'= 0x[0-9a-f]+ "c/pool"')
+    debug.expect(pexpect.EOF)
+    debug.close()
+    assert debug.exitstatus == 0
+
+
+def test_without_gdb_the_command_is_told(start: Start) -> None:
+    debug = start("debug", "c/pool", "--gdb", "no-such-gdb -q")
+    debug.expect(r"no-such-gdb -q -x (/tmp/freeonce-\w+)/commands.gdb")
+    debug.expect_exact("Press a key")
+    guest = guest_of(debug)
+    debug.send("x")
+    debug.expect(pexpect.EOF)
+    nothing_left(*guest)

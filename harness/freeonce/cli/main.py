@@ -8,6 +8,7 @@ import click
 
 from freeonce import __version__
 from freeonce.cli.compare import compare
+from freeonce.cli.debug import debug
 from freeonce.cli.doctor import doctor
 from freeonce.cli.dump import dump
 from freeonce.cli.explain import explain
@@ -30,6 +31,7 @@ def verbs() -> None:
 
 
 verbs.add_command(compare)
+verbs.add_command(debug)
 verbs.add_command(doctor)
 verbs.add_command(dump)
 verbs.add_command(explain)

@@ -35,13 +35,9 @@ class Control:
         Raises CommandFailed when it cannot, GuestLost when it does not answer, or with
         anything but an answer.
         """
-        self._number += 1
-        line = f"{self._number} {request}\n".encode()
-        if len(line) > LINE_BYTES or line.count(b"\n") > 1:
-            raise CommandFailed(f"{request[:40]!r}... is no line for the guest's control line")
+        line = self._numbered(request)
         try:
-            self._line.settimeout(deadline.left())
-            self._line.sendall(line)
+            self._send(line, deadline)
             answer = self._answer(deadline)
         except OSError as error:
             self._check()
@@ -53,6 +49,28 @@ class Control:
             raise GuestLost(f"control line: {words!r} is no answer", loss=Loss.CONTROL)
         if int(said[2]):
             raise CommandFailed(f"{request!r}: the guest says: {os.strerror(int(said[2]))}")
+
+    def tell(self, request: str, deadline: Deadline) -> None:
+        """Send the last request of all: nobody waits for its answer.
+
+        Raises CommandFailed when it is no line, GuestLost when QEMU is gone.
+        """
+        line = self._numbered(request)
+        try:
+            self._send(line, deadline)
+        except OSError as error:
+            raise GuestLost(f"control line: {error}", loss=Loss.CONTROL) from error
+
+    def _numbered(self, request: str) -> bytes:
+        self._number += 1
+        line = f"{self._number} {request}\n".encode()
+        if len(line) > LINE_BYTES or line.count(b"\n") > 1:
+            raise CommandFailed(f"{request[:40]!r}... is no line for the guest's control line")
+        return line
+
+    def _send(self, line: bytes, deadline: Deadline) -> None:
+        self._line.settimeout(deadline.left())
+        self._line.sendall(line)
 
     def _answer(self, deadline: Deadline) -> bytes:
         """The next line, or as many bytes as a line may have."""

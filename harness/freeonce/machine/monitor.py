@@ -33,6 +33,11 @@ class Monitor:
         self._client = client
         self._folder = folder
 
+    @property
+    def folder(self) -> Path:
+        """The guest's folder, which goes with it."""
+        return self._folder
+
     def _run(self, awaitable: Awaitable[T], seconds: float) -> T:
         async def bounded() -> T:
             return await asyncio.wait_for(awaitable, seconds)

@@ -1,0 +1,111 @@
+"""`freeonce debug`: gdb on a guest, with symbols, stopped before a scenario."""
+
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from elftools.elf.elffile import ELFFile
+
+from freeonce.cli.options import accelerator_option
+from freeonce.cli.setting import find_setting
+from freeonce.debugger import (
+    BEFORE_RUN,
+    BEFORE_VMRUN,
+    SECTIONS,
+    SYMBOLS,
+    commands,
+    kernel_source,
+    section_addresses,
+)
+from freeonce.errors import HostError
+from freeonce.evidence.text import printable
+from freeonce.guest import Guest
+from freeonce.shell.session import Session
+
+
+@click.command()
+@click.argument("scenario")
+@click.option("--at-vmrun", is_flag=True, help="Stop before the scenario's first VMRUN.")
+@click.option("--gdb", default="gdb", show_default=True, help="The debugger with its arguments.")
+@accelerator_option
+@click.pass_context
+def debug(context: click.Context, scenario: str, at_vmrun: bool, gdb: str, accel: str) -> None:
+    """Run SCENARIO under gdb, with the module's symbols and the names of the kernel's.
+
+    The guest stands before the scenario's run, and goes when gdb ends. Where gdb is not
+    installed, the command for another machine's or another terminal's is printed.
+    """
+    try:
+        program, *rest = shlex.split(gdb)
+    except ValueError:
+        raise click.UsageError(f"--gdb {gdb!r} is no command with arguments") from None
+    setting = find_setting(accel)
+    with setting.template() as source, Session(setting.clone(source)) as session:
+        session.find(scenario)
+        guest = session.guest
+        script = _prepare(guest, setting.image.module, BEFORE_VMRUN if at_vmrun else BEFORE_RUN)
+        # It begins when gdb lets the guest run, and not before the breakpoint is set.
+        guest.monitor.execute("stop")
+        guest.begin(scenario)
+        # Before commands of the user's own, which are for the guest that stands.
+        argv = [program, "-x", str(script), *rest]
+        if shutil.which(argv[0]) is None:
+            _wait(argv)
+            return
+        with _ctrl_c_is_for_gdb():
+            context.exit(subprocess.run(argv, check=False).returncode)
+
+
+def _prepare(guest: Guest, module: Path, stop: str) -> Path:
+    """Start QEMU's gdb server; the file of gdb's commands, in the guest's folder."""
+    folder = guest.monitor.folder
+    kernel = _kernel_symbols(printable(guest.command(f"cat {SYMBOLS}")), folder)
+    with module.open("rb") as file:
+        names = [section.name for section in ELFFile(file).iter_sections() if _lasts(section.name)]
+    sections = section_addresses(printable(guest.command(f"grep -r . {SECTIONS}")), names)
+    server = folder / "gdb.sock"
+    line = f"gdbserver unix:{server},server=on,wait=off"
+    guest.monitor.execute("human-monitor-command", {"command-line": line})
+    script = folder / "commands.gdb"
+    script.write_text("\n".join(commands(module, sections, kernel, server, stop)) + "\n")
+    return script
+
+
+def _lasts(section: str) -> bool:
+    """Whether a section of the module has code or data and stays after it was loaded."""
+    return section.startswith((".text", ".exit.text", ".data", ".rodata", ".bss"))
+
+
+def _kernel_symbols(said: str, folder: Path) -> Path:
+    """An object file with the kernel's symbols. Raises HostError `no-assembler`."""
+    symbols = folder / "kernel.o"
+    done = subprocess.run(
+        ["as", "--64", "-o", str(symbols), "-"],
+        input=kernel_source(said),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise HostError("no-assembler", f"`as` cannot make the kernel's symbols: {done.stderr}")
+    return symbols
+
+
+def _wait(argv: list[str]) -> None:
+    click.echo(f"{argv[0]} is not installed here. The guest waits for:\n  {shlex.join(argv)}")
+    click.pause("Press a key when you are done; the guest goes then.")
+
+
+@contextmanager
+def _ctrl_c_is_for_gdb() -> Iterator[None]:
+    # Not SIG_IGN, which gdb would inherit.
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
