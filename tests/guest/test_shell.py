@@ -15,7 +15,7 @@ from freeonce.machine.template import Template
 from tests.guest.test_death import nothing_left
 
 PROMPT = "freeonce> "
-SECONDS = 300
+SECONDS = 120
 ENTERED = "fault/hardware-use-after-free/contiguous/rust/vmcb-entered"
 
 Start = Callable[..., "pexpect.spawn[str]"]
@@ -197,7 +197,7 @@ def test_gdb_stands_before_the_scenario(start: Start) -> None:
 
 def test_without_gdb_the_command_is_told(start: Start) -> None:
     debug = start("debug", "c/pool", "--gdb", "no-such-gdb -q")
-    debug.expect(r"no-such-gdb -q -x (/tmp/freeonce-\w+)/commands.gdb")
+    debug.expect(r"no-such-gdb -x /tmp/freeonce-\w+/commands.gdb -q")
     debug.expect_exact("Press a key")
     guest = guest_of(debug)
     debug.send("x")
