@@ -203,3 +203,17 @@ def test_without_gdb_the_command_is_told(start: Start) -> None:
     debug.send("x")
     debug.expect(pexpect.EOF)
     nothing_left(*guest)
+
+
+def test_logging_in(start: Start) -> None:
+    login = start("ssh")
+    login.expect_exact("# ")
+    login.sendline("uname -n; head -c 8 /sys/kernel/debug/freeonce/ledger; tty")
+    login.expect_exact("FREEONCE")
+    login.expect_exact("/dev/pts/")
+    guest = guest_of(login)
+    login.sendline("exit 7")
+    login.expect(pexpect.EOF)
+    login.close()
+    assert login.exitstatus == 7
+    nothing_left(*guest)

@@ -16,6 +16,7 @@ from freeonce.cli.lane import lane
 from freeonce.cli.list import list_scenarios
 from freeonce.cli.run import run
 from freeonce.cli.shell import shell
+from freeonce.cli.ssh import ssh
 from freeonce.cli.svm import svm
 from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
 
@@ -39,6 +40,7 @@ verbs.add_command(lane)
 verbs.add_command(list_scenarios)
 verbs.add_command(run)
 verbs.add_command(shell)
+verbs.add_command(ssh)
 verbs.add_command(svm)
 
 
