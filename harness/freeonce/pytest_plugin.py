@@ -156,10 +156,11 @@ def _has(line: "Monitor", feature: str) -> bool:
         for one in (properties if isinstance(properties, list) else ())
         if one["type"] == "bool"
     ]
-    name = feature.replace("_", "-")
-    if name not in names:
-        _give_up(_unknown_feature(feature, names))
-    return line.execute("qom-get", {"path": path, "property": name}) is True
+    # The kernel writes nrip_save where QEMU writes nrip-save; of others QEMU knows both.
+    for name in (feature, feature.replace("_", "-")):
+        if name in names:
+            return line.execute("qom-get", {"path": path, "property": name}) is True
+    _give_up(_unknown_feature(feature, names))
 
 
 def _unknown_feature(feature: str, names: Sequence[str]) -> str:
