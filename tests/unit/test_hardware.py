@@ -248,6 +248,13 @@ def test_a_register_of_the_host_that_a_vmrun_changed() -> None:
     assert "CR2 was 0x2, before it 0x1" in finding.detail
 
 
+def test_fpu_registers_that_a_vmrun_changed() -> None:
+    number = HOST_REGISTERS.index("FPU")
+    (finding,) = run().add(Type.HOST_REGISTER, detail=number, physical=161).done().findings
+    # XMM0 begins at byte 160 (volume 2, 11.4.4).
+    assert "FPU registers differ from byte 160" in finding.detail
+
+
 def test_hostile_numbers_are_survived() -> None:
     huge = (1 << 64) - 1
     history = run().bind(1, huge, nested_cr3=huge)
