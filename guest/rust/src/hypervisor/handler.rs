@@ -30,18 +30,28 @@ pub unsafe extern "C" fn handle(world: *mut World) -> bool {
         Exit::NestedPageFault => {
             // SAFETY: the shared data stay until every CPU has left.
             let shared = unsafe { &*world.owner.cast::<Shared>() };
-            shared.npt.map(vmcb.info_2()).is_ok()
+            shared.npt.map(vmcb.info_2()).is_ok() || cannot_go_on(vmcb)
         }
-        // Nothing else is intercepted.
-        _ => false,
+        // VMRUN, of which Linux knows nothing, or a VMCB that the CPU refused.
+        _ => cannot_go_on(vmcb),
     }
+}
+
+/// Linux goes on alone where it stands, but for a program of its: the CPU leaves at CPL 0.
+fn cannot_go_on(vmcb: &mut Vmcb) -> bool {
+    let in_program = vmcb.cpl != 0;
+    if in_program {
+        vmcb.inject(Event::Exception(INVALID_OPCODE));
+    }
+    in_program
 }
 
 /// Linux must not find SVM, which is in use.
 fn cpuid(gpr: &mut [u64; 14], vmcb: &mut Vmcb) -> bool {
     vmcb.set_rip(vmcb.rip() + TWO_BYTES);
     let leaf = vmcb.rax() as u32;
-    if leaf == VIRTUALIZE_LEAVE {
+    // Any program may ask; only Linux itself is answered, and goes on with what it has.
+    if leaf == VIRTUALIZE_LEAVE && vmcb.cpl == 0 {
         vmcb.set_rax(u64::from(VIRTUALIZE_LEFT));
         return false;
     }
