@@ -369,7 +369,8 @@ static bool enterable(const struct vcpu *vcpu)
 /*
  * Whether another walk is due. The CPU may keep what it was given until it is told
  * otherwise: by another nCR3 or ASID, or by TLB_CONTROL (15.16). Only an entry
- * that was not present takes effect without, and the CPU asks for it by a fault.
+ * that was not present takes effect without; where no fault asks for it first, it is
+ * told at the next walk, at the latest by unbinding.
  */
 static bool may_reach_else(const struct vcpu *vcpu, const struct binding *binding,
 			   const struct reached *reached)
