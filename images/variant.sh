@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The same image with the scenarios compiled otherwise. Usage: variant.sh TOOLCHAIN BASE OPT LTO DEST
+# The same image with the scenarios compiled otherwise, or with those of another copy of guest/.
+# Usage: variant.sh TOOLCHAIN BASE OPT LTO DEST [GUEST]
 here=$(dirname "$(realpath "$0")")
 . "$here/lib.sh"
 toolchain=$(realpath "$1") base=$(realpath "$2") opt=$3 lto=$4 dest=$(realpath -m -- "$5")
-guest=$here/../guest
+guest=$(realpath "${6:-$here/../guest}")
 
 scratch_beside "$dest"
 image=$scratch/image

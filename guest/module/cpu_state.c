@@ -71,8 +71,9 @@ static bool in_time(u64 nanoseconds)
 	ktime_t start = ktime_get();
 
 	while (!smp_load_acquire(&answered)) {
+		/* Whoever waits may have been kept from looking meanwhile. */
 		if (ktime_to_ns(ktime_sub(ktime_get(), start)) > nanoseconds)
-			return false;
+			return smp_load_acquire(&answered);
 		cpu_relax();
 	}
 	return true;
@@ -108,7 +109,7 @@ static void tell_own(void)
 	if (!in_time(OWN_ANSWER_NANOSECONDS))
 		gif = 0;
 	tell(gif);
-	if (!gif)
+	if (!gif && !svm_missing())
 		set_gif();
 	irq_work_sync(&work);
 }
@@ -135,7 +136,9 @@ void cpu_state_append_all(void)
 		if (cpu == own)
 			continue;
 		answered = false;
-		INIT_CSD(asked, tell_remote, NULL);
+		/* Once: one that was never answered is still queued, and -EBUSY. */
+		if (!asked->func)
+			INIT_CSD(asked, tell_remote, NULL);
 		if (smp_call_function_single_async(cpu, asked) || !in_time(ANSWER_NANOSECONDS))
 			append(0, 0, CPU_STATE_SILENT, cpu);
 	}

@@ -127,6 +127,7 @@ void host_fpu_leave(void *image)
 
 	save(image);
 	load(images[cpu]);
+	inject_scramble();
 	save(checked[cpu]);
 }
 

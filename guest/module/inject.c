@@ -46,11 +46,17 @@ u32 inject_misplacement(void)
 	return atomic_xchg(&misplacement, 0);
 }
 
-/* A world switch that forgets a register of the host; CR2, since nothing rests on it. Once. */
+/*
+ * A world switch that forgets registers of the host: CR2, since nothing rests on it,
+ * and XMM0, which stands for nothing within kernel_fpu_begin(). Once.
+ */
 void inject_scramble(void)
 {
-	if (atomic_xchg(&scramble, 0))
-		native_write_cr2(~native_read_cr2());
+	if (!atomic_xchg(&scramble, 0))
+		return;
+	native_write_cr2(~native_read_cr2());
+	/* Each byte of XMM0 one more than it was. */
+	asm volatile("pcmpeqd %%xmm1, %%xmm1\n\tpsubb %%xmm1, %%xmm0" : : : "memory");
 }
 
 void freeonce_inject_scramble(void)

@@ -63,6 +63,7 @@ enum ledger_flag {
 	FLAG_RANGE = 4,    /* allocate: taken by page number; no tracepoint tells of that */
 	FLAG_REAL = 8,     /* begin: the kernel suffers faulty releases */
 	FLAG_IDENTITY = 16, /* operand: L1's own memory, mapped where it lies */
+	FLAG_TAIL = 32,     /* the kernel's release: by a function that ours called */
 };
 
 /* What an address given to the CPU is for. */

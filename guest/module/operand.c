@@ -44,6 +44,7 @@ struct reached {
 struct binding {
 	u32 number; /* 0: free; else its place is number % MAX_BOUND */
 	bool more;
+	bool refused; /* the CPU must not be given this VMCB */
 	struct reached reached;
 	unsigned int count;
 	struct operand operands[MAX_OPERANDS];
@@ -303,7 +304,6 @@ static void gather(struct binding *found, const struct vcpu *vcpu, const struct 
 	/* What stands in a VMCB that is not live is nobody's, as with tables below. */
 	if (!allocation_live_at(reached->vmcb, VMCB_BYTES))
 		return;
-	/* The CPU ignores the low 12 bits of both (15.10.1, 15.11). */
 	add_structure(found, STRUCTURE_IOPM, reached->iopm, IOPM_BYTES);
 	add_structure(found, STRUCTURE_MSRPM, reached->msrpm, MSRPM_BYTES);
 	if (!reached->nested_control)
@@ -369,7 +369,8 @@ static bool enterable(const struct vcpu *vcpu)
 /*
  * Whether another walk is due. The CPU may keep what it was given until it is told
  * otherwise: by another nCR3 or ASID, or by TLB_CONTROL (15.16). Only an entry
- * that was not present takes effect without, and the CPU asks for it by a fault.
+ * that was not present takes effect without; where no fault asks for it first, it is
+ * told at the next walk, at the latest by unbinding.
  */
 static bool may_reach_else(const struct vcpu *vcpu, const struct binding *binding,
 			   const struct reached *reached)
@@ -384,14 +385,16 @@ int operand_check(struct vcpu *vcpu)
 {
 	struct reached reached = reached_by(vcpu);
 	struct binding *binding = binding_of(vcpu);
-	int error = 0;
+	int error;
 
 	if (!binding || may_reach_else(vcpu, binding, &reached)) {
 		error = tell(vcpu, &reached);
-		if (!error && !enterable(vcpu))
-			error = -EFAULT;
+		if (error)
+			return error;
+		binding = binding_of(vcpu);
+		binding->refused = !enterable(vcpu);
 	}
-	return error;
+	return binding->refused ? -EFAULT : 0;
 }
 
 int freeonce_vcpu_bind(struct vcpu *vcpu)

@@ -62,15 +62,16 @@ void freeonce_unpin(void)
  */
 int freeonce_svm_on(u64 host_save_area)
 {
-	struct svm_cpu *cpu;
+	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
+	u64 efer;
 
 	if (svm_missing())
 		return -EOPNOTSUPP;
-	cpu = this_cpu_ptr(&svm_cpus);
-	rdmsrl(MSR_EFER, cpu->found_efer);
-	rdmsrl(MSR_VM_HSAVE_PA, cpu->found_host_save_area);
-	if (cpu->on || cpu->found_efer & EFER_SVME)
+	rdmsrl(MSR_EFER, efer);
+	if (cpu->on || efer & EFER_SVME)
 		return -EBUSY;
+	cpu->found_efer = efer;
+	rdmsrl(MSR_VM_HSAVE_PA, cpu->found_host_save_area);
 	append_state(LEDGER_SVM_ON, cpu->found_efer, cpu->found_host_save_area, host_save_area);
 	operand_host_save_area(host_save_area, true);
 	wrmsrl(MSR_EFER, cpu->found_efer | EFER_SVME);

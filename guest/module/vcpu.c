@@ -74,7 +74,6 @@ static void run_checked(struct vcpu *vcpu)
 	host_fpu_enter(fpu);
 	host_state_take(&before);
 	switch_world(vcpu);
-	inject_scramble();
 	host_fpu_leave(fpu);
 	host_state_compare(&before);
 	local_irq_restore(flags);

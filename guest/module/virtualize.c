@@ -116,7 +116,8 @@ static void take_over(const void *vmcb)
 
 /*
  * Called by virtualize_world() for each #VMEXIT. False: Linux is on its own again.
- * The L2 may have been stopped anywhere, so nothing here waits for what it holds.
+ * The L2 may have been stopped anywhere. operand_check() takes locks only after a
+ * nested page fault, and what Linux touches with them taken is mapped from the start.
  */
 bool virtualize_exit(struct world *world)
 {
@@ -148,6 +149,11 @@ int freeonce_virtualize(struct world *world)
 	world->mm = current->active_mm;
 	this_cpu_write(below, world);
 	virtualize_world(world);
+	/* The handler has left at once: VMRUN refused the VMCB, say. */
+	if (!this_cpu_read(below)) {
+		mmdrop(world->mm);
+		return -EPROTO;
+	}
 	return 0;
 }
 

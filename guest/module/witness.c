@@ -25,10 +25,11 @@ static bool watching(void)
 	return READ_ONCE(run_watched);
 }
 
-static void append(enum ledger_type type, enum ledger_kind kind, const void *pointer, size_t size,
-		   u32 site)
+static void append_flagged(enum ledger_type type, enum ledger_kind kind, const void *pointer,
+			   size_t size, u32 site, u8 flags)
 {
 	struct ledger_record record = {
+		.flags = flags,
 		.type = type,
 		.kind = kind,
 		.pointer = (unsigned long)pointer,
@@ -38,6 +39,12 @@ static void append(enum ledger_type type, enum ledger_kind kind, const void *poi
 	};
 
 	ledger_append_as(WITNESS_KERNEL, &record);
+}
+
+static void append(enum ledger_type type, enum ledger_kind kind, const void *pointer, size_t size,
+		   u32 site)
+{
+	append_flagged(type, kind, pointer, size, site, 0);
 }
 
 static void on_kmalloc(void *unused, unsigned long site, const void *pointer, size_t asked,
@@ -51,8 +58,8 @@ static void on_kmalloc(void *unused, unsigned long site, const void *pointer, si
 
 /*
  * Whether the call before `site` is of kfree() itself. A function of the kernel that
- * ends with kfree(), as iounmap() does, leaves the site to its own caller: then it is
- * memory of the kernel's. A function of ours that ends so is ours.
+ * ends with kfree(), as iounmap() and kvfree() do, leaves the site to its own caller,
+ * and the memory may be the kernel's. A function of ours that ends so is ours.
  */
 static bool calls_kfree(unsigned long site)
 {
@@ -66,8 +73,9 @@ static void on_kfree(void *unused, unsigned long site, const void *pointer)
 {
 	u32 ours = watching() ? ledger_site(site) : 0;
 
-	if (ours && pointer && calls_kfree(site))
-		append(LEDGER_RELEASE, KIND_POOL, pointer, 0, ours);
+	if (ours && pointer)
+		append_flagged(LEDGER_RELEASE, KIND_POOL, pointer, 0, ours,
+			       calls_kfree(site) ? 0 : FLAG_TAIL);
 }
 
 /* A function of the page allocator's interface, through which a caller may reach it. */

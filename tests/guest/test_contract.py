@@ -240,6 +240,7 @@ def test_each_structure_of_the_cpu_has_a_planted_fault(
         ("vm-hsave-pa", "VM_HSAVE_PA was 0x0"),
         ("gif", "GIF was left 0"),
         ("host-register", "the host's CR2"),
+        ("host-register", "the host's FPU"),
     ],
 )
 def test_each_register_of_svm_has_a_planted_fault(

@@ -191,6 +191,42 @@ def test_a_vmrun_of_what_was_never_told_is_incomplete() -> None:
     assert judgement.reasons == ("a VMRUN whose addresses were not told",)
 
 
+@pytest.mark.parametrize("given", [[], [OTHER]])
+def test_a_vmrun_of_another_vmcb_than_was_told_is_incomplete(given: list[int]) -> None:
+    history = page(run(), 1, OTHER).bind(1, VMCB)
+    for gpa in given:
+        history.operand(1, Structure.VMCB, gpa)
+    history.enter(1, VMCB).add(Type.UNBIND, serial=1)
+    judgement = release(history, 1, OTHER).done()
+    assert judgement.reasons == ("a VMRUN whose addresses were not told",)
+
+
+def test_a_vmcb_is_never_l1s_own_memory() -> None:
+    flags = int(Flag.IDENTITY)
+    history = run().bind(1, VMCB).operand(1, Structure.VMCB, VMCB, pointer=VMCB, flags=flags)
+    assert [rule for rule, _, _ in found(history)] == [Rule.HARDWARE_USE_AFTER_FREE]
+
+
+@pytest.mark.parametrize("page_first", [True, False])
+def test_another_vcpus_vmcb_is_nobodys_page(page_first: bool) -> None:
+    """Whichever is told first, and though both have one nested page table."""
+    history = page(run(), 1, VMCB)
+    first, second = Structure.VMCB, Structure.NESTED_PAGE
+    if page_first:
+        first, second = second, first
+    history.bind(1, 0, nested_cr3=OTHER).operand(1, first, VMCB)
+    history.bind(2, 0, nested_cr3=OTHER).operand(2, second, VMCB)
+    history.add(Type.UNBIND, serial=1).add(Type.UNBIND, serial=2)
+    assert found(release(history, 1, VMCB)) == [(Rule.MISPLACED, "contiguous", 1)]
+
+
+def test_what_is_too_short_is_held_all_the_same() -> None:
+    history = page(run(), 1, IOPM, 8 << 10).bind(1, VMCB)
+    history.operand(1, Structure.IOPM, IOPM, 12 << 10)
+    release(history, 1, IOPM, 8 << 10, withheld=True)
+    assert found(history) == [(Rule.HARDWARE_USE_AFTER_FREE, "contiguous", 1)]
+
+
 def test_operands_that_found_no_room_are_incomplete() -> None:
     judgement = run().bind(1, VMCB).operand(1, Structure.MORE, 0, 0).done()
     assert judgement.reasons == ("not all addresses given to the CPU are known",)
@@ -246,6 +282,13 @@ def test_a_register_of_the_host_that_a_vmrun_changed() -> None:
     (finding,) = history.done().findings
     assert (finding.rule, finding.cpu) == (Rule.NOT_RESTORED, 1)
     assert "CR2 was 0x2, before it 0x1" in finding.detail
+
+
+def test_fpu_registers_that_a_vmrun_changed() -> None:
+    number = HOST_REGISTERS.index("FPU")
+    (finding,) = run().add(Type.HOST_REGISTER, detail=number, physical=161).done().findings
+    # XMM0 begins at byte 160 (volume 2, 11.4.4).
+    assert "FPU registers differ from byte 160" in finding.detail
 
 
 def test_hostile_numbers_are_survived() -> None:

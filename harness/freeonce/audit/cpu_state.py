@@ -72,6 +72,8 @@ def _register(record: np.void) -> str:
     number = int(record["detail"])
     name = HOST_REGISTERS[number] if number < len(HOST_REGISTERS) else f"register {number}"
     was, now = int(record["pointer"]), int(record["physical"])
+    if name == "FPU":
+        return f"after a VMRUN the host's FPU registers differ from byte {now - 1} of XSAVE's area"
     return f"after a VMRUN the host's {name} was {now:#x}, before it {was:#x}"
 
 

@@ -65,7 +65,11 @@ class Operand:
     def identity(self) -> bool:
         """Whether it is L1's own memory, mapped where it lies: nothing that was allocated."""
         flagged = bool(int(self.record["flags"]) & Flag.IDENTITY)
-        return flagged and self.record["pointer"] == self.record["physical"]
+        return (
+            flagged
+            and self.structure is Structure.NESTED_PAGE
+            and self.record["pointer"] == self.record["physical"]
+        )
 
 
 def _structure(record: np.void) -> Structure:
@@ -117,15 +121,18 @@ def reasons(run: Run) -> Iterator[str]:
     told = _told(run)
     if any(_structure(one) is Structure.MORE for one in told[told["type"] == Type.OPERAND]):
         yield "not all addresses given to the CPU are known"
-    bound: set[int] = set()
-    kinds = (Type.BIND, Type.UNBIND, Type.VMRUN)
+    bound: dict[int, set[tuple[Structure, int]]] = {}
+    kinds = (Type.BIND, Type.OPERAND, Type.UNBIND, Type.VMRUN)
     for record in run.records[np.isin(run.records["type"], kinds)]:
+        vcpu, gpa = int(record["serial"]), int(record["physical"])
         match Type(int(record["type"])):
             case Type.BIND:
-                bound.add(int(record["serial"]))
+                bound[vcpu] = set()
+            case Type.OPERAND if vcpu in bound:
+                bound[vcpu].add((_structure(record), gpa))
             case Type.UNBIND:
-                bound.discard(int(record["serial"]))
-            case _ if int(record["serial"]) not in bound:
+                bound.pop(vcpu, None)
+            case Type.VMRUN if (Structure.VMCB, gpa) not in bound.get(vcpu, set()):
                 yield "a VMRUN whose addresses were not told"
                 return
             case _:
@@ -135,13 +142,14 @@ def reasons(run: Run) -> Iterator[str]:
 def judge_operands(run: Run) -> list[Finding]:
     """`hardware-use-after-free` and `misplaced` for what the CPU was given.
 
-    At most one finding for an allocation and rule: the first.
+    At most one finding for an allocation and rule: its release, or else the first.
     """
     given = [one for one in operands(run) if one.structure is not Structure.MORE]
     found = [*_used(run, given), *_misplaced(run, given)]
-    first: dict[tuple[Rule, int, int], Finding] = {}
-    for finding in sorted(found, key=lambda one: one.sequence):
-        key = (finding.rule, finding.serial, 0 if finding.serial else finding.pointer)
+    releases = set(run.releases["sequence"].tolist())
+    first: dict[tuple[Rule, int, str], Finding] = {}
+    for finding in sorted(found, key=lambda one: (one.sequence not in releases, one.sequence)):
+        key = (finding.rule, finding.serial, "" if finding.serial else finding.detail)
         first.setdefault(key, finding)
     return list(first.values())
 
@@ -156,7 +164,6 @@ def _used(run: Run, given: list[Operand]) -> Iterator[Finding]:
         if fault is not None:
             allocate, why = fault
             yield _finding(run, Rule.HARDWARE_USE_AFTER_FREE, one, allocate, why)
-            continue
         for index in lives.released_within(one):
             release, allocate = lives.release(index), run.allocates[index]
             why = f"released while the CPU may still use it as {_whose(one)}"
@@ -281,7 +288,8 @@ def _shared(run: Run, given: Iterable[Operand], lives: _Lives) -> Iterator[Findi
         for other in open_ones:
             if other.owner == one.owner or not _overlap(one, other):
                 continue
-            if one.structure not in ONE_AT_A_TIME and one.root == other.root:
+            written = {one.structure, other.structure} & ONE_AT_A_TIME
+            if not written and one.root == other.root:
                 continue
             around = lives.overlapping(one.gpa, one.size)
             allocate = run.allocates[around[0]] if around else None

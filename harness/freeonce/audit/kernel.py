@@ -84,7 +84,11 @@ def compare(records: Records) -> tuple[list[Finding], list[Dispute]]:
         _step(walk, record)
     settled = bool(np.any(records["type"] == Type.SETTLED))
     mentioned = sorted(_mentioned(records))
-    findings = [_unledgered(record, "released") for record in walk.strays]
+    findings = [
+        _unledgered(record, "released")
+        for record in walk.strays
+        if not _of_the_kernel(record, mentioned)
+    ]
     for block in walk.blocks:
         if block.owner is None:
             _without_owner(walk, block, mentioned, findings)
@@ -211,6 +215,14 @@ def _mentioned(records: Records) -> set[int]:
         records["type"], [Type.ALLOCATE, Type.RELEASE, Type.RECLAIM]
     )
     return {int(pointer) for pointer in records["pointer"][speaks]}
+
+
+def _of_the_kernel(record: np.void, mentioned: list[int]) -> bool:
+    """Whether a function of the kernel's, called by ours, released memory of its own."""
+    by_tail = bool(int(record["flags"]) & Flag.TAIL)
+    pointer = int(record["pointer"])
+    index = bisect_left(mentioned, pointer)
+    return by_tail and (index == len(mentioned) or mentioned[index] != pointer)
 
 
 def _without_owner(walk: Walk, block: Block, mentioned: list[int], findings: list[Finding]) -> None:

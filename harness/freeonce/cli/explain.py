@@ -51,6 +51,7 @@ def explained(one: Explanation) -> RenderableType:
         _part("What others say of it", *(_other(other) for other in one.elsewhere)),
         _part("How to mend it", Text(one.mend)),
         _part("See it", Text(f"freeonce run 'fault/{one.rule}/*'")),
+        _part("All rules", Text("docs/rules.md")),
     )
 
 

@@ -116,6 +116,7 @@ class Flag(IntEnum):
     RANGE = 4
     REAL = 8
     IDENTITY = 16
+    TAIL = 32
 
 
 class Structure(IntEnum):

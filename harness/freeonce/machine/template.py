@@ -57,12 +57,12 @@ class Template:
     @property
     def ram(self) -> Ram:
         """The memory of a clone, for QEMU that inherits `rams`."""
-        return Ram(tuple(f"/dev/fd/{ram}" for ram in self.rams), clone=True)
+        return Ram(tuple(f"/proc/self/fd/{ram}" for ram in self.rams), clone=True)
 
     @contextmanager
     def read_state(self) -> Iterator[int]:
         """The state, open from its beginning: a descriptor of one's own shares no position."""
-        number = os.open(f"/dev/fd/{self.state}", os.O_RDONLY | os.O_CLOEXEC)
+        number = os.open(f"/proc/self/fd/{self.state}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             yield number
         finally:

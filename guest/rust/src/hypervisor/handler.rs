@@ -3,12 +3,13 @@
 
 use super::Shared;
 use crate::kernel::{VIRTUALIZE_LEAVE, VIRTUALIZE_LEFT, World};
-use crate::svm::{EFER_SVME, Exit, Vmcb};
-use core::arch::x86_64::__cpuid_count;
+use crate::svm::{self, EFER_SVME, Event, Exit, Vmcb};
+use core::arch::asm;
 
 const RBX: usize = 0;
 const RCX: usize = 1;
 const RDX: usize = 2;
+const RSI: usize = 3;
 
 /// CPUID, RDMSR and WRMSR are two bytes without prefixes.
 const TWO_BYTES: u64 = 2;
@@ -25,25 +26,36 @@ pub unsafe extern "C" fn handle(world: *mut World) -> bool {
     match vmcb.exit() {
         Exit::Cpuid => cpuid(&mut world.vcpu.gpr, vmcb),
         Exit::Msr => efer(&mut world.vcpu.gpr, vmcb),
+        Exit::Vmmcall => hypercall(&world.vcpu.gpr, vmcb),
         Exit::NestedPageFault => {
             // SAFETY: the shared data stay until every CPU has left.
             let shared = unsafe { &*world.owner.cast::<Shared>() };
-            shared.npt.map(vmcb.info_2()).is_ok()
+            shared.npt.map(vmcb.info_2()).is_ok() || cannot_go_on(vmcb)
         }
-        // Nothing else is intercepted.
-        _ => false,
+        // VMRUN, of which Linux knows nothing, or a VMCB that the CPU refused.
+        _ => cannot_go_on(vmcb),
     }
+}
+
+/// Linux goes on alone where it stands, but for a program of its: the CPU leaves at CPL 0.
+fn cannot_go_on(vmcb: &mut Vmcb) -> bool {
+    let in_program = vmcb.cpl != 0;
+    if in_program {
+        vmcb.inject(Event::Exception(INVALID_OPCODE));
+    }
+    in_program
 }
 
 /// Linux must not find SVM, which is in use.
 fn cpuid(gpr: &mut [u64; 14], vmcb: &mut Vmcb) -> bool {
     vmcb.set_rip(vmcb.rip() + TWO_BYTES);
     let leaf = vmcb.rax() as u32;
-    if leaf == VIRTUALIZE_LEAVE {
+    // Any program may ask; only Linux itself is answered, and goes on with what it has.
+    if leaf == VIRTUALIZE_LEAVE && vmcb.cpl == 0 {
         vmcb.set_rax(u64::from(VIRTUALIZE_LEFT));
         return false;
     }
-    let mut found = __cpuid_count(leaf, gpr[RCX] as u32);
+    let mut found = svm::cpuid(leaf, gpr[RCX] as u32);
     if leaf == SVM_LEAF {
         found.ecx &= !SVM_BIT;
     }
@@ -51,6 +63,39 @@ fn cpuid(gpr: &mut [u64; 14], vmcb: &mut Vmcb) -> bool {
     gpr[RBX] = u64::from(found.ebx);
     gpr[RCX] = u64::from(found.ecx);
     gpr[RDX] = u64::from(found.edx);
+    true
+}
+
+/// "KVMKVMKVM" at CPUID Fn4000_0000.
+const KVM: [u32; 3] = [0x4b4d_564b, 0x564b_4d56, 0x4d];
+const VMMCALL_BYTES: u64 = 3;
+const INVALID_OPCODE: u8 = 6;
+
+/// A Linux on KVM calls it, to wake another CPU say; as our guest it still means KVM, which
+/// without us in between would take the call for an instruction to be patched.
+fn hypercall(gpr: &[u64; 14], vmcb: &mut Vmcb) -> bool {
+    let below = svm::cpuid(0x4000_0000, 0);
+    if [below.ebx, below.ecx, below.edx] != KVM {
+        vmcb.inject(Event::Exception(INVALID_OPCODE));
+        return true;
+    }
+    let mut rax = vmcb.rax();
+    // SAFETY: KVM reads these registers and writes RAX; what it does is what Linux asked for.
+    // RBX is the compiler's own, so it is exchanged around the call.
+    unsafe {
+        asm!(
+            "xchg {rbx}, rbx",
+            "vmmcall",
+            "xchg {rbx}, rbx",
+            rbx = inout(reg) gpr[RBX] => _,
+            inout("rax") rax,
+            in("rcx") gpr[RCX],
+            in("rdx") gpr[RDX],
+            in("rsi") gpr[RSI],
+        );
+    }
+    vmcb.set_rax(rax);
+    vmcb.set_rip(vmcb.rip() + VMMCALL_BYTES);
     true
 }
 

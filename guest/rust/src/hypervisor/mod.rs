@@ -162,6 +162,7 @@ fn fill(vmcb: &mut Vmcb, shared: &Shared) {
     vmcb.intercept(Intercept::CPUID, true);
     vmcb.intercept(Intercept::MSR, true);
     vmcb.intercept(Intercept::VMRUN, true);
+    vmcb.intercept(Intercept::VMMCALL, true);
     vmcb.iopm_base = gpa(&*shared.iopm);
     vmcb.msrpm_base = gpa(&*shared.msrpm);
     vmcb.asid = ASID;

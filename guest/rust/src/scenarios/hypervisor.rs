@@ -6,10 +6,10 @@ use crate::kernel;
 use crate::ledger::{label, named, step};
 use crate::physical::PhysicalAllocator;
 use crate::scenario::{CONTIGUOUS, Expectation, Outcome, POOL, Scenario, UNEXPECTED, finding};
-use crate::svm::{EFER_SVME, Pages, Physical, cpu_count, on_each_cpu, zeroed};
+use crate::svm::{EFER_SVME, Pages, Physical, cpu_count, cpuid, on_each_cpu, zeroed};
 use alloc::boxed::Box;
 use core::alloc::{Allocator, Layout};
-use core::arch::{asm, x86_64::__cpuid};
+use core::arch::asm;
 use core::ffi::CStr;
 use core::mem;
 use core::ptr::NonNull;
@@ -36,7 +36,7 @@ fn rewrite_efer() {
 }
 
 fn svm_is_hidden() -> bool {
-    __cpuid(0x8000_0001).ecx & SVM_BIT == 0 && efer() & EFER_SVME == 0
+    cpuid(0x8000_0001, 0).ecx & SVM_BIT == 0 && efer() & EFER_SVME == 0
 }
 
 /// On every CPU: CPUID, RDMSR and WRMSR exit, and Linux goes on.
@@ -48,7 +48,7 @@ fn inside() -> Outcome {
 }
 
 fn outside() -> Outcome {
-    on_each_cpu(|| if __cpuid(0x8000_0001).ecx & SVM_BIT != 0 { Ok(()) } else { Err(UNEXPECTED) })
+    on_each_cpu(|| if cpuid(0x8000_0001, 0).ecx & SVM_BIT != 0 { Ok(()) } else { Err(UNEXPECTED) })
 }
 
 fn stay(milliseconds: u32) -> Outcome {

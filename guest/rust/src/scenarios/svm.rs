@@ -8,7 +8,7 @@ use crate::ledger::{step, unsupported};
 use crate::scenario::{Failed, Outcome, Scenario, UNEXPECTED};
 use crate::svm::{
     Budget, CR0_AM, CR0_TS, Event, Exit, Intercept, L2, OVER_BUDGET, Paging, Program, Svm,
-    cpu_count, handler, lacks, on_cpu, on_each_cpu, play, play_on,
+    cpu_count, cpuid, handler, lacks, on_cpu, on_each_cpu, play, play_on,
 };
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -131,7 +131,7 @@ fn rdtscp() -> Outcome {
 
 /// CPUID Fn0000_0001_ECX[3].
 fn mwait() -> Outcome {
-    if core::arch::x86_64::__cpuid(1).ecx & 1 << 3 == 0 {
+    if cpuid(1, 0).ecx & 1 << 3 == 0 {
         return lacks(&l2_mwait, "CPUID Fn1_ECX[3]");
     }
     play(&l2_mwait, nothing, None)
@@ -139,7 +139,7 @@ fn mwait() -> Outcome {
 
 /// CPUID Fn8000_0008_EBX[4].
 fn rdpru() -> Outcome {
-    if core::arch::x86_64::__cpuid(0x8000_0008).ebx & 1 << 4 == 0 {
+    if cpuid(0x8000_0008, 0).ebx & 1 << 4 == 0 {
         return lacks(&l2_rdpru, "CPUID Fn8000_0008_EBX[4]");
     }
     play(&l2_rdpru, nothing, None)
@@ -147,7 +147,7 @@ fn rdpru() -> Outcome {
 
 /// CPUID Fn8000_0001_ECX[12].
 fn skinit() -> Outcome {
-    if core::arch::x86_64::__cpuid(0x8000_0001).ecx & 1 << 12 == 0 {
+    if cpuid(0x8000_0001, 0).ecx & 1 << 12 == 0 {
         return lacks(&l2_skinit, "CPUID 8000_0001_ECX[12]");
     }
     play(&l2_skinit, nothing, None)

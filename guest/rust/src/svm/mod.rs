@@ -23,6 +23,7 @@ pub use vmcb::{CR0_AM, CR0_TS, EFER_SVME, Event, Intercept, Vmcb};
 use crate::physical::PhysicalAllocator;
 use alloc::boxed::Box;
 use core::alloc::AllocError;
+use core::arch::x86_64::{__cpuid_count, CpuidResult};
 
 pub type Physical<T> = Box<T, PhysicalAllocator>;
 
@@ -41,7 +42,15 @@ pub unsafe fn zeroed<T>() -> Result<Physical<T>, AllocError> {
     Ok(unsafe { Box::<T, _>::try_new_zeroed_in(PhysicalAllocator)?.assume_init() })
 }
 
+/// CPUID with ECX 0, or what else `subleaf` is.
+// Safe in newer compilers only.
+#[allow(unused_unsafe)]
+pub fn cpuid(leaf: u32, subleaf: u32) -> CpuidResult {
+    // SAFETY: every 64-bit CPU has CPUID.
+    unsafe { __cpuid_count(leaf, subleaf) }
+}
+
 /// The first address that the CPU has no bits for (CPUID Fn8000_0008_EAX[7:0]).
 pub fn physical_limit() -> u64 {
-    1 << (core::arch::x86_64::__cpuid(0x8000_0008).eax & 0xff)
+    1 << (cpuid(0x8000_0008, 0).eax & 0xff)
 }

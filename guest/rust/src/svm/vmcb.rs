@@ -108,6 +108,7 @@ impl Intercept {
     pub const SWINT: Self = Intercept::Third(21);
     pub const MSR: Self = Intercept::Third(28);
     pub const VMRUN: Self = Intercept::Fourth(0);
+    pub const VMMCALL: Self = Intercept::Fourth(1);
 }
 
 /// All of them but CR0_SEL_WRITE, which is only looked at when CR0 writes go through, and
@@ -152,6 +153,8 @@ impl Segment {
 /// What an event that VMRUN injects is (15.20).
 pub enum Event {
     Interrupt(u8),
+    /// Without an error code.
+    Exception(u8),
     Software(u8),
 }
 
@@ -205,7 +208,7 @@ impl Vmcb {
         self.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_PG;
         self.cr3 = tables.cr3;
         self.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
-        if core::arch::x86_64::__cpuid(1).ecx & 1 << 26 != 0 {
+        if super::cpuid(1, 0).ecx & 1 << 26 != 0 {
             self.cr4 |= CR4_OSXSAVE;
         }
         (self.rip, self.rsp) = (rip, rsp);
@@ -222,6 +225,7 @@ impl Vmcb {
     pub fn inject(&mut self, event: Event) {
         let (kind, vector) = match event {
             Event::Interrupt(vector) => (0, vector),
+            Event::Exception(vector) => (3, vector),
             Event::Software(vector) => (4, vector),
         };
         self.event_injection = EVENT_VALID | kind << 8 | u64::from(vector);

@@ -1,0 +1,28 @@
+"""Two tests to copy. The second fails on purpose, to show what a finding looks like."""
+
+import pytest
+
+from freeonce.audited import Audit, AuditedGuest
+
+
+def test_a_box_built_first_is_released_once(guest: AuditedGuest) -> None:
+    with guest.audit() as audit:
+        audit.run("box/built_then_moved")
+    assert audit.clean
+
+
+def test_the_articles_hypervisor_crashed_here(audit: Audit) -> None:
+    audit.run("allocated_memory/first")
+    assert audit.clean
+
+
+@pytest.mark.freeonce(needs="svm")
+def test_a_vcpu_gives_everything_back(audit: Audit) -> None:
+    audit.run("svm/vmrun_exits")
+    assert audit.clean
+
+
+@pytest.mark.freeonce(needs="nrip_save", accel="kvm")
+def test_what_only_a_real_cpu_can_show(audit: Audit) -> None:
+    audit.run("svm/vmrun_exits")
+    assert audit.clean

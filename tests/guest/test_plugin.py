@@ -1,0 +1,39 @@
+"""tests/example, as a user runs it: from its own folder, by two workers."""
+
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "example"
+
+
+def test_the_example_shows_a_finding_in_words(tmp_path: Path) -> None:
+    copy = tmp_path / "mine"
+    shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    report = tmp_path / "junit.xml"
+    words = ["-n", "2", "--freeonce-accel=tcg", f"--junit-xml={report}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    cases = {case.attrib["name"]: case for case in ET.parse(report).iter("testcase")}
+    came = {name: [part.tag for part in case] for name, case in cases.items()}
+    assert came == {
+        "test_a_box_built_first_is_released_once": [],
+        "test_the_articles_hypervisor_crashed_here": ["failure"],
+        "test_a_vcpu_gives_everything_back": [],
+        "test_what_only_a_real_cpu_can_show": ["skipped"],
+    }, done.stdout
+    assert "1 x needs kvm, and tcg runs: asked for; emulates SVM on any host" in done.stdout
+    failure = cases["test_the_articles_hypervisor_crashed_here"][0].attrib["message"]
+    # By the definition of the scenario: see ARTICLE in test_contract.py.
+    first, null, _, leak, *_ = failure.splitlines()
+    assert first.endswith("allocated_memory/first is faulty")
+    assert null.startswith('  null-free: null released by the pool call at "assign";')
+    assert leak.startswith("  leak: `bar`, 64 bytes contiguous, never released;")
+    assert done.returncode == 1
