@@ -9,7 +9,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 
 from freeonce.campaign import Result
-from freeonce.evidence.ledger import Kind, Type
+from freeonce.evidence.ledger import Kind, Structure, Type
 from freeonce.report.html import html_text
 from tests.browser.conftest import Open
 from tests.unit.history import History, run
@@ -22,7 +22,8 @@ pytestmark = pytest.mark.xdist_group("browser")
 def leaking() -> History:
     history = run().allocate(1, 0x1000).text(Type.LABEL, "foo", serial=1)
     history.text(Type.STEP, "assign").release(0, 0, withheld=True)
-    history.bind(1, 0x5000).enter(1, 0x5000).add(Type.UNBIND, serial=1)
+    history.bind(1, 0x1000).operand(1, Structure.VMCB, 0x1000, 64)
+    history.enter(1, 0x1000).add(Type.UNBIND, serial=1)
     history.release(1, 0x1000).allocate(2, 0x2000, kind=Kind.CONTIGUOUS)
     return history.text(Type.LABEL, "bar", serial=2).end().settle()
 
