@@ -188,7 +188,7 @@ def test_gdb_stands_before_the_vmrun_of_a_scenario(start: Start) -> None:
 
 def test_gdb_stands_before_the_scenario(start: Start) -> None:
     debug = start("debug", "c/pool", "--gdb", "gdb -q -nx -batch -ex 'print name'")
-    debug.expect(r'hit Breakpoint 1, scenario_run \(name=.*"c/pool"')
+    debug.expect(r'hit Breakpoint 1, scenario_run \(name=[^\n]*?"c/pool"')
     debug.expect(r'= 0x[0-9a-f]+ "c/pool"')
     debug.expect(pexpect.EOF)
     debug.close()
