@@ -179,10 +179,12 @@ def test_permission_maps_may_be_shared() -> None:
 
 
 def test_two_cpus_with_one_host_save_area_are_misplaced() -> None:
-    history = page(run(), 1, VMCB).operand(0, Structure.HOST_SAVE_AREA, VMCB, cpu=0)
+    history = page(run().cpu_state(cpu=1), 1, VMCB).operand(
+        0, Structure.HOST_SAVE_AREA, VMCB, cpu=0
+    )
     history.operand(0, Structure.HOST_SAVE_AREA, VMCB, cpu=1)
     history.add(Type.SVM_OFF, cpu=0).add(Type.SVM_OFF, cpu=1)
-    assert found(release(history, 1, VMCB)) == [(Rule.MISPLACED, "contiguous", 1)]
+    assert found(release(history, 1, VMCB).cpu_state(cpu=1)) == [(Rule.MISPLACED, "contiguous", 1)]
 
 
 def test_a_vmrun_of_what_was_never_told_is_incomplete() -> None:
@@ -268,6 +270,16 @@ def test_each_cpu_is_compared_with_itself() -> None:
 def test_a_cpu_that_does_not_answer_is_incomplete(detail: int) -> None:
     history = run().add(Type.CPU_STATE, serial=1, detail=detail)
     assert history.done().reasons == ("CPU 1 does not answer",)
+
+
+def test_both_states_told_before_the_scenario_are_incomplete() -> None:
+    judgement = run().cpu_state().text(Type.STEP, "later").end(states=False).settle().judged()
+    assert judgement.reasons == ("the state of CPU 0 was not told before all and after all",)
+
+
+def test_a_cpu_that_did_something_and_told_no_state_is_incomplete() -> None:
+    judgement = run().text(Type.STEP, "here").add(Type.SVM_ON, cpu=1).done()
+    assert judgement.reasons == ("the state of CPU 1 was never told",)
 
 
 def test_a_state_that_was_not_told_at_the_end_is_incomplete() -> None:

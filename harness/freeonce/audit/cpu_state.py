@@ -31,11 +31,25 @@ def reasons(run: Run) -> Iterator[str]:
     states = _states(run.records)
     if not states:
         yield "no CPU's state was told"
+    first, last = _between(run)
     for cpu, told in states.items():
         if any(int(record["detail"]) & CPU_STATE_SILENT for record in told):
             yield f"CPU {cpu} does not answer"
         elif run.over and len(told) != 2:
             yield f"the state of CPU {cpu} was told {len(told)} times, not before and after"
+        elif run.over and not (told[0]["sequence"] < first and last < told[1]["sequence"]):
+            yield f"the state of CPU {cpu} was not told before all and after all"
+    for cpu in sorted({int(cpu) for cpu in run.records["cpu"]} - states.keys()):
+        yield f"the state of CPU {cpu} was never told"
+
+
+def _between(run: Run) -> tuple[int, int]:
+    """The sequences of the first and the last thing that the scenario did."""
+    ends = run.records["sequence"][run.records["type"] == Type.END]
+    frame = np.isin(run.records["type"], (Type.BEGIN, Type.CPU_STATE, Type.END))
+    did = run.records["sequence"][~frame]
+    did = did[did < ends[0]] if len(ends) else did
+    return (int(did[0]), int(did[-1])) if len(did) else (1 << 32, 0)
 
 
 def _changes(before: np.void, after: np.void) -> Iterator[str]:
