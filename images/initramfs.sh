@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The guest's whole file system: busybox, dropbear, our init, our control line, our module.
-# Usage: initramfs.sh KERNEL MODULE KEYS CONTROL INIT DEST
+# The guest's whole file system: busybox, dropbear, our init, our programs, our module.
+# Usage: initramfs.sh KERNEL MODULE KEYS PROGRAMS INIT DEST
 here=$(dirname "$(realpath "$0")")
 . "$here/lib.sh"
 . "$here/root.sh"
 kernel=$(realpath "$1") module=$(realpath "$2") keys=$(realpath "$3")
-control=$(realpath "$4") init=$(realpath "$5") dest=$(realpath -m -- "$6")
+programs=$(realpath "$4") init=$(realpath "$5") dest=$(realpath -m -- "$6")
 
 scratch_beside "$dest"
 root=$scratch/root
@@ -14,7 +14,7 @@ mkdir -m 700 "$root/root" "$root/root/.ssh"
 
 install_busybox
 install_program "$(program dropbear)"
-install_program "$control"
+for file in "$programs"/*; do install_program "$file"; done
 # Network and pvpanic.
 install_drivers virtio_pci virtio_net pvpanic-pci
 

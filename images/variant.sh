@@ -9,9 +9,9 @@ guest=$(realpath "${6:-$here/../guest}")
 scratch_beside "$dest"
 image=$scratch/image
 mkdir "$image"
-ln -s "$base"/{kernel,boot,keys,control} "$image/"
+ln -s "$base"/{kernel,boot,keys,programs} "$image/"
 RUST_OPT=$opt RUST_LTO=$lto "$here/rust-crate.sh" "$toolchain" "$base/kernel/config" "$base/rust" "$guest/rust" "$image/freeonce_rust.o"
 "$here/module.sh" "$base/kernel" "$guest/module" "$image/freeonce_rust.o" "$image/freeonce.ko"
-"$here/initramfs.sh" "$base/kernel" "$image/freeonce.ko" "$base/keys" "$base/control" "$guest/init" "$image/initramfs.cpio"
+"$here/initramfs.sh" "$base/kernel" "$image/freeonce.ko" "$base/keys" "$base/programs" "$guest/init" "$image/initramfs.cpio"
 "$here/manifest.py" write "$image" "$toolchain"
 publish "$image" "$dest"

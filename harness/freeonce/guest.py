@@ -9,6 +9,7 @@ from pathlib import Path
 
 from freeonce.deadline import Deadline
 from freeonce.errors import CommandFailed, EvidenceError, GuestLost, HostError, Loss
+from freeonce.evidence.account import parse_account
 from freeonce.evidence.ledger import HEADER_BYTES, RECORD_BYTES, Header, parse_header
 from freeonce.evidence.paging import CR4_LA57, translate
 from freeonce.evidence.scenarios import Scenario, parse_scenarios
@@ -32,6 +33,8 @@ QUIET_SECONDS = 0.2
 SEED_BYTES = 32
 COMMAND_SECONDS = 30.0
 CONTROL = "/sys/kernel/debug/freeonce"
+ACCOUNT_PORT = 7
+"""Of the guest's loopback (guest/LEDGER.md, "Account")."""
 TABLE = f"cat {CONTROL}/scenarios"
 READY = "freeonce: ready"
 MAX_LOOK = 256 << 20
@@ -161,9 +164,17 @@ class Guest:
         return translate(gvas, found["CR3"], levels, self.look)
 
     def tell(self, first: int) -> bytes:
-        """The records from `first`: the guest's own account of its ledger, over SSH."""
-        skip = HEADER_BYTES + first * RECORD_BYTES
-        return self.command(f"tail -c +{skip + 1} {CONTROL}/ledger")
+        """The records from `first`: the guest's own account of its ledger, over SSH.
+
+        Raises CommandFailed when the guest cannot, or breaks off.
+        """
+        request = b"%d\n" % (HEADER_BYTES + first * RECORD_BYTES)
+        deadline = Deadline(COMMAND_SECONDS, "the guest's account of its ledger")
+        try:
+            return parse_account(self._shell.fetch(ACCOUNT_PORT, request, deadline))
+        except GuestLost as lost:
+            lost.console = lost.console or self.console.tail()
+            raise
 
 
 def loss_of(status: str, console: str) -> Loss:
@@ -252,11 +263,24 @@ def take_template(
             guest.load_module()
             table = guest.command(TABLE)
             parse_scenarios(table)
+            _rehearse(guest)
         # The guest's end of the connection goes by itself; one that stayed would do no harm.
         time.sleep(QUIET_SECONDS)
         guest.check()
         guest.monitor.save(folder / STATE, deadline)
         return table
+
+
+def _rehearse(guest: Guest) -> None:
+    """What each clone is asked first: pages that this needs are then there in all of them."""
+    _awaken(guest, COMMAND_SECONDS)
+    guest.tell(0)
+
+
+def _awaken(guest: Guest, seconds: float) -> None:
+    """Before anything in it draws a number that another clone would draw, too."""
+    guest.ask(f"reseed {secrets.token_hex(SEED_BYTES)}", seconds)
+    guest.ask(f"clock {time.time_ns()}", seconds)
 
 
 @contextmanager
@@ -280,9 +304,7 @@ def clone(
             raise
         guest.monitor.execute("cont")
         guest.table = template.table
-        # Before anything in it draws a number that another clone would draw, too.
-        guest.ask(f"reseed {secrets.token_hex(SEED_BYTES)}", deadline.left())
-        guest.ask(f"clock {time.time_ns()}", deadline.left())
+        _awaken(guest, deadline.left())
         if connect:
             _connect(guest, image, stack)
         yield guest

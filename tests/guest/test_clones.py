@@ -237,6 +237,15 @@ def test_a_line_that_is_too_long_for_the_guest_is_refused_as_a_whole(guest: Gues
     untouched(guest)
 
 
+@pytest.mark.parametrize("request_", ["", "x", "-1", "1 2", "9" * 40, "64x"])
+def test_the_account_is_told_only_to_who_asks_for_it(guest: Guest, request_: str) -> None:
+    """And the next who asks is told, after one who hung up in the middle, too."""
+    asked = f"(printf '%s' '{request_}'; printf '\\n') | nc 127.0.0.1 7"
+    assert guest.command(f"{asked} | head -c 99") == b"74 0\n"
+    guest.command("printf 6 | nc 127.0.0.1 7 >/dev/null; true")
+    assert guest.tell(0) == guest.window(0)[1]
+
+
 def test_a_dead_control_line_is_a_lost_guest(guest: Guest) -> None:
     guest.command("killall -9 control")
     with pytest.raises(GuestLost, match="took more than 1 s"):

@@ -41,6 +41,12 @@ class Server(paramiko.ServerInterface):
     def check_channel_request(self, kind: str, chanid: int) -> int:
         return paramiko.common.OPEN_SUCCEEDED
 
+    def check_channel_direct_tcpip_request(
+        self, chanid: int, origin: tuple[str, int], destination: tuple[str, int]
+    ) -> int:
+        assert destination == ("127.0.0.1", 7)
+        return paramiko.common.OPEN_SUCCEEDED
+
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         return self.answer(channel, command)
 
@@ -51,8 +57,15 @@ def listener() -> Iterator[socket.socket]:
         yield server
 
 
+def nothing(_channel: paramiko.Channel) -> None:
+    """No port of the guest's answers."""
+
+
 def serve(
-    listener: socket.socket, keys: Path, answer: Callable[[paramiko.Channel, bytes], bool]
+    listener: socket.socket,
+    keys: Path,
+    answer: Callable[[paramiko.Channel, bytes], bool],
+    port: Callable[[paramiko.Channel], None] = nothing,
 ) -> int:
     def one() -> None:
         line, _ = listener.accept()
@@ -61,6 +74,9 @@ def serve(
         # A client that refuses our key hangs up in the middle.
         with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
             transport.start_server(server=Server(answer))
+            channel = None if port is nothing else transport.accept(10)
+            if channel is not None:
+                port(channel)
 
     threading.Thread(target=one, daemon=True).start()
     return int(listener.getsockname()[1])
@@ -144,6 +160,45 @@ def test_a_command_that_prints_without_end_ends_at_the_deadline(
 
     with pytest.raises(GuestLost):
         run(keys, serve(listener, keys, answer), seconds=2)
+
+
+def fetch(keys: Path, port: int, seconds: float = 10) -> bytes:
+    deadline = Deadline(seconds, "the account")
+    with ssh(port, keys / "client", keys / "host.pub", deadline, lambda: None) as line:
+        return line.fetch(7, b"ask\n", deadline)
+
+
+def never(_channel: paramiko.Channel, _command: bytes) -> bool:
+    return False
+
+
+def test_a_port_of_the_guest_answers_to_its_end(keys: Path, listener: socket.socket) -> None:
+    def port(channel: paramiko.Channel) -> None:
+        asked = channel.recv(100)
+        channel.sendall(asked + b"z" * 200_000)
+        channel.close()
+
+    assert fetch(keys, serve(listener, keys, never, port)) == b"ask\n" + b"z" * 200_000
+
+
+def test_a_connection_that_breaks_in_an_answer_is_a_lost_guest(
+    keys: Path, listener: socket.socket
+) -> None:
+    def port(channel: paramiko.Channel) -> None:
+        channel.sendall(b"half of")
+        channel.get_transport().close()
+
+    with pytest.raises(GuestLost):
+        fetch(keys, serve(listener, keys, never, port))
+
+
+def test_a_port_that_never_ends_ends_at_the_deadline(keys: Path, listener: socket.socket) -> None:
+    def port(channel: paramiko.Channel) -> None:
+        channel.sendall(b"half of")
+        time.sleep(30)
+
+    with pytest.raises(DeadlineExceeded):
+        fetch(keys, serve(listener, keys, never, port), seconds=2)
 
 
 def test_another_host_key_is_refused(keys: Path, listener: socket.socket) -> None:

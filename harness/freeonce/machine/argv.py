@@ -139,7 +139,8 @@ def qemu_argv(config: MachineConfig, folder: Path, ram: Ram | None = None) -> tu
         "-netdev",
         "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:22",
         "-device",
-        "virtio-net-pci,netdev=net,romfile=",
+        # A clone is nobody's successor: it need not announce itself to a network after migration.
+        "virtio-net-pci,netdev=net,romfile=,guest_announce=off",
         # Not before we listen to its console.
         "-S",
     )

@@ -63,11 +63,29 @@ class Ssh:
     def _run(self, command: str, deadline: Deadline) -> bytes:
         with self._transport.open_session(timeout=deadline.left()) as channel:
             channel.exec_command(command)
-            status, output, errors = self._finish(channel, command, deadline)
+            ended = channel.exit_status_ready
+            output, errors = self._drain(channel, command, deadline, ended)
+            status = channel.exit_status if channel.exit_status >= 0 else None
         if status != 0:
             said = printable(errors).strip()[:500]
             how = "without a status: killed" if status is None else f"with status {status}"
             raise CommandFailed(f"{command!r} ended {how}: {said or 'it said nothing'}")
+        return output
+
+    def fetch(self, port: int, request: bytes, deadline: Deadline) -> bytes:
+        """What a port of the guest's own loopback answers to the request, to its end.
+
+        Nothing is started in the guest for it (RFC 4254, 7.2: direct-tcpip).
+        """
+        what = f"port {port} of the guest"
+        with _lost_on_any_error(what, self._check), self._limit(deadline):
+            self._connect(deadline)
+            ends = ("127.0.0.1", port), ("127.0.0.1", 0)
+            with self._transport.open_channel(
+                "direct-tcpip", *ends, timeout=deadline.left()
+            ) as channel:
+                channel.sendall(request)
+                output, _ = self._drain(channel, what, deadline, lambda: True)
         return output
 
     @contextmanager
@@ -84,10 +102,14 @@ class Ssh:
         finally:
             timer.cancel()
 
-    def _finish(
-        self, channel: paramiko.Channel, command: str, deadline: Deadline
-    ) -> tuple[int | None, bytes, bytes]:
-        """Exit status (None: none was sent), output, errors."""
+    def _drain(
+        self,
+        channel: paramiko.Channel,
+        what: str,
+        deadline: Deadline,
+        ended: Callable[[], bool],
+    ) -> tuple[bytes, bytes]:
+        """Output and errors to their end; no more comes after an EOF when `ended` says so."""
         output, errors = bytearray(), bytearray()
         checked = time.monotonic()
         while True:
@@ -96,18 +118,17 @@ class Ssh:
                 self._check()
                 checked = time.monotonic()
             # Before reading: what comes after the last data cannot be missed.
-            over = channel.closed or (channel.eof_received and channel.exit_status_ready())
+            over = channel.closed or (channel.eof_received and ended())
             moved = _move(channel, output, errors)
             if len(output) + len(errors) > MAX_OUTPUT:
-                raise GuestLost(f"SSH: {command!r} printed more than {MAX_OUTPUT} bytes")
+                raise GuestLost(f"SSH: {what!r} printed more than {MAX_OUTPUT} bytes")
             if over and not moved:
                 break
             if not moved:
                 time.sleep(POLL_SECONDS)
         if not self._transport.is_active():
             raise EOFError("the connection broke")
-        status = channel.exit_status if channel.exit_status >= 0 else None
-        return status, bytes(output), bytes(errors)
+        return bytes(output), bytes(errors)
 
 
 def _move(channel: paramiko.Channel, output: bytearray, errors: bytearray) -> bool:
