@@ -13,7 +13,6 @@ from freeonce.cli.options import output_option
 from freeonce.cli.output import STDOUT, writable, write
 from freeonce.failures import Point
 from freeonce.faults import Planted
-from freeonce.report.html import html_text
 from freeonce.report.junit import junit_text
 from freeonce.report.places import Places
 from freeonce.report.sarif import sarif_text
@@ -46,6 +45,9 @@ def _json(report: Report) -> str:
 
 
 def _html(report: Report) -> str:
+    # These two load what takes a tenth of a second, and only they need it.
+    from freeonce.report.html import html_text  # noqa: PLC0415
+
     return html_text(
         report.host,
         report.results,
@@ -57,7 +59,6 @@ def _html(report: Report) -> str:
 
 
 def _trace(report: Report) -> bytes:
-    # A tenth of a second that only this needs.
     from freeonce.report.trace import trace_bytes  # noqa: PLC0415
 
     return trace_bytes(report.results, report.places)
