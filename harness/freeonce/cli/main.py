@@ -8,6 +8,7 @@ import click
 
 from freeonce import __version__
 from freeonce.cli.compare import compare
+from freeonce.cli.console import console
 from freeonce.cli.debug import debug
 from freeonce.cli.doctor import doctor
 from freeonce.cli.dump import dump
@@ -32,6 +33,7 @@ def verbs() -> None:
 
 
 verbs.add_command(compare)
+verbs.add_command(console)
 verbs.add_command(debug)
 verbs.add_command(doctor)
 verbs.add_command(dump)
