@@ -64,7 +64,7 @@ def test_a_guest_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bash_completes_with_the_script_of_the_readme() -> None:
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-    (line,) = re.findall(r"^ +(eval .*bash_source.*\))", readme, re.MULTILINE)
+    (line,) = re.findall(r'^ +(eval .*bash_source[^"]*")', readme, re.MULTILINE)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     shell = pexpect.spawn(
         "bash",
