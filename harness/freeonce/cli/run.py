@@ -94,8 +94,9 @@ def run(
         crew = setting.crew(shared, jobs)
         task = _Task(setting, crew, patterns, options, console, errors, quiet)
         report, status = _run_fail_each(task) if fail_each else _run_plainly(task)
-        with errors.status("writing the reports"):
-            write_reports(files, report)
+        if files:
+            with errors.status("writing the reports"):
+                write_reports(files, report)
         for file in files.values():
             if file != STDOUT:
                 errors.print(f"wrote {file}", highlight=False, markup=False, soft_wrap=True)

@@ -19,10 +19,11 @@ def shell(scenario: str | None, accel: str) -> None:
     """Work with a guest by hand; SCENARIO is run in it first. It goes when you leave."""
     setting = find_setting(accel)
     with setting.template() as source, Session(setting.by_hand(source, "shell")) as session:
+        if scenario is not None:
+            session.find(scenario)
         prompt = Prompt(session)
         errors = Console(stderr=True, highlight=False)
         errors.print(GREETING)
         if scenario is not None:
-            session.find(scenario)
             prompt.execute(f"run {scenario}")
         prompt.loop()
