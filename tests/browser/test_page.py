@@ -229,6 +229,9 @@ def test_a_picture_fits_a_narrow_window(load: Open) -> None:
         {"width": 480, "height": 800, "deviceScaleFactor": 1, "mobile": False},
     )
     try:
+        button = scenario(driver, "b/incomplete")
+        # Its name in one line.
+        assert button.size["height"] < 30
         scenario(driver, "a/leak").click()
         assert driver.execute_script("return document.documentElement.scrollWidth") <= 480
     finally:
