@@ -2,16 +2,22 @@
 
 import json
 import os
+import signal
 import socket
+import subprocess
+import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from freeonce.byhand import choose, running
-from freeonce.errors import UsageError
+from freeonce.errors import GuestLost, UsageError
 from freeonce.machine.console import Console
 from freeonce.machine.sharing import SOCKET, shared
+from freeonce.shell.terminal import attach
 
 
 def guest(place: Path, name: str) -> Path:
@@ -69,12 +75,12 @@ class Line:
     """Both ends of a guest's console that is shared."""
 
     def __init__(self, guest: socket.socket, console: Console, door: Path) -> None:
-        self.guest, self.console, self._door = guest, console, door
+        self.guest, self.console, self.door = guest, console, door
 
     def other(self) -> socket.socket:
         one = socket.socket(socket.AF_UNIX)
         one.settimeout(20)
-        one.connect(str(self._door))
+        one.connect(str(self.door))
         return one
 
 
@@ -162,3 +168,76 @@ def test_others_are_told_when_its_owner_lets_go(tmp_path: Path) -> None:
             guest.sendall(b"hello\n")
             heard(other, b"hello\n")
         assert other.recv(1) == b""
+
+
+ATTACH = (
+    "import signal, sys; from pathlib import Path; from freeonce.shell.terminal import attach\n"
+    "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
+    "print('detached' if attach(Path(sys.argv[1])) else 'gone')\n"
+)
+
+
+def terminal(line: Line) -> "pexpect.spawn[bytes]":
+    """A pseudo-terminal that is attached; it was shown what the guest said before."""
+    line.guest.sendall(b"hello\r\n")
+    line.console.drain()
+    child = pexpect.spawn(sys.executable, ["-c", ATTACH, str(line.door)], timeout=60)
+    child.expect_exact(b"hello")
+    return child
+
+
+def echoes(child: "pexpect.spawn[bytes]") -> bool:
+    return bool(termios.tcgetattr(child.child_fd)[3] & termios.ECHO)
+
+
+def test_every_key_is_the_guests_but_the_one_that_detaches(line: Line) -> None:
+    line.guest.settimeout(20)
+    child = terminal(line)
+    assert not echoes(child)
+    child.send(b"\x03\x04\x1a\x1b[A")
+    assert heard(line.guest, b"\x1b[A") == b"\x03\x04\x1a\x1b[A"
+    child.send(b"last\x1dnot this")
+    child.expect_exact(b"detached")
+    assert echoes(child)
+    child.expect(pexpect.EOF)
+    assert heard(line.guest, b"last") == b"last"
+
+
+def test_a_terminal_is_what_it_was_however_we_end(line: Line) -> None:
+    child = terminal(line)
+    child.kill(signal.SIGTERM)
+    child.expect(pexpect.EOF)
+    assert child.wait() == 143
+
+
+def test_a_guest_has_no_hand_on_the_terminal(line: Line) -> None:
+    child = terminal(line)
+    # In two halves, and a letter of two bytes in two halves.
+    for part in (b"a\x1b[", b"2Jb\x9b\x07 \xc3", b"\xa9\b.\r\n"):
+        line.guest.sendall(part)
+    child.expect(b"\r\n.*\r\n")
+    assert (child.after or b"").strip() == "a[2Jb\ufffd \xe9\b.".encode()
+    line.guest.close()
+    child.expect_exact(b"gone")
+
+
+def test_without_a_terminal_it_is_only_shown(line: Line) -> None:
+    line.guest.sendall(b"hello\r\n")
+    words = [sys.executable, "-c", ATTACH, str(line.door)]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        # The end of its input is not the end.
+        assert child.stdout.readline() == b"hello\r\n"
+        line.guest.sendall(b"more\r\n")
+        assert child.stdout.readline() == b"more\r\n"
+        line.guest.close()
+        assert child.stdout.read() == b"gone\n"
+
+
+def test_who_comes_when_the_guest_is_gone_is_told(line: Line) -> None:
+    with line.other() as other:
+        line.guest.close()
+        assert other.recv(1) == b""
+    for _ in range(2):
+        with pytest.raises(GuestLost, match="the guest is gone"):
+            attach(line.door)

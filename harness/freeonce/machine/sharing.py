@@ -38,7 +38,8 @@ def shared(console: Console, folder: Path) -> Iterator[None]:
 
 def _serve(console: Console, door: socket.socket, over: socket.socket) -> None:
     """Hand on, until it is over or the guest is gone."""
-    with ExitStack() as others, DefaultSelector() as selector:
+    # With nobody behind it the door is shut: who came then would wait for ever.
+    with ExitStack() as others, DefaultSelector() as selector, door:
         selector.register(console, EVENT_READ)
         selector.register(door, EVENT_READ)
         selector.register(over, EVENT_READ)

@@ -46,7 +46,7 @@ def _pass_on(console: socket.socket, selector: DefaultSelector) -> bool:
     while True:
         ready = {key.fileobj for key, _ in selector.select()}
         if console in ready:
-            said = console.recv(READ_BYTES)
+            said = _said(console)
             if not said:
                 return False
             sys.stdout.write(printable(decode(said), ALLOWED))
@@ -58,6 +58,14 @@ def _pass_on(console: socket.socket, selector: DefaultSelector) -> bool:
                 console.sendall(keys.partition(DETACH)[0])
             if not keys or DETACH in keys:
                 return True
+
+
+def _said(console: socket.socket) -> bytes:
+    """What came; nothing at the end, whichever way it ended."""
+    try:
+        return console.recv(READ_BYTES)
+    except ConnectionError:
+        return b""
 
 
 @contextmanager
