@@ -26,7 +26,7 @@ SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-dep
 .PHONY: help setup packages images outer run shell test test-kvm matrix bench lint format clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 setup: packages $(VENV)/installed images
 

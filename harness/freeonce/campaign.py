@@ -68,6 +68,12 @@ class Result:
 FAULTS = "fault/"
 
 
+def hint(name: str, names: Sequence[str]) -> str:
+    """What somebody may have meant who named no scenario."""
+    near = difflib.get_close_matches(name, names, n=3)
+    return f"did you mean {', '.join(near)}?" if near else "'freeonce list' shows them all"
+
+
 def select(
     scenarios: Sequence[Scenario], patterns: Sequence[str], faults: bool = True
 ) -> tuple[Scenario, ...]:
@@ -82,9 +88,7 @@ def select(
     names = [scenario.name for scenario in scenarios]
     for pattern in patterns:
         if not fnmatch.filter(names, pattern):
-            near = difflib.get_close_matches(pattern, names, n=3)
-            hint = f"did you mean {', '.join(near)}?" if near else "'freeonce list' shows them all"
-            raise UsageError(f"no scenario matches {pattern!r}; {hint}")
+            raise UsageError(f"no scenario matches {pattern!r}; {hint(pattern, names)}")
     return tuple(
         scenario
         for scenario in scenarios

@@ -53,9 +53,9 @@ def kernel_source(said: str) -> str:
 
 
 def commands(
-    module: Path, sections: Mapping[str, int], kernel: Path, server: Path, stop: str
+    module: Path, sections: Mapping[str, int], kernel: Path, server: Path, stop: str | None
 ) -> Iterator[str]:
-    """gdb's commands: the symbols, the connection, and on to the first stop."""
+    """gdb's commands: the symbols, the connection, and on to the first stop if there is one."""
     yield "set confirm off"
     yield "set pagination off"
     yield "set architecture i386:x86-64"
@@ -67,5 +67,5 @@ def commands(
     yield f"add-symbol-file {module} {sections['.text']:#x} {places}"
     yield "set logging off"
     yield f"target remote {server}"
-    yield f"break {stop}"
-    yield "continue"
+    if stop is not None:
+        yield from (f"break {stop}", "continue")

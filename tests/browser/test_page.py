@@ -104,6 +104,40 @@ def test_hover_and_focus_tell_the_details(load: Open) -> None:
     assert tip.text.split("\n")[0] in str(second)
 
 
+def test_what_the_cpu_was_given_is_a_band_under_its_allocation(load: Open) -> None:
+    driver = load(PAGE)
+    scenario(driver, "a/leak").click()
+    picture = opened(driver).find_element(By.TAG_NAME, "svg")
+    (band,) = picture.find_elements(By.CSS_SELECTOR, "rect.band")
+    bar = picture.find_element(By.CSS_SELECTOR, "rect.pool")
+    # Given after the allocation and taken back before its release.
+    assert bar.rect["x"] < band.rect["x"]
+    assert band.rect["x"] + band.rect["width"] < bar.rect["x"] + bar.rect["width"]
+    assert bar.rect["y"] + bar.rect["height"] <= band.rect["y"]
+    other = picture.find_element(By.CSS_SELECTOR, "rect.wrong.contiguous")
+    assert band.rect["y"] + band.rect["height"] <= other.rect["y"]
+    ActionChains(driver).move_to_element(band).perform()
+    tip = driver.find_element(By.ID, "tip")
+    assert "L2 1 may use it: VMCB, rax at VMRUN" in tip.text
+    assert "gpa 0x1000, 64 B" in tip.text
+
+
+def test_bands_of_one_time_do_not_cover_each_other(load: Open) -> None:
+    history = run().allocate(1, 0x1000, size=4096, kind=Kind.CONTIGUOUS)
+    history.bind(1, 0x1000).operand(1, Structure.VMCB, 0x1000)
+    history.bind(2, 0x1000).operand(2, Structure.VMCB, 0x1000)
+    history.add(Type.UNBIND, serial=1)
+    history.bind(3, 0x1000).operand(3, Structure.VMCB, 0x1000)
+    driver = load(html_text(HOST, [result("a", history.end())]))
+    scenario(driver, "a").click()
+    bands = opened(driver).find_elements(By.CSS_SELECTOR, "svg rect.band")
+    first, second, third = (band.rect for band in bands)
+    assert second["y"] >= first["y"] + first["height"]
+    # The third begins when the first is over, and stands in its row.
+    assert third["y"] == first["y"]
+    assert third["x"] > first["x"] + first["width"]
+
+
 def test_names_of_steps_do_not_cover_each_other(load: Open) -> None:
     history = run().allocate(1, 0x1000)
     for number in range(3):
@@ -195,6 +229,9 @@ def test_a_picture_fits_a_narrow_window(load: Open) -> None:
         {"width": 480, "height": 800, "deviceScaleFactor": 1, "mobile": False},
     )
     try:
+        button = scenario(driver, "b/incomplete")
+        # Its name in one line.
+        assert button.size["height"] < 30
         scenario(driver, "a/leak").click()
         assert driver.execute_script("return document.documentElement.scrollWidth") <= 480
     finally:

@@ -205,6 +205,132 @@ def test_without_gdb_the_command_is_told(start: Start) -> None:
     nothing_left(*guest)
 
 
+def attached(start: Start, shell: "pexpect.spawn[str]") -> "pexpect.spawn[str]":
+    """A second terminal, on the console of the shell's guest; its prompt was asked for."""
+    console = start("console", f"shell-{shell.pid}")
+    console.expect_exact("Ctrl-] detaches")
+    console.send("\r")
+    console.expect_exact("# ")
+    return console
+
+
+def test_a_console_is_attached_to_and_detached_from(start: Start) -> None:
+    shell = start("shell")
+    shell.expect_exact(PROMPT)
+    console, another = attached(start, shell), attached(start, shell)
+    # The kernel's line editing: a key taken back. Ctrl-C ends a command and not us.
+    console.send("uname -nx\x7f; echo $((6 * 7))\r")
+    for one in (console, another):
+        one.expect_exact("(none)\r\n42\r\n")
+    console.send("sleep 600\r")
+    console.expect_exact("sleep 600")
+    console.sendintr()
+    console.expect_exact("# ")
+    console.send("echo '<0>from the kernel' >/dev/kmsg\r")
+    for one in (console, another):
+        one.expect(r"\] from the kernel")
+    console.send("\x1d")
+    console.expect_exact("detached; the guest runs on")
+    console.expect(pexpect.EOF)
+    console.close()
+    assert console.exitstatus == 0
+    # Neither the guest nor its owner noticed; and from the owner's prompt it is the same console.
+    assert "c/pool: clean, as expected" in ask(shell, "run c/pool") + ask(shell, "audit")
+    shell.sendline("console")
+    shell.expect_exact("Ctrl-] detaches")
+    shell.expect_exact("from the kernel")
+    shell.send("echo by the owner\r")
+    another.expect_exact("\r\nby the owner\r\n")
+    shell.send("\x1d")
+    shell.expect_exact("detached")
+    shell.expect_exact(PROMPT)
+    guest = guest_of(shell)
+    shell.sendline("exit")
+    another.expect_exact("the guest is gone")
+    another.expect(pexpect.EOF)
+    nothing_left(*guest)
+
+
+def test_owner_and_others_hear_a_guest_end(start: Start) -> None:
+    shell = start("shell")
+    shell.expect_exact(PROMPT)
+    console = attached(start, shell)
+    shell.sendline("run postmortem/panic")
+    shell.expect_exact("the guest was lost")
+    shell.expect_exact("Kernel panic")
+    shell.expect_exact(PROMPT)
+    console.expect_exact("Kernel panic")
+    shell.sendline("fresh")
+    shell.expect_exact("another guest")
+    console.expect_exact("the guest is gone")
+    console.expect(pexpect.EOF)
+    again = attached(start, shell)
+    again.send("\x1d")
+    again.expect_exact("the guest runs on")
+
+
+def test_the_guest_does_not_move_the_cursor_of_who_is_attached(start: Start) -> None:
+    shell = start("shell")
+    shell.expect_exact(PROMPT)
+    console = attached(start, shell)
+    console.send(r"printf 'a\033]0;title\007\033[2Jb\n'" + "\r")
+    console.expect_exact("a]0;title[2Jb\r\n")
+
+
+def test_a_console_of_a_guest_of_its_own(start: Start) -> None:
+    console = start("console", "--new")
+    console.expect_exact(f"The console of console-{console.pid}: Enter gives a shell")
+    console.send("\r")
+    console.expect_exact("# ")
+    guest = guest_of(console)
+    console.send("\x1d")
+    console.expect_exact("detached; the guest goes")
+    console.expect(pexpect.EOF)
+    nothing_left(*guest)
+
+
+def test_logging_in_to_the_guest_of_another(start: Start) -> None:
+    shell = start("shell")
+    shell.expect_exact(PROMPT)
+    login = start("ssh", "--guest", f"shell-{shell.pid}")
+    login.expect_exact("# ")
+    login.sendline("echo c/pool >/sys/kernel/debug/freeonce/run")
+    login.expect_exact("# ")
+    login.sendline("exit 7")
+    login.expect(pexpect.EOF)
+    login.close()
+    assert login.exitstatus == 7
+    # It is the shell's own guest that ran it.
+    assert re.search(r"begin +c/pool", ask(shell, "ledger"))
+
+
+def test_a_guest_that_stands_under_gdb_is_said_to(start: Start) -> None:
+    debug = start("debug", "--gdb", "gdb -q -nx")
+    debug.expect_exact("(gdb) ")
+    # On a booted guest: no breakpoint, the module's types and the kernel's names.
+    debug.sendline("info breakpoints")
+    debug.expect_exact("No breakpoints or watchpoints.")
+    debug.expect_exact("(gdb) ")
+    debug.sendline("ptype struct vcpu")
+    debug.expect_exact("struct vcpu {")
+    debug.expect_exact("(gdb) ")
+    debug.sendline("info symbol start_kernel")
+    debug.expect_exact("start_kernel in section .text of ")
+    login = start("ssh", "--guest", f"debug-{debug.pid}", "true")
+    login.expect_exact("may stand still: paused, or under gdb")
+    login.expect(pexpect.EOF)
+    login.close()
+    assert login.exitstatus == 255
+
+
+def test_to_stop_at_a_vmrun_a_scenario_is_named(start: Start) -> None:
+    debug = start("debug", "--at-vmrun")
+    debug.expect_exact("--at-vmrun stops in a scenario; name one")
+    debug.expect(pexpect.EOF)
+    debug.close()
+    assert debug.exitstatus == 2
+
+
 def test_logging_in(start: Start) -> None:
     login = start("ssh")
     login.expect_exact("# ")

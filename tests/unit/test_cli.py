@@ -1,6 +1,8 @@
 """The command line: exit statuses, and what goes to standard output."""
 
+import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -13,6 +15,7 @@ from rich.console import Console
 from freeonce.audit.model import Judgement, Verdict
 from freeonce.campaign import Result
 from freeonce.cli import doctor, main, progress, run, svm
+from freeonce.cli.output import writable
 from freeonce.errors import GuestLost, HostError, UsageError
 from freeonce.evidence.scenarios import Scenario
 
@@ -120,7 +123,7 @@ def test_json_is_alone_on_standard_output(
     assert call("run", "--json", "-") == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["ok"] is True
-    assert "1 scenarios" in captured.err
+    assert "1 scenario: 1 clean" in captured.err
 
 
 def test_a_log_is_told_how_far_the_run_is(
@@ -147,6 +150,30 @@ def test_without_debug_info_the_report_stands_and_says_so(
     ending(monkeypatch, (Verdict.CLEAN, True))
     assert call("run") == 0
     assert "no lines of source: cannot read /no/such/module" in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_refused_before_the_run(
+    tmp_path: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Of a file system that has no such files, which the folder's permissions do not tell.
+    assert call("run", "--html", "/proc/report.html") == 2
+    assert "cannot write /proc/report.html: " in capsys.readouterr().err
+    # An attempt leaves nothing, and harms nothing.
+    there = tmp_path / "there"
+    there.write_text("old")
+    for file in (there, tmp_path / "new", Path("/dev/null")):
+        writable(file)
+    assert there.read_text() == "old"
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_name_that_runs_leaves_room_for_the_count_in_a_narrow_terminal() -> None:
+    output = io.StringIO()
+    console = Console(file=output, width=60, force_terminal=True, color_system=None)
+    with progress._shown(console) as shown:
+        shown.chosen(94, 0, 94)
+        shown.starting("fault/invalid-free/contiguous/rust/never-allocated")
+    assert re.search(r"…\S*never-allocated .* 0/94 \d:\d\d:\d\d", output.getvalue())
 
 
 def test_files_are_written(

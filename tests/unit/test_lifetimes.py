@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from freeonce.evidence.ledger import Kind, Records, Type, seal
+from freeonce.evidence.ledger import Flag, Kind, Records, Structure, Type, seal
 from freeonce.report.accounts import accounts
 from freeonce.report.exits import exit_name
 from freeonce.report.lifetimes import NOTHING, Limits, Picture, picture
@@ -168,3 +168,57 @@ def test_what_a_witness_did_not_see_is_said() -> None:
     (one,) = accounts(drawn(history).bars, history.records(), None)
     assert one.kernel == "saw no allocation here"
     assert one.memory == "nobody looked"
+
+
+def given() -> History:
+    """A VMCB and two pages of a table, bound to an L2 and taken back; a map that stays."""
+    history = run().allocate(1, 0x10000, size=PAGE, kind=Kind.CONTIGUOUS, align_log2=12)
+    history.allocate(2, 0x20000, size=2 * PAGE, kind=Kind.CONTIGUOUS, align_log2=12)
+    history.bind(1, 0x10000).operand(1, Structure.VMCB, 0x10000)
+    for page in (0x20000, 0x21000):
+        history.operand(1, Structure.NESTED_TABLE, page)
+    history.add(Type.UNBIND, serial=1)
+    return history.bind(2, 0x10000).operand(2, Structure.IOPM, 0x30000, size=3 * PAGE)
+
+
+def test_what_the_cpu_was_given_lasts_from_bind_to_unbind() -> None:
+    history = given()
+    seen = drawn(history.end().settle())
+    records = history.records()
+    begin = int(records["time"][1])
+
+    def of(kind: Type, number: int = 0) -> tuple[int, int]:
+        record = records[records["type"] == kind][number]
+        return int(record["time"]) - begin, int(record["sequence"])
+
+    vmcb, table, permissions = seen.bands
+    assert (vmcb.owner, vmcb.serial, vmcb.physical, vmcb.size) == ("L2 1", 1, 0x10000, PAGE)
+    assert (vmcb.start, vmcb.first) == of(Type.OPERAND)
+    assert (vmcb.end, vmcb.last) == of(Type.UNBIND)
+    # Pages that go together are one band.
+    assert (table.serial, table.count, table.size) == (2, 2, 2 * PAGE)
+    assert (table.start, table.first) == of(Type.OPERAND, 1)
+    # It was never taken back, and lies in no allocation.
+    assert (permissions.owner, permissions.serial, permissions.end) == ("L2 2", 0, None)
+    assert permissions.rules == ("hardware-use-after-free",)
+    assert vmcb.rules == ()
+    assert [band.what.split(",")[0] for band in seen.bands] == [
+        "VMCB",
+        "nested page table",
+        "I/O permissions map",
+    ]
+
+
+def test_bands_that_are_not_drawn_are_counted_and_not_the_faulty_ones() -> None:
+    seen = drawn(given().end().settle(), Limits(1, 100))
+    assert [band.rules for band in seen.bands] == [("hardware-use-after-free",)]
+    assert seen.bands_left_out == 2
+
+
+def test_memory_of_l1_that_an_l2_sees_is_its_own() -> None:
+    history = run().bind(1, 0x10000)
+    for page in (0x50000, 0x51000):
+        flags = int(Flag.IDENTITY)
+        history.operand(1, Structure.NESTED_PAGE, page, pointer=page, flags=flags)
+    (band,) = drawn(history.end().settle()).bands
+    assert (band.identity, band.serial, band.count) == (True, 0, 2)

@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from freeonce.audit.model import Rule, Verdict
+from freeonce.cli.main import verbs
+from freeonce.shell.verbs import VERBS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
@@ -34,3 +37,18 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
     gone = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert gone == []
+
+
+def test_the_verbs_of_the_pages_are_those_there_are() -> None:
+    text = "\n".join(page.read_text() for page in PAGES)
+    named = set(re.findall(r"^ {4}(?:\$ )?(?:\.venv/bin/)?freeonce (\w+)", text, re.MULTILINE))
+    assert named <= set(verbs.list_commands(click.Context(verbs)))
+    # Those for developers have their place in `make` and CONTRIBUTING.md.
+    assert set(verbs.list_commands(click.Context(verbs))) - named == {"compare"}
+
+
+def test_every_verb_of_the_shell_has_its_line() -> None:
+    table = (ROOT / "docs/by-hand.md").read_text()
+    cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    told = {name.split()[0] for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+    assert told == set(VERBS)

@@ -204,6 +204,14 @@ def test_junit_counts_what_failed_and_what_is_unknown() -> None:
     assert (suite.tests, suite.failures, suite.errors) == (4, 1, 1)
 
 
+def test_no_two_cases_of_junit_have_the_same_names() -> None:
+    (suite,) = JUnitXml.fromstring(junit_text([RESULTS[0], *RESULTS, RESULTS[0]]).encode())
+    names = [(case.classname, case.name) for case in suite]
+    assert len(set(names)) == len(names) == 6
+    once = RESULTS[0].scenario.name.rpartition("/")[2]
+    assert [name for _, name in names if name.startswith(once)][-2:] == [f"{once} #2", f"{once} #3"]
+
+
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_terminal_report_fits_and_needs_no_colour(width: int) -> None:
     output = io.StringIO()

@@ -16,7 +16,15 @@ from freeonce.errors import HostError
 from freeonce.host import Qemu
 from freeonce.machine import template as module
 from freeonce.machine.argv import MIB, MachineConfig, Window
-from freeonce.machine.template import Origin, Template, origin, prune, ram_files, template
+from freeonce.machine.template import (
+    Origin,
+    Template,
+    known_table,
+    origin,
+    prune,
+    ram_files,
+    template,
+)
 
 TABLE = b"scenario\ta\n"
 
@@ -330,3 +338,17 @@ def test_room_in_memory_is_half_of_what_is_free(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(module, "free_memory", lambda: 10 << 20)
     assert module._lacks(Path("/dev/shm"), 6 << 20) == 5 << 20
     assert module._lacks(Path("/dev/shm"), 1) is None
+
+
+def test_the_scenarios_of_an_image_are_known_by_any_template_of_it(
+    config: MachineConfig, builder: Builder
+) -> None:
+    manifest = config.boot.parent / "manifest"
+    assert known_table(manifest) == b""
+    with template(config, about(config), builder):
+        pass
+    assert known_table(manifest) == TABLE
+    manifest.write_text("another image, with other scenarios")
+    assert known_table(manifest) == b""
+    manifest.unlink()
+    assert known_table(manifest) == b""

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from elftools.elf.elffile import ELFFile
 
+from freeonce.cli.completion import scenario_names
 from freeonce.cli.options import accelerator_option
 from freeonce.cli.setting import find_setting
 from freeonce.debugger import (
@@ -29,29 +30,37 @@ from freeonce.shell.session import Session
 
 
 @click.command()
-@click.argument("scenario")
+@click.argument("scenario", required=False, shell_complete=scenario_names)
 @click.option("--at-vmrun", is_flag=True, help="Stop before the scenario's first VMRUN.")
 @click.option("--gdb", default="gdb", show_default=True, help="The debugger with its arguments.")
 @accelerator_option
 @click.pass_context
-def debug(context: click.Context, scenario: str, at_vmrun: bool, gdb: str, accel: str) -> None:
+def debug(
+    context: click.Context, scenario: str | None, at_vmrun: bool, gdb: str, accel: str
+) -> None:
     """Run SCENARIO under gdb, with the module's symbols and the names of the kernel's.
 
-    The guest stands before the scenario's run, and goes when gdb ends. Where gdb is not
-    installed, the command for another machine's or another terminal's is printed.
+    The guest stands before the scenario's run, or without SCENARIO where it was, and goes
+    when gdb ends. Where gdb is not installed, the command for another machine's or another
+    terminal's is printed.
     """
+    if at_vmrun and scenario is None:
+        raise click.UsageError("--at-vmrun stops in a scenario; name one")
     try:
         program, *rest = shlex.split(gdb)
     except ValueError:
         raise click.UsageError(f"--gdb {gdb!r} is no command with arguments") from None
     setting = find_setting(accel)
-    with setting.template() as source, Session(setting.clone(source)) as session:
-        session.find(scenario)
-        guest = session.guest
-        script = _prepare(guest, setting.image.module, BEFORE_VMRUN if at_vmrun else BEFORE_RUN)
-        # It begins when gdb lets the guest run, and not before the breakpoint is set.
+    with setting.template() as source, Session(setting.by_hand(source, "debug")) as session:
+        guest, stop = session.guest, None
+        if scenario is not None:
+            session.find(scenario)
+            stop = BEFORE_VMRUN if at_vmrun else BEFORE_RUN
+        script = _prepare(guest, setting.image.module, stop)
         guest.monitor.execute("stop")
-        guest.begin(scenario)
+        if scenario is not None:
+            # It begins when gdb lets the guest run, and not before the breakpoint is set.
+            guest.begin(scenario)
         # Before commands of the user's own, which are for the guest that stands.
         argv = [program, "-x", str(script), *rest]
         if shutil.which(argv[0]) is None:
@@ -61,7 +70,7 @@ def debug(context: click.Context, scenario: str, at_vmrun: bool, gdb: str, accel
             context.exit(subprocess.run(argv, check=False).returncode)
 
 
-def _prepare(guest: Guest, module: Path, stop: str) -> Path:
+def _prepare(guest: Guest, module: Path, stop: str | None) -> Path:
     """Start QEMU's gdb server; the file of gdb's commands, in the guest's folder."""
     folder = guest.monitor.folder
     kernel = _kernel_symbols(printable(guest.command(f"cat {SYMBOLS}")), folder)

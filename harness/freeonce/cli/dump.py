@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from freeonce.campaign import lost_words
+from freeonce.cli.completion import scenario_names
 from freeonce.cli.options import accelerator_option
 from freeonce.cli.output import writable
 from freeonce.cli.setting import find_setting
@@ -16,7 +17,7 @@ from freeonce.shell.session import Session
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("scenario", required=False)
+@click.argument("scenario", required=False, shell_complete=scenario_names)
 @accelerator_option
 def dump(file: Path, scenario: str | None, accel: str) -> None:
     """Write a guest's memory to FILE, when SCENARIO has ended in it and nothing was given back.

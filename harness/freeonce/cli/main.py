@@ -17,6 +17,7 @@ INCOMPLETE = 4
 
 VERBS = {
     "compare": "compare",
+    "console": "console",
     "debug": "debug",
     "doctor": "doctor",
     "dump": "dump",

@@ -15,8 +15,19 @@ def writable(file: Path) -> None:
     folder = file.absolute().parent
     if not folder.is_dir():
         raise click.UsageError(f"cannot write {file}: there is no folder {folder}")
-    if file.is_dir() or not os.access(file if file.exists() else folder, os.W_OK):
-        raise click.UsageError(f"cannot write {file}: it is a folder, or not ours to write")
+    there = file.exists()
+    if there and not file.is_file():
+        # A pipe's reader would take an attempt for the end.
+        if file.is_dir() or not os.access(file, os.W_OK):
+            raise click.UsageError(f"cannot write {file}: it is a folder, or not ours to write")
+        return
+    try:
+        # Permissions do not tell all: not root's, and not those of every file system.
+        file.open("ab").close()
+    except OSError as error:
+        raise click.UsageError(f"cannot write {file}: {error.strerror}") from error
+    if not there:
+        file.unlink()
 
 
 def write(file: Path, text: str | bytes) -> None:

@@ -22,6 +22,10 @@ class _Shown(Protocol):
     def done(self) -> None: ...
 
 
+BESIDE_NAME = 42
+"""Columns of bar, count and time."""
+
+
 class _Bar:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -31,7 +35,10 @@ class _Bar:
         self._progress.update(self._task, total=total)
 
     def starting(self, name: str) -> None:
-        self._progress.update(self._task, description=name)
+        # In a narrow terminal the end of the name, which tells the most.
+        room = max(self._progress.console.width - BESIDE_NAME, 10)
+        shown = name if len(name) <= room else f"…{name[1 - room :]}"
+        self._progress.update(self._task, description=shown)
 
     def done(self) -> None:
         self._progress.advance(self._task)

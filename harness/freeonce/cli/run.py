@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from freeonce.campaign import Crew, Options, exit_status
+from freeonce.cli.completion import scenario_names
 from freeonce.cli.loudness import loudness_options, stderr_console
 from freeonce.cli.options import accelerator_option, jobs_option, shared_option
 from freeonce.cli.output import STDOUT
@@ -28,7 +29,7 @@ from freeonce.symbols import places as places_of
 
 
 @click.command()
-@click.argument("patterns", nargs=-1, metavar="[NAME-OR-GLOB]...")
+@click.argument("patterns", nargs=-1, metavar="[NAME-OR-GLOB]...", shell_complete=scenario_names)
 @accelerator_option
 @click.option(
     "--timeout",
@@ -93,8 +94,9 @@ def run(
         crew = setting.crew(shared, jobs)
         task = _Task(setting, crew, patterns, options, console, errors, quiet)
         report, status = _run_fail_each(task) if fail_each else _run_plainly(task)
-        with errors.status("writing the reports"):
-            write_reports(files, report)
+        if files:
+            with errors.status("writing the reports"):
+                write_reports(files, report)
         for file in files.values():
             if file != STDOUT:
                 errors.print(f"wrote {file}", highlight=False, markup=False, soft_wrap=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from freeonce.accelerator import Accelerator, choose_accelerator
+from freeonce.byhand import announced
 from freeonce.crew import CLONE_BYTES, Pristine, SharedGuest, default_jobs
 from freeonce.evidence.scenarios import parse_scenarios
 from freeonce.guest import Guest, boot, clone, take_template
@@ -48,6 +49,10 @@ class Setting:
     def clone(self, source: Template) -> Callable[[], AbstractContextManager[Guest]]:
         """Makes a clone each time it is called."""
         return lambda: clone(source, self.image)
+
+    def by_hand(self, source: Template, verb: str) -> Callable[[], AbstractContextManager[Guest]]:
+        """The same, for others to find: `verb` works with it."""
+        return announced(self.clone(source), self.image, verb)
 
     def shared_guest(self) -> SharedGuest:
         """One booted guest for all scenarios."""

@@ -3,6 +3,7 @@
 import click
 from rich.console import Console
 
+from freeonce.cli.completion import scenario_names
 from freeonce.cli.options import accelerator_option
 from freeonce.cli.setting import find_setting
 from freeonce.shell.prompt import Prompt
@@ -12,16 +13,17 @@ GREETING = "A guest is ready. `help` shows the verbs, Tab completes, `exit` leav
 
 
 @click.command()
-@click.argument("scenario", required=False)
+@click.argument("scenario", required=False, shell_complete=scenario_names)
 @accelerator_option
 def shell(scenario: str | None, accel: str) -> None:
     """Work with a guest by hand; SCENARIO is run in it first. It goes when you leave."""
     setting = find_setting(accel)
-    with setting.template() as source, Session(setting.clone(source)) as session:
+    with setting.template() as source, Session(setting.by_hand(source, "shell")) as session:
+        if scenario is not None:
+            session.find(scenario)
         prompt = Prompt(session)
         errors = Console(stderr=True, highlight=False)
         errors.print(GREETING)
         if scenario is not None:
-            session.find(scenario)
             prompt.execute(f"run {scenario}")
         prompt.loop()

@@ -1,27 +1,45 @@
-"""`freeonce ssh`: a shell, or one command, in a guest of its own."""
+"""`freeonce ssh`: a shell, or one command, in a guest of its own or in one that runs."""
 
 import subprocess
 
 import click
 
+from freeonce import byhand
+from freeonce.byhand import ByHand
+from freeonce.cli.completion import guest_names
 from freeonce.cli.options import accelerator_option
 from freeonce.cli.setting import find_setting
 
+FAILED = 255
+"""OpenSSH's own status when it did not get in."""
+
 
 @click.command(context_settings={"ignore_unknown_options": True})
+@click.option(
+    "--guest",
+    metavar="NAME",
+    shell_complete=guest_names,
+    help="Into a guest that `freeonce shell` or `debug` works with elsewhere; `shell` will do.",
+)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @accelerator_option
 @click.pass_context
-def ssh(context: click.Context, command: tuple[str, ...], accel: str) -> None:
-    """Log in to a guest, or run COMMAND in it. It goes when you log out. Exit status: ssh's."""
+def ssh(context: click.Context, guest: str | None, command: tuple[str, ...], accel: str) -> None:
+    """Log in to a guest, or run COMMAND in it. Exit status: ssh's.
+
+    The guest is a new one, which goes when you log out, unless --guest names one that runs.
+    """
+    if guest is not None:
+        context.exit(_into_another(byhand.choose(guest), command))
     setting = find_setting(accel)
-    image = setting.image
-    with setting.template() as source, setting.clone(source)() as guest:
-        port = guest.monitor.forwarded_port()
-        known = guest.monitor.folder / "known_hosts"
-        known.write_text(f"[127.0.0.1]:{port} {image.host_key.read_text()}")
-        options = [f"UserKnownHostsFile={known}", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes"]
-        argv = ["ssh", "-F", "none", "-i", str(image.client_key), "-p", str(port)]
-        argv += [word for option in options for word in ("-o", option)]
-        done = subprocess.run([*argv, "root@127.0.0.1", *command], check=False)
-        context.exit(done.returncode)
+    with setting.template() as source, setting.by_hand(source, "ssh")() as own:
+        argv = byhand.of(own).ssh()
+        context.exit(subprocess.run([*argv, *command], check=False).returncode)
+
+
+def _into_another(guest: ByHand, command: tuple[str, ...]) -> int:
+    # It may stand still, and then never answers.
+    done = subprocess.run([*guest.ssh("ConnectTimeout=10"), *command], check=False)
+    if done.returncode == FAILED:
+        click.echo(f"freeonce: {guest.name} may stand still: paused, or under gdb", err=True)
+    return done.returncode

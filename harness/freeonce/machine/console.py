@@ -6,8 +6,9 @@ Each line goes to the logger HEARD as well, for who wants to listen while the gu
 import logging
 import re
 import socket
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pexpect
@@ -20,7 +21,10 @@ TAIL_BYTES = 32768
 POLL_SECONDS = 0.2
 DRAIN_READS = 64
 LONGEST_LINE = 4096
+JOINED_LINES = 24
+"""What somebody who joins is shown of what was said before."""
 HEARD = logging.getLogger("freeonce.console")
+Listener = Callable[[bytes], None]
 WRONG = re.compile(r"\bBUG: |kernel BUG at|\bOops\b|Kernel panic|general protection fault")
 
 
@@ -29,10 +33,13 @@ class _Tail:
 
     def __init__(self) -> None:
         self.data = b""
+        self.listeners: list[Listener] = []
         self._begun = b""
 
     def write(self, data: bytes) -> None:
         self.data = (self.data + data)[-TAIL_BYTES:]
+        for listener in self.listeners:
+            listener(data)
         if HEARD.isEnabledFor(logging.INFO):
             *lines, self._begun = (self._begun + data).split(b"\n")
             self._begun = self._begun[-LONGEST_LINE:]
@@ -44,13 +51,19 @@ class _Tail:
 
 
 class Console:
-    """What the guest prints."""
+    """What the guest prints. `drain`, `join`, `leave` and `send` from whatever thread."""
 
-    def __init__(self, spawn: "fdspawn[bytes]") -> None:
-        self._spawn = spawn
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._spawn: fdspawn[bytes] = fdspawn(line, timeout=None, maxread=TAIL_BYTES)
         self._tail = _Tail()
-        spawn.logfile_read = self._tail
+        self._spawn.logfile_read = self._tail
         self._waiting = False
+        self._lock = threading.RLock()
+
+    def fileno(self) -> int:
+        """What to wait on for more to drain."""
+        return self._line.fileno()
 
     def wait_for(self, text: str, deadline: Deadline, check: Callable[[], None]) -> None:
         """Read until `text`. `check` is called again and again and may raise GuestLost."""
@@ -81,20 +94,40 @@ class Console:
             # Of a line without an end we do not keep all.
             self._spawn.buffer = self._spawn.buffer[-TAIL_BYTES:]
 
-    def drain(self) -> None:
-        """Take in what was printed, so that the guest never waits for us.
+    def drain(self) -> bool:
+        """Take in what was printed, so that the guest never waits for us. False at its end.
 
         Not while somebody waits for a text: it would be lost to them.
         """
         if self._waiting:
-            return
+            return True
         try:
-            # Bounded: a guest that never stops talking is not to keep us here.
-            for _ in range(DRAIN_READS):
-                self._spawn.read_nonblocking(TAIL_BYTES, timeout=0)
-        except (pexpect.TIMEOUT, pexpect.EOF, OSError):
-            # At an end, whichever it is, there is nothing more to take in.
-            pass
+            with self._lock:
+                # Bounded: a guest that never stops talking is not to keep us here.
+                for _ in range(DRAIN_READS):
+                    self._spawn.read_nonblocking(TAIL_BYTES, timeout=0)
+        except pexpect.TIMEOUT:
+            return True
+        except (pexpect.EOF, OSError):
+            return False
+        return True
+
+    def join(self, listener: Listener) -> None:
+        """From now on `listener` is called with what is printed; first with the last lines."""
+        with self._lock:
+            lines = self._tail.data.splitlines(keepends=True)
+            listener(b"".join(lines[-JOINED_LINES:]))
+            self._tail.listeners.append(listener)
+
+    def leave(self, listener: Listener) -> None:
+        """It is called no more."""
+        with self._lock:
+            self._tail.listeners.remove(listener)
+
+    def send(self, data: bytes) -> None:
+        """Type. What a guest that stands still does not take is lost: nobody waits for it."""
+        with suppress(OSError):
+            self._line.send(data, socket.MSG_DONTWAIT)
 
     def tail(self, lines: int = 60) -> str:
         """The last lines, without control characters.
@@ -115,7 +148,7 @@ def console(folder: Path) -> Iterator[Console]:
     """Connect to `console.sock`; close it when the block ends."""
     with socket.socket(socket.AF_UNIX) as line:
         line.connect(str(folder / "console.sock"))
-        reader = Console(fdspawn(line, timeout=None, maxread=TAIL_BYTES))
+        reader = Console(line)
         try:
             yield reader
         finally:

@@ -194,12 +194,13 @@ _ALL = (
     ),
     Explanation(
         Rule.MISPLACED,
-        "An allocation that lies, or is cached, otherwise than asked for: alignment, lowest or "
-        "highest address, a boundary that must not be crossed, node, cache type. The CPU "
+        "An allocation that lies, or is cached, otherwise than asked for (alignment, lowest or "
+        "highest address, a boundary that must not be crossed, node, cache type), or than the "
+        "CPU needs it that is given it, or that two L2s share which can both be entered. The CPU "
         "refuses such memory (VMRUN raises #GP for a VMCB that is not page-aligned) or uses "
         "what lies beside it.",
         "msrpm = freeonce_pool_alloc(8192, 4096, 'mprM'); /* pool memory gives 8 KiB somewhere */",
-        "the owner's account: what was asked for against what was given",
+        "the owner's account: what was asked for, and what the CPU needs, against what was given",
         (_SILENT_KASAN, _SILENT_KMEMLEAK, _SILENT_VERIFIER),
         "Ask the allocator for what the structure needs: 4 KiB alignment for VMCB, host save "
         "area, IOPM (12 KiB) and MSRPM (8 KiB), contiguous (AMD manual volume 2, 15.10, 15.11). "
@@ -207,13 +208,16 @@ _ALL = (
     ),
     Explanation(
         Rule.NOT_RESTORED,
-        "Something that the allocation changed stays changed after its release: the cache "
-        "type of a page, EFER.SVME, VM_HSAVE_PA.",
+        "Something that the run changed stays changed when it ends: the cache type of a page, "
+        "EFER, VM_HSAVE_PA or GIF of any CPU, or a register of the host that a VMRUN lost.",
         "set_memory_uc(page, 1);\nfree_pages(page, 0); /* without set_memory_wb() */",
-        "the owner's account: the cache type and the MSRs as read back",
+        "the owner's account: cache type, MSRs and GIF as read back, and the host's registers on "
+        "both sides of each VMRUN",
         (_SILENT_KASAN, _SILENT_KMEMLEAK, _SILENT_VERIFIER),
         "Undo in reverse order on every path, the failing ones too: a guard type whose Drop "
-        "restores. Clear EFER.SVME and VM_HSAVE_PA on each CPU that had them set.",
+        "restores. Clear EFER.SVME and VM_HSAVE_PA on each CPU that had them set, STGI after "
+        "the last #VMEXIT, and save what VMRUN does not: FS, GS, TR, LDTR (VMSAVE) and the "
+        "general registers but rax and rsp.",
     ),
     Explanation(
         Rule.USE_AFTER_FREE,

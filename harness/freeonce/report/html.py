@@ -26,6 +26,7 @@ from freeonce.report.answer import QUESTION, answer
 from freeonce.report.explanations import EXPLANATIONS
 from freeonce.report.lifetimes import Bar, Limits, Picture, picture
 from freeonce.report.memory_map import Map, memory_map
+from freeonce.report.operands import Band
 from freeonce.report.places import NOWHERE, Places, origin
 from freeonce.report.terminal import summary
 from freeonce.report.words import sentence
@@ -152,6 +153,7 @@ def _drawing(result: Result, most: Limits, places: Places) -> dict[str, object]:
         "first_event": drawn.first_event,
         "events": drawn.events,
         "bars": [_bar(bar, places) | _said(said[bar.serial]) for bar in drawn.bars],
+        "bands": [_band(band) for band in drawn.bands],
         "marks": [vars(mark) for mark in drawn.marks],
         "left_out": _left_out(drawn, seen),
         "stretches": _stretches(drawn, seen),
@@ -194,6 +196,10 @@ def _bar(bar: Bar, places: Places) -> dict[str, object]:
     }
 
 
+def _band(band: Band) -> dict[str, object]:
+    return {**vars(band), "physical": f"{band.physical:#x}"}
+
+
 def _said(one: Accounts) -> dict[str, object]:
     return {"ledger": one.ledger, "kernel": one.kernel, "memory": one.memory}
 
@@ -217,6 +223,8 @@ def _left_out(drawn: Picture, seen: Map) -> list[str]:
     lines = {
         f"{drawn.bars_left_out} more allocations are not drawn: the faulty ones come first, then "
         "the earliest. Counts and verdict are of all.": drawn.bars_left_out,
+        f"{drawn.bands_left_out} more places that the CPU was given are not drawn: the faulty ones "
+        "come first, then the earliest.": drawn.bands_left_out,
         f"{drawn.marks_merged} more VMRUNs and #VMEXITs stand in those drawn, each for its slice "
         "of time.": drawn.marks_merged,
         f"{drawn.marks_left_out} more steps and findings are not marked.": drawn.marks_left_out,

@@ -1,8 +1,10 @@
 """`run --junit`: a test case a scenario, by the schema of Jenkins' xUnit plugin. Pure.
 
 GitLab and Jenkins group by class name: a scenario's is the part of its name before the last `/`.
+Of cases with the same names GitLab believes the first alone, so repeated runs are numbered.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
@@ -13,9 +15,11 @@ from freeonce.report.places import NOWHERE, Places, origin
 from freeonce.report.words import sentence
 
 
-def _case(result: Result, places: Places) -> TestCase:
+def _case(result: Result, number: int, places: Places) -> TestCase:
+    """`number`: which run of its scenario this is, from 1."""
     judgement = result.judgement
     group, _, name = result.scenario.name.rpartition("/")
+    name = name if number == 1 else f"{name} #{number}"
     # The schema allows no more than milliseconds.
     case = TestCase(name, f"freeonce.{group}" if group else "freeonce", round(result.seconds, 3))
     lines = _lines(result, places)
@@ -48,8 +52,10 @@ def junit_text(
     suite = TestSuite("freeonce")
     for name, value in (host or {}).items():
         suite.add_property(name, value)
+    runs: Counter[str] = Counter()
     for result in results:
-        suite.add_testcase(_case(result, places))
+        runs[result.scenario.name] += 1
+        suite.add_testcase(_case(result, runs[result.scenario.name], places))
     suite.time = round(suite.time, 3)
     xml = JUnitXml("freeonce")
     xml.add_testsuite(suite)

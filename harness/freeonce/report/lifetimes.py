@@ -1,4 +1,5 @@
-"""What a picture of one run draws: allocations as bars over time, and marks beside them. Pure.
+"""What a picture of one run draws: allocations as bars over time, what the CPU was given as bands
+under them, and marks beside them. Pure.
 
 Times are nanoseconds since the probes were attached, when the scenario itself begins to run.
 The guest says when, and may say nonsense: times are held between there and the last record.
@@ -12,6 +13,7 @@ from freeonce.audit.model import Finding, Judgement
 from freeonce.audit.rules import KIND_NAMES, NONE, Run, take_apart
 from freeonce.evidence.ledger import Flag, Kind, Records, Type, text_of
 from freeonce.report.exits import exit_name
+from freeonce.report.operands import Band, bands
 
 LONGEST = 1 << 53
 """More nanoseconds than this no reader of JSON holds exactly (about 104 days)."""
@@ -76,8 +78,8 @@ class Picture:
 
     `begin`: where the axis begins on the guest's clock, ns. `span`: ns on it. `events`: the
     highest sequence number on it, and `first_event` the lowest. `bars_left_out`: allocations
-    that are not drawn. `marks_merged`: entries and exits that others stand for.
-    `marks_left_out`: steps and findings that are not marked.
+    that are not drawn, and `bands_left_out` what the CPU was given. `marks_merged`: entries and
+    exits that others stand for. `marks_left_out`: steps and findings that are not marked.
     """
 
     begin: int
@@ -86,7 +88,9 @@ class Picture:
     events: int
     bars: tuple[Bar, ...]
     marks: tuple[Mark, ...]
+    bands: tuple[Band, ...] = ()
     bars_left_out: int = 0
+    bands_left_out: int = 0
     marks_merged: int = 0
     marks_left_out: int = 0
 
@@ -102,6 +106,7 @@ def picture(records: Records, judgement: Judgement, limits: Limits = EVERYTHING)
     clock = _Clock(inside)
     run = take_apart(records)
     bars, left_out = _bars(run, judgement.findings, clock, limits.bars)
+    held, held_left_out = bands(run, judgement.findings, clock.at, limits.bars)
     entries, merged = _entries(inside, clock, limits.marks)
     steps = _steps(run, clock, limits.marks)
     faults = _faults(inside, judgement.findings, clock, limits.marks)
@@ -113,7 +118,9 @@ def picture(records: Records, judgement: Judgement, limits: Limits = EVERYTHING)
         events=int(inside["sequence"][-1]),
         bars=tuple(bars),
         marks=tuple(sorted(marks, key=lambda mark: (mark.time, mark.sequence))),
+        bands=tuple(held),
         bars_left_out=left_out,
+        bands_left_out=held_left_out,
         marks_merged=merged,
         marks_left_out=len(run.steps) - len(steps) + len(judgement.findings) - len(faults),
     )
@@ -135,9 +142,15 @@ class _Clock:
         self.begin = self._held(first, LONGEST)
         self.span = self._held(int(inside["time"].max()) - first, LONGEST)
         self._first = first
+        self._inside = inside
 
     def __call__(self, record: np.void) -> int:
         return self._held(int(record["time"]) - self._first, self.span)
+
+    def at(self, sequence: int) -> int:
+        """The time of the record of that number, or of the next one inside."""
+        index = int(np.searchsorted(self._inside["sequence"], sequence))
+        return self(self._inside[min(index, len(self._inside) - 1)])
 
     @staticmethod
     def _held(time: int, most: int) -> int:

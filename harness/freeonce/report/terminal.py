@@ -119,7 +119,8 @@ def summary(results: Sequence[Result]) -> str:
         for verdict in Verdict
     ]
     expected = sum(result.as_expected for result in results)
-    return f"{len(results)} scenarios: {', '.join(counts)}; {expected} as expected"
+    many = "1 scenario" if len(results) == 1 else f"{len(results)} scenarios"
+    return f"{many}: {', '.join(counts)}; {expected} as expected"
 
 
 def print_problems(

@@ -4,7 +4,7 @@ import time
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
-from freeonce.campaign import Boot, Evidence, Result, collect, conclude
+from freeonce.campaign import Boot, Evidence, Result, collect, conclude, hint
 from freeonce.errors import UsageError
 from freeonce.evidence.ledger import Header
 from freeonce.evidence.scenarios import Scenario
@@ -40,10 +40,10 @@ class Session(AbstractContextManager["Session"]):
 
     def find(self, name: str) -> Scenario:
         """The scenario of that name. Raises UsageError."""
-        for scenario in self.guest.scenarios():
-            if scenario.name == name:
-                return scenario
-        raise UsageError(f"no scenario is called {name!r}; `scenarios` shows them all")
+        scenarios = {one.name: one for one in self.guest.scenarios()}
+        if name not in scenarios:
+            raise UsageError(f"no scenario is called {name!r}; {hint(name, list(scenarios))}")
+        return scenarios[name]
 
     def run(self, name: str) -> int:
         """Run it, and leave what it left to be looked at. How many records it wrote.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from freeonce import byhand
 from freeonce.errors import UsageError
 from freeonce.evidence.ledger import parse_records
 from freeonce.evidence.vmcb import VMCB_BYTES
@@ -13,6 +14,7 @@ from freeonce.guest import Guest
 from freeonce.report.inspect import hex_lines, record_line, vmcb_lines
 from freeonce.report.words import sentence
 from freeonce.shell.session import Session
+from freeonce.shell.terminal import LEAVE, attach
 
 PAGE_BYTES = 4096
 FOLLOW_SECONDS = 0.1
@@ -72,6 +74,13 @@ def vmcb(session: Session, argument: str) -> Lines:
     return vmcb_lines(gpa, session.guest.monitor.read_memory(gpa, VMCB_BYTES))
 
 
+def console(session: Session, argument: str) -> Lines:
+    """The guest's console: what its kernel says, and a shell, until Ctrl-]."""
+    _nothing(argument)
+    yield f"Enter gives a shell, {LEAVE}."
+    yield "\ndetached" if attach(byhand.of(session.guest).console) else "\nthe guest is gone"
+
+
 def pause(session: Session, argument: str) -> Lines:
     """Hold the guest still."""
     _nothing(argument)
@@ -95,7 +104,7 @@ def fresh(session: Session, argument: str) -> Lines:
 
 VERBS: dict[str, Callable[[Session, str], Lines]] = {
     verb.__name__: verb
-    for verb in (scenarios, run, ledger, audit, page, vmcb, pause, resume, fresh)
+    for verb in (scenarios, run, ledger, audit, page, vmcb, console, pause, resume, fresh)
 }
 
 

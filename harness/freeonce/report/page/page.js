@@ -6,6 +6,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const GUTTER = 170; // px, names of allocations
 const MARGIN = 24; // px, right of the axis
 const ROW = 20; // px
+const BAND = 8; // px, what the CPU was given, under the allocation's bar
 const EXITS = 34; // px, lane of VMRUN and #VMEXIT
 const STEP = 14; // px, a row of the steps' names
 const STEP_ROWS = 4; // more stand without their name, which hovering tells
@@ -164,6 +165,27 @@ function drawBar(picture, bar, y, scale) {
   thing(picture, barWords(bar), shapes);
 }
 
+function bandWords(band) {
+  const many = band.count > 1 ? `${band.count} places, the first at` : "at";
+  const lines = [
+    `${band.owner} may use it: ${band.what}`,
+    `${many} gpa ${band.physical}, ${bytes(band.size)}`,
+    `given at ${duration(band.start)}`,
+    band.end === null ? "never taken back" : `taken back at ${duration(band.end)}`,
+  ];
+  if (band.identity) lines.push("L1's own memory, mapped where it lies");
+  else if (!band.serial) lines.push("in no allocation");
+  if (band.rules.length) lines.push(`! ${band.rules.join(", ")}`);
+  return lines.join("\n");
+}
+
+function drawBand(picture, band, y, scale) {
+  const from = scale.place(band.start, band.first);
+  const to = band.end === null ? scale.end : Math.max(from + 3, scale.place(band.end, band.last));
+  const wrong = band.rules.length ? " wrong" : "";
+  thing(picture, bandWords(band), [svg("rect", { x: from, y, width: to - from, height: BAND - 3, class: `band shape${wrong}` })]);
+}
+
 function drawMark(picture, mark, lanes, scale) {
   const x = scale.place(mark.time, mark.sequence);
   const when = `at ${duration(mark.time)}, CPU ${mark.cpu}`;
@@ -200,16 +222,36 @@ function stepNames(drawing, scale) {
   return names;
 }
 
+// Each allocation has a row, with thinner ones under it for what the CPU was given of it at the same
+// time. What lies in no allocation has rows above them.
 function lanesOf(drawing, scale) {
   const has = (test) => drawing.marks.some(test);
   const bars = new Set(drawing.bars.map((bar) => bar.serial));
   const names = stepNames(drawing, scale);
   const exits = 4 + STEP * (1 + Math.max(-1, ...Array.from(names.values(), (name) => name.row)));
-  const faults = exits + (has((mark) => mark.what === "vmrun" || mark.what === "vmexit") ? EXITS : 0);
+  const entries = has((mark) => mark.what === "vmrun" || mark.what === "vmexit");
+  const faults = exits + (entries ? EXITS : 0);
   const lost = has((mark) => !["step", "vmrun", "vmexit"].includes(mark.what) && !bars.has(mark.serial));
-  const top = faults + (lost ? ROW : 0);
-  const of = new Map(drawing.bars.map((bar, at) => [bar.serial, top + at * ROW]));
-  return { names, exits, faults, top, of, lost, entries: faults > exits, bottom: top + drawing.bars.length * ROW };
+  const loose = drawing.bands.filter((band) => !bars.has(band.serial));
+  const given = new Map();
+  const under = (bands, y) => {
+    const ends = [];
+    for (const band of bands) {
+      const free = ends.findIndex((end) => end <= band.first);
+      const lane = free < 0 ? ends.length : free;
+      ends[lane] = band.last ?? Infinity;
+      given.set(band, y + lane * BAND);
+    }
+    return y + ends.length * BAND;
+  };
+  const of = new Map();
+  let bottom = faults + (lost || loose.length ? ROW : 0);
+  bottom = under(loose, bottom);
+  for (const bar of drawing.bars) {
+    of.set(bar.serial, bottom);
+    bottom = under(drawing.bands.filter((band) => band.serial === bar.serial), bottom + ROW - 3) + 3;
+  }
+  return { names, exits, entries, faults, none: lost || loose.length, given, of, bottom };
 }
 
 function lifetimes(drawing, width, byOrder) {
@@ -220,8 +262,9 @@ function lifetimes(drawing, width, byOrder) {
   grid(picture, scale, height, byOrder);
   const name = (y, text) => picture.append(svg("text", { x: GUTTER - 8, y, "text-anchor": "end", class: "small" }, text));
   if (lanes.entries) name(lanes.exits + 21, "VMRUN / #VMEXIT");
-  if (lanes.lost) name(lanes.faults + 14, "no allocation");
+  if (lanes.none) name(lanes.faults + 14, "no allocation");
   for (const bar of drawing.bars) drawBar(picture, bar, lanes.of.get(bar.serial), scale);
+  for (const [band, y] of lanes.given) drawBand(picture, band, y, scale);
   for (const mark of drawing.marks) drawMark(picture, mark, lanes, scale);
   return picture;
 }
@@ -292,7 +335,7 @@ function drawn(drawing) {
     order,
     zoom("+", "zoom in", () => Math.min(64, state.zoom * 2)),
     zoom("−", "zoom out", () => Math.max(1, state.zoom / 2)),
-    ...keys([["pool", "pool"], ["contiguous", "contiguous"], ["entry", "VMRUN ▲ #VMEXIT ▼"], ["fault", "violates a rule"]]),
+    ...keys([["pool", "pool"], ["contiguous", "contiguous"], ["entry", "VMRUN ▲ #VMEXIT ▼"], ["band", "the CPU may use it"], ["fault", "violates a rule"]]),
   );
   parts.push(html("h4", `Lifetimes over ${duration(drawing.span)}`), tools, frame);
   for (const text of drawing.left_out) parts.push(html("p", text, { class: "dim" }));

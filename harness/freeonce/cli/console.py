@@ -1,0 +1,36 @@
+"""`freeonce console`: attach to a guest's console, and detach from it."""
+
+import click
+
+from freeonce import byhand
+from freeonce.byhand import ByHand
+from freeonce.cli.completion import guest_names
+from freeonce.cli.options import accelerator_option
+from freeonce.cli.setting import find_setting
+from freeonce.shell.terminal import LEAVE, attach
+
+
+@click.command()
+@click.argument("name", default="", metavar="[GUEST]", shell_complete=guest_names)
+@click.option("--new", is_flag=True, help="Of a guest of its own, which goes when you detach.")
+@accelerator_option
+def console(name: str, new: bool, accel: str) -> None:
+    """Attach to the console of a guest that `freeonce shell` or `debug` works with elsewhere.
+
+    GUEST is its name or how that begins; without it, the only one. The kernel's messages
+    appear there, and Enter gives a shell. Ctrl-] detaches; the guest runs on.
+    """
+    if not new:
+        _attach(byhand.choose(name), "the guest runs on")
+        return
+    if name:
+        raise click.UsageError("--new makes a guest; GUEST names one that is there")
+    setting = find_setting(accel)
+    with setting.template() as source, setting.by_hand(source, "console")() as guest:
+        _attach(byhand.of(guest), "the guest goes")
+
+
+def _attach(guest: ByHand, then: str) -> None:
+    click.echo(f"The console of {guest.name}: Enter gives a shell, {LEAVE}.", err=True)
+    detached = attach(guest.console)
+    click.echo(f"\ndetached; {then}" if detached else "\nthe guest is gone", err=True)
