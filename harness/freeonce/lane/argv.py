@@ -12,6 +12,15 @@ from pathlib import Path, PurePosixPath
 from freeonce.image import OuterImage
 from freeonce.machine.argv import MIB
 
+COMMAND_LINE = (
+    "console=ttyS0 quiet panic=-1",
+    # A loaded host may tick too late for the kernel to believe in its timer at boot.
+    "no_timer_check",
+    # TCG's VMRUN can lose an interrupt that another thread raises at that moment: without its
+    # lock it notes that a virtual one is pending (QEMU 7.2, svm_helper.c). The next interrupt
+    # brings it back, so there must be a next one: a timer that ticks, whoever sleeps.
+    "nohz=off highres=off",
+)
 SCRATCH = PurePosixPath("/run/freeonce")
 """Where the outer machine has the folder `scratch` that we share; guest/outer/init says so too."""
 
@@ -41,8 +50,7 @@ def outer_argv(config: OuterConfig, folder: Path) -> tuple[str, ...]:
         *("-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max,+svm,+npt"),
         *("-smp", str(config.cpus), "-m", f"{config.memory // MIB}M"),
         *("-kernel", str(config.image.boot), "-initrd", str(config.image.initramfs)),
-        # A loaded host may tick too late for the kernel to believe in its timer at boot.
-        *("-append", "console=ttyS0 quiet panic=-1 no_timer_check"),
+        *("-append", " ".join(COMMAND_LINE)),
         *("-chardev", f"socket,id=console,path={folder}/console.sock,server=on,wait=off"),
         *("-serial", "chardev:console"),
         *("-chardev", f"socket,id=qmp,path={folder}/qmp.sock,server=on,wait=off"),
