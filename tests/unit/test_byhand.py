@@ -177,16 +177,18 @@ ATTACH = (
 )
 
 
-def terminal(line: Line) -> "pexpect.spawn[bytes]":
+def terminal(line: Line) -> "pexpect.spawn[str]":
     """A pseudo-terminal that is attached; it was shown what the guest said before."""
     line.guest.sendall(b"hello\r\n")
     line.console.drain()
-    child = pexpect.spawn(sys.executable, ["-c", ATTACH, str(line.door)], timeout=60)
-    child.expect_exact(b"hello")
+    child = pexpect.spawn(
+        sys.executable, ["-c", ATTACH, str(line.door)], timeout=60, encoding="utf-8"
+    )
+    child.expect_exact("hello")
     return child
 
 
-def echoes(child: "pexpect.spawn[bytes]") -> bool:
+def echoes(child: "pexpect.spawn[str]") -> bool:
     return bool(termios.tcgetattr(child.child_fd)[3] & termios.ECHO)
 
 
@@ -194,10 +196,10 @@ def test_every_key_is_the_guests_but_the_one_that_detaches(line: Line) -> None:
     line.guest.settimeout(20)
     child = terminal(line)
     assert not echoes(child)
-    child.send(b"\x03\x04\x1a\x1b[A")
+    child.send("\x03\x04\x1a\x1b[A")
     assert heard(line.guest, b"\x1b[A") == b"\x03\x04\x1a\x1b[A"
-    child.send(b"last\x1dnot this")
-    child.expect_exact(b"detached")
+    child.send("last\x1dnot this")
+    child.expect_exact("detached")
     assert echoes(child)
     child.expect(pexpect.EOF)
     assert heard(line.guest, b"last") == b"last"
@@ -215,10 +217,10 @@ def test_a_guest_has_no_hand_on_the_terminal(line: Line) -> None:
     # In two halves, and a letter of two bytes in two halves.
     for part in (b"a\x1b[", b"2Jb\x9b\x07 \xc3", b"\xa9\b.\r\n"):
         line.guest.sendall(part)
-    child.expect(b"\r\n.*\r\n")
-    assert (child.after or b"").strip() == "a[2Jb\ufffd \xe9\b.".encode()
+    child.expect("\r\n.*\r\n")
+    assert str(child.after).strip() == "a[2Jb\ufffd \xe9\b."
     line.guest.close()
-    child.expect_exact(b"gone")
+    child.expect_exact("gone")
 
 
 def test_without_a_terminal_it_is_only_shown(line: Line) -> None:
@@ -236,6 +238,8 @@ def test_without_a_terminal_it_is_only_shown(line: Line) -> None:
 
 def test_who_comes_when_the_guest_is_gone_is_told(line: Line) -> None:
     with line.other() as other:
+        line.guest.sendall(b"hello\n")
+        heard(other, b"hello\n")
         line.guest.close()
         assert other.recv(1) == b""
     for _ in range(2):
