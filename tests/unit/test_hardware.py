@@ -277,6 +277,30 @@ def test_both_states_told_before_the_scenario_are_incomplete() -> None:
     assert judgement.reasons == ("the state of CPU 0 was not told before all and after all",)
 
 
+def test_a_hypervisor_left_running_goes_on_while_the_other_cpus_tell() -> None:
+    """CPU 1 answers from guest mode: its exit comes after CPU 0's state, before its own."""
+    history = page(run().cpu_state(cpu=1), 1, VMCB)
+    history.bind(1, VMCB).operand(1, Structure.VMCB, VMCB).add(Type.VMRUN, serial=1, physical=VMCB)
+    history.add(Type.UNBIND, serial=1)
+    release(history, 1, VMCB).cpu_state().add(Type.VMEXIT, serial=1, cpu=1).cpu_state(cpu=1)
+    assert history.end(states=False).settle().judged().reasons == ()
+
+
+def test_what_a_cpu_did_after_its_own_state_is_incomplete() -> None:
+    history = page(run().cpu_state(cpu=1), 1, VMCB)
+    history.bind(1, VMCB).operand(1, Structure.VMCB, VMCB).add(Type.VMRUN, serial=1, physical=VMCB)
+    history.add(Type.UNBIND, serial=1)
+    release(history, 1, VMCB).cpu_state().cpu_state(cpu=1).add(Type.VMEXIT, serial=1, cpu=1)
+    judgement = history.end(states=False).settle().judged()
+    assert judgement.reasons == ("the state of CPU 1 was not told before all and after all",)
+
+
+def test_a_state_told_before_what_another_cpu_of_the_scenario_did_is_incomplete() -> None:
+    history = run().cpu_state(cpu=1).cpu_state(cpu=1).text(Type.STEP, "later").cpu_state()
+    judgement = history.end(states=False).settle().judged()
+    assert judgement.reasons == ("the state of CPU 1 was not told before all and after all",)
+
+
 def test_a_cpu_that_did_something_and_told_no_state_is_incomplete() -> None:
     judgement = run().text(Type.STEP, "here").add(Type.SVM_ON, cpu=1).done()
     assert judgement.reasons == ("the state of CPU 1 was never told",)

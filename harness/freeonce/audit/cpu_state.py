@@ -5,8 +5,10 @@ registers around a VMRUN 15.5.1 and 15.6.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.rules import Run, make_finding
@@ -31,25 +33,61 @@ def reasons(run: Run) -> Iterator[str]:
     states = _states(run.records)
     if not states:
         yield "no CPU's state was told"
-    first, last = _between(run)
+    span = _Span.of(run)
     for cpu, told in states.items():
         if any(int(record["detail"]) & CPU_STATE_SILENT for record in told):
             yield f"CPU {cpu} does not answer"
         elif run.over and len(told) != 2:
             yield f"the state of CPU {cpu} was told {len(told)} times, not before and after"
-        elif run.over and not (told[0]["sequence"] < first and last < told[1]["sequence"]):
+        elif run.over and not span.within(cpu, told):
             yield f"the state of CPU {cpu} was not told before all and after all"
     for cpu in sorted({int(cpu) for cpu in run.records["cpu"]} - states.keys()):
         yield f"the state of CPU {cpu} was never told"
 
 
-def _between(run: Run) -> tuple[int, int]:
-    """The sequences of the first and the last thing that the scenario did."""
-    ends = run.records["sequence"][run.records["type"] == Type.END]
-    frame = np.isin(run.records["type"], (Type.BEGIN, Type.CPU_STATE, Type.END))
-    did = run.records["sequence"][~frame]
-    did = did[did < ends[0]] if len(ends) else did
-    return (int(did[0]), int(did[-1])) if len(did) else (1 << 32, 0)
+FRAME = (Type.BEGIN, Type.CPU_STATE, Type.END)
+FROM_BELOW = (Type.VMRUN, Type.VMEXIT, Type.BIND, Type.OPERAND)
+"""What a hypervisor that was left running goes on to record while its CPU's state is asked."""
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Where the scenario began and ended, by sequence.
+
+    `last`: of the scenario as a whole. `last_of[cpu]`: of what that CPU recorded, from
+    below too; 0 for one that recorded nothing.
+    """
+
+    first: int
+    last: int
+    last_of: npt.NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, run: Run) -> "_Span":
+        """The span of a run, up to its end."""
+        kinds, sequences = run.records["type"], run.records["sequence"]
+        ends = sequences[kinds == Type.END]
+        did = ~np.isin(kinds, FRAME)
+        if len(ends):
+            did &= sequences < ends[0]
+        last_of = np.zeros(1 << 16, np.uint32)
+        # The sequences rise, and of several the last one stays.
+        last_of[run.records["cpu"][did]] = sequences[did]
+        of_scenario = sequences[did & ~np.isin(kinds, FROM_BELOW)]
+        return cls(
+            first=int(sequences[did][0]) if did.any() else 1 << 32,
+            last=int(of_scenario[-1]) if len(of_scenario) else 0,
+            last_of=last_of,
+        )
+
+    def within(self, cpu: int, told: list[np.void]) -> bool:
+        """Whether a CPU's two states were told around all of this.
+
+        `cpu` is what the record says, so it may be no CPU that can record.
+        """
+        own = int(self.last_of[cpu]) if cpu < len(self.last_of) else 0
+        before, after = (int(record["sequence"]) for record in told)
+        return before < self.first and max(self.last, own) < after
 
 
 def _changes(before: np.void, after: np.void) -> Iterator[str]:
