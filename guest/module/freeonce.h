@@ -176,6 +176,7 @@ int operand_check(struct vcpu *vcpu);
 void operand_unbind_all(void);
 void *operand_fpu(const struct vcpu *vcpu);
 void operand_host_save_area(u64 gpa, bool bound);
+int operand_vmsave(u64 gpa);
 void operand_lock(void);
 void operand_unlock(void);
 bool operand_holds(u64 gpa, size_t size);
@@ -200,7 +201,7 @@ void vcpu_append_entry(const struct vcpu *vcpu, bool withheld);
 void vcpu_append_exit(const struct vcpu *vcpu);
 
 /*
- * virtualize.c and virtualize.S: the running Linux becomes the L2 of this CPU. What it
+ * virtualize.c and virtualize_world.S: the running Linux becomes the L2 of this CPU. What it
  * runs on must stay until it has left: VMCBs, stack, `world` itself.
  */
 #define VIRTUALIZE_LEAVE 0x66726565u /* CPUID leaf that asks the handler to leave */
@@ -211,10 +212,9 @@ struct world {
 	void *stack_top;
 	bool (*handle)(struct world *world); /* false: leave. Interrupts and GIF are off */
 	void *owner;       /* the handler's own */
-	void *mm;          /* keeps the host's CR3 alive */
 };
 
-void freeonce_capture(void *vmcb);
+int freeonce_vmsave(const void *vmcb);
 int freeonce_virtualize(struct world *world);
 int freeonce_devirtualize(void);
 void virtualize_leave_all(void);

@@ -76,6 +76,9 @@ enum ledger_structure {
 	STRUCTURE_NESTED_TABLE = 6,
 	STRUCTURE_NESTED_PAGE = 7,
 	STRUCTURE_MORE = 8, /* there were more than can be told */
+	STRUCTURE_PAGE_TABLE = 9,
+	STRUCTURE_PAGE = 10,
+	STRUCTURE_VMSAVE = 11, /* for that one instruction */
 };
 
 /* Registers of the host that a VMRUN must leave as they were. */

@@ -146,6 +146,35 @@ def test_the_pages_of_an_l2_may_be_of_any_cache_type() -> None:
     assert found(release(history, 1, IOPM)) == []
 
 
+@pytest.mark.parametrize("structure", [Structure.PAGE_TABLE, Structure.PAGE])
+def test_without_nested_paging_tables_and_pages_are_held_as_well(structure: Structure) -> None:
+    history = page(run(), 1, IOPM).bind(1, VMCB).operand(1, structure, IOPM)
+    release(history, 1, IOPM, withheld=True).add(Type.UNBIND, serial=1)
+    assert found(history) == [(Rule.HARDWARE_USE_AFTER_FREE, "contiguous", 1)]
+
+
+def test_a_page_of_such_an_l2_may_be_of_any_cache_type_and_its_table_not() -> None:
+    history = page(page(run(), 1, IOPM), 2, OTHER).bind(1, VMCB)
+    history.operand(1, Structure.PAGE, IOPM, cache=0)
+    history.operand(1, Structure.PAGE_TABLE, OTHER, cache=0).add(Type.UNBIND, serial=1)
+    history = release(release(history, 1, IOPM), 2, OTHER)
+    assert found(history) == [(Rule.MISPLACED, "contiguous", 2)]
+
+
+def test_vmsave_uses_its_page_at_that_moment_only() -> None:
+    history = page(run(), 1, VMCB).operand(0, Structure.VMSAVE, VMCB)
+    assert found(release(history, 1, VMCB)) == []
+    history = release(page(run(), 1, VMCB), 1, VMCB).operand(0, Structure.VMSAVE, VMCB)
+    assert found(history) == [(Rule.HARDWARE_USE_AFTER_FREE, "contiguous", 1)]
+
+
+def test_vmsave_ends_no_host_save_area_and_shares_with_no_vmcb() -> None:
+    history = page(bound(), 2, OTHER).operand(0, Structure.HOST_SAVE_AREA, OTHER)
+    history.operand(0, Structure.VMSAVE, VMCB).add(Type.UNBIND, serial=1)
+    release(release(history, 1, VMCB), 2, OTHER, withheld=True).add(Type.SVM_OFF)
+    assert found(history) == [(Rule.HARDWARE_USE_AFTER_FREE, "contiguous", 2)]
+
+
 def test_two_l2s_with_one_vmcb_are_misplaced() -> None:
     history = bound().bind(2, VMCB).operand(2, Structure.VMCB, VMCB)
     history.add(Type.UNBIND, serial=1).add(Type.UNBIND, serial=2)

@@ -43,7 +43,6 @@ pub struct World {
     pub stack_top: *mut c_void,
     pub handle: unsafe extern "C" fn(*mut World) -> bool,
     pub owner: *mut c_void,
-    pub mm: *mut c_void,
 }
 
 pub const VIRTUALIZE_LEAVE: u32 = 0x6672_6565;
@@ -87,7 +86,7 @@ unsafe extern "C" {
     pub fn freeonce_vcpu_unbind(vcpu: *mut Vcpu);
     pub safe fn freeonce_paging_levels() -> u32;
 
-    pub fn freeonce_capture(vmcb: *mut c_void);
+    pub fn freeonce_vmsave(vmcb: *const c_void) -> c_int;
     pub fn freeonce_virtualize(world: *mut World) -> c_int;
     pub fn freeonce_devirtualize() -> c_int;
 }

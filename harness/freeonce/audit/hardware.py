@@ -25,18 +25,25 @@ FIELDS = {
     Structure.MSRPM: "MSR permissions map, MSRPM_BASE_PA (15.11)",
     Structure.NESTED_TABLE: "nested page table, nCR3 (15.25.3)",
     Structure.NESTED_PAGE: "page of the nested page table (15.25.5)",
+    Structure.PAGE_TABLE: "page table, CR3 without nested paging (5.3)",
+    Structure.PAGE: "page of the page table (5.3)",
+    Structure.VMSAVE: "state-save area, rax at VMSAVE (15.5.2)",
 }
 """Structure, the field that gives it to the CPU, and where that is written."""
 
 ONE_AT_A_TIME = {Structure.VMCB, Structure.HOST_VMCB, Structure.HOST_SAVE_AREA}
 """The CPU writes them as it enters and leaves; maps it only reads."""
 
+MAPPED = {Structure.NESTED_PAGE, Structure.PAGE}
+"""The L2's own memory."""
+
 
 @dataclass(frozen=True)
 class Operand:
     """One address given to the CPU. `start` and `end`: sequences between which it counts.
 
-    `owner`: which vcpu, or which CPU for a host save area. `root`: nCR3, 0 without.
+    `owner`: which vcpu, or which CPU for a host save area. `root`: nCR3, or CR3 without nested
+    paging; 0 for neither.
     """
 
     record: np.void
@@ -104,6 +111,9 @@ def operands(run: Run) -> list[Operand]:
                 current[vcpu] = (int(record["pointer"]), [])
             case Type.OPERAND if record["serial"]:
                 current.setdefault(vcpu, (0, []))[1].append(record)
+            case Type.OPERAND if _structure(record) is Structure.VMSAVE:
+                once = Operand(record, Structure.VMSAVE, cpu, 0, sequence, sequence)
+                done.append(once)
             case Type.OPERAND:
                 close(cpu, sequence)
                 current[cpu] = (0, [record])
@@ -270,7 +280,7 @@ def _broken(one: Operand, limit: int) -> Iterator[str]:
     if one.gpa % PAGE:
         yield f"{one.gpa:#x} is not aligned to {PAGE}"
     # The L2's own pages may be of any type.
-    if one.structure is not Structure.NESTED_PAGE and one.cache != WRITE_BACK:
+    if one.structure not in MAPPED and one.cache != WRITE_BACK:
         yield f"cache type {CACHE_NAMES.get(one.cache, 'unknown')}, must be WB"
 
 

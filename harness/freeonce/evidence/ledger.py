@@ -130,6 +130,9 @@ class Structure(IntEnum):
     NESTED_TABLE = 6
     NESTED_PAGE = 7
     MORE = 8
+    PAGE_TABLE = 9
+    PAGE = 10
+    VMSAVE = 11
 
 
 CPU_STATE_GIF = 1

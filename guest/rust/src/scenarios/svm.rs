@@ -5,10 +5,11 @@
 
 use crate::kernel;
 use crate::ledger::{step, unsupported};
+use crate::physical::gpa;
 use crate::scenario::{Failed, Outcome, Scenario, UNEXPECTED};
 use crate::svm::{
-    Budget, CR0_AM, CR0_TS, Event, Exit, Intercept, L2, OVER_BUDGET, Paging, Program, Svm,
-    cpu_count, cpuid, handler, lacks, on_cpu, on_each_cpu, play, play_on,
+    Budget, CR0_AM, CR0_TS, Event, Exit, Intercept, L2, OVER_BUDGET, Pages, Paging, Program, Svm,
+    cpu_count, cpuid, handler, lacks, memory, on_cpu, on_each_cpu, play, play_on, zeroed,
 };
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -158,6 +159,23 @@ fn without_nested_paging() -> Outcome {
     play_on(&Svm::on()?, &l2_cpuid, &mut l2, None)
 }
 
+/// Mapped without a fault, used, unmapped, and released when the TLB is flushed.
+fn page_for_a_while() -> Outcome {
+    // SAFETY: bytes are valid as zeros.
+    let page = unsafe { zeroed::<Pages<4096>>()? };
+    let mut l2 = L2::try_new(&l2_cpuid, Paging::Nested, 1)?;
+    let svm = Svm::on()?;
+    let mut budget = Budget::default();
+    l2.run(&svm, &mut budget)?;
+    l2.map(memory::NOT_NESTED, gpa(&*page))?;
+    l2.run(&svm, &mut budget)?;
+    l2.unmap(memory::NOT_NESTED)?;
+    l2.vmcb.flush();
+    l2.run(&svm, &mut budget)?;
+    drop(page);
+    l2.run(&svm, &mut budget).map(drop)
+}
+
 /// On each CPU in turn, from outside of it.
 fn on_every_cpu() -> Outcome {
     for cpu in 0..cpu_count() {
@@ -262,6 +280,7 @@ pub const SCENARIOS: &[Scenario] = &[
     exit(c"svm/vmrun_exits", c"VMCB, save areas, bitmaps and nested page tables as Box<T, PhysicalAllocator>: released by the compiler, after SVM is off.",
         || play(&l2_real_mode, nothing, None)),
     exit(c"svm/without_nested_paging", c"The L2's own page tables lead straight to L1's memory.", without_nested_paging),
+    exit(c"svm/page_for_a_while", c"A page that was mapped and unmapped is the owner's again when the TLB is flushed.", page_for_a_while),
     exit(c"svm/on_every_cpu", c"An L2 runs on any CPU of L1.", on_every_cpu),
     exit(c"svm/all_cpus_at_once", c"Each CPU has its L2 and its host save area.", all_at_once),
     exit(c"svm/several_in_turn", c"L2s with ASIDs of their own share a CPU.", several_in_turn),

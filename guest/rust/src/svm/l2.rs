@@ -146,6 +146,16 @@ impl L2 {
         }
     }
 
+    /// Another page in its nested page table, without a flush.
+    pub fn map(&mut self, at: u64, to: u64) -> Result<(), Failed> {
+        self.npt.as_mut().ok_or(UNEXPECTED)?.map(at, to, 1, TableFlags::ALL)
+    }
+
+    /// None there, without a flush.
+    pub fn unmap(&mut self, at: u64) -> Result<(), Failed> {
+        self.npt.as_mut().ok_or(UNEXPECTED)?.set_leaf(at, 0)
+    }
+
     pub fn pass_ports_below(&mut self, port: usize) {
         self.iopm.0[..port / 8].fill(0);
     }

@@ -80,6 +80,9 @@ impl Memory {
         let base = if nested { 0 } else { memory.gpa() };
         memory.write_descriptors();
         memory.write_page_tables(base);
+        if nested {
+            memory.map(BEYOND, FAR_GPA);
+        }
         Ok(memory)
     }
 
@@ -153,8 +156,17 @@ impl Memory {
             self.write(PAGE_TABLES + level * PAGE, &(below | ENTRY).to_le_bytes());
         }
         for page in 0..COUNT as u64 {
-            let to = if page * PAGE == BEYOND { FAR_GPA } else { base + page * PAGE };
-            self.write(PAGE_TABLES + 3 * PAGE + 8 * page, &(to | ENTRY).to_le_bytes());
+            self.map(page * PAGE, base + page * PAGE);
         }
+    }
+
+    /// Its topmost table.
+    pub fn root(&self) -> &[u8] {
+        &self.0.0[(PAGE_TABLES / PAGE) as usize]
+    }
+
+    /// Another page for one of the first 16, in the L2's own page table.
+    pub fn map(&mut self, at: u64, to: u64) {
+        self.write(PAGE_TABLES + 3 * PAGE + 8 * (at / PAGE), &(to | ENTRY).to_le_bytes());
     }
 }

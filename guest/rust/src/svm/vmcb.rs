@@ -279,6 +279,12 @@ impl Vmcb {
         unsafe { ptr::write_volatile(&mut self.rax, rax) }
     }
 
+    /// The next VMRUN empties the L2's TLB (15.16.1).
+    pub fn flush(&mut self) {
+        // SAFETY: a field of ours; the CPU reads it.
+        unsafe { ptr::write_volatile(&mut self.tlb_control, FLUSH_ALL) }
+    }
+
     /// The L2's TLB entries are gone by now (15.16.1); the CPU leaves the field as it is.
     pub fn flushed(&mut self) {
         // SAFETY: as above.
