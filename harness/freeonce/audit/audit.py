@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from freeonce.audit import cpu_state, hardware, kernel, memory, rules
+from freeonce.audit import cpu_state, hardware, kernel, memory, operands, rules
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Finding, Judgement, Rule, Verdict
 from freeonce.audit.rules import KIND_NAMES, Dispute
@@ -50,7 +50,7 @@ def judge(
         *_frame(records),
         *_inside(records),
         *cpu_state.reasons(run),
-        *hardware.reasons(run),
+        *operands.reasons(run),
         *_missing(records, looked, guest_account),
     )
     if looked:
