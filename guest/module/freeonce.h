@@ -190,9 +190,13 @@ int host_state_open(void);
 void host_state_close(void);
 void host_state_take(struct host_state *state);
 void host_state_compare(const struct host_state *before);
+void host_fpu_reset(void *image);
 void host_fpu_enter(void *image);
 void host_fpu_leave(void *image);
 size_t host_fpu_bytes(void);
+
+/* nmi.c: a VMRUN that an NMI of L1's own, sent while GIF is 0, awaits. */
+int freeonce_svm_run_into_nmi(struct vcpu *vcpu);
 
 /* vcpu.c and vmrun.S: the world switch. */
 int freeonce_svm_run(struct vcpu *vcpu);

@@ -95,7 +95,7 @@ static struct binding *new_binding(void)
 		binding = &bindings[++last_number % MAX_BOUND];
 		if (!binding->number) {
 			binding->number = last_number;
-			memset(binding->fpu, 0, host_fpu_bytes());
+			host_fpu_reset(binding->fpu);
 			return binding;
 		}
 	}

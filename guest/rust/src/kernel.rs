@@ -82,6 +82,7 @@ unsafe extern "C" {
     pub fn freeonce_svm_on(host_save_area: u64) -> c_int;
     pub fn freeonce_svm_off();
     pub fn freeonce_svm_run(vcpu: *mut Vcpu) -> c_int;
+    pub fn freeonce_svm_run_into_nmi(vcpu: *mut Vcpu) -> c_int;
     pub fn freeonce_vcpu_bind(vcpu: *mut Vcpu) -> c_int;
     pub fn freeonce_vcpu_unbind(vcpu: *mut Vcpu);
     pub safe fn freeonce_paging_levels() -> u32;

@@ -28,7 +28,7 @@ programs! {
     l2_exception_ac l2_exception_db l2_exception_df l2_exception_nm l2_exception_ts
     l2_exceptions l2_exception_bp l2_exception_of l2_exception_br l2_exception_mf l2_exception_xf l2_hlt l2_icebp l2_injection l2_intr
     l2_invd l2_invlpg l2_io l2_iret l2_msr_both l2_msr_high l2_msr_none l2_msr_read
-    l2_msr_write l2_mwait l2_nested_page_faults l2_pause l2_popf l2_pushf l2_rdpmc l2_rdpru
+    l2_msr_write l2_mwait l2_mxcsr l2_nested_page_faults l2_pause l2_popf l2_pushf l2_rdpmc l2_rdpru
     l2_rdtsc l2_rdtscp l2_real_mode l2_registers l2_rsm l2_shutdown l2_skinit l2_string_io
     l2_svm_instructions l2_swint l2_vintr l2_vmmcall l2_wbinvd l2_xsetbv
 }
@@ -242,6 +242,15 @@ fn registers() -> Outcome {
     play(&l2_registers, nothing, None)
 }
 
+/// L1 sends itself an NMI while GIF is 0, and takes it after the exit.
+fn nmi() -> Outcome {
+    let mut l2 = L2::try_new(&l2_endless, Paging::Nested, 1)?;
+    match l2.enter_into_nmi(&Svm::on()?)? {
+        Exit::Nmi => Ok(()),
+        _ => Err(UNEXPECTED),
+    }
+}
+
 fn planted_register() -> Outcome {
     kernel::freeonce_inject_scramble();
     step("a forgetful switch");
@@ -286,6 +295,7 @@ pub const SCENARIOS: &[Scenario] = &[
     exit(c"svm/several_in_turn", c"L2s with ASIDs of their own share a CPU.", several_in_turn),
     exit(c"svm/budget", c"An L2 that loops or exits for ever is ended.", budget),
     exit(c"svm/registers", c"What an L2 does to registers, L1 never sees.", registers),
+    plain!(c"svm/mxcsr_0", l2_mxcsr, c"An L2's registers stay its own, also where they are 0."),
     plain!(c"svm/exit/cpuid", l2_cpuid, c"CPUID."),
     plain!(c"svm/exit/rdtsc", l2_rdtsc, c"RDTSC."),
     part(c"svm/exit/rdtscp", c"svm:rdtscp", c"RDTSCP.", rdtscp),
@@ -330,6 +340,7 @@ pub const SCENARIOS: &[Scenario] = &[
     part(c"svm/exit/injection_software", c"svm:software_event", c"The same of a software interrupt.", software_event),
     exit(c"svm/exit/vintr", c"A virtual interrupt, as soon as the L2 would take it.", virtual_interrupt),
     plain!(c"svm/exit/intr", l2_intr, c"An interrupt of the host ends the L2's run."),
+    exit(c"svm/exit/nmi", c"An NMI of the host ends the L2's run, and the host takes it.", nmi),
 ];
 
 pub const PLANTED: &[Scenario] = &[Scenario::new(

@@ -125,14 +125,23 @@ impl L2 {
     /// One VMRUN, whatever ends it.
     pub fn enter(&mut self, _svm: &Svm) -> Result<Exit, Failed> {
         // SAFETY: SVM is on here, and every address in the VMCB leads into memory that we own.
-        match unsafe { kernel::freeonce_svm_run(&mut *self.bound.0) } {
-            0 => {
-                let vmcb = &mut self.vmcb;
-                vmcb.flushed();
-                Ok(vmcb.exit())
-            }
-            error => Err(Failed(error)),
+        let status = unsafe { kernel::freeonce_svm_run(&mut *self.bound.0) };
+        self.exit(status)
+    }
+
+    /// One VMRUN at which an NMI of the host is pending.
+    pub fn enter_into_nmi(&mut self, _svm: &Svm) -> Result<Exit, Failed> {
+        // SAFETY: as above.
+        let status = unsafe { kernel::freeonce_svm_run_into_nmi(&mut *self.bound.0) };
+        self.exit(status)
+    }
+
+    fn exit(&mut self, status: i32) -> Result<Exit, Failed> {
+        if status != 0 {
+            return Err(Failed(status));
         }
+        self.vmcb.flushed();
+        Ok(self.vmcb.exit())
     }
 
     /// Enters until an exit of its own; the host's interrupts are the host's affair.
