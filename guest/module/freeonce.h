@@ -273,6 +273,17 @@ void __noreturn freeonce_panic(const char *text, size_t length);
 void freeonce_zero(void *pointer, size_t size);
 u64 freeonce_gpa(const void *pointer);
 
+/* unload.c: what happens after the run, if the scenario wants it. */
+enum unload_left {
+	LEFT_EFER = 1,
+	LEFT_HOST_SAVE_AREA = 2,
+};
+
+void freeonce_unload_after(u32 planted);
+void unload_reset(void);
+bool unload_wanted(void);
+void unload_leave(void);
+
 /* witness.c: what the kernel's own allocators saw of our code. Watching only during a run. */
 void witness_open(void);
 void witness_watch(void);

@@ -4,8 +4,8 @@ from unittest.mock import ANY
 
 import pytest
 
-from freeonce.audit.cpu_state import at_unload
-from freeonce.audit.model import Rule, Verdict
+from freeonce.audit.audit import judge
+from freeonce.audit.model import Judgement, Rule, Verdict
 from freeonce.evidence.ledger import CPU_STATE_SILENT, HOST_REGISTERS, Flag, Kind, Structure, Type
 from tests.unit.history import PAGE, PAT_WB, History, run
 
@@ -364,7 +364,48 @@ def test_hostile_numbers_are_survived() -> None:
     assert history.done().verdict is Verdict.INCOMPLETE
 
 
+def unloading(*left: dict[str, int], told: bool = True) -> tuple[History, History]:
+    """A run that asks for the unload, settled, and the same with what came after."""
+
+    def one() -> History:
+        history = History(run=0).cpu_state().cpu_state(cpu=1)
+        history.run = 1
+        history.begin().cpu_state(cpu=1).cpu_state().cpu_state(cpu=1)
+        history.add(Type.END, flags=int(Flag.UNLOAD)).settle()
+        history.run = 0
+        return history
+
+    whole = one()
+    for cpu, state in enumerate(left):
+        whole.cpu_state(cpu=cpu, **state)
+    return one(), whole.add(Type.MODULE_EXIT) if told else whole
+
+
+def judged_at_unload(run_alone: History, whole: History | None) -> Judgement:
+    records = run_alone.records()
+    records = records[records["run"] == 1]
+    unloaded = None if whole is None else whole.records()
+    return judge(records, run_alone.memory(), unloaded=unloaded)
+
+
+def test_a_module_that_leaves_all_cpus_as_it_found_them_is_clean() -> None:
+    assert judged_at_unload(*unloading({}, {})).verdict is Verdict.CLEAN
+
+
 def test_what_a_module_leaves_behind() -> None:
-    history = History(run=0).cpu_state().cpu_state(cpu=1).cpu_state()
-    history.cpu_state(cpu=1, host_save_area=VMCB)
-    assert at_unload(history.records()) == [f"CPU 1: VM_HSAVE_PA was 0x0, is {VMCB:#x}"]
+    judgement = judged_at_unload(*unloading({}, {"host_save_area": VMCB}))
+    (finding,) = judgement.findings
+    assert (finding.rule, finding.cpu, finding.pointer) == (Rule.NOT_RESTORED, 1, None)
+    assert finding.detail == f"VM_HSAVE_PA was 0x0, is {VMCB:#x}"
+    assert judgement.reasons == ()
+
+
+def test_an_unload_that_did_not_happen_is_incomplete() -> None:
+    alone, whole = unloading({}, {}, told=False)
+    for evidence in (None, whole):
+        assert judged_at_unload(alone, evidence).reasons == ("the module was not unloaded",)
+
+
+def test_a_cpu_that_told_nothing_at_the_unload_is_incomplete() -> None:
+    judgement = judged_at_unload(*unloading({}))
+    assert judgement.reasons == ("the state of CPU 1 was not told before and at the unload",)

@@ -332,6 +332,25 @@ static int register_forgotten(void)
 	return vmmcall();
 }
 
+/* SVM on and off, and then no module any more. */
+static int unload(void)
+{
+	freeonce_unload_after(0);
+	return vmmcall();
+}
+
+static int efer_left_at_unload(void)
+{
+	freeonce_unload_after(LEFT_EFER);
+	return vmmcall();
+}
+
+static int host_save_area_left_at_unload(void)
+{
+	freeonce_unload_after(LEFT_HOST_SAVE_AREA);
+	return vmmcall();
+}
+
 #define USED(NAME, RUN, LESSON)                                                      \
 	FAULT("hardware-use-after-free/contiguous/c/" NAME,                 \
 		       "hardware-use-after-free", "contiguous", RUN, LESSON, .needs = "svm")
@@ -383,6 +402,9 @@ const struct scenario hardware_scenarios[] = {
 	LEFT("efer-elsewhere", efer_left_elsewhere,
 	     "EFER.SVME left on, on another CPU than the scenario's."),
 	LEFT("vm-hsave-pa", host_save_area_left, "VM_HSAVE_PA left behind."),
+	LEFT("efer-at-unload", efer_left_at_unload, "EFER.SVME left on when the module went."),
+	LEFT("vm-hsave-pa-at-unload", host_save_area_left_at_unload,
+	     "VM_HSAVE_PA left behind when the module went."),
 	LEFT("gif", gif_left, "GIF left 0: interrupts are held."),
 	LEFT("host-register", register_forgotten,
 	     "A world switch that forgets a register of the host is caught."),
@@ -397,6 +419,14 @@ const struct scenario l2_scenarios[] = {
 		.needs = "svm",
 		.lesson = "An L2 made by hand: the CPU has no claim on it after the unbinding.",
 		.run = vmmcall,
+	},
+	{
+		.name = "module/unload",
+		.section = "The module",
+		.language = "C",
+		.needs = "svm",
+		.lesson = "A module that used SVM leaves every CPU as it found it.",
+		.run = unload,
 	},
 	{}
 };

@@ -22,6 +22,10 @@ pub const ANY_NODE: i32 = -1;
 /// `enum inject_misplacement`.
 pub const MISPLACE_SHIFT: u32 = 1;
 
+/// `enum unload_left`.
+pub const LEFT_EFER: u32 = 1;
+pub const LEFT_HOST_SAVE_AREA: u32 = 2;
+
 /// `struct vcpu`.
 #[repr(C)]
 pub struct Vcpu {
@@ -67,6 +71,7 @@ unsafe extern "C" {
     pub safe fn freeonce_inject_misplacement(what: u32);
 
     pub safe fn freeonce_inject_scramble();
+    pub safe fn freeonce_unload_after(planted: u32);
 
     pub safe fn freeonce_nanoseconds() -> u64;
     pub safe fn freeonce_sleep(milliseconds: u32);

@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from freeonce.audit.model import Finding, Rule
-from freeonce.audit.rules import Run, make_finding
+from freeonce.audit.rules import Run, make_finding, take_apart
 from freeonce.evidence.ledger import (
     CPU_STATE_GIF,
     CPU_STATE_SILENT,
     HOST_REGISTERS,
+    RECORD,
+    Flag,
     Records,
     Type,
 )
@@ -129,15 +131,32 @@ def _register(record: np.void) -> str:
     return f"after a VMRUN the host's {name} was {now:#x}, before it {was:#x}"
 
 
-def at_unload(records: Records) -> list[str]:
-    """What module_exit left otherwise than module_init found it, in words, a line a CPU.
+def asks_for_unload(run: Run) -> bool:
+    """Whether the module is to be unloaded when this run is settled."""
+    ends = run.records[run.records["type"] == Type.END]
+    return bool(np.any(ends["flags"] & Flag.UNLOAD))
 
-    `records`: the whole ledger of a module from load to exit.
+
+def at_unload(ledger: Records) -> list[Finding]:
+    """`not-restored`: what the module's exit left otherwise than its init found it.
+
+    `ledger`: all of it, from load to exit; where it begins later, from the first run on.
     """
-    outside = records[records["run"] == 0]
-    lines = []
-    for cpu, told in _states(outside).items():
-        changed = list(_changes(told[0], told[-1]))
-        if changed or len(told) < 2:
-            lines.append(f"CPU {cpu}: {'; '.join(changed) or 'told once only'}")
-    return lines
+    return left_behind(take_apart(ledger[np.isin(ledger["type"], UNLOADING)]))
+
+
+def reasons_at_unload(ledger: Records | None, after: int) -> Iterator[str]:
+    """Why that is not known. `after`: the sequence of the last record of the run before."""
+    told = NOTHING if ledger is None else ledger[np.isin(ledger["type"], UNLOADING)]
+    if not len(told) or told[-1]["type"] != Type.MODULE_EXIT:
+        yield "the module was not unloaded"
+        return
+    for cpu, records in _states(told).items():
+        if int(records[-1]["detail"]) & CPU_STATE_SILENT:
+            yield f"CPU {cpu} does not answer at the unload"
+        elif records[-1]["sequence"] <= after or records[0]["sequence"] > after:
+            yield f"the state of CPU {cpu} was not told before and at the unload"
+
+
+UNLOADING = (Type.CPU_STATE, Type.MODULE_EXIT)
+NOTHING = np.zeros(0, RECORD)

@@ -117,6 +117,7 @@ class Flag(IntEnum):
     REAL = 8
     IDENTITY = 16
     TAIL = 32
+    UNLOAD = 64
 
 
 class Structure(IntEnum):

@@ -8,7 +8,7 @@ use crate::physical::{PhysicalAllocator, gpa};
 use crate::scenario::{CONTIGUOUS, Failed, NO_MEMORY, Outcome, Scenario, UNEXPECTED, finding};
 use crate::svm::{
     L2, Pages, Paging, Physical, Pinned, Svm, Vmcb, cpu_count, memory, on_cpu, physical_limit,
-    zeroed,
+    play, zeroed,
 };
 use alloc::alloc::Global;
 use alloc::boxed::Box;
@@ -349,6 +349,12 @@ fn gif_left() -> Outcome {
     Ok(())
 }
 
+/// Enters an L2; then the module goes, and leaves what is planted.
+fn unloaded(left: u32) -> Outcome {
+    kernel::freeonce_unload_after(left);
+    play(&l2_cpuid, |_| (), None)
+}
+
 const fn fault(
     name: &'static CStr,
     lesson: &'static CStr,
@@ -425,6 +431,10 @@ pub const SCENARIOS: &[Scenario] = &[
         c"EFER.SVME left on, on another CPU than the scenario's."),
     fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/vm-hsave-pa", host_save_area_left(),
         c"VM_HSAVE_PA left behind."),
+    fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/efer-at-unload", unloaded(kernel::LEFT_EFER),
+        c"EFER.SVME left on when the module went."),
+    fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/vm-hsave-pa-at-unload", unloaded(kernel::LEFT_HOST_SAVE_AREA),
+        c"VM_HSAVE_PA left behind when the module went."),
     fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/gif", gif_left(),
         c"GIF left 0: interrupts are held."),
 ];
