@@ -30,7 +30,7 @@ programs! {
     l2_invd l2_invlpg l2_io l2_iret l2_msr_both l2_msr_high l2_msr_none l2_msr_read
     l2_msr_write l2_mwait l2_mxcsr l2_nested_page_faults l2_pause l2_popf l2_pushf l2_rdpmc l2_rdpru
     l2_rdtsc l2_rdtscp l2_real_mode l2_registers l2_rsm l2_shutdown l2_skinit l2_string_io
-    l2_svm_instructions l2_swint l2_vintr l2_vmmcall l2_wbinvd l2_xsetbv
+    l2_svm_instructions l2_swint l2_task_switch l2_vintr l2_vmmcall l2_wbinvd l2_xsetbv
 }
 
 fn nothing(_: &mut L2) {}
@@ -328,6 +328,7 @@ pub const SCENARIOS: &[Scenario] = &[
     part(c"svm/exit/exception_ac", c"svm:exception_ac", c"#AC at CPL 3.", alignment),
     exit(c"svm/exit/exception_ts", c"#TS.", no_room_in_tss),
     part(c"svm/exit/exception_df", c"svm:exception_df", c"#DF, when no other exception is intercepted.", double_fault),
+    observed!(c"svm/exit/task_switch", c"svm:task_switch", l2_task_switch, c"A task switch in 32-bit protected mode.", Exit::Vmmcall, "task switch: no exit"),
     exit(c"svm/exit/shutdown", c"A triple fault of the L2 is an exit, not a reset of L1.", triple_fault),
     plain!(c"svm/exit/vmmcall", l2_vmmcall, c"VMMCALL."),
     plain!(c"svm/exit/svm_instructions", l2_svm_instructions, c"VMRUN, VMLOAD, VMSAVE, STGI, CLGI, INVLPGA in an L2."),

@@ -3,6 +3,7 @@
 
 use super::memory::{self, Memory};
 use super::npt::{NestedPageTable, TableFlags};
+use super::program::Mode;
 use super::vmcb::Vmcb;
 use super::{Exit, IOPM_BYTES, MSRPM_BYTES, Pages, Physical, Program, Svm, zeroed};
 use crate::kernel::{self, Vcpu};
@@ -78,10 +79,10 @@ pub struct L2 {
 const TABLES: usize = 5;
 
 impl L2 {
-    /// `asid`: not 0, and not another's that runs on this CPU. A real-mode L2 needs nested paging.
+    /// `asid`: not 0, and not another's that runs on this CPU. Without nested paging it must be in long mode.
     pub fn try_new(program: &Program, paging: Paging, asid: u32) -> Result<Self, Failed> {
         let nested = paging == Paging::Nested;
-        if program.is_real_mode() && !nested {
+        if program.mode() != Mode::Long && !nested {
             return Err(UNEXPECTED);
         }
         // SAFETY: bytes and the VMCB's integers are valid as zeros.
@@ -104,10 +105,11 @@ impl L2 {
         if let Some(npt) = &npt {
             vmcb.nested(npt.root());
         }
-        if program.is_real_mode() {
-            vmcb.real_mode(memory::CODE, memory::STACK_TOP);
-        } else {
-            vmcb.long_mode(&memory.tables(nested), memory::CODE, memory::STACK_TOP);
+        let tables = memory.tables(nested);
+        match program.mode() {
+            Mode::Real => vmcb.real_mode(memory::CODE, memory::STACK_TOP),
+            Mode::Protected => vmcb.protected_mode(&tables, memory::CODE, memory::STACK_TOP),
+            Mode::Long => vmcb.long_mode(&tables, memory::CODE, memory::STACK_TOP),
         }
         let bound = Bound(Box::try_new(Vcpu::of(&mut vmcb, gpa(&*host_vmcb)))?);
         Ok(L2 { bound, vmcb, host_vmcb, iopm, msrpm, memory, npt })

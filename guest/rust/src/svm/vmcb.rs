@@ -195,6 +195,16 @@ impl Vmcb {
         (self.rip, self.rsp) = (rip, rsp);
     }
 
+    /// 32-bit protected mode at CPL 0, without paging.
+    pub fn protected_mode(&mut self, tables: &super::memory::Tables, rip: u64, rsp: u64) {
+        self.long_mode(tables, rip, rsp);
+        self.cs = Segment::new(tables.code_32, 0xc9b, u32::MAX, 0);
+        self.efer = EFER_SVME;
+        self.cr0 &= !CR0_PG;
+        self.cr4 &= !CR4_PAE;
+        self.cr3 = 0;
+    }
+
     /// Long mode at CPL 0 with tables of its own.
     pub fn long_mode(&mut self, tables: &super::memory::Tables, rip: u64, rsp: u64) {
         let data = Segment::new(tables.data, 0xc93, u32::MAX, 0);
