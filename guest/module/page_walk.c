@@ -17,6 +17,7 @@ struct walk {
 	const struct paging *paging;
 	bool identity;
 	unsigned int next; /* the table that the second pass comes to */
+	unsigned int end;  /* behind the last table */
 };
 
 /* Odd, so that no change is lost, and large, so that no few changes undo each other. */
@@ -149,11 +150,14 @@ static void add_page(struct walk *walk, u64 gpa, u64 size, u64 mapped_at)
 /* By the same way as add_tables(); where it leads elsewhere, an entry has changed meanwhile. */
 static void add_pages(struct walk *walk, u64 gpa, u32 level, u64 mapped_at)
 {
-	const struct operand *table = &walk->operands->list[walk->next++];
+	const struct operand *table = &walk->operands->list[walk->next];
 	const u64 *entries;
 	int i;
 
-	if (table->gpa != gpa || !table->followed)
+	if (walk->next == walk->end || table->gpa != gpa)
+		return;
+	walk->next++;
+	if (!table->followed)
 		return;
 	entries = phys_to_virt(gpa);
 	for (i = 0; i < ENTRIES && !walk->operands->more; i++) {
@@ -182,6 +186,7 @@ void page_walk(struct operands *operands, const struct paging *paging, bool iden
 		operands->count = walk.next = before;
 		operands->digest = (struct digest){ 0 };
 		add_tables(&walk, paging->root, paging->levels, 0);
+		walk.end = operands->count;
 		if (!operands->more)
 			add_pages(&walk, paging->root, paging->levels, 0);
 	} while (!page_walk_is_current(operands) && --tries);
