@@ -176,6 +176,7 @@ int operand_check(struct vcpu *vcpu);
 void operand_unbind_all(void);
 void *operand_fpu(const struct vcpu *vcpu);
 void operand_host_save_area(u64 gpa, bool bound);
+int operand_vmsave(u64 gpa);
 void operand_lock(void);
 void operand_unlock(void);
 bool operand_holds(u64 gpa, size_t size);
@@ -189,9 +190,13 @@ int host_state_open(void);
 void host_state_close(void);
 void host_state_take(struct host_state *state);
 void host_state_compare(const struct host_state *before);
+void host_fpu_reset(void *image);
 void host_fpu_enter(void *image);
 void host_fpu_leave(void *image);
 size_t host_fpu_bytes(void);
+
+/* nmi.c: a VMRUN that an NMI of L1's own, sent while GIF is 0, awaits. */
+int freeonce_svm_run_into_nmi(struct vcpu *vcpu);
 
 /* vcpu.c and vmrun.S: the world switch. */
 int freeonce_svm_run(struct vcpu *vcpu);
@@ -200,7 +205,7 @@ void vcpu_append_entry(const struct vcpu *vcpu, bool withheld);
 void vcpu_append_exit(const struct vcpu *vcpu);
 
 /*
- * virtualize.c and virtualize.S: the running Linux becomes the L2 of this CPU. What it
+ * virtualize.c and virtualize_world.S: the running Linux becomes the L2 of this CPU. What it
  * runs on must stay until it has left: VMCBs, stack, `world` itself.
  */
 #define VIRTUALIZE_LEAVE 0x66726565u /* CPUID leaf that asks the handler to leave */
@@ -211,10 +216,9 @@ struct world {
 	void *stack_top;
 	bool (*handle)(struct world *world); /* false: leave. Interrupts and GIF are off */
 	void *owner;       /* the handler's own */
-	void *mm;          /* keeps the host's CR3 alive */
 };
 
-void freeonce_capture(void *vmcb);
+int freeonce_vmsave(const void *vmcb);
 int freeonce_virtualize(struct world *world);
 int freeonce_devirtualize(void);
 void virtualize_leave_all(void);
@@ -268,6 +272,17 @@ void freeonce_label(const void *pointer, const char *text, size_t length);
 void __noreturn freeonce_panic(const char *text, size_t length);
 void freeonce_zero(void *pointer, size_t size);
 u64 freeonce_gpa(const void *pointer);
+
+/* unload.c: what happens after the run, if the scenario wants it. */
+enum unload_left {
+	LEFT_EFER = 1,
+	LEFT_HOST_SAVE_AREA = 2,
+};
+
+void freeonce_unload_after(u32 planted);
+void unload_reset(void);
+bool unload_wanted(void);
+void unload_leave(void);
 
 /* witness.c: what the kernel's own allocators saw of our code. Watching only during a run. */
 void witness_open(void);

@@ -90,7 +90,6 @@ static void save(void *image)
 		asm volatile("fxsave64 (%0)" : : "r"(image) : "memory");
 }
 
-/* An image of zeros is the state after reset, but for these two words. */
 static void load(const void *image)
 {
 	if (has_xsave())
@@ -100,14 +99,12 @@ static void load(const void *image)
 		asm volatile("fxrstor64 (%0)" : : "r"(image) : "memory");
 }
 
-static void complete_reset_state(void *image)
+/* An image as after reset: zeros, but for these two words (11.5.2). */
+void host_fpu_reset(void *image)
 {
-	u32 *mxcsr = image + MXCSR_OFFSET;
-
-	if (*mxcsr)
-		return;
-	*mxcsr = MXCSR_AFTER_RESET;
+	memset(image, 0, host_fpu_bytes());
 	*(u16 *)image = CONTROL_WORD_AFTER_RESET;
+	*(u32 *)(image + MXCSR_OFFSET) = MXCSR_AFTER_RESET;
 }
 
 /*
@@ -117,7 +114,6 @@ static void complete_reset_state(void *image)
 void host_fpu_enter(void *image)
 {
 	save(images[raw_smp_processor_id()]);
-	complete_reset_state(image);
 	load(image);
 }
 

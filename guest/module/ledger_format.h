@@ -63,6 +63,7 @@ enum ledger_flag {
 	FLAG_RANGE = 4,    /* allocate: taken by page number; no tracepoint tells of that */
 	FLAG_REAL = 8,     /* begin: the kernel suffers faulty releases */
 	FLAG_IDENTITY = 16, /* operand: L1's own memory, mapped where it lies */
+	FLAG_UNLOAD = 64,  /* end: the module is to be unloaded when all is settled */
 	FLAG_TAIL = 32,     /* the kernel's release: by a function that ours called */
 };
 
@@ -76,6 +77,9 @@ enum ledger_structure {
 	STRUCTURE_NESTED_TABLE = 6,
 	STRUCTURE_NESTED_PAGE = 7,
 	STRUCTURE_MORE = 8, /* there were more than can be told */
+	STRUCTURE_PAGE_TABLE = 9,
+	STRUCTURE_PAGE = 10,
+	STRUCTURE_VMSAVE = 11, /* for that one instruction */
 };
 
 /* Registers of the host that a VMRUN must leave as they were. */

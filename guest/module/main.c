@@ -56,6 +56,7 @@ static void __exit freeonce_exit(void)
 
 	control_close();
 	scenario_settle();
+	unload_leave();
 	cpu_state_append_all();
 	ledger_append(&record);
 	witness_close();

@@ -6,29 +6,13 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
+#include <asm/msr-index.h>
+#include <asm/processor-flags.h>
 
-#include "freeonce.h"
+#include "operand.h"
 #include "vmcb.h"
 
 #define MAX_BOUND 32
-#define MAX_OPERANDS 96
-#define ENTRIES 512
-
-/* Nested page-table entries have the bits of ordinary ones (15.25.5, 5.4). */
-#define ENTRY_PRESENT BIT_ULL(0)
-#define ENTRY_LARGE BIT_ULL(7)
-#define ENTRY_ADDRESS 0x000ffffffffff000ULL
-
-struct operand {
-	u64 gpa;
-	u64 size;
-	u64 nested; /* the L2's gpa that a nested table or page is for */
-	u8 structure;
-	u8 level;
-	u8 cache;
-	bool identity;
-	u32 zero; /* compared as bytes */
-};
 
 /* The fields of a VMCB that say where else the CPU goes. Changed: told anew. */
 struct reached {
@@ -36,18 +20,15 @@ struct reached {
 	u64 host_vmcb;
 	u64 iopm;
 	u64 msrpm;
-	u64 nested_control;
-	u64 nested_cr3;
 	u64 asid;
+	struct paging paging;
 };
 
 struct binding {
 	u32 number; /* 0: free; else its place is number % MAX_BOUND */
-	bool more;
 	bool refused; /* the CPU must not be given this VMCB */
 	struct reached reached;
-	unsigned int count;
-	struct operand operands[MAX_OPERANDS];
+	struct operands operands;
 	void *fpu;
 };
 
@@ -114,7 +95,7 @@ static struct binding *new_binding(void)
 		binding = &bindings[++last_number % MAX_BOUND];
 		if (!binding->number) {
 			binding->number = last_number;
-			memset(binding->fpu, 0, host_fpu_bytes());
+			host_fpu_reset(binding->fpu);
 			return binding;
 		}
 	}
@@ -139,8 +120,8 @@ bool operand_holds(u64 gpa, size_t size)
 			return true;
 	}
 	for (i = 0; i < MAX_BOUND; i++)
-		for (j = 0; bindings[i].number && j < bindings[i].count; j++) {
-			const struct operand *operand = &bindings[i].operands[j];
+		for (j = 0; bindings[i].number && j < bindings[i].operands.count; j++) {
+			const struct operand *operand = &bindings[i].operands.list[j];
 
 			if (!operand->identity && overlap(gpa, size, operand->gpa, operand->size))
 				return true;
@@ -148,122 +129,85 @@ bool operand_holds(u64 gpa, size_t size)
 	return false;
 }
 
-static bool readable(u64 gpa, u64 size)
+bool operand_readable(u64 gpa, u64 size)
 {
 	return pfn_valid(PHYS_PFN(gpa)) && pfn_valid(PHYS_PFN(gpa + size - 1));
 }
 
-static u8 cache_type_at(u64 gpa, u64 size)
+u8 operand_cache_type(u64 gpa, u64 size)
 {
-	if (!readable(gpa, size))
+	if (!operand_readable(gpa, size))
 		return CACHE_UNKNOWN;
 	return cache_type_of(phys_to_virt(gpa & PAGE_MASK), DIV_ROUND_UP(size, PAGE_SIZE));
 }
 
-static void add(struct binding *binding, struct operand operand)
+void operand_add(struct operands *operands, struct operand operand)
 {
-	if (binding->count == MAX_OPERANDS) {
-		binding->more = true;
-		return;
-	}
-	binding->operands[binding->count++] = operand;
+	if (operands->count == MAX_OPERANDS)
+		operands->more = true;
+	else
+		operands->list[operands->count++] = operand;
 }
 
-static void add_structure(struct binding *binding, enum ledger_structure structure, u64 gpa,
+static void add_structure(struct operands *operands, enum ledger_structure structure, u64 gpa,
 			  u64 size)
 {
-	add(binding, (struct operand){
+	operand_add(operands, (struct operand){
 		.gpa = gpa, .size = size, .structure = structure,
-		.cache = cache_type_at(gpa, size),
-	});
-}
-
-/* Pages that lie side by side on both sides are told as one. */
-static void add_page(struct binding *binding, u64 nested, u64 gpa, u64 size, bool identity)
-{
-	struct operand *last = binding->count ? &binding->operands[binding->count - 1] : NULL;
-
-	if (last && last->structure == STRUCTURE_NESTED_PAGE && last->identity == identity &&
-	    last->nested + last->size == nested && last->gpa + last->size == gpa) {
-		last->size += size;
-		return;
-	}
-	add(binding, (struct operand){
-		.gpa = gpa, .size = size, .nested = nested, .structure = STRUCTURE_NESTED_PAGE,
-		.identity = identity, .cache = CACHE_UNKNOWN,
+		.cache = operand_cache_type(gpa, size),
 	});
 }
 
 /*
- * The tables that stand in an array before their pages, so that the pages behind
- * each other stay side by side. A table outside of live memory is told and not
- * read: what stands there is nobody's.
+ * Without nested paging the L2's own tables hold L1's addresses (5.3). Those of 32-bit
+ * modes we do not walk, and without paging all memory is the L2's.
  */
-static void gather_tables(struct binding *binding, u64 table, u32 level, u64 nested)
+static struct paging own_paging(const void *vmcb)
 {
-	const u64 *entries;
-	int i;
+	u64 cr4 = vmcb_read(vmcb, VMCB_CR4);
+	bool long_mode = vmcb_read(vmcb, VMCB_CR0) & X86_CR0_PG && cr4 & X86_CR4_PAE &&
+			 vmcb_read(vmcb, VMCB_EFER) & EFER_LME;
 
-	add(binding, (struct operand){
-		.gpa = table, .size = PAGE_SIZE, .nested = nested, .level = level,
-		.structure = STRUCTURE_NESTED_TABLE, .cache = cache_type_at(table, PAGE_SIZE),
-	});
-	if (level == 1 || !readable(table, PAGE_SIZE) || !allocation_live_at(table, PAGE_SIZE))
-		return;
-	entries = phys_to_virt(table);
-	for (i = 0; i < ENTRIES; i++) {
-		u64 entry = READ_ONCE(entries[i]);
-
-		if (entry & ENTRY_PRESENT && !(entry & ENTRY_LARGE && level <= 3) &&
-		    !((entry & ENTRY_ADDRESS) >> svm_physical_bits()))
-			gather_tables(binding, entry & ENTRY_ADDRESS, level - 1,
-				   nested + ((u64)i << (12 + 9 * (level - 1))));
-	}
+	if (!long_mode)
+		return (struct paging){ .kind = PAGING_UNKNOWN };
+	return (struct paging){
+		.kind = PAGING_OWN,
+		.root = vmcb_read(vmcb, VMCB_CR3) & CR3_ADDRESS,
+		.levels = cr4 & X86_CR4_LA57 ? 5 : 4,
+	};
 }
 
-static void gather_pages(struct binding *binding, u64 table, u32 level, u64 nested, bool own)
+static struct paging paging_of(const void *vmcb)
 {
-	u64 size = 1ULL << (12 + 9 * (level - 1));
-	const u64 *entries;
-	int i;
-
-	if (!readable(table, PAGE_SIZE) || !allocation_live_at(table, PAGE_SIZE))
-		return;
-	entries = phys_to_virt(table);
-	for (i = 0; i < ENTRIES; i++) {
-		u64 entry = READ_ONCE(entries[i]), gpa = entry & ENTRY_ADDRESS & ~(size - 1);
-		u64 at = nested + i * size;
-
-		/* With a bit beyond its addresses the CPU takes the entry for a fault (5.3.3). */
-		if (!(entry & ENTRY_PRESENT) || gpa >> svm_physical_bits())
-			continue;
-		if (level == 1 || (entry & ENTRY_LARGE && level <= 3))
-			add_page(binding, at, gpa, size, own && gpa == at);
-		else
-			gather_pages(binding, entry & ENTRY_ADDRESS, level - 1, at, own);
-	}
+	if (!(vmcb_read(vmcb, VMCB_NESTED_CONTROL) & NESTED_PAGING))
+		return own_paging(vmcb);
+	return (struct paging){
+		.kind = PAGING_NESTED,
+		.root = vmcb_read(vmcb, VMCB_NESTED_CR3) & CR3_ADDRESS,
+		.levels = freeonce_paging_levels(),
+	};
 }
 
 static struct reached reached_by(const struct vcpu *vcpu)
 {
-	struct reached reached = { .vmcb = vcpu->vmcb_gpa, .host_vmcb = vcpu->host_vmcb_gpa };
 	const void *vmcb = vcpu->vmcb;
 
-	reached.iopm = vmcb_read(vmcb, VMCB_IOPM_BASE);
-	reached.msrpm = vmcb_read(vmcb, VMCB_MSRPM_BASE);
-	reached.asid = (u32)vmcb_read(vmcb, VMCB_ASID);
-	reached.nested_control = vmcb_read(vmcb, VMCB_NESTED_CONTROL) & NESTED_PAGING;
-	if (reached.nested_control)
-		reached.nested_cr3 = vmcb_read(vmcb, VMCB_NESTED_CR3);
-	return reached;
+	return (struct reached){
+		.vmcb = vcpu->vmcb_gpa,
+		.host_vmcb = vcpu->host_vmcb_gpa,
+		.iopm = vmcb_read(vmcb, VMCB_IOPM_BASE),
+		.msrpm = vmcb_read(vmcb, VMCB_MSRPM_BASE),
+		.asid = (u32)vmcb_read(vmcb, VMCB_ASID),
+		.paging = paging_of(vmcb),
+	};
 }
 
-static void append_operand(const struct binding *binding, const struct operand *operand)
+static void append_operand(u32 number, const struct operand *operand)
 {
 	struct ledger_record record = {
 		.type = LEDGER_OPERAND,
-		.serial = binding->number,
-		.pointer = operand->nested,
+		.serial = number,
+		.pointer = operand->mapped_at,
 		.physical = operand->gpa,
 		.size = operand->size,
 		.detail = operand->structure | operand->cache << 8 | operand->level << 16,
@@ -278,74 +222,140 @@ static void append_binding(const struct binding *binding)
 	struct ledger_record record = {
 		.type = LEDGER_BIND,
 		.serial = binding->number,
-		.pointer = binding->reached.nested_cr3,
+		.pointer = binding->reached.paging.root,
 		.physical = binding->reached.vmcb,
 		.detail = binding->reached.asid,
 	};
 	unsigned int i;
 
 	ledger_append(&record);
-	for (i = 0; i < binding->count; i++)
-		append_operand(binding, &binding->operands[i]);
-	if (binding->more)
-		append_operand(binding, &(struct operand){ .structure = STRUCTURE_MORE });
+	for (i = 0; i < binding->operands.count; i++)
+		append_operand(binding->number, &binding->operands.list[i]);
+	if (binding->operands.more)
+		append_operand(binding->number, &(struct operand){ .structure = STRUCTURE_MORE });
 }
 
 /* What the VMCB reaches now: gathered aside, since reading tables takes another lock. */
 static void gather(struct binding *found, const struct vcpu *vcpu, const struct reached *reached)
 {
-	u32 levels = freeonce_paging_levels();
+	struct operands *operands = &found->operands;
 
 	found->reached = *reached;
-	found->count = 0;
-	found->more = false;
-	add_structure(found, STRUCTURE_VMCB, reached->vmcb, VMCB_BYTES);
-	add_structure(found, STRUCTURE_HOST_VMCB, reached->host_vmcb, VMCB_BYTES);
-	/* What stands in a VMCB that is not live is nobody's, as with tables below. */
+	operands->count = 0;
+	operands->more = false;
+	operands->digest = (struct digest){ 0 };
+	add_structure(operands, STRUCTURE_VMCB, reached->vmcb, VMCB_BYTES);
+	add_structure(operands, STRUCTURE_HOST_VMCB, reached->host_vmcb, VMCB_BYTES);
+	/* What stands in a VMCB that is not live is nobody's, as with page tables. */
 	if (!allocation_live_at(reached->vmcb, VMCB_BYTES))
 		return;
-	add_structure(found, STRUCTURE_IOPM, reached->iopm, IOPM_BYTES);
-	add_structure(found, STRUCTURE_MSRPM, reached->msrpm, MSRPM_BYTES);
-	if (!reached->nested_control)
-		return;
-	gather_tables(found, reached->nested_cr3 & ENTRY_ADDRESS, levels, 0);
-	gather_pages(found, reached->nested_cr3 & ENTRY_ADDRESS, levels, 0,
-		  vcpu->flags & VCPU_IDENTITY);
+	add_structure(operands, STRUCTURE_IOPM, reached->iopm, IOPM_BYTES);
+	add_structure(operands, STRUCTURE_MSRPM, reached->msrpm, MSRPM_BYTES);
+	page_walk(operands, &reached->paging, vcpu->flags & VCPU_IDENTITY);
+}
+
+static bool is_mapped(const struct operand *operand)
+{
+	return operand->structure == STRUCTURE_NESTED_PAGE ||
+	       operand->structure == STRUCTURE_PAGE;
+}
+
+static bool is_table(const struct operand *operand)
+{
+	return operand->structure == STRUCTURE_NESTED_TABLE ||
+	       operand->structure == STRUCTURE_PAGE_TABLE;
+}
+
+static bool covered(const struct operands *operands, const struct operand *old)
+{
+	unsigned int i;
+
+	for (i = 0; i < operands->count; i++) {
+		const struct operand *one = &operands->list[i];
+
+		if (one->structure == old->structure && one->identity == old->identity &&
+		    one->gpa <= old->gpa && old->gpa + old->size <= one->gpa + one->size)
+			return true;
+	}
+	return false;
+}
+
+/* What the CPU was told of tables and pages it may keep until its TLB is flushed (15.16). */
+static void keep(struct operands *operands, const struct operands *old)
+{
+	unsigned int i;
+
+	for (i = 0; i < old->count; i++) {
+		struct operand operand = old->list[i];
+
+		if (!(is_table(&operand) || is_mapped(&operand)) || covered(operands, &operand))
+			continue;
+		operand.followed = false;
+		operand_add(operands, operand);
+	}
 }
 
 static bool same(const struct binding *one, const struct binding *other)
 {
+	const struct operands *found = &one->operands, *told = &other->operands;
+
 	return !memcmp(&one->reached, &other->reached, sizeof(one->reached)) &&
-	       one->more == other->more && one->count == other->count &&
-	       !memcmp(one->operands, other->operands, one->count * sizeof(*one->operands));
+	       found->more == told->more && found->count == told->count &&
+	       !memcmp(found->list, told->list, found->count * sizeof(*found->list));
+}
+
+static void replace(struct binding *binding, const struct binding *found)
+{
+	binding->reached = found->reached;
+	binding->operands.more = found->operands.more;
+	binding->operands.count = found->operands.count;
+	memcpy(binding->operands.list, found->operands.list,
+	       found->operands.count * sizeof(*found->operands.list));
+}
+
+/* By TLB_CONTROL, or because translations are tagged with the ASID (15.16). */
+static bool flushes(const struct vcpu *vcpu, const struct binding *binding,
+		    const struct reached *reached)
+{
+	return reached->asid != binding->reached.asid ||
+	       (u8)(vmcb_read(vcpu->vmcb, VMCB_ASID) >> 32);
+}
+
+/* With the lock. NULL: more L2s than MAX_BOUND. */
+static struct binding *told(struct vcpu *vcpu, struct binding *found, bool entering)
+{
+	struct binding *binding = binding_of(vcpu);
+	bool first = !binding;
+
+	if (first)
+		binding = new_binding();
+	if (!binding)
+		return NULL;
+	if (!first && !(entering && flushes(vcpu, binding, &found->reached)))
+		keep(&found->operands, &binding->operands);
+	if (first || !same(found, binding)) {
+		vcpu->number = binding->number;
+		replace(binding, found);
+		append_binding(binding);
+	}
+	binding->operands.digest = found->operands.digest;
+	return binding;
 }
 
 /* Looks where the VMCB leads, and tells it when that is new. -EMFILE: more L2s than MAX_BOUND. */
-static int tell(struct vcpu *vcpu, const struct reached *reached)
+static int tell(struct vcpu *vcpu, const struct reached *reached, bool entering)
 {
 	struct binding *found, *binding;
 	unsigned long flags;
-	int error = 0;
 
 	local_irq_save(flags);
 	found = &scratch[raw_smp_processor_id()];
 	gather(found, vcpu, reached);
 	operand_lock();
-	binding = binding_of(vcpu) ?: new_binding();
-	if (!binding) {
-		error = -EMFILE;
-	} else if (!vcpu->number || !same(found, binding)) {
-		vcpu->number = binding->number;
-		binding->reached = found->reached;
-		binding->more = found->more;
-		binding->count = found->count;
-		memcpy(binding->operands, found->operands,
-		       found->count * sizeof(*found->operands));
-		append_binding(binding);
-	}
+	binding = told(vcpu, found, entering);
 	operand_unlock();
 	local_irq_restore(flags);
-	return error;
+	return binding ? 0 : -EMFILE;
 }
 
 static void append_unbind(u32 number)
@@ -356,28 +366,27 @@ static void append_unbind(u32 number)
 }
 
 /* The CPU would answer these with #GP (15.5.1), and what was never ours it must not write. */
+static bool may_be_given(u64 vmcb)
+{
+	return !(vmcb & ~PAGE_MASK) && vmcb < 1ULL << svm_physical_bits() &&
+	       allocation_known_at(vmcb, VMCB_BYTES);
+}
+
 static bool enterable(const struct vcpu *vcpu)
 {
-	u64 limit = 1ULL << svm_physical_bits();
-
-	return !((vcpu->vmcb_gpa | vcpu->host_vmcb_gpa) & ~PAGE_MASK) &&
-	       vcpu->vmcb_gpa < limit && vcpu->host_vmcb_gpa < limit &&
-	       allocation_known_at(vcpu->vmcb_gpa, VMCB_BYTES) &&
-	       allocation_known_at(vcpu->host_vmcb_gpa, VMCB_BYTES);
+	return may_be_given(vcpu->vmcb_gpa) && may_be_given(vcpu->host_vmcb_gpa);
 }
 
 /*
- * Whether another walk is due. The CPU may keep what it was given until it is told
- * otherwise: by another nCR3 or ASID, or by TLB_CONTROL (15.16). Only an entry
- * that was not present takes effect without; where no fault asks for it first, it is
- * told at the next walk, at the latest by unbinding.
+ * Whether another walk is due. The tables are read each time: an entry that was not
+ * present takes effect without a flush and without a fault.
  */
 static bool may_reach_else(const struct vcpu *vcpu, const struct binding *binding,
 			   const struct reached *reached)
 {
 	return memcmp(&binding->reached, reached, sizeof(*reached)) ||
-	       (u8)(vmcb_read(vcpu->vmcb, VMCB_ASID) >> 32) ||
-	       vmcb_read(vcpu->vmcb, VMCB_EXIT_CODE) == EXIT_NESTED_PAGE_FAULT;
+	       flushes(vcpu, binding, reached) ||
+	       !page_walk_is_current(&binding->operands);
 }
 
 /* Binds what is not bound, tells what has changed. -EFAULT: the CPU must not enter this. */
@@ -388,7 +397,7 @@ int operand_check(struct vcpu *vcpu)
 	int error;
 
 	if (!binding || may_reach_else(vcpu, binding, &reached)) {
-		error = tell(vcpu, &reached);
+		error = tell(vcpu, &reached, true);
 		if (error)
 			return error;
 		binding = binding_of(vcpu);
@@ -413,7 +422,7 @@ void freeonce_vcpu_unbind(struct vcpu *vcpu)
 	if (!binding_of(vcpu))
 		return;
 	reached = reached_by(vcpu);
-	tell(vcpu, &reached);
+	tell(vcpu, &reached, false);
 	spin_lock_irqsave(&lock, flags);
 	append_unbind(vcpu->number);
 	binding_of(vcpu)->number = 0;
@@ -427,14 +436,26 @@ void *operand_fpu(const struct vcpu *vcpu)
 	return binding_of(vcpu)->fpu;
 }
 
-static void append_host_save_area(u64 gpa)
+/* What no vcpu is given, but this CPU. With the lock. */
+static void append_to_cpu(enum ledger_structure structure, u64 gpa, u64 size)
 {
 	struct operand operand = {
-		.gpa = gpa, .size = HOST_SAVE_AREA_BYTES, .structure = STRUCTURE_HOST_SAVE_AREA,
-		.cache = cache_type_at(gpa, HOST_SAVE_AREA_BYTES),
+		.gpa = gpa, .size = size, .structure = structure,
+		.cache = operand_cache_type(gpa, size),
 	};
 
-	append_operand(&(struct binding){}, &operand);
+	append_operand(0, &operand);
+}
+
+/* A VMCB for this CPU's next instruction alone. -EFAULT: it must not be given this one. */
+int operand_vmsave(u64 gpa)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&lock, flags);
+	append_to_cpu(STRUCTURE_VMSAVE, gpa, VMCB_BYTES);
+	spin_unlock_irqrestore(&lock, flags);
+	return may_be_given(gpa) ? 0 : -EFAULT;
 }
 
 /* This CPU's, while SVM is on. */
@@ -445,7 +466,7 @@ void operand_host_save_area(u64 gpa, bool bound)
 	spin_lock_irqsave(&lock, flags);
 	this_cpu_write(host_save_area, bound ? gpa : 0);
 	if (bound)
-		append_host_save_area(gpa);
+		append_to_cpu(STRUCTURE_HOST_SAVE_AREA, gpa, HOST_SAVE_AREA_BYTES);
 	spin_unlock_irqrestore(&lock, flags);
 }
 

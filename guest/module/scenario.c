@@ -102,6 +102,7 @@ int scenario_run(const char *name, const struct run_options *options)
 	mutex_lock(&run_mutex);
 	settle();
 	inject_reset(options);
+	unload_reset();
 	WRITE_ONCE(current_run, ++last_run);
 	begin.serial = index;
 	begin.flags = options->act_real ? FLAG_REAL : 0;
@@ -111,6 +112,7 @@ int scenario_run(const char *name, const struct run_options *options)
 	cpu_state_append_all();
 	end.detail = run(scenario);
 	cpu_state_append_all();
+	end.flags = unload_wanted() ? FLAG_UNLOAD : 0;
 	ledger_append(&end);
 	inject_reset(&nothing);
 	mutex_unlock(&run_mutex);

@@ -80,30 +80,35 @@ static void run_checked(struct vcpu *vcpu)
 	kernel_fpu_end();
 }
 
+static void run_unchecked(struct vcpu *vcpu)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	switch_world(vcpu);
+	local_irq_restore(flags);
+}
+
 /*
  * One VMRUN on this CPU, to which the caller is bound. -EINVAL: SVM is off here.
  * -EFAULT: the VMCB is not at an address that the CPU may be given; withheld.
  */
 int freeonce_svm_run(struct vcpu *vcpu)
 {
-	unsigned long flags;
 	int error;
 
 	if (!svm_is_on())
 		return -EINVAL;
+	/* No other task comes between what is checked and what is entered. */
+	preempt_disable();
 	error = operand_check(vcpu);
 	vcpu_append_entry(vcpu, error);
-	if (error)
-		return error;
-	preempt_disable();
-	if (vcpu->flags & VCPU_UNCHECKED) {
-		local_irq_save(flags);
-		switch_world(vcpu);
-		local_irq_restore(flags);
-	} else {
+	if (!error && vcpu->flags & VCPU_UNCHECKED)
+		run_unchecked(vcpu);
+	else if (!error)
 		run_checked(vcpu);
-	}
 	preempt_enable();
-	vcpu_append_exit(vcpu);
-	return 0;
+	if (!error)
+		vcpu_append_exit(vcpu);
+	return error;
 }

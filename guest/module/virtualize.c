@@ -30,6 +30,27 @@ struct segment {
 /* What runs below Linux on each CPU; NULL: nothing. */
 static DEFINE_PER_CPU(struct world *, below);
 
+/*
+ * The host's CR3 is that of whoever ran at the entry; its tables must outlive the process.
+ * A handler that leaves by itself cannot let it go, so whoever comes next does.
+ */
+static DEFINE_PER_CPU(struct mm_struct *, held_mm);
+
+static void hold_mm(void)
+{
+	mmgrab(current->active_mm);
+	this_cpu_write(held_mm, current->active_mm);
+}
+
+/* Nothing runs below this CPU any more. */
+static void let_mm_go(void)
+{
+	struct mm_struct *mm = this_cpu_xchg(held_mm, NULL);
+
+	if (mm)
+		mmdrop(mm);
+}
+
 /* Code and data segments of the kernel; their base is 0 in long mode. */
 static struct segment segment_of(u16 selector, unsigned long gdt)
 {
@@ -67,11 +88,22 @@ static void capture_segments(void *vmcb)
 		(struct segment){ .limit = idt.size, .base = idt.address };
 }
 
+/* VMSAVE (15.5.2) of this CPU, with SVM on. -EFAULT: not to this address; withheld. */
+int freeonce_vmsave(const void *vmcb)
+{
+	u64 gpa = virt_to_phys((void *)vmcb);
+	int error = operand_vmsave(gpa);
+
+	if (!error)
+		asm volatile("vmsave %0" : : "a"(gpa) : "memory");
+	return error;
+}
+
 /*
  * This CPU's state into a VMCB, but for RIP, RSP, RFLAGS and the general registers,
- * which virtualize_world() adds. SVM is on.
+ * which virtualize_world() adds. Nothing may come between here and there.
  */
-void freeonce_capture(void *vmcb)
+static int capture(void *vmcb)
 {
 	unsigned long dr6, dr7;
 	u64 efer, pat;
@@ -89,7 +121,7 @@ void freeonce_capture(void *vmcb)
 	vmcb_write(vmcb, VMCB_DR6, dr6);
 	vmcb_write(vmcb, VMCB_DR7, dr7);
 	vmcb_write(vmcb, VMCB_GUEST_PAT, pat);
-	asm volatile("vmsave %0" : : "a"(virt_to_phys(vmcb)) : "memory");
+	return freeonce_vmsave(vmcb);
 }
 
 /*
@@ -116,8 +148,9 @@ static void take_over(const void *vmcb)
 
 /*
  * Called by virtualize_world() for each #VMEXIT. False: Linux is on its own again.
- * The L2 may have been stopped anywhere. operand_check() takes locks only after a
- * nested page fault, and what Linux touches with them taken is mapped from the start.
+ * The L2 may have been stopped anywhere. operand_check() takes locks only when a nested
+ * page fault here or on another CPU has changed the tables; with them taken, Linux
+ * executes nothing that exits and touches only what is mapped from the start.
  */
 bool virtualize_exit(struct world *world)
 {
@@ -131,30 +164,46 @@ bool virtualize_exit(struct world *world)
 	return false;
 }
 
-/* On this CPU, to which the caller is bound, with SVM on and the VMCB filled. */
+/* With interrupts off: what was captured is what is entered. */
+static int enter(struct world *world)
+{
+	int error = capture(world->vcpu.vmcb);
+
+	if (error)
+		return error;
+	error = operand_check(&world->vcpu);
+	vcpu_append_entry(&world->vcpu, error);
+	if (error)
+		return error;
+	hold_mm();
+	this_cpu_write(below, world);
+	virtualize_world(world);
+	/* The handler has left at once: VMRUN refused the VMCB, say. */
+	if (!this_cpu_read(below)) {
+		let_mm_go();
+		return -EPROTO;
+	}
+	return 0;
+}
+
+/*
+ * On this CPU, to which the caller is bound, with SVM on and the VMCB's control area
+ * filled; its state-save area is filled here.
+ */
 int freeonce_virtualize(struct world *world)
 {
+	unsigned long flags;
 	int error;
 
 	if (!svm_is_on())
 		return -EINVAL;
 	if (this_cpu_read(below))
 		return -EBUSY;
-	error = operand_check(&world->vcpu);
-	vcpu_append_entry(&world->vcpu, error);
-	if (error)
-		return error;
-	/* The host's CR3 is that of whoever runs now; its tables must outlive the process. */
-	mmgrab(current->active_mm);
-	world->mm = current->active_mm;
-	this_cpu_write(below, world);
-	virtualize_world(world);
-	/* The handler has left at once: VMRUN refused the VMCB, say. */
-	if (!this_cpu_read(below)) {
-		mmdrop(world->mm);
-		return -EPROTO;
-	}
-	return 0;
+	let_mm_go();
+	local_irq_save(flags);
+	error = enter(world);
+	local_irq_restore(flags);
+	return error;
 }
 
 /* Asks what runs below this CPU to leave it. -ENOENT: nothing does, or it did not answer. */
@@ -163,17 +212,17 @@ int freeonce_devirtualize(void)
 	struct world *world = this_cpu_read(below);
 	u32 eax = VIRTUALIZE_LEAVE, ebx, ecx = 0, edx;
 
-	native_cpuid(&eax, &ebx, &ecx, &edx);
-	if (eax != VIRTUALIZE_LEFT || !world)
+	if (world)
+		native_cpuid(&eax, &ebx, &ecx, &edx);
+	if (this_cpu_read(below))
 		return -ENOENT;
-	mmdrop(world->mm);
-	return 0;
+	let_mm_go();
+	return world && eax == VIRTUALIZE_LEFT ? 0 : -ENOENT;
 }
 
 static int leave(void *unused)
 {
-	if (this_cpu_read(below))
-		freeonce_devirtualize();
+	freeonce_devirtualize();
 	if (svm_is_on())
 		freeonce_svm_off();
 	return 0;

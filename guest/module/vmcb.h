@@ -46,7 +46,7 @@
 #define VMCB_GUEST_PAT 0x668
 
 #define NESTED_PAGING 1
-#define EXIT_NESTED_PAGE_FAULT 0x400
+#define CR3_ADDRESS 0x000ffffffffff000ULL /* also of nCR3 */
 
 static inline u64 vmcb_read(const void *vmcb, unsigned int offset)
 {

@@ -5,12 +5,12 @@ import fnmatch
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
-from freeonce.audit import memory, rules
+from freeonce.audit import cpu_state, memory, rules
 from freeonce.audit.audit import judge, match
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Finding, Judgement, Verdict
@@ -21,7 +21,15 @@ from freeonce.errors import (
     Loss,
     UsageError,
 )
-from freeonce.evidence.ledger import TEXT_BYTES, Header, Records, Type, parse_records, text_of
+from freeonce.evidence.ledger import (
+    RECORD_BYTES,
+    TEXT_BYTES,
+    Header,
+    Records,
+    Type,
+    parse_records,
+    text_of,
+)
 from freeonce.evidence.scenarios import Expectation, Scenario
 from freeonce.guest import COMMAND_SECONDS, Guest
 
@@ -37,13 +45,17 @@ Starting = Callable[[Scenario], None]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one run left: its records, its memory, and what is wrong with them."""
+    """What one run left: its records, its memory, and what is wrong with them.
+
+    `unloaded`: the whole ledger after the module's unload, of a run that asked for it.
+    """
 
     records: Records
     memory: Memory | None = None
     doubts: tuple[str, ...] = ()
     account: Account = Account.MISSING
     loss: Loss | None = None
+    unloaded: Records | None = None
 
 
 NOTHING = parse_records(b"", 0).records
@@ -165,7 +177,27 @@ def collect(guest: Guest, before: Header) -> tuple[Evidence, bool]:
     account = Account.MISSING
     if told is not None:
         account = Account.AGREE if told == data else Account.DISAGREE
-    return Evidence(records, looked, (*doubts, *lost), account, loss), not lost
+    evidence = Evidence(records, looked, (*doubts, *lost), account, loss)
+    if lost or not cpu_state.asks_for_unload(rules.take_apart(records)):
+        return evidence, not lost
+    return _unloaded(guest, before, data, evidence), False
+
+
+def _unloaded(guest: Guest, before: Header, data: bytes, evidence: Evidence) -> Evidence:
+    """The same with the ledger as the module's unload left it."""
+    try:
+        guest.unload_module()
+    except CommandFailed as error:
+        return replace(evidence, doubts=(*evidence.doubts, str(error)))
+    except GuestLost as error:
+        return replace(evidence, doubts=(*evidence.doubts, lost_words(error)), loss=error.loss)
+    header, whole = guest.window(0)
+    parsed = parse_records(whole, 0)
+    doubts = evidence.doubts
+    rewritten = not whole[before.count * RECORD_BYTES :].startswith(data)
+    if rewritten or header.dropped or parsed.torn or parsed.damaged:
+        doubts += ("the ledger did not survive the unload",)
+    return replace(evidence, doubts=doubts, unloaded=parsed.records)
 
 
 def _lost(guest: Guest, before: Header, error: GuestLost) -> Evidence:
@@ -191,7 +223,9 @@ def conclude(
 ) -> Result:
     """The result of a scenario from its evidence. `features`: what the machine promised."""
     doubts = (*evidence.doubts, *of_another(evidence.records, scenario))
-    judgement = judge(evidence.records, evidence.memory, doubts, evidence.account)
+    judgement = judge(
+        evidence.records, evidence.memory, doubts, evidence.account, evidence.unloaded
+    )
     why, matches = match(judgement.findings, scenario.expected)
     as_expected = {
         Verdict.CLEAN: matches,

@@ -102,6 +102,10 @@ class Guest:
             said = printable(self.command("dmesg | grep freeonce | tail -n 5"))
             raise HostError("no-module", f"the module does not load: {error}\n{said}") from error
 
+    def unload_module(self) -> None:
+        """Raises CommandFailed when it does not go."""
+        self.command("rmmod freeonce")
+
     def scenarios(self) -> tuple[Scenario, ...]:
         """The guest's table. Raises EvidenceError when it cannot be read as one."""
         return parse_scenarios(self.table or self.command(TABLE))

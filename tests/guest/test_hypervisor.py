@@ -8,7 +8,7 @@ from freeonce.audit.cpu_state import at_unload
 from freeonce.audit.model import Verdict
 from freeonce.campaign import Options, run_all, run_one
 from freeonce.cli.setting import Setting
-from freeonce.evidence.ledger import Structure, Type, parse_records
+from freeonce.evidence.ledger import Records, Structure, Type, parse_records
 from freeonce.guest import CONTROL, Guest, boot
 
 pytestmark = pytest.mark.xdist_group("hypervisor")
@@ -52,13 +52,38 @@ def test_a_hundred_rounds_on_two_cpus_are_clean(setting: Setting) -> None:
         assert set(one.judgement.witnesses.values()) == {"agree"}
 
 
-def test_what_the_cpu_is_given_is_all_told(guest: Guest) -> None:
-    (scenario,) = [one for one in guest.scenarios() if one.name == "svm/vmrun_exits"]
-    result, _ = run_one(guest, scenario)
-    records = result.evidence.records
-    operands = records[records["type"] == Type.OPERAND]
-    given = {Structure(int(one["detail"]) & 0xFF) for one in operands}
-    assert given == set(Structure) - {Structure.MORE}
+def operands_of(guest: Guest, name: str) -> Records:
+    (scenario,) = [one for one in guest.scenarios() if one.name == name]
+    records = run_one(guest, scenario)[0].evidence.records
+    told: Records = records[records["type"] == Type.OPERAND]
+    return told
+
+
+ALWAYS = {
+    *(Structure.VMCB, Structure.HOST_VMCB, Structure.HOST_SAVE_AREA),
+    *(Structure.IOPM, Structure.MSRPM),
+}
+"""What every VMRUN gives to the CPU."""
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("svm/vmrun_exits", {Structure.NESTED_TABLE, Structure.NESTED_PAGE}),
+        ("svm/without_nested_paging", {Structure.PAGE_TABLE, Structure.PAGE}),
+        (
+            "hypervisor/virtualize",
+            {Structure.NESTED_TABLE, Structure.NESTED_PAGE, Structure.VMSAVE},
+        ),
+    ],
+)
+def test_what_the_cpu_is_given_is_all_told(guest: Guest, name: str, more: set[Structure]) -> None:
+    operands = operands_of(guest, name)
+    assert {Structure(int(one["detail"]) & 0xFF) for one in operands} == ALWAYS | more
+
+
+def test_each_structure_is_told_in_its_full_length(guest: Guest) -> None:
+    operands = operands_of(guest, "svm/vmrun_exits")
     sizes = {Structure(int(one["detail"]) & 0xFF): int(one["size"]) for one in operands}
     # 15.5.1, 15.10.1, 15.11, 15.25.3
     assert sizes[Structure.VMCB] == sizes[Structure.HOST_SAVE_AREA] == 4096

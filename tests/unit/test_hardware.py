@@ -4,8 +4,8 @@ from unittest.mock import ANY
 
 import pytest
 
-from freeonce.audit.cpu_state import at_unload
-from freeonce.audit.model import Rule, Verdict
+from freeonce.audit.audit import judge
+from freeonce.audit.model import Judgement, Rule, Verdict
 from freeonce.evidence.ledger import CPU_STATE_SILENT, HOST_REGISTERS, Flag, Kind, Structure, Type
 from tests.unit.history import PAGE, PAT_WB, History, run
 
@@ -146,6 +146,35 @@ def test_the_pages_of_an_l2_may_be_of_any_cache_type() -> None:
     assert found(release(history, 1, IOPM)) == []
 
 
+@pytest.mark.parametrize("structure", [Structure.PAGE_TABLE, Structure.PAGE])
+def test_without_nested_paging_tables_and_pages_are_held_as_well(structure: Structure) -> None:
+    history = page(run(), 1, IOPM).bind(1, VMCB).operand(1, structure, IOPM)
+    release(history, 1, IOPM, withheld=True).add(Type.UNBIND, serial=1)
+    assert found(history) == [(Rule.HARDWARE_USE_AFTER_FREE, "contiguous", 1)]
+
+
+def test_a_page_of_such_an_l2_may_be_of_any_cache_type_and_its_table_not() -> None:
+    history = page(page(run(), 1, IOPM), 2, OTHER).bind(1, VMCB)
+    history.operand(1, Structure.PAGE, IOPM, cache=0)
+    history.operand(1, Structure.PAGE_TABLE, OTHER, cache=0).add(Type.UNBIND, serial=1)
+    history = release(release(history, 1, IOPM), 2, OTHER)
+    assert found(history) == [(Rule.MISPLACED, "contiguous", 2)]
+
+
+def test_vmsave_uses_its_page_at_that_moment_only() -> None:
+    history = page(run(), 1, VMCB).operand(0, Structure.VMSAVE, VMCB)
+    assert found(release(history, 1, VMCB)) == []
+    history = release(page(run(), 1, VMCB), 1, VMCB).operand(0, Structure.VMSAVE, VMCB)
+    assert found(history) == [(Rule.HARDWARE_USE_AFTER_FREE, "contiguous", 1)]
+
+
+def test_vmsave_ends_no_host_save_area_and_shares_with_no_vmcb() -> None:
+    history = page(bound(), 2, OTHER).operand(0, Structure.HOST_SAVE_AREA, OTHER)
+    history.operand(0, Structure.VMSAVE, VMCB).add(Type.UNBIND, serial=1)
+    release(release(history, 1, VMCB), 2, OTHER, withheld=True).add(Type.SVM_OFF)
+    assert found(history) == [(Rule.HARDWARE_USE_AFTER_FREE, "contiguous", 2)]
+
+
 def test_two_l2s_with_one_vmcb_are_misplaced() -> None:
     history = bound().bind(2, VMCB).operand(2, Structure.VMCB, VMCB)
     history.add(Type.UNBIND, serial=1).add(Type.UNBIND, serial=2)
@@ -277,6 +306,30 @@ def test_both_states_told_before_the_scenario_are_incomplete() -> None:
     assert judgement.reasons == ("the state of CPU 0 was not told before all and after all",)
 
 
+def test_a_hypervisor_left_running_goes_on_while_the_other_cpus_tell() -> None:
+    """CPU 1 answers from guest mode: its exit comes after CPU 0's state, before its own."""
+    history = page(run().cpu_state(cpu=1), 1, VMCB)
+    history.bind(1, VMCB).operand(1, Structure.VMCB, VMCB).add(Type.VMRUN, serial=1, physical=VMCB)
+    history.add(Type.UNBIND, serial=1)
+    release(history, 1, VMCB).cpu_state().add(Type.VMEXIT, serial=1, cpu=1).cpu_state(cpu=1)
+    assert history.end(states=False).settle().judged().reasons == ()
+
+
+def test_what_a_cpu_did_after_its_own_state_is_incomplete() -> None:
+    history = page(run().cpu_state(cpu=1), 1, VMCB)
+    history.bind(1, VMCB).operand(1, Structure.VMCB, VMCB).add(Type.VMRUN, serial=1, physical=VMCB)
+    history.add(Type.UNBIND, serial=1)
+    release(history, 1, VMCB).cpu_state().cpu_state(cpu=1).add(Type.VMEXIT, serial=1, cpu=1)
+    judgement = history.end(states=False).settle().judged()
+    assert judgement.reasons == ("the state of CPU 1 was not told before all and after all",)
+
+
+def test_a_state_told_before_what_another_cpu_of_the_scenario_did_is_incomplete() -> None:
+    history = run().cpu_state(cpu=1).cpu_state(cpu=1).text(Type.STEP, "later").cpu_state()
+    judgement = history.end(states=False).settle().judged()
+    assert judgement.reasons == ("the state of CPU 1 was not told before all and after all",)
+
+
 def test_a_cpu_that_did_something_and_told_no_state_is_incomplete() -> None:
     judgement = run().text(Type.STEP, "here").add(Type.SVM_ON, cpu=1).done()
     assert judgement.reasons == ("the state of CPU 1 was never told",)
@@ -311,7 +364,48 @@ def test_hostile_numbers_are_survived() -> None:
     assert history.done().verdict is Verdict.INCOMPLETE
 
 
+def unloading(*left: dict[str, int], told: bool = True) -> tuple[History, History]:
+    """A run that asks for the unload, settled, and the same with what came after."""
+
+    def one() -> History:
+        history = History(run=0).cpu_state().cpu_state(cpu=1)
+        history.run = 1
+        history.begin().cpu_state(cpu=1).cpu_state().cpu_state(cpu=1)
+        history.add(Type.END, flags=int(Flag.UNLOAD)).settle()
+        history.run = 0
+        return history
+
+    whole = one()
+    for cpu, state in enumerate(left):
+        whole.cpu_state(cpu=cpu, **state)
+    return one(), whole.add(Type.MODULE_EXIT) if told else whole
+
+
+def judged_at_unload(run_alone: History, whole: History | None) -> Judgement:
+    records = run_alone.records()
+    records = records[records["run"] == 1]
+    unloaded = None if whole is None else whole.records()
+    return judge(records, run_alone.memory(), unloaded=unloaded)
+
+
+def test_a_module_that_leaves_all_cpus_as_it_found_them_is_clean() -> None:
+    assert judged_at_unload(*unloading({}, {})).verdict is Verdict.CLEAN
+
+
 def test_what_a_module_leaves_behind() -> None:
-    history = History(run=0).cpu_state().cpu_state(cpu=1).cpu_state()
-    history.cpu_state(cpu=1, host_save_area=VMCB)
-    assert at_unload(history.records()) == [f"CPU 1: VM_HSAVE_PA was 0x0, is {VMCB:#x}"]
+    judgement = judged_at_unload(*unloading({}, {"host_save_area": VMCB}))
+    (finding,) = judgement.findings
+    assert (finding.rule, finding.cpu, finding.pointer) == (Rule.NOT_RESTORED, 1, None)
+    assert finding.detail == f"VM_HSAVE_PA was 0x0, is {VMCB:#x}"
+    assert judgement.reasons == ()
+
+
+def test_an_unload_that_did_not_happen_is_incomplete() -> None:
+    alone, whole = unloading({}, {}, told=False)
+    for evidence in (None, whole):
+        assert judged_at_unload(alone, evidence).reasons == ("the module was not unloaded",)
+
+
+def test_a_cpu_that_told_nothing_at_the_unload_is_incomplete() -> None:
+    judgement = judged_at_unload(*unloading({}))
+    assert judgement.reasons == ("the state of CPU 1 was not told before and at the unload",)

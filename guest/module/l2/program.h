@@ -2,7 +2,7 @@
 /*
  * An L2's program: its code, and the exits it must make, in order.
  *
- *	program NAME, LONG		(or REAL); one in a file, or NAME tells them apart
+ *	program NAME, LONG		(REAL, PROTECTED: 32-bit, no paging); one in a file, or NAME tells them apart
  *	exit CODE, instruction		this instruction, and no earlier one, must exit
  *	exit_with CODE, INFO, MASK, instruction	and EXITINFO1 & MASK must be INFO
  *	exit_at CODE, AT, NEXT		an exit with its RIP at AT, and where the L2 goes on;
@@ -14,6 +14,7 @@
  * appendix C.
  */
 #define LONG 64
+#define PROTECTED 32
 #define REAL 16
 
 /* Not #define: they stand in quotes. */
@@ -31,6 +32,7 @@
 #define CODE_DPL3 0x1b
 #define DATA_DPL3 0x23
 #define NOT_PRESENT 0x38
+#define OTHER_TASK 0x48
 
 #define EXIT_CR_READ(n) (0x00 + (n))
 #define EXIT_CR_WRITE(n) (0x10 + (n))
@@ -64,6 +66,7 @@
 #define EXIT_INVLPGA 0x7a
 #define EXIT_IOIO 0x7b
 #define EXIT_MSR 0x7c
+#define EXIT_TASK_SWITCH 0x7d
 #define EXIT_SHUTDOWN 0x7f
 #define EXIT_VMRUN 0x80
 #define EXIT_VMMCALL 0x81
@@ -98,6 +101,8 @@ l2_\name:
 	.section .rodata.l2_code, "a"
 	.if	\mode == LONG
 	.code64
+	.elseif	\mode == PROTECTED
+	.code32
 	.else
 	.code16
 	.endif

@@ -22,6 +22,10 @@ pub const ANY_NODE: i32 = -1;
 /// `enum inject_misplacement`.
 pub const MISPLACE_SHIFT: u32 = 1;
 
+/// `enum unload_left`.
+pub const LEFT_EFER: u32 = 1;
+pub const LEFT_HOST_SAVE_AREA: u32 = 2;
+
 /// `struct vcpu`.
 #[repr(C)]
 pub struct Vcpu {
@@ -43,7 +47,6 @@ pub struct World {
     pub stack_top: *mut c_void,
     pub handle: unsafe extern "C" fn(*mut World) -> bool,
     pub owner: *mut c_void,
-    pub mm: *mut c_void,
 }
 
 pub const VIRTUALIZE_LEAVE: u32 = 0x6672_6565;
@@ -68,6 +71,7 @@ unsafe extern "C" {
     pub safe fn freeonce_inject_misplacement(what: u32);
 
     pub safe fn freeonce_inject_scramble();
+    pub safe fn freeonce_unload_after(planted: u32);
 
     pub safe fn freeonce_nanoseconds() -> u64;
     pub safe fn freeonce_sleep(milliseconds: u32);
@@ -83,11 +87,12 @@ unsafe extern "C" {
     pub fn freeonce_svm_on(host_save_area: u64) -> c_int;
     pub fn freeonce_svm_off();
     pub fn freeonce_svm_run(vcpu: *mut Vcpu) -> c_int;
+    pub fn freeonce_svm_run_into_nmi(vcpu: *mut Vcpu) -> c_int;
     pub fn freeonce_vcpu_bind(vcpu: *mut Vcpu) -> c_int;
     pub fn freeonce_vcpu_unbind(vcpu: *mut Vcpu);
     pub safe fn freeonce_paging_levels() -> u32;
 
-    pub fn freeonce_capture(vmcb: *mut c_void);
+    pub fn freeonce_vmsave(vmcb: *const c_void) -> c_int;
     pub fn freeonce_virtualize(world: *mut World) -> c_int;
     pub fn freeonce_devirtualize() -> c_int;
 }

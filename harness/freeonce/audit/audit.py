@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from freeonce.audit import cpu_state, hardware, kernel, memory, rules
+from freeonce.audit import cpu_state, hardware, kernel, memory, operands, rules
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Finding, Judgement, Rule, Verdict
 from freeonce.audit.rules import KIND_NAMES, Dispute
@@ -29,15 +29,19 @@ def judge(
     looked: Memory | None,
     doubts: tuple[str, ...] = (),
     guest_account: Account = Account.AGREE,
+    unloaded: Records | None = None,
 ) -> Judgement:
     """The judgement on the records of one run, in order, from begin to settled.
 
     `looked`: the memory before the run was settled, None when nobody could look.
     `doubts`: what is already known to spoil the evidence (lost guest, full ledger).
     `guest_account`: whether the guest's own account of the ledger is what the host read.
+    `unloaded`: the whole ledger after the unload of the module, when the run asked for it.
     """
     run = rules.take_apart(records)
     found = [finding for rule in ALL_RULES for finding in rule(run)]
+    if unloaded is not None:
+        found += cpu_state.at_unload(unloaded)
     disputes = [*run.disputes, *rules.unwithheld(run, found)]
     if guest_account is Account.DISAGREE:
         disputes.append(_told_otherwise(records))
@@ -50,8 +54,9 @@ def judge(
         *_frame(records),
         *_inside(records),
         *cpu_state.reasons(run),
-        *hardware.reasons(run),
+        *operands.reasons(run),
         *_missing(records, looked, guest_account),
+        *_at_unload(run, unloaded),
     )
     if looked:
         # The guard of undisputed memory says the same: live, and whose it is.
@@ -108,6 +113,11 @@ def _missing(records: Records, looked: Memory | None, guest_account: Account) ->
         yield "the kernel witness was not attached"
     if looked is None:
         yield "nobody looked at the memory"
+
+
+def _at_unload(run: rules.Run, unloaded: Records | None) -> Iterable[str]:
+    if cpu_state.asks_for_unload(run):
+        yield from cpu_state.reasons_at_unload(unloaded, int(run.records["sequence"][-1]))
 
 
 def _accounts(

@@ -5,15 +5,19 @@ registers around a VMRUN 15.5.1 and 15.6.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from freeonce.audit.model import Finding, Rule
-from freeonce.audit.rules import Run, make_finding
+from freeonce.audit.rules import Run, make_finding, take_apart
 from freeonce.evidence.ledger import (
     CPU_STATE_GIF,
     CPU_STATE_SILENT,
     HOST_REGISTERS,
+    RECORD,
+    Flag,
     Records,
     Type,
 )
@@ -31,25 +35,61 @@ def reasons(run: Run) -> Iterator[str]:
     states = _states(run.records)
     if not states:
         yield "no CPU's state was told"
-    first, last = _between(run)
+    span = _Span.of(run)
     for cpu, told in states.items():
         if any(int(record["detail"]) & CPU_STATE_SILENT for record in told):
             yield f"CPU {cpu} does not answer"
         elif run.over and len(told) != 2:
             yield f"the state of CPU {cpu} was told {len(told)} times, not before and after"
-        elif run.over and not (told[0]["sequence"] < first and last < told[1]["sequence"]):
+        elif run.over and not span.within(cpu, told):
             yield f"the state of CPU {cpu} was not told before all and after all"
     for cpu in sorted({int(cpu) for cpu in run.records["cpu"]} - states.keys()):
         yield f"the state of CPU {cpu} was never told"
 
 
-def _between(run: Run) -> tuple[int, int]:
-    """The sequences of the first and the last thing that the scenario did."""
-    ends = run.records["sequence"][run.records["type"] == Type.END]
-    frame = np.isin(run.records["type"], (Type.BEGIN, Type.CPU_STATE, Type.END))
-    did = run.records["sequence"][~frame]
-    did = did[did < ends[0]] if len(ends) else did
-    return (int(did[0]), int(did[-1])) if len(did) else (1 << 32, 0)
+FRAME = (Type.BEGIN, Type.CPU_STATE, Type.END)
+FROM_BELOW = (Type.VMRUN, Type.VMEXIT, Type.BIND, Type.OPERAND)
+"""What a hypervisor that was left running goes on to record while its CPU's state is asked."""
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Where the scenario began and ended, by sequence.
+
+    `last`: of the scenario as a whole. `last_of[cpu]`: of what that CPU recorded, from
+    below too; 0 for one that recorded nothing.
+    """
+
+    first: int
+    last: int
+    last_of: npt.NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, run: Run) -> "_Span":
+        """The span of a run, up to its end."""
+        kinds, sequences = run.records["type"], run.records["sequence"]
+        ends = sequences[kinds == Type.END]
+        did = ~np.isin(kinds, FRAME)
+        if len(ends):
+            did &= sequences < ends[0]
+        last_of = np.zeros(1 << 16, np.uint32)
+        # The sequences rise, and of several the last one stays.
+        last_of[run.records["cpu"][did]] = sequences[did]
+        of_scenario = sequences[did & ~np.isin(kinds, FROM_BELOW)]
+        return cls(
+            first=int(sequences[did][0]) if did.any() else 1 << 32,
+            last=int(of_scenario[-1]) if len(of_scenario) else 0,
+            last_of=last_of,
+        )
+
+    def within(self, cpu: int, told: list[np.void]) -> bool:
+        """Whether a CPU's two states were told around all of this.
+
+        `cpu` is what the record says, so it may be no CPU that can record.
+        """
+        own = int(self.last_of[cpu]) if cpu < len(self.last_of) else 0
+        before, after = (int(record["sequence"]) for record in told)
+        return before < self.first and max(self.last, own) < after
 
 
 def _changes(before: np.void, after: np.void) -> Iterator[str]:
@@ -91,15 +131,32 @@ def _register(record: np.void) -> str:
     return f"after a VMRUN the host's {name} was {now:#x}, before it {was:#x}"
 
 
-def at_unload(records: Records) -> list[str]:
-    """What module_exit left otherwise than module_init found it, in words, a line a CPU.
+def asks_for_unload(run: Run) -> bool:
+    """Whether the module is to be unloaded when this run is settled."""
+    ends = run.records[run.records["type"] == Type.END]
+    return bool(np.any(ends["flags"] & Flag.UNLOAD))
 
-    `records`: the whole ledger of a module from load to exit.
+
+def at_unload(ledger: Records) -> list[Finding]:
+    """`not-restored`: what the module's exit left otherwise than its init found it.
+
+    `ledger`: all of it, from load to exit; where it begins later, from the first run on.
     """
-    outside = records[records["run"] == 0]
-    lines = []
-    for cpu, told in _states(outside).items():
-        changed = list(_changes(told[0], told[-1]))
-        if changed or len(told) < 2:
-            lines.append(f"CPU {cpu}: {'; '.join(changed) or 'told once only'}")
-    return lines
+    return left_behind(take_apart(ledger[np.isin(ledger["type"], UNLOADING)]))
+
+
+def reasons_at_unload(ledger: Records | None, after: int) -> Iterator[str]:
+    """Why that is not known. `after`: the sequence of the last record of the run before."""
+    told = NOTHING if ledger is None else ledger[np.isin(ledger["type"], UNLOADING)]
+    if not len(told) or told[-1]["type"] != Type.MODULE_EXIT:
+        yield "the module was not unloaded"
+        return
+    for cpu, records in _states(told).items():
+        if int(records[-1]["detail"]) & CPU_STATE_SILENT:
+            yield f"CPU {cpu} does not answer at the unload"
+        elif records[-1]["sequence"] <= after or records[0]["sequence"] > after:
+            yield f"the state of CPU {cpu} was not told before and at the unload"
+
+
+UNLOADING = (Type.CPU_STATE, Type.MODULE_EXIT)
+NOTHING = np.zeros(0, RECORD)

@@ -46,7 +46,8 @@ class Finding:
     `kind`: of the allocation, or of the call when there is none. `at`: the last step
     the scenario named before. `what`: the allocation's name. `serial` and `size` (bytes)
     are the allocation's, 0 or None without one. `pointer`: the gva where the allocation
-    begins, or what was released. `site`: offset of the caller in the module's code.
+    begins, or what was released; None where it is about neither. `gpa`: the address that
+    the CPU was given. `site`: offset of the caller in the module's code.
     `detail`: the rest in words. `witness`: which ones prove it, joined by `+`.
     `cpu`: where.
     """
@@ -54,7 +55,7 @@ class Finding:
     rule: Rule
     kind: str
     sequence: int
-    pointer: int
+    pointer: int | None
     site: int
     at: str | None = None
     what: str | None = None
@@ -63,6 +64,7 @@ class Finding:
     detail: str = ""
     witness: str = "ledger"
     cpu: int = 0
+    gpa: int | None = None
 
 
 @dataclass(frozen=True)

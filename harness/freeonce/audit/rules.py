@@ -36,6 +36,9 @@ WRITE_BACK = 6
 
 NONE = -1
 
+OF_A_CPU = (Type.OPERAND, Type.CPU_STATE, Type.HOST_REGISTER)
+"""In the place of `pointer` they carry something else."""
+
 STEPLESS = {Rule.LEAK, Rule.USE_AFTER_FREE, Rule.OUT_OF_BOUNDS}
 
 
@@ -227,8 +230,12 @@ def make_finding(
     detail: str = "",
     *,
     witness: str = "ledger",
+    gpa: int | None = None,
 ) -> Finding:
-    """A finding at `record`, about an allocation where there is one."""
+    """A finding at `record`, about an allocation where there is one.
+
+    `gpa`: of an address given to the CPU.
+    """
     about = record if allocate is None else allocate
     serial = 0 if allocate is None else int(allocate["serial"])
     sequence = int(record["sequence"])
@@ -236,7 +243,7 @@ def make_finding(
         rule=rule,
         kind=KIND_NAMES[Kind(int(about["kind"]))],
         sequence=sequence,
-        pointer=int(about["pointer"]),
+        pointer=None if about["type"] in OF_A_CPU else int(about["pointer"]),
         site=int(record["site"]),
         # What did not happen, or was only found later, happened at no known step.
         at=None if rule in STEPLESS else run.step_before(sequence),
@@ -246,6 +253,7 @@ def make_finding(
         detail=detail,
         witness=witness,
         cpu=int(record["cpu"]),
+        gpa=gpa,
     )
 
 

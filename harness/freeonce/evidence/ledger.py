@@ -117,6 +117,7 @@ class Flag(IntEnum):
     REAL = 8
     IDENTITY = 16
     TAIL = 32
+    UNLOAD = 64
 
 
 class Structure(IntEnum):
@@ -130,6 +131,9 @@ class Structure(IntEnum):
     NESTED_TABLE = 6
     NESTED_PAGE = 7
     MORE = 8
+    PAGE_TABLE = 9
+    PAGE = 10
+    VMSAVE = 11
 
 
 CPU_STATE_GIF = 1

@@ -13,16 +13,21 @@ from freeonce.report.words import sentence
 SCHEMA = "freeonce/run/1"
 
 
+def _hex(address: int | None) -> str | None:
+    return None if address is None else f"{address:#x}"
+
+
 def _finding(result: Result, finding: Finding, places: Places) -> dict[str, object]:
     document: dict[str, object] = {
         "rule": str(finding.rule),
         "kind": finding.kind,
-        "pointer": f"{finding.pointer:#x}",
         "site": f"{finding.site:#x}",
         "message": sentence(finding, result.why.get(finding)),
         "witness": finding.witness,
     }
     optional: dict[str, object] = {
+        "pointer": _hex(finding.pointer),
+        "gpa": _hex(finding.gpa),
         "at": finding.at,
         "what": finding.what,
         "serial": finding.serial or None,

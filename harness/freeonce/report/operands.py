@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from freeonce.audit.hardware import FIELDS, FOREVER, Operand, operands
 from freeonce.audit.model import Finding
+from freeonce.audit.operands import FIELDS, FOREVER, Operand, operands
 from freeonce.audit.rules import Run
 from freeonce.evidence.ledger import Structure
 

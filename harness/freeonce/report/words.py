@@ -14,8 +14,8 @@ def subject(finding: Finding) -> str:
     if finding.size is None and finding.rule in OF_THE_CPU:
         return f"CPU {finding.cpu}:"
     if finding.size is None:
-        return "null" if finding.pointer == 0 else f"{finding.pointer:#x}"
-    name = f"allocation {finding.serial}" if finding.serial else f"{finding.pointer:#x}"
+        return f"{finding.pointer:#x}" if finding.pointer else "null"
+    name = f"allocation {finding.serial}" if finding.serial else f"{finding.pointer or 0:#x}"
     name = f"`{finding.what}`" if finding.what else name
     unit = "byte" if finding.size == 1 else "bytes"
     return f"{name}, {finding.size} {unit} {finding.kind}"

@@ -126,9 +126,8 @@ impl Target {
             stack_top: data.host_stack.as_mut_ptr_range().end.cast(),
             handle: handler::handle,
             owner: self.shared.cast_mut().cast(),
-            mm: ptr::null_mut(),
         });
-        // SAFETY: the VMCB holds this CPU's state, and all that it reaches is ours.
+        // SAFETY: all that the VMCB reaches is ours, and stays until the CPU has left.
         match unsafe { kernel::freeonce_virtualize(world) } {
             0 => Ok(()),
             error => {
@@ -157,7 +156,7 @@ impl Target {
     }
 }
 
-/// This CPU's own state, and as few intercepts as will do.
+/// As few intercepts as will do; this CPU's own state is added as it enters.
 fn fill(vmcb: &mut Vmcb, shared: &Shared) {
     vmcb.intercept(Intercept::CPUID, true);
     vmcb.intercept(Intercept::MSR, true);
@@ -168,8 +167,6 @@ fn fill(vmcb: &mut Vmcb, shared: &Shared) {
     vmcb.asid = ASID;
     vmcb.tlb_control = FLUSH_ALL;
     vmcb.nested(shared.npt.root());
-    // SAFETY: a VMCB of our own; SVM is on.
-    unsafe { kernel::freeonce_capture(ptr::from_mut(vmcb).cast()) };
 }
 
 /// All CPUs. Fields in the order in which they are dropped.

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Planted faults against what the CPU was given: each commits one sin and trips only its rule.
 
-use super::svm::l2_vmmcall;
+use super::svm::{l2_cpuid, l2_vmmcall};
 use crate::kernel::{self, ContiguousRequest};
 use crate::ledger::step;
 use crate::physical::{PhysicalAllocator, gpa};
 use crate::scenario::{CONTIGUOUS, Failed, NO_MEMORY, Outcome, Scenario, UNEXPECTED, finding};
 use crate::svm::{
-    L2, Pages, Paging, Physical, Pinned, Svm, Vmcb, cpu_count, on_cpu, physical_limit, zeroed,
+    L2, Pages, Paging, Physical, Pinned, Svm, Vmcb, cpu_count, memory, on_cpu, physical_limit,
+    play, zeroed,
 };
 use alloc::alloc::Global;
 use alloc::boxed::Box;
@@ -86,6 +87,88 @@ fn page_released_while_bound() -> Outcome {
     drop(bound);
     mem::forget(memory);
     Ok(())
+}
+
+/// An L2 by its own page tables, which a copy of its root leads to.
+fn l2_with_root(root: &mut Physical<Page>) -> Result<L2, Failed> {
+    let mut l2 = L2::try_new(&l2_cpuid, Paging::Own, 1)?;
+    root.0.copy_from_slice(l2.memory.root());
+    l2.vmcb.cr3 = gpa(&**root);
+    Ok(l2)
+}
+
+fn page_table_released_while_bound() -> Outcome {
+    let mut root = page()?;
+    let mut l2 = l2_with_root(&mut root)?;
+    l2.bind()?;
+    step("release");
+    drop(root);
+    Ok(())
+}
+
+fn own_page_released_while_bound() -> Outcome {
+    let spare = page()?;
+    let mut l2 = L2::try_new(&l2_cpuid, Paging::Own, 1)?;
+    l2.memory.map(SPARE, gpa(&*spare));
+    l2.bind()?;
+    step("release");
+    drop(spare);
+    Ok(())
+}
+
+/// A page that the programs here leave alone.
+const SPARE: u64 = memory::NOT_NESTED;
+
+/// Mapped for one VMRUN, without a fault before it and without a flush after it.
+fn enter_with(l2: &mut L2, svm: &Svm, to: u64) -> Outcome {
+    l2.enter(svm)?;
+    l2.map(SPARE, to)?;
+    l2.enter(svm)?;
+    l2.unmap(SPARE)
+}
+
+fn page_released_before_a_flush() -> Outcome {
+    let spare = page()?;
+    let svm = Svm::on()?;
+    let mut l2 = l2()?;
+    enter_with(&mut l2, &svm, gpa(&*spare))?;
+    l2.enter(&svm)?;
+    step("release");
+    drop(spare);
+    Ok(())
+}
+
+fn page_of_nobody() -> Outcome {
+    let svm = Svm::on()?;
+    enter_with(&mut l2()?, &svm, 0)
+}
+
+fn vmsave(to: *const u8) -> Outcome {
+    // SAFETY: none: a released page will do. The module withholds what would raise #GP.
+    match unsafe { kernel::freeonce_vmsave(to.cast()) } {
+        0 => Ok(()),
+        error => Err(Failed(error)),
+    }
+}
+
+fn vmsave_released() -> Outcome {
+    let _svm = Svm::on()?;
+    let page = page()?;
+    let to = (&raw const *page).cast();
+    drop(page);
+    step("VMSAVE");
+    vmsave(to)
+}
+
+fn vmsave_misaligned() -> Outcome {
+    let _svm = Svm::on()?;
+    // SAFETY: bytes are valid as zeros.
+    let room = unsafe { zeroed::<Pages<8192>>()? };
+    step("VMSAVE");
+    match vmsave(room.0[8..].as_ptr()) {
+        Err(Failed(EFAULT)) => Ok(()),
+        _ => Err(UNEXPECTED),
+    }
 }
 
 /// A save area that goes while the CPU has its address.
@@ -266,6 +349,12 @@ fn gif_left() -> Outcome {
     Ok(())
 }
 
+/// Enters an L2; then the module goes, and leaves what is planted.
+fn unloaded(left: u32) -> Outcome {
+    kernel::freeonce_unload_after(left);
+    play(&l2_cpuid, |_| (), None)
+}
+
 const fn fault(
     name: &'static CStr,
     lesson: &'static CStr,
@@ -306,6 +395,16 @@ pub const SCENARIOS: &[Scenario] = &[
         c"A nested page table released while nCR3 leads to it."),
     hardware!(c"fault/hardware-use-after-free/contiguous/rust/nested-page", page_released_while_bound(),
         c"Memory of an L2 released while its nested page table maps it."),
+    hardware!(c"fault/hardware-use-after-free/contiguous/rust/page-table", page_table_released_while_bound(),
+        c"A page table of an L2 without nested paging released while CR3 leads to it."),
+    hardware!(c"fault/hardware-use-after-free/contiguous/rust/page", own_page_released_while_bound(),
+        c"Memory of an L2 without nested paging released while its page table maps it."),
+    hardware!(c"fault/hardware-use-after-free/contiguous/rust/nested-page-stale", page_released_before_a_flush(),
+        c"A page that was mapped for one VMRUN, and released before the TLB was flushed."),
+    fault!(HARDWARE, NONE, c"fault/hardware-use-after-free/none/rust/nested-page-of-nobody", page_of_nobody(),
+        c"Memory of no allocation, mapped for one VMRUN without a fault."),
+    hardware!(c"fault/hardware-use-after-free/contiguous/rust/vmsave", vmsave_released(),
+        c"VMSAVE to a released page."),
     hardware!(c"fault/hardware-use-after-free/contiguous/rust/host-save-area", host_save_area_released(),
         c"A host save area released while VM_HSAVE_PA points at it."),
     hardware!(c"fault/hardware-use-after-free/contiguous/rust/host-save-area-given", host_save_area_given_after(),
@@ -316,6 +415,8 @@ pub const SCENARIOS: &[Scenario] = &[
         c"An I/O permissions map that runs out of its pool allocation."),
     fault!(c"misplaced", CONTIGUOUS, c"fault/misplaced/contiguous/rust/vmcb-misaligned", vmcb_misaligned(),
         c"A VMCB must be aligned to a page; the CPU is never given this one."),
+    fault!(c"misplaced", CONTIGUOUS, c"fault/misplaced/contiguous/rust/vmsave-misaligned", vmsave_misaligned(),
+        c"VMSAVE to what is not aligned to a page; the CPU is never given it."),
     fault!(c"misplaced", CONTIGUOUS, c"fault/misplaced/contiguous/rust/vmcb-uncached", vmcb_uncached(),
         c"A VMCB must be in write-back memory."),
     fault!(c"misplaced", CONTIGUOUS, c"fault/misplaced/contiguous/rust/vmcb-shared", vmcb_shared(),
@@ -330,6 +431,10 @@ pub const SCENARIOS: &[Scenario] = &[
         c"EFER.SVME left on, on another CPU than the scenario's."),
     fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/vm-hsave-pa", host_save_area_left(),
         c"VM_HSAVE_PA left behind."),
+    fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/efer-at-unload", unloaded(kernel::LEFT_EFER),
+        c"EFER.SVME left on when the module went."),
+    fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/vm-hsave-pa-at-unload", unloaded(kernel::LEFT_HOST_SAVE_AREA),
+        c"VM_HSAVE_PA left behind when the module went."),
     fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/gif", gif_left(),
         c"GIF left 0: interrupts are held."),
 ];

@@ -5,10 +5,11 @@
 
 use crate::kernel;
 use crate::ledger::{step, unsupported};
+use crate::physical::gpa;
 use crate::scenario::{Failed, Outcome, Scenario, UNEXPECTED};
 use crate::svm::{
-    Budget, CR0_AM, CR0_TS, Event, Exit, Intercept, L2, OVER_BUDGET, Paging, Program, Svm,
-    cpu_count, cpuid, handler, lacks, on_cpu, on_each_cpu, play, play_on,
+    Budget, CR0_AM, CR0_TS, Event, Exit, Intercept, L2, OVER_BUDGET, Pages, Paging, Program, Svm,
+    cpu_count, cpuid, handler, lacks, memory, on_cpu, on_each_cpu, play, play_on, zeroed,
 };
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -27,9 +28,9 @@ programs! {
     l2_exception_ac l2_exception_db l2_exception_df l2_exception_nm l2_exception_ts
     l2_exceptions l2_exception_bp l2_exception_of l2_exception_br l2_exception_mf l2_exception_xf l2_hlt l2_icebp l2_injection l2_intr
     l2_invd l2_invlpg l2_io l2_iret l2_msr_both l2_msr_high l2_msr_none l2_msr_read
-    l2_msr_write l2_mwait l2_nested_page_faults l2_pause l2_popf l2_pushf l2_rdpmc l2_rdpru
+    l2_msr_write l2_mwait l2_mxcsr l2_nested_page_faults l2_pause l2_popf l2_pushf l2_rdpmc l2_rdpru
     l2_rdtsc l2_rdtscp l2_real_mode l2_registers l2_rsm l2_shutdown l2_skinit l2_string_io
-    l2_svm_instructions l2_swint l2_vintr l2_vmmcall l2_wbinvd l2_xsetbv
+    l2_svm_instructions l2_swint l2_task_switch l2_vintr l2_vmmcall l2_wbinvd l2_xsetbv
 }
 
 fn nothing(_: &mut L2) {}
@@ -158,6 +159,23 @@ fn without_nested_paging() -> Outcome {
     play_on(&Svm::on()?, &l2_cpuid, &mut l2, None)
 }
 
+/// Mapped without a fault, used, unmapped, and released when the TLB is flushed.
+fn page_for_a_while() -> Outcome {
+    // SAFETY: bytes are valid as zeros.
+    let page = unsafe { zeroed::<Pages<4096>>()? };
+    let mut l2 = L2::try_new(&l2_cpuid, Paging::Nested, 1)?;
+    let svm = Svm::on()?;
+    let mut budget = Budget::default();
+    l2.run(&svm, &mut budget)?;
+    l2.map(memory::NOT_NESTED, gpa(&*page))?;
+    l2.run(&svm, &mut budget)?;
+    l2.unmap(memory::NOT_NESTED)?;
+    l2.vmcb.flush();
+    l2.run(&svm, &mut budget)?;
+    drop(page);
+    l2.run(&svm, &mut budget).map(drop)
+}
+
 /// On each CPU in turn, from outside of it.
 fn on_every_cpu() -> Outcome {
     for cpu in 0..cpu_count() {
@@ -224,6 +242,15 @@ fn registers() -> Outcome {
     play(&l2_registers, nothing, None)
 }
 
+/// L1 sends itself an NMI while GIF is 0, and takes it after the exit.
+fn nmi() -> Outcome {
+    let mut l2 = L2::try_new(&l2_endless, Paging::Nested, 1)?;
+    match l2.enter_into_nmi(&Svm::on()?)? {
+        Exit::Nmi => Ok(()),
+        _ => Err(UNEXPECTED),
+    }
+}
+
 fn planted_register() -> Outcome {
     kernel::freeonce_inject_scramble();
     step("a forgetful switch");
@@ -262,11 +289,13 @@ pub const SCENARIOS: &[Scenario] = &[
     exit(c"svm/vmrun_exits", c"VMCB, save areas, bitmaps and nested page tables as Box<T, PhysicalAllocator>: released by the compiler, after SVM is off.",
         || play(&l2_real_mode, nothing, None)),
     exit(c"svm/without_nested_paging", c"The L2's own page tables lead straight to L1's memory.", without_nested_paging),
+    exit(c"svm/page_for_a_while", c"A page that was mapped and unmapped is the owner's again when the TLB is flushed.", page_for_a_while),
     exit(c"svm/on_every_cpu", c"An L2 runs on any CPU of L1.", on_every_cpu),
     exit(c"svm/all_cpus_at_once", c"Each CPU has its L2 and its host save area.", all_at_once),
     exit(c"svm/several_in_turn", c"L2s with ASIDs of their own share a CPU.", several_in_turn),
     exit(c"svm/budget", c"An L2 that loops or exits for ever is ended.", budget),
     exit(c"svm/registers", c"What an L2 does to registers, L1 never sees.", registers),
+    plain!(c"svm/mxcsr_0", l2_mxcsr, c"An L2's registers stay its own, also where they are 0."),
     plain!(c"svm/exit/cpuid", l2_cpuid, c"CPUID."),
     plain!(c"svm/exit/rdtsc", l2_rdtsc, c"RDTSC."),
     part(c"svm/exit/rdtscp", c"svm:rdtscp", c"RDTSCP.", rdtscp),
@@ -299,6 +328,7 @@ pub const SCENARIOS: &[Scenario] = &[
     part(c"svm/exit/exception_ac", c"svm:exception_ac", c"#AC at CPL 3.", alignment),
     exit(c"svm/exit/exception_ts", c"#TS.", no_room_in_tss),
     part(c"svm/exit/exception_df", c"svm:exception_df", c"#DF, when no other exception is intercepted.", double_fault),
+    observed!(c"svm/exit/task_switch", c"svm:task_switch", l2_task_switch, c"A task switch in 32-bit protected mode.", Exit::Vmmcall, "task switch: no exit"),
     exit(c"svm/exit/shutdown", c"A triple fault of the L2 is an exit, not a reset of L1.", triple_fault),
     plain!(c"svm/exit/vmmcall", l2_vmmcall, c"VMMCALL."),
     plain!(c"svm/exit/svm_instructions", l2_svm_instructions, c"VMRUN, VMLOAD, VMSAVE, STGI, CLGI, INVLPGA in an L2."),
@@ -311,6 +341,7 @@ pub const SCENARIOS: &[Scenario] = &[
     part(c"svm/exit/injection_software", c"svm:software_event", c"The same of a software interrupt.", software_event),
     exit(c"svm/exit/vintr", c"A virtual interrupt, as soon as the L2 would take it.", virtual_interrupt),
     plain!(c"svm/exit/intr", l2_intr, c"An interrupt of the host ends the L2's run."),
+    exit(c"svm/exit/nmi", c"An NMI of the host ends the L2's run, and the host takes it.", nmi),
 ];
 
 pub const PLANTED: &[Scenario] = &[Scenario::new(

@@ -3,6 +3,7 @@
 
 use super::memory::{self, Memory};
 use super::npt::{NestedPageTable, TableFlags};
+use super::program::Mode;
 use super::vmcb::Vmcb;
 use super::{Exit, IOPM_BYTES, MSRPM_BYTES, Pages, Physical, Program, Svm, zeroed};
 use crate::kernel::{self, Vcpu};
@@ -78,10 +79,10 @@ pub struct L2 {
 const TABLES: usize = 5;
 
 impl L2 {
-    /// `asid`: not 0, and not another's that runs on this CPU. A real-mode L2 needs nested paging.
+    /// `asid`: not 0, and not another's that runs on this CPU. Without nested paging it must be in long mode.
     pub fn try_new(program: &Program, paging: Paging, asid: u32) -> Result<Self, Failed> {
         let nested = paging == Paging::Nested;
-        if program.is_real_mode() && !nested {
+        if program.mode() != Mode::Long && !nested {
             return Err(UNEXPECTED);
         }
         // SAFETY: bytes and the VMCB's integers are valid as zeros.
@@ -104,10 +105,11 @@ impl L2 {
         if let Some(npt) = &npt {
             vmcb.nested(npt.root());
         }
-        if program.is_real_mode() {
-            vmcb.real_mode(memory::CODE, memory::STACK_TOP);
-        } else {
-            vmcb.long_mode(&memory.tables(nested), memory::CODE, memory::STACK_TOP);
+        let tables = memory.tables(nested);
+        match program.mode() {
+            Mode::Real => vmcb.real_mode(memory::CODE, memory::STACK_TOP),
+            Mode::Protected => vmcb.protected_mode(&tables, memory::CODE, memory::STACK_TOP),
+            Mode::Long => vmcb.long_mode(&tables, memory::CODE, memory::STACK_TOP),
         }
         let bound = Bound(Box::try_new(Vcpu::of(&mut vmcb, gpa(&*host_vmcb)))?);
         Ok(L2 { bound, vmcb, host_vmcb, iopm, msrpm, memory, npt })
@@ -125,14 +127,23 @@ impl L2 {
     /// One VMRUN, whatever ends it.
     pub fn enter(&mut self, _svm: &Svm) -> Result<Exit, Failed> {
         // SAFETY: SVM is on here, and every address in the VMCB leads into memory that we own.
-        match unsafe { kernel::freeonce_svm_run(&mut *self.bound.0) } {
-            0 => {
-                let vmcb = &mut self.vmcb;
-                vmcb.flushed();
-                Ok(vmcb.exit())
-            }
-            error => Err(Failed(error)),
+        let status = unsafe { kernel::freeonce_svm_run(&mut *self.bound.0) };
+        self.exit(status)
+    }
+
+    /// One VMRUN at which an NMI of the host is pending.
+    pub fn enter_into_nmi(&mut self, _svm: &Svm) -> Result<Exit, Failed> {
+        // SAFETY: as above.
+        let status = unsafe { kernel::freeonce_svm_run_into_nmi(&mut *self.bound.0) };
+        self.exit(status)
+    }
+
+    fn exit(&mut self, status: i32) -> Result<Exit, Failed> {
+        if status != 0 {
+            return Err(Failed(status));
         }
+        self.vmcb.flushed();
+        Ok(self.vmcb.exit())
     }
 
     /// Enters until an exit of its own; the host's interrupts are the host's affair.
@@ -144,6 +155,16 @@ impl L2 {
                 return Ok(exit);
             }
         }
+    }
+
+    /// Another page in its nested page table, without a flush.
+    pub fn map(&mut self, at: u64, to: u64) -> Result<(), Failed> {
+        self.npt.as_mut().ok_or(UNEXPECTED)?.map(at, to, 1, TableFlags::ALL)
+    }
+
+    /// None there, without a flush.
+    pub fn unmap(&mut self, at: u64) -> Result<(), Failed> {
+        self.npt.as_mut().ok_or(UNEXPECTED)?.set_leaf(at, 0)
     }
 
     pub fn pass_ports_below(&mut self, port: usize) {

@@ -27,13 +27,15 @@ const FAR_GPA: u64 = 1 << 30;
 
 const GDT: u64 = SYSTEM;
 const TSS: u64 = SYSTEM + 0x100;
+const OTHER_TSS: u64 = SYSTEM + 0x200;
 const IDT: u64 = SYSTEM + 0x800;
 const VECTORS: u64 = 64;
 
 const ENTRY: u64 = 0b110_0111; // present, writable, user, accessed, dirty
 
-/// 0x08 code, 0x10 data, 0x18 and 0x20 the same at DPL 3, 0x28 the TSS, 0x38 not present.
-const DESCRIPTORS: [u64; 8] = [
+/// 0x08 code, 0x10 data, 0x18 and 0x20 the same at DPL 3, 0x28 the TSS, 0x38 not present,
+/// 0x40 32-bit code, 0x48 the TSS of another 32-bit task.
+const DESCRIPTORS: [u64; 10] = [
     0,
     0x00af_9b00_0000_ffff,
     0x00cf_9300_0000_ffff,
@@ -42,7 +44,12 @@ const DESCRIPTORS: [u64; 8] = [
     0x0000_8b00_0000_0067 | (TSS & 0xffff) << 16,
     0,
     0x00cf_1300_0000_ffff,
+    0x00cf_9b00_0000_ffff,
+    0x0000_8900_0000_0067 | (OTHER_TSS & 0xffff) << 16,
 ];
+
+const DATA_SELECTOR: u32 = 0x10;
+const CODE_32_SELECTOR: u32 = 0x40;
 
 /// `vmmcall; iretq`
 const HANDLER: [u8; 5] = [0x0f, 0x01, 0xd9, 0x48, 0xcf];
@@ -55,6 +62,7 @@ pub fn handler(vector: u64) -> u64 {
 /// What a VMCB must know of them.
 pub struct Tables {
     pub code: u16,
+    pub code_32: u16,
     pub data: u16,
     pub task: u16,
     pub task_base: u64,
@@ -80,6 +88,9 @@ impl Memory {
         let base = if nested { 0 } else { memory.gpa() };
         memory.write_descriptors();
         memory.write_page_tables(base);
+        if nested {
+            memory.map(BEYOND, FAR_GPA);
+        }
         Ok(memory)
     }
 
@@ -113,6 +124,7 @@ impl Memory {
         let base = if nested { 0 } else { self.gpa() };
         Tables {
             code: 0x08,
+            code_32: CODE_32_SELECTOR as u16,
             data: 0x10,
             task: 0x28,
             task_base: TSS,
@@ -137,12 +149,24 @@ impl Memory {
         // Real mode's vectors all lead to 0.
         self.write(0, &HANDLER[..3]);
         self.write(TSS + 4, &STACK_TOP.to_le_bytes()); // RSP0
+        self.write_other_task();
         for vector in 0..VECTORS {
             let handler = handler(vector);
             // An interrupt gate for the code segment; the handler lies below 64 KiB.
             let gate = handler | 0x08 << 16 | 0xee00 << 32;
             self.write(IDT + 16 * vector, &gate.to_le_bytes());
             self.write(handler, &HANDLER);
+        }
+    }
+
+    /// A 32-bit TSS (12.2.4) of a task that begins at a handler.
+    fn write_other_task(&mut self) {
+        self.write(OTHER_TSS + 0x20, &(HANDLERS as u32).to_le_bytes()); // EIP
+        self.write(OTHER_TSS + 0x24, &2u32.to_le_bytes()); // EFLAGS
+        self.write(OTHER_TSS + 0x38, &(STACK_TOP as u32).to_le_bytes()); // ESP
+        for segment in 0..6u64 {
+            let selector = if segment == 1 { CODE_32_SELECTOR } else { DATA_SELECTOR };
+            self.write(OTHER_TSS + 0x48 + 4 * segment, &selector.to_le_bytes()); // ES, CS, ...
         }
     }
 
@@ -153,8 +177,17 @@ impl Memory {
             self.write(PAGE_TABLES + level * PAGE, &(below | ENTRY).to_le_bytes());
         }
         for page in 0..COUNT as u64 {
-            let to = if page * PAGE == BEYOND { FAR_GPA } else { base + page * PAGE };
-            self.write(PAGE_TABLES + 3 * PAGE + 8 * page, &(to | ENTRY).to_le_bytes());
+            self.map(page * PAGE, base + page * PAGE);
         }
+    }
+
+    /// Its topmost table.
+    pub fn root(&self) -> &[u8] {
+        &self.0.0[(PAGE_TABLES / PAGE) as usize]
+    }
+
+    /// Another page for one of the first 16, in the L2's own page table.
+    pub fn map(&mut self, at: u64, to: u64) {
+        self.write(PAGE_TABLES + 3 * PAGE + 8 * (at / PAGE), &(to | ENTRY).to_le_bytes());
     }
 }

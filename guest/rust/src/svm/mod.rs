@@ -8,7 +8,7 @@ mod bench;
 mod cpu;
 mod exit;
 mod l2;
-mod memory;
+pub mod memory;
 mod npt;
 mod program;
 mod vmcb;

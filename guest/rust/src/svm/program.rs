@@ -38,8 +38,12 @@ impl Program {
         unsafe { slice::from_raw_parts(self.code, self.length as usize) }
     }
 
-    pub fn is_real_mode(&self) -> bool {
-        self.mode == 16
+    pub fn mode(&self) -> Mode {
+        match self.mode {
+            16 => Mode::Real,
+            32 => Mode::Protected,
+            _ => Mode::Long,
+        }
     }
 
     /// In order; the last one is marked.
@@ -56,6 +60,15 @@ impl Program {
             Some(expected)
         })
     }
+}
+
+/// What the L2 is in when it begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Real,
+    /// 32 bits, without paging.
+    Protected,
+    Long,
 }
 
 /// What a CPU that lacks a feature does instead of the exit: then it is unsupported.

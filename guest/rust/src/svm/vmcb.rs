@@ -195,6 +195,16 @@ impl Vmcb {
         (self.rip, self.rsp) = (rip, rsp);
     }
 
+    /// 32-bit protected mode at CPL 0, without paging.
+    pub fn protected_mode(&mut self, tables: &super::memory::Tables, rip: u64, rsp: u64) {
+        self.long_mode(tables, rip, rsp);
+        self.cs = Segment::new(tables.code_32, 0xc9b, u32::MAX, 0);
+        self.efer = EFER_SVME;
+        self.cr0 &= !CR0_PG;
+        self.cr4 &= !CR4_PAE;
+        self.cr3 = 0;
+    }
+
     /// Long mode at CPL 0 with tables of its own.
     pub fn long_mode(&mut self, tables: &super::memory::Tables, rip: u64, rsp: u64) {
         let data = Segment::new(tables.data, 0xc93, u32::MAX, 0);
@@ -277,6 +287,12 @@ impl Vmcb {
     pub fn set_rax(&mut self, rax: u64) {
         // SAFETY: as above.
         unsafe { ptr::write_volatile(&mut self.rax, rax) }
+    }
+
+    /// The next VMRUN empties the L2's TLB (15.16.1).
+    pub fn flush(&mut self) {
+        // SAFETY: a field of ours; the CPU reads it.
+        unsafe { ptr::write_volatile(&mut self.tlb_control, FLUSH_ALL) }
     }
 
     /// The L2's TLB entries are gone by now (15.16.1); the CPU leaves the field as it is.

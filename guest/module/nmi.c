@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+// An NMI of L1's own that ends an L2's run. AMD manual volume 2, 15.13.2 and 15.17.
+#include <linux/errno.h>
+#include <linux/irqflags.h>
+#include <linux/smp.h>
+#include <asm/apic.h>
+#include <asm/irq_vectors.h>
+#include <asm/nmi.h>
+
+#include "freeonce.h"
+
+static atomic_t awaited; /* NMIs that are ours */
+
+static int swallow(unsigned int type, struct pt_regs *registers)
+{
+	return atomic_dec_if_positive(&awaited) < 0 ? NMI_DONE : NMI_HANDLED;
+}
+
+/* GIF holds the NMI until VMRUN sets it; what the exit leaves pending L1 takes at its STGI. */
+static int send_and_run(struct vcpu *vcpu)
+{
+	unsigned long flags;
+	int error;
+
+	local_irq_save(flags);
+	asm volatile("clgi" : : : "memory");
+	apic->send_IPI(smp_processor_id(), NMI_VECTOR);
+	error = freeonce_svm_run(vcpu);
+	asm volatile("stgi" : : : "memory");
+	local_irq_restore(flags);
+	return error;
+}
+
+/*
+ * As freeonce_svm_run(), with an NMI pending at the VMRUN, under the run mutex. May sleep.
+ * -EPROTO: L1 did not get it afterwards.
+ */
+int freeonce_svm_run_into_nmi(struct vcpu *vcpu)
+{
+	int error;
+
+	if (!svm_is_on())
+		return -EINVAL;
+	error = register_nmi_handler(NMI_LOCAL, swallow, 0, "freeonce");
+	if (error)
+		return error;
+	atomic_set(&awaited, 1);
+	error = send_and_run(vcpu);
+	if (!error && atomic_read(&awaited))
+		error = -EPROTO;
+	unregister_nmi_handler(NMI_LOCAL, "freeonce");
+	return error;
+}

@@ -1,0 +1,152 @@
+"""Every address that the CPU was given, and from when to when it may use it. Pure.
+
+A vcpu's operands count from its `bind` until the next one or `unbind`; a host save area
+counts from VM_HSAVE_PA's write to `svm_off`. Sections are of the AMD manual, volume 2.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from freeonce.audit.rules import Run
+from freeonce.evidence.ledger import Flag, Records, Structure, Type
+
+FOREVER = 1 << 32
+"""Behind every sequence number."""
+
+FIELDS = {
+    Structure.VMCB: "VMCB, rax at VMRUN (15.5.1)",
+    Structure.HOST_VMCB: "host's VMCB, rax at VMSAVE and VMLOAD (15.5.2)",
+    Structure.HOST_SAVE_AREA: "host save area, VM_HSAVE_PA (15.30.4)",
+    Structure.IOPM: "I/O permissions map, IOPM_BASE_PA (15.10.1)",
+    Structure.MSRPM: "MSR permissions map, MSRPM_BASE_PA (15.11)",
+    Structure.NESTED_TABLE: "nested page table, nCR3 (15.25.3)",
+    Structure.NESTED_PAGE: "page of the nested page table (15.25.5)",
+    Structure.PAGE_TABLE: "page table, CR3 without nested paging (5.3)",
+    Structure.PAGE: "page of the page table (5.3)",
+    Structure.VMSAVE: "state-save area, rax at VMSAVE (15.5.2)",
+}
+"""Structure, the field that gives it to the CPU, and where that is written."""
+
+ONE_AT_A_TIME = {Structure.VMCB, Structure.HOST_VMCB, Structure.HOST_SAVE_AREA}
+"""The CPU writes them as it enters and leaves; maps it only reads."""
+
+MAPPED = {Structure.NESTED_PAGE, Structure.PAGE}
+"""The L2's own memory."""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One address given to the CPU. `start` and `end`: sequences between which it counts.
+
+    `owner`: which vcpu, or which CPU where no vcpu is. `root`: nCR3, or CR3 without nested
+    paging; 0 for neither.
+    """
+
+    record: np.void
+    structure: Structure
+    owner: tuple[str, int]
+    root: int
+    start: int
+    end: int
+
+    @property
+    def gpa(self) -> int:
+        """Where it begins."""
+        return int(self.record["physical"])
+
+    @property
+    def size(self) -> int:
+        """How many bytes of it the CPU may use."""
+        return int(self.record["size"])
+
+    @property
+    def cache(self) -> int:
+        """Its cache type as the guest's page tables had it."""
+        return int(self.record["detail"]) >> 8 & 0xFF
+
+    @property
+    def written(self) -> bool:
+        """Whether the CPU writes it as it enters and leaves, so that one L2 at most has it."""
+        return self.structure in ONE_AT_A_TIME
+
+    @property
+    def identity(self) -> bool:
+        """Whether it is L1's own memory, mapped where it lies: nothing that was allocated."""
+        flagged = bool(int(self.record["flags"]) & Flag.IDENTITY)
+        return (
+            flagged
+            and self.structure is Structure.NESTED_PAGE
+            and self.record["pointer"] == self.record["physical"]
+        )
+
+
+def _structure(record: np.void) -> Structure:
+    number = int(record["detail"]) & 0xFF
+    return Structure(number) if number in set(Structure) else Structure.MORE
+
+
+def _told(run: Run) -> Records:
+    kinds = (Type.BIND, Type.OPERAND, Type.UNBIND, Type.SVM_OFF)
+    told: Records = run.records[np.isin(run.records["type"], kinds)]
+    return told
+
+
+def operands(run: Run) -> list[Operand]:
+    """Every operand of a run with the span in which the CPU may use it."""
+    done: list[Operand] = []
+    current: dict[tuple[str, int], tuple[int, list[np.void]]] = {}
+
+    def close(owner: tuple[str, int], end: int) -> None:
+        root, records = current.pop(owner, (0, []))
+        done.extend(
+            Operand(record, _structure(record), owner, root, int(record["sequence"]), end)
+            for record in records
+        )
+
+    for record in _told(run):
+        sequence, vcpu = int(record["sequence"]), ("vcpu", int(record["serial"]))
+        cpu = ("CPU", int(record["cpu"]))
+        match Type(int(record["type"])):
+            case Type.BIND:
+                close(vcpu, sequence)
+                current[vcpu] = (int(record["pointer"]), [])
+            case Type.OPERAND if record["serial"]:
+                current.setdefault(vcpu, (0, []))[1].append(record)
+            case Type.OPERAND if _structure(record) is Structure.VMSAVE:
+                once = Operand(record, Structure.VMSAVE, cpu, 0, sequence, sequence)
+                done.append(once)
+            case Type.OPERAND:
+                close(cpu, sequence)
+                current[cpu] = (0, [record])
+            case Type.UNBIND:
+                close(vcpu, sequence)
+            case _:
+                close(cpu, sequence)
+    for owner in list(current):
+        close(owner, FOREVER)
+    return sorted(done, key=lambda one: one.start)
+
+
+def reasons(run: Run) -> Iterator[str]:
+    """What is not known of the addresses given to the CPU."""
+    told = _told(run)
+    if any(_structure(one) is Structure.MORE for one in told[told["type"] == Type.OPERAND]):
+        yield "not all addresses given to the CPU are known"
+    bound: dict[int, set[tuple[Structure, int]]] = {}
+    kinds = (Type.BIND, Type.OPERAND, Type.UNBIND, Type.VMRUN)
+    for record in run.records[np.isin(run.records["type"], kinds)]:
+        vcpu, gpa = int(record["serial"]), int(record["physical"])
+        match Type(int(record["type"])):
+            case Type.BIND:
+                bound[vcpu] = set()
+            case Type.OPERAND if vcpu in bound:
+                bound[vcpu].add((_structure(record), gpa))
+            case Type.UNBIND:
+                bound.pop(vcpu, None)
+            case Type.VMRUN if (Structure.VMCB, gpa) not in bound.get(vcpu, set()):
+                yield "a VMRUN whose addresses were not told"
+                return
+            case _:
+                pass
