@@ -50,7 +50,8 @@ out:
 static int send_all(int line, const char *bytes, size_t length)
 {
 	while (length) {
-		ssize_t count = write(line, bytes, length);
+		/* Who hung up must not end us. */
+		ssize_t count = send(line, bytes, length, MSG_NOSIGNAL);
 
 		if (count <= 0)
 			return -1;
@@ -107,10 +108,14 @@ int main(int count, char **arguments)
 		return 1;
 	}
 	for (;;) {
+		struct timeval patience = { .tv_sec = 10 };
 		int line = accept(listener, NULL, NULL);
 
 		if (line < 0)
 			continue;
+		/* One that asks nothing, or reads nothing, keeps nobody else waiting for ever. */
+		setsockopt(line, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+		setsockopt(line, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 		answer(line);
 		close(line);
 	}

@@ -246,6 +246,18 @@ def test_the_account_is_told_only_to_who_asks_for_it(guest: Guest, request_: str
     assert guest.tell(0) == guest.window(0)[1]
 
 
+def test_who_hangs_up_in_an_account_does_not_end_it(guest: Guest) -> None:
+    for _ in range(40):
+        guest.run("svm/all_cpus_at_once")
+        guest.settle()
+    told = guest.window(0)[1]
+    # More than waits in the sockets between us: it still sends when nobody is there.
+    assert len(told) > 500_000
+    for _ in range(3):
+        guest.command("echo 0 | nc 127.0.0.1 7 | head -c 1")
+    assert guest.tell(0) == told
+
+
 def test_a_dead_control_line_is_a_lost_guest(guest: Guest) -> None:
     guest.command("killall -9 control")
     with pytest.raises(GuestLost, match="took more than 1 s"):

@@ -91,6 +91,14 @@ def test_the_verbs_on_one_guest(start: Start, tmp_path: Path) -> None:
     assert f"{ENTERED}: faulty, as expected" in judged
     assert "hardware-use-after-free: " in judged
     assert "c/pool: clean, as expected" in ask(shell, "run c/pool") + ask(shell, "audit")
+    # It unloads the module.
+    ask(shell, "run module/unload")
+    assert "module/unload: clean, as expected" in ask(shell, "audit")
+    assert "`fresh` makes another" in ask(shell, "run c/pool")
+    before = guest_of(shell)
+    ask(shell, "fresh")
+    assert guest_of(shell) != before
+    assert "c/pool: clean, as expected" in ask(shell, "run c/pool") + ask(shell, "audit")
     assert "RIP=" in ask(shell, 'human-monitor-command command-line="info registers"')
     for wrong, said in [
         ("run c/nothing", "no scenario is called 'c/nothing'"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -129,6 +130,47 @@ def test_what_is_typed_reaches_the_guest(line: Line) -> None:
     with line.other() as other:
         other.sendall(b"id\r")
         assert heard(line.guest, b"\r") == b"id\r"
+
+
+def test_who_detaches_leaves_nothing_open(line: Line) -> None:
+    line.guest.settimeout(20)
+
+    def come_and_go() -> int:
+        with line.other() as other:
+            other.sendall(b"x\r")
+            heard(line.guest, b"\r")
+            return len(os.listdir("/proc/self/fd"))
+
+    first = [come_and_go() for _ in range(3)]
+    later = [come_and_go() for _ in range(30)]
+    # The one before may not be seen to have gone yet.
+    assert max(later) <= max(first) + 1
+
+
+def test_without_a_descriptor_to_spare_who_comes_waits(line: Line) -> None:
+    """And is served when there is one; the guest's owner never hears of it."""
+    line.guest.settimeout(20)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with line.other() as first, line.other() as second:
+        first.sendall(b"a\r")
+        heard(line.guest, b"a\r")
+        second.sendall(b"b\r")
+        heard(line.guest, b"b\r")
+        with socket.socket(socket.AF_UNIX) as third:
+            third.settimeout(20)
+            used = max(map(int, os.listdir("/proc/self/fd")))
+            holes = [os.dup(0) for _ in range(used + 1 - len(os.listdir("/proc/self/fd")))]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max([used, *holes]) + 1, hard))
+            try:
+                third.connect(str(line.door))
+                third.sendall(b"c\r")
+                first.sendall(b"d\r")
+                assert heard(line.guest, b"d\r") == b"d\r"
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                for hole in holes:
+                    os.close(hole)
+            assert heard(line.guest, b"c\r") == b"c\r"
 
 
 def test_nobody_waits_for_who_does_not_read(line: Line) -> None:

@@ -165,6 +165,11 @@ def test_what_cannot_be_written_is_refused_before_the_run(
         writable(file)
     assert there.read_text() == "old"
     assert not (tmp_path / "new").exists()
+    link = tmp_path / "link"
+    link.symlink_to("new")
+    writable(link)
+    assert link.is_symlink()
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_name_that_runs_leaves_room_for_the_count_in_a_narrow_terminal() -> None:

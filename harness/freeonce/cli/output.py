@@ -12,22 +12,23 @@ STDOUT = Path("-")
 
 def writable(file: Path) -> None:
     """Refuse before the run what could not be written after it."""
-    folder = file.absolute().parent
-    if not folder.is_dir():
-        raise click.UsageError(f"cannot write {file}: there is no folder {folder}")
-    there = file.exists()
-    if there and not file.is_file():
+    # An attempt must not take a link for the file that it leads to.
+    real = file.resolve()
+    if not real.parent.is_dir():
+        raise click.UsageError(f"cannot write {file}: there is no folder {real.parent}")
+    there = real.exists()
+    if there and not real.is_file():
         # A pipe's reader would take an attempt for the end.
-        if file.is_dir() or not os.access(file, os.W_OK):
+        if real.is_dir() or not os.access(real, os.W_OK):
             raise click.UsageError(f"cannot write {file}: it is a folder, or not ours to write")
         return
     try:
         # Permissions do not tell all: not root's, and not those of every file system.
-        file.open("ab").close()
+        real.open("ab").close()
     except OSError as error:
         raise click.UsageError(f"cannot write {file}: {error.strerror}") from error
     if not there:
-        file.unlink()
+        real.unlink()
 
 
 def write(file: Path, text: str | bytes) -> None:

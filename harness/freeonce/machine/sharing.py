@@ -6,8 +6,9 @@ QEMU's own socket takes one client, which is the owner. Who else is interested c
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
@@ -16,6 +17,7 @@ from freeonce.machine.console import Console
 
 SOCKET = "others.sock"
 TYPED_BYTES = 4096
+ROOM_SECONDS = 0.1
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def shared(console: Console, folder: Path) -> Iterator[None]:
 def _serve(console: Console, door: socket.socket, over: socket.socket) -> None:
     """Hand on, until it is over or the guest is gone."""
     # With nobody behind it the door is shut: who came then would wait for ever.
-    with ExitStack() as others, DefaultSelector() as selector, door:
+    with _Others(console) as others, DefaultSelector() as selector, door:
         selector.register(console, EVENT_READ)
         selector.register(door, EVENT_READ)
         selector.register(over, EVENT_READ)
@@ -49,11 +51,41 @@ def _serve(console: Console, door: socket.socket, over: socket.socket) -> None:
                 return
             for source in ready:
                 if source is door:
-                    other = others.enter_context(door.accept()[0])
-                    others.enter_context(_listening(console, other))
-                    selector.register(other, EVENT_READ)
+                    other = others.welcome(door)
+                    if other is not None:
+                        selector.register(other, EVENT_READ)
                 elif isinstance(source, socket.socket) and not _typed(console, source):
                     selector.unregister(source)
+                    others.part(source)
+
+
+class _Others(AbstractContextManager["_Others"]):
+    """Who is attached, each with what goes when they go."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._there: dict[socket.socket, ExitStack] = {}
+
+    def __exit__(self, *_: object) -> None:
+        for other in list(self._there):
+            self.part(other)
+
+    def welcome(self, door: socket.socket) -> socket.socket | None:
+        """Who stands at the door; None when they went, or there is no room for them now."""
+        try:
+            other = door.accept()[0]
+        except OSError:
+            # They still stand there when we lack a descriptor; not to turn round for nothing:
+            time.sleep(ROOM_SECONDS)
+            return None
+        stack = self._there[other] = ExitStack()
+        stack.enter_context(other)
+        stack.enter_context(_listening(self._console, other))
+        return other
+
+    def part(self, other: socket.socket) -> None:
+        """Let them go."""
+        self._there.pop(other).close()
 
 
 @contextmanager

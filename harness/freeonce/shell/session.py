@@ -4,7 +4,7 @@ import time
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
-from freeonce.campaign import Boot, Evidence, Result, collect, conclude, hint
+from freeonce.campaign import Boot, Result, collect, conclude, hint
 from freeonce.errors import UsageError
 from freeonce.evidence.ledger import Header
 from freeonce.evidence.scenarios import Scenario
@@ -27,6 +27,7 @@ class Session(AbstractContextManager["Session"]):
         self._guests = ExitStack()
         self._run: Begun | None = None
         self._result: Result | None = None
+        self._fit = True
         self.guest = self._guests.enter_context(make())
 
     def __exit__(self, *_: object) -> None:
@@ -36,6 +37,7 @@ class Session(AbstractContextManager["Session"]):
         """Another guest in place of this one."""
         self._guests.close()
         self._run = self._result = None
+        self._fit = True
         self.guest = self._guests.enter_context(self._make())
 
     def find(self, name: str) -> Scenario:
@@ -48,9 +50,11 @@ class Session(AbstractContextManager["Session"]):
     def run(self, name: str) -> int:
         """Run it, and leave what it left to be looked at. How many records it wrote.
 
-        Raises UsageError when the guest is paused: it could not answer.
+        Raises UsageError when the guest is paused, and could not answer, or is used up.
         """
         scenario = self.find(name)
+        if not self._fit:
+            raise UsageError("the last run left this guest unfit; `fresh` makes another")
         if self.guest.monitor.status() == "paused":
             raise UsageError("the guest is paused; `resume` lets it run")
         before = self.guest.header()
@@ -71,7 +75,6 @@ class Session(AbstractContextManager["Session"]):
             raise UsageError("no run to judge; `run NAME` makes one")
         if self.guest.monitor.status() == "paused":
             raise UsageError("the guest is paused; `resume` lets it tell its account")
-        evidence: Evidence
-        evidence, _ = collect(self.guest, self._run.before)
+        evidence, self._fit = collect(self.guest, self._run.before)
         features = self.guest.config.features
         return conclude(self._run.scenario, evidence, self._run.seconds, features)
