@@ -6,7 +6,9 @@ import pytest
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import presence_of_element_located
 from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
 
 from freeonce.campaign import Result
 from freeonce.evidence.ledger import Kind, Structure, Type
@@ -51,7 +53,9 @@ def scenario(driver: Chrome, name: str) -> WebElement:
 
 
 def opened(driver: Chrome) -> WebElement:
-    return driver.find_element(By.CSS_SELECTOR, "tr.detail")
+    """What is told of a scenario, once it is unpacked."""
+    there = presence_of_element_located((By.CSS_SELECTOR, "tr.detail"))
+    return WebDriverWait(driver, 30).until(there)
 
 
 def count(within: WebElement | Chrome, selector: str) -> int:
@@ -177,6 +181,7 @@ def test_the_keyboard_is_enough(load: Open) -> None:
     assert driver.switch_to.active_element.text == "a/leak"
     keys = ActionChains(driver)
     keys.send_keys(Keys.ARROW_DOWN).send_keys(Keys.ENTER).perform()
+    opened(driver)
     assert count(driver, "tr.detail") == 1
     assert driver.switch_to.active_element.get_attribute("aria-expanded") == "true"
     ActionChains(driver).send_keys(Keys.ESCAPE).perform()
@@ -233,6 +238,7 @@ def test_a_picture_fits_a_narrow_window(load: Open) -> None:
         # Its name in one line.
         assert button.size["height"] < 30
         scenario(driver, "a/leak").click()
+        opened(driver)
         assert driver.execute_script("return document.documentElement.scrollWidth") <= 480
     finally:
         driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
@@ -254,4 +260,4 @@ def test_thousands_of_scenarios_wait_until_they_are_opened(load: Open) -> None:
     )
     assert name == "many/4999"
     driver.find_element(By.CSS_SELECTOR, "tr.scenario:not([hidden]) button").click()
-    assert count(driver, "tr.detail svg") == 2
+    assert count(opened(driver), "svg") == 2

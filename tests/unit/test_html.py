@@ -1,6 +1,7 @@
 """The page as text: whole, inert, and honest. What a browser makes of it: tests/browser."""
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -33,7 +34,8 @@ def leaking() -> History:
 def drawings(page: str) -> list[dict[str, object]]:
     match = re.search(r'<script type="text/plain" id="drawings">(.*?)</script>', page, re.S)
     assert match
-    return [json.loads(line) for line in match[1].strip().splitlines()]
+    lines = match[1].strip().splitlines()
+    return [json.loads(gzip.decompress(base64.b64decode(line))) for line in lines]
 
 
 def test_each_scenario_has_its_row_and_its_drawing() -> None:

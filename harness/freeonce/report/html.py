@@ -4,11 +4,13 @@ The pictures are drawn by a script of our own, in SVG. Vega-Lite or Plotly would
 and more into each report, and Vega needs `eval`, which this page's content security policy
 forbids: what it shows comes from a guest that may be hostile. So only one script and one style
 sheet, known by their hashes, may act here. A scenario's picture is drawn when it is opened: its
-data waits as inert JSON, so that thousands of scenarios open at once.
+data waits as packed JSON, a fifth of its size, so that thousands of scenarios open at once.
 """
 
 import base64
+import gzip
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -76,7 +78,7 @@ def html_text(
             sections=_sections(results),
             points=points,
             explained=[EXPLANATIONS[rule] for rule in sorted(rules) if rule in EXPLANATIONS],
-            drawings=(_drawing(result, most, places) for result in results),
+            drawings=(_packed(_drawing(result, most, places)) for result in results),
             script=Markup(script),
             style=Markup(style),
             script_hash=_hash(script),
@@ -86,14 +88,18 @@ def html_text(
 
 
 def _environment() -> Environment:
-    environment = Environment(
+    return Environment(
         loader=PackageLoader("freeonce.report", "page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    return environment
+
+
+def _packed(drawing: object) -> str:
+    """JSON, gzip, base64: the script unpacks it when the scenario is opened."""
+    said = json.dumps(drawing, separators=(",", ":")).encode()
+    return base64.b64encode(gzip.compress(said, mtime=0)).decode()
 
 
 def _asset(name: str) -> str:

@@ -383,14 +383,14 @@ function accounts(drawing) {
   return table;
 }
 
-// A line a scenario, looked at when one is opened.
-function drawings() {
-  drawings.lines ??= document.getElementById("drawings").textContent.trim().split("\n");
-  return drawings.lines;
+// A line a scenario, unpacked when one is opened: JSON, gzip, base64.
+async function unpacked(index) {
+  unpacked.lines ??= document.getElementById("drawings").textContent.trim().split("\n");
+  const bytes = Uint8Array.from(atob(unpacked.lines[index]), (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
 }
 
-function detail(index) {
-  const drawing = JSON.parse(drawings()[index]);
+function detail(drawing) {
   const cell = html("td", undefined, { colspan: "6" });
   cell.append(html("p", drawing.lesson));
   if (drawing.expected) cell.append(html("p", drawing.expected, { class: "dim" }));
@@ -405,14 +405,21 @@ function detail(index) {
   return { row, pictures };
 }
 
-function toggle(button, open = button.getAttribute("aria-expanded") !== "true") {
-  const row = button.closest("tr");
+function close(row) {
   const old = row.nextElementSibling;
   if (old && old.classList.contains("detail")) old.remove();
+}
+
+async function toggle(button, open = button.getAttribute("aria-expanded") !== "true") {
+  const row = button.closest("tr");
+  close(row);
   button.setAttribute("aria-expanded", String(open));
   tip.hidden = true;
   if (!open) return;
-  const made = detail(row.dataset.i);
+  const made = detail(await unpacked(row.dataset.i));
+  // Closed, or closed and opened again, while it was unpacked.
+  if (button.getAttribute("aria-expanded") !== "true") return;
+  close(row);
   row.after(made.row);
   for (const one of made.pictures) {
     one.redraw();
