@@ -23,6 +23,7 @@ def leaking() -> History:
     history = run().allocate(1, 0x1000).text(Type.LABEL, "foo", serial=1)
     history.text(Type.STEP, "assign").release(0, 0, withheld=True)
     history.bind(1, 0x1000).operand(1, Structure.VMCB, 0x1000, 64)
+    history.operand(1, Structure.HOST_VMCB, 0x1000, 64)
     history.enter(1, 0x1000).add(Type.UNBIND, serial=1)
     history.release(1, 0x1000).allocate(2, 0x2000, kind=Kind.CONTIGUOUS)
     return history.text(Type.LABEL, "bar", serial=2).end().settle()
