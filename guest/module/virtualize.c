@@ -148,9 +148,13 @@ static void take_over(const void *vmcb)
 
 static bool enter_again(struct world *world)
 {
-	bool withheld = operand_check(&world->vcpu);
+	struct vcpu *vcpu = &world->vcpu;
+	bool withheld = operand_check(vcpu);
 
-	vcpu_append_entry(&world->vcpu, withheld);
+	vcpu_append_entry(vcpu, withheld);
+	/* Where VMSAVE put what VMLOAD is to bring back. */
+	if (withheld)
+		vcpu->vmcb_gpa = virt_to_phys(vcpu->vmcb);
 	return !withheld;
 }
 
