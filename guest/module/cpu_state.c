@@ -2,6 +2,7 @@
 // What SVM leaves in a CPU: EFER, VM_HSAVE_PA, GIF. Told before and after a run, and put back.
 #include <linux/irq_work.h>
 #include <linux/ktime.h>
+#include <linux/module.h>
 #include <linux/smp.h>
 #include <asm/msr.h>
 
@@ -123,6 +124,27 @@ static void tell_remote(void *unused)
 /* Outlives a question that was never answered. */
 static DEFINE_PER_CPU(call_single_data_t, question);
 
+/*
+ * False: it did not answer. Then the question stays queued, for tell_remote(), so the module
+ * must stay too. At its exit that comes too late.
+ */
+static bool ask(u32 cpu)
+{
+	call_single_data_t *asked = per_cpu_ptr(&question, cpu);
+	bool queued;
+
+	answered = false;
+	/* Once: one that was never answered is still queued, and -EBUSY. */
+	if (!asked->func)
+		INIT_CSD(asked, tell_remote, NULL);
+	queued = !smp_call_function_single_async(cpu, asked);
+	if (queued && in_time(ANSWER_NANOSECONDS))
+		return true;
+	if (queued)
+		__module_get(THIS_MODULE);
+	return false;
+}
+
 void cpu_state_append_all(void)
 {
 	u32 cpu, own;
@@ -131,15 +153,7 @@ void cpu_state_append_all(void)
 	own = raw_smp_processor_id();
 	tell_own();
 	for_each_online_cpu(cpu) {
-		call_single_data_t *asked = per_cpu_ptr(&question, cpu);
-
-		if (cpu == own)
-			continue;
-		answered = false;
-		/* Once: one that was never answered is still queued, and -EBUSY. */
-		if (!asked->func)
-			INIT_CSD(asked, tell_remote, NULL);
-		if (smp_call_function_single_async(cpu, asked) || !in_time(ANSWER_NANOSECONDS))
+		if (cpu != own && !ask(cpu))
 			append(0, 0, CPU_STATE_SILENT, cpu);
 	}
 	migrate_enable();

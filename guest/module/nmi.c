@@ -9,11 +9,13 @@
 
 #include "freeonce.h"
 
-static atomic_t awaited; /* NMIs that are ours */
+static atomic_t awaited_on; /* 1 + the CPU whose next NMI is ours; 0: none is */
 
 static int swallow(unsigned int type, struct pt_regs *registers)
 {
-	return atomic_dec_if_positive(&awaited) < 0 ? NMI_DONE : NMI_HANDLED;
+	int own = raw_smp_processor_id() + 1;
+
+	return atomic_cmpxchg(&awaited_on, own, 0) == own ? NMI_HANDLED : NMI_DONE;
 }
 
 /* GIF holds the NMI until VMRUN sets it; what the exit leaves pending L1 takes at its STGI. */
@@ -23,6 +25,7 @@ static int send_and_run(struct vcpu *vcpu)
 	int error;
 
 	local_irq_save(flags);
+	atomic_set(&awaited_on, smp_processor_id() + 1);
 	asm volatile("clgi" : : : "memory");
 	apic->send_IPI(smp_processor_id(), NMI_VECTOR);
 	error = freeonce_svm_run(vcpu);
@@ -44,9 +47,8 @@ int freeonce_svm_run_into_nmi(struct vcpu *vcpu)
 	error = register_nmi_handler(NMI_LOCAL, swallow, 0, "freeonce");
 	if (error)
 		return error;
-	atomic_set(&awaited, 1);
 	error = send_and_run(vcpu);
-	if (!error && atomic_read(&awaited))
+	if (atomic_xchg(&awaited_on, 0) && !error)
 		error = -EPROTO;
 	unregister_nmi_handler(NMI_LOCAL, "freeonce");
 	return error;

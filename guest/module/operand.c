@@ -4,8 +4,10 @@
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
+#include <asm/cpufeature.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 
@@ -24,15 +26,25 @@ struct reached {
 	struct paging paging;
 };
 
+/* Where the CPUs may still have entries of an L2, by its VMRUNs so far. */
+struct entered {
+	bool any;
+	bool elsewhere; /* on another CPU too: no VMRUN flushes that one */
+	bool retagged;  /* with another ASID too, since all was flushed */
+	u32 cpu;        /* of the last */
+	u32 asid;
+};
+
 struct binding {
 	u32 number; /* 0: free; else its place is number % MAX_BOUND */
 	bool refused; /* the CPU must not be given this VMCB */
 	struct reached reached;
 	struct operands operands;
+	struct entered entered;
 	void *fpu;
 };
 
-/* Protected by the lock: all but `fpu`, which belongs to the CPU that enters the L2. */
+/* By the lock; `entered` and `fpu` belong to the CPU that enters the L2. */
 static struct binding *bindings;
 static struct binding *scratch; /* one a CPU, with interrupts off: too large for a stack */
 static u32 last_number;
@@ -95,6 +107,7 @@ static struct binding *new_binding(void)
 		binding = &bindings[++last_number % MAX_BOUND];
 		if (!binding->number) {
 			binding->number = last_number;
+			binding->entered = (struct entered){ 0 };
 			host_fpu_reset(binding->fpu);
 			return binding;
 		}
@@ -313,16 +326,41 @@ static void replace(struct binding *binding, const struct binding *found)
 	       found->operands.count * sizeof(*found->operands.list));
 }
 
-/* By TLB_CONTROL, or because translations are tagged with the ASID (15.16). */
-static bool flushes(const struct vcpu *vcpu, const struct binding *binding,
-		    const struct reached *reached)
+/*
+ * Whether TLB_CONTROL empties at this VMRUN all TLBs of what the L2 was given before (15.16).
+ * It empties that of this CPU alone, and by 3 what is tagged with this ASID; another ASID
+ * empties nothing, since the L2 may come back to the first; 7 leaves global entries.
+ */
+static bool flushes(const struct vcpu *vcpu, const struct entered *entered)
 {
-	return reached->asid != binding->reached.asid ||
-	       (u8)(vmcb_read(vcpu->vmcb, VMCB_ASID) >> 32);
+	if (entered->elsewhere)
+		return false;
+	switch ((u8)(vmcb_read(vcpu->vmcb, VMCB_ASID) >> 32)) {
+	case TLB_FLUSH_ALL:
+		return true;
+	case TLB_FLUSH_ASID:
+		return boot_cpu_has(X86_FEATURE_FLUSHBYASID) && !entered->retagged;
+	default:
+		return false;
+	}
+}
+
+/* On the CPU that is about to enter. */
+static void note_entry(struct entered *entered, u32 asid)
+{
+	u32 cpu = raw_smp_processor_id();
+
+	if (entered->any && entered->cpu != cpu)
+		entered->elsewhere = true;
+	if (entered->any && entered->asid != asid)
+		entered->retagged = true;
+	entered->any = true;
+	entered->cpu = cpu;
+	entered->asid = asid;
 }
 
 /* With the lock. NULL: more L2s than MAX_BOUND. */
-static struct binding *told(struct vcpu *vcpu, struct binding *found, bool entering)
+static struct binding *told(struct vcpu *vcpu, struct binding *found, bool flushed)
 {
 	struct binding *binding = binding_of(vcpu);
 	bool first = !binding;
@@ -331,7 +369,7 @@ static struct binding *told(struct vcpu *vcpu, struct binding *found, bool enter
 		binding = new_binding();
 	if (!binding)
 		return NULL;
-	if (!first && !(entering && flushes(vcpu, binding, &found->reached)))
+	if (!first && !flushed)
 		keep(&found->operands, &binding->operands);
 	if (first || !same(found, binding)) {
 		vcpu->number = binding->number;
@@ -343,7 +381,7 @@ static struct binding *told(struct vcpu *vcpu, struct binding *found, bool enter
 }
 
 /* Looks where the VMCB leads, and tells it when that is new. -EMFILE: more L2s than MAX_BOUND. */
-static int tell(struct vcpu *vcpu, const struct reached *reached, bool entering)
+static int tell(struct vcpu *vcpu, const struct reached *reached, bool flushed)
 {
 	struct binding *found, *binding;
 	unsigned long flags;
@@ -352,7 +390,7 @@ static int tell(struct vcpu *vcpu, const struct reached *reached, bool entering)
 	found = &scratch[raw_smp_processor_id()];
 	gather(found, vcpu, reached);
 	operand_lock();
-	binding = told(vcpu, found, entering);
+	binding = told(vcpu, found, flushed);
 	operand_unlock();
 	local_irq_restore(flags);
 	return binding ? 0 : -EMFILE;
@@ -381,36 +419,57 @@ static bool enterable(const struct vcpu *vcpu)
  * Whether another walk is due. The tables are read each time: an entry that was not
  * present takes effect without a flush and without a fault.
  */
-static bool may_reach_else(const struct vcpu *vcpu, const struct binding *binding,
-			   const struct reached *reached)
+static bool may_reach_else(const struct binding *binding, const struct reached *reached)
 {
 	return memcmp(&binding->reached, reached, sizeof(*reached)) ||
-	       flushes(vcpu, binding, reached) ||
 	       !page_walk_is_current(&binding->operands);
 }
 
-/* Binds what is not bound, tells what has changed. -EFAULT: the CPU must not enter this. */
+static int bind_or_tell(struct vcpu *vcpu, const struct reached *reached, bool flushed)
+{
+	int error = tell(vcpu, reached, flushed);
+
+	if (!error)
+		binding_of(vcpu)->refused = !enterable(vcpu);
+	return error;
+}
+
+/*
+ * On the CPU that enters this next. Binds what is not bound, tells what has changed.
+ * -EFAULT: it must not be entered, and nothing is flushed.
+ */
 int operand_check(struct vcpu *vcpu)
 {
 	struct reached reached = reached_by(vcpu);
 	struct binding *binding = binding_of(vcpu);
+	struct entered entered = { 0 };
+	bool flushed;
 	int error;
 
-	if (!binding || may_reach_else(vcpu, binding, &reached)) {
-		error = tell(vcpu, &reached, true);
+	if (binding)
+		entered = binding->entered;
+	note_entry(&entered, reached.asid);
+	flushed = flushes(vcpu, &entered) && enterable(vcpu);
+	if (!binding || flushed || may_reach_else(binding, &reached)) {
+		error = bind_or_tell(vcpu, &reached, flushed);
 		if (error)
 			return error;
 		binding = binding_of(vcpu);
-		binding->refused = !enterable(vcpu);
 	}
-	return binding->refused ? -EFAULT : 0;
+	if (binding->refused)
+		return -EFAULT;
+	if (flushed)
+		entered.retagged = false;
+	binding->entered = entered;
+	return 0;
 }
 
+/* Nothing is flushed by this. */
 int freeonce_vcpu_bind(struct vcpu *vcpu)
 {
-	int error = operand_check(vcpu);
+	struct reached reached = reached_by(vcpu);
 
-	return error == -EFAULT ? 0 : error;
+	return bind_or_tell(vcpu, &reached, false);
 }
 
 /* The L2 cannot be entered any more. What it reached since the last look is told first. */

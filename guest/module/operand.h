@@ -3,6 +3,7 @@
 #ifndef FREEONCE_OPERAND_H
 #define FREEONCE_OPERAND_H
 
+#include "digest.h"
 #include "freeonce.h"
 
 #define MAX_OPERANDS 96
@@ -17,12 +18,6 @@ struct operand {
 	bool identity;
 	bool followed; /* a table that was read; then it stays where it is */
 	u8 zero[3];    /* compared as bytes */
-};
-
-/* Of tables: one changed entry always changes it, and where entries stand counts. */
-struct digest {
-	u64 sum;
-	u64 sums; /* of the sums so far */
 };
 
 struct operands {

@@ -4,7 +4,7 @@
 
 #include "operand.h"
 
-#define ENTRIES 512
+#define ENTRIES DIGEST_ENTRIES
 #define TRIES 8
 
 /* Nested entries have the bits of ordinary ones (15.25.5, 5.4). */
@@ -20,51 +20,6 @@ struct walk {
 	unsigned int end;  /* behind the last table */
 };
 
-/* Odd, so that no change is lost, and large, so that no few changes undo each other. */
-#define DIGEST_FACTOR 0x9e3779b97f4a7c15ULL
-
-/*
- * sum += entry and sums += sum, four times. An emulator writes back flags and registers
- * before it loads: so the loads come together, and LEA adds, which leaves the flags.
- */
-static __always_inline void digest_four(struct digest *digest, const u64 *entries)
-{
-	u64 a, b, c, d;
-
-	asm volatile("mov (%6), %2\n\t"
-		     "mov 8(%6), %3\n\t"
-		     "mov 16(%6), %4\n\t"
-		     "mov 24(%6), %5\n\t"
-		     "lea (%0, %2), %0\n\t"
-		     "lea (%1, %0), %1\n\t"
-		     "lea (%0, %3), %0\n\t"
-		     "lea (%1, %0), %1\n\t"
-		     "lea (%0, %4), %0\n\t"
-		     "lea (%1, %0), %1\n\t"
-		     "lea (%0, %5), %0\n\t"
-		     "lea (%1, %0), %1"
-		     : "+r"(digest->sum), "+r"(digest->sums), "=&r"(a), "=&r"(b), "=&r"(c),
-		       "=&r"(d)
-		     : "r"(entries)
-		     : "memory");
-}
-
-/* Of one table behind another. */
-static void digest_table(struct digest *digest, const u64 *entries)
-{
-	struct digest now = *digest;
-	int i;
-
-	for (i = 0; i < ENTRIES; i += 16) {
-		digest_four(&now, entries + i);
-		digest_four(&now, entries + i + 4);
-		digest_four(&now, entries + i + 8);
-		digest_four(&now, entries + i + 12);
-		now.sum *= DIGEST_FACTOR;
-	}
-	*digest = now;
-}
-
 /* Runs at each VMRUN. */
 bool page_walk_is_current(const struct operands *operands)
 {
@@ -74,7 +29,7 @@ bool page_walk_is_current(const struct operands *operands)
 	for (i = 0; i < operands->count; i++)
 		if (operands->list[i].followed)
 			digest_table(&digest, phys_to_virt(operands->list[i].gpa));
-	return digest.sum == operands->digest.sum && digest.sums == operands->digest.sums;
+	return digest_same(&digest, &operands->digest);
 }
 
 /* With a bit beyond its addresses the CPU takes the entry for a fault (5.3.3). */
@@ -176,6 +131,7 @@ void page_walk(struct operands *operands, const struct paging *paging, bool iden
 {
 	struct walk walk = { .operands = operands, .paging = paging, .identity = identity };
 	unsigned int before = operands->count, tries = TRIES;
+	bool more = operands->more;
 
 	if (paging->kind == PAGING_UNKNOWN) {
 		operands->more = true;
@@ -184,6 +140,7 @@ void page_walk(struct operands *operands, const struct paging *paging, bool iden
 	/* Another CPU may write the tables meanwhile; a walk counts when all stood still. */
 	do {
 		operands->count = walk.next = before;
+		operands->more = more; /* a try that was disturbed may have found any number */
 		operands->digest = (struct digest){ 0 };
 		add_tables(&walk, paging->root, paging->levels, 0);
 		walk.end = operands->count;

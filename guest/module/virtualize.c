@@ -146,19 +146,33 @@ static void take_over(const void *vmcb)
 	asm volatile("mov %0, %%db7" : : "r"(vmcb_read(vmcb, VMCB_DR7)));
 }
 
+static bool enter_again(struct world *world)
+{
+	struct vcpu *vcpu = &world->vcpu;
+	bool withheld = operand_check(vcpu);
+
+	vcpu_append_entry(vcpu, withheld);
+	/* Where VMSAVE put what VMLOAD is to bring back. */
+	if (withheld)
+		vcpu->vmcb_gpa = virt_to_phys(vcpu->vmcb);
+	return !withheld;
+}
+
 /*
- * Called by virtualize_world() for each #VMEXIT. False: Linux is on its own again.
+ * Called by virtualize_world() for each #VMEXIT. False: Linux is on its own again, as the
+ * handler wants it or because the CPU must not be given what the handler left.
+ *
  * The L2 may have been stopped anywhere. operand_check() takes locks only when a nested
- * page fault here or on another CPU has changed the tables; with them taken, Linux
- * executes nothing that exits and touches only what is mapped from the start.
+ * page fault here or on another CPU has changed the tables, or to flush. With them taken
+ * Linux touches only what is mapped from the start, but it may exit: on KVM an unlock may wake
+ * another CPU by VMMCALL, so with allocation_lock held and operand_unlock() inside of it.
+ * Should another CPU have changed the tables by then, this one waits for itself.
  */
 bool virtualize_exit(struct world *world)
 {
 	vcpu_append_exit(&world->vcpu);
-	if (world->handle(world)) {
-		vcpu_append_entry(&world->vcpu, operand_check(&world->vcpu));
+	if (world->handle(world) && enter_again(world))
 		return true;
-	}
 	take_over(world->vcpu.vmcb);
 	this_cpu_write(below, NULL);
 	return false;

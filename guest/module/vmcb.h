@@ -46,6 +46,8 @@
 #define VMCB_GUEST_PAT 0x668
 
 #define NESTED_PAGING 1
+#define TLB_FLUSH_ALL 1  /* 15.16.1 */
+#define TLB_FLUSH_ASID 3
 #define CR3_ADDRESS 0x000ffffffffff000ULL /* also of nCR3 */
 
 static inline u64 vmcb_read(const void *vmcb, unsigned int offset)

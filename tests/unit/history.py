@@ -28,6 +28,17 @@ from freeonce.evidence.snapshot import Snapshot
 PAT_WB = 6
 PAGE = 4096
 
+ROOM = 0x800_0000
+"""Pages for what any L2 needs besides its VMCB."""
+ROOM_SERIAL = 900
+REACHED = {
+    Structure.NESTED_TABLE: (0, 1),
+    Structure.HOST_VMCB: (1, 1),
+    Structure.IOPM: (2, 3),
+    Structure.MSRPM: (5, 2),
+}
+"""Where in it each lies, and how many pages it has."""
+
 
 def guard(tag: int, serial: int, pattern: int) -> bytes:
     return tag.to_bytes(4, "little") + serial.to_bytes(4, "little") + bytes([pattern]) * 8
@@ -118,6 +129,24 @@ class History:
     ) -> "History":
         detail = int(structure) | cache << 8
         return self.add(Type.OPERAND, serial=vcpu, physical=gpa, size=size, detail=detail, **fields)
+
+    def allocate_room(self) -> "History":
+        """An allocation for what `bind_whole` gives to the CPU."""
+        size, kind = 7 * PAGE, Kind.CONTIGUOUS
+        return self.allocate(ROOM_SERIAL, ROOM, size, kind, 12, detail=PAT_WB)
+
+    def release_room(self) -> "History":
+        return self.release(ROOM_SERIAL, ROOM, 7 * PAGE, Kind.CONTIGUOUS, 12)
+
+    def bind_whole(self, vcpu: int, vmcb: int, *but: Structure) -> "History":
+        """All that a VMRUN needs to be told before it, but some."""
+        self.bind(vcpu, vmcb, nested_cr3=ROOM)
+        if Structure.VMCB not in but:
+            self.operand(vcpu, Structure.VMCB, vmcb)
+        for structure, (first, pages) in REACHED.items():
+            if structure not in but:
+                self.operand(vcpu, structure, ROOM + first * PAGE, pages * PAGE)
+        return self
 
     def enter(self, vcpu: int, vmcb: int) -> "History":
         """A VMRUN and its #VMEXIT."""

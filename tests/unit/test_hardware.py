@@ -5,9 +5,20 @@ from unittest.mock import ANY
 import pytest
 
 from freeonce.audit.audit import judge
+from freeonce.audit.hardware import judge_operands
 from freeonce.audit.model import Judgement, Rule, Verdict
-from freeonce.evidence.ledger import CPU_STATE_SILENT, HOST_REGISTERS, Flag, Kind, Structure, Type
-from tests.unit.history import PAGE, PAT_WB, History, run
+from freeonce.audit.rules import take_apart
+from freeonce.evidence.ledger import (
+    CPU_STATE_GIF,
+    CPU_STATE_SILENT,
+    HOST_REGISTERS,
+    Flag,
+    Kind,
+    Structure,
+    Type,
+    Witness,
+)
+from tests.unit.history import PAGE, PAT_WB, REACHED, ROOM, History, run
 
 VMCB, OTHER, IOPM = 0x10_0000, 0x20_0000, 0x30_0000
 ABOVE = 1 << 40
@@ -36,8 +47,9 @@ def found(history: History) -> Found:
 
 
 def test_what_is_unbound_before_its_release_is_clean() -> None:
-    history = bound().enter(1, VMCB).add(Type.UNBIND, serial=1)
-    assert found(release(history, 1, VMCB)) == []
+    history = page(run(), 1, VMCB).allocate_room().bind_whole(1, VMCB)
+    history.enter(1, VMCB).add(Type.UNBIND, serial=1)
+    assert found(release(history.release_room(), 1, VMCB)) == []
 
 
 def test_a_release_of_what_is_bound_is_the_fault_and_is_withheld() -> None:
@@ -54,8 +66,8 @@ def test_such_a_release_that_reached_the_kernel_is_disputed() -> None:
 
 
 def test_what_was_released_before_it_was_given_is_the_fault() -> None:
-    history = release(page(run(), 1, VMCB), 1, VMCB)
-    history.bind(1, VMCB).operand(1, Structure.VMCB, VMCB).enter(1, VMCB)
+    history = release(page(run(), 1, VMCB), 1, VMCB).allocate_room()
+    history.bind_whole(1, VMCB).enter(1, VMCB).add(Type.UNBIND, serial=1).release_room()
     assert found(history) == [(Rule.HARDWARE_USE_AFTER_FREE, "contiguous", 1)]
 
 
@@ -232,6 +244,62 @@ def test_a_vmrun_of_another_vmcb_than_was_told_is_incomplete(given: list[int]) -
     assert judgement.reasons == ("a VMRUN whose addresses were not told",)
 
 
+@pytest.mark.parametrize("missing", [Structure.VMCB, *REACHED])
+@pytest.mark.parametrize("live", [True, False])
+def test_a_vmrun_needs_all_that_its_vmcb_leads_to(missing: Structure, live: bool) -> None:
+    """Of a VMCB that is nobody's nothing is followed."""
+    history = page(run(), 1, VMCB).allocate_room()
+    if not live:
+        release(history, 1, VMCB)
+    history.bind_whole(1, VMCB, missing).enter(1, VMCB).add(Type.UNBIND, serial=1)
+    if live:
+        release(history, 1, VMCB)
+    needed = live or missing in (Structure.VMCB, Structure.HOST_VMCB)
+    reasons = ("a VMRUN whose addresses were not told",) if needed else ()
+    assert history.release_room().done().reasons == reasons
+
+
+def test_a_page_table_that_nothing_leads_to_is_not_the_root() -> None:
+    history = page(run(), 1, VMCB).allocate_room().bind_whole(1, VMCB, Structure.NESTED_TABLE)
+    history.operand(1, Structure.NESTED_TABLE, ROOM + PAGE).enter(1, VMCB)
+    history.add(Type.UNBIND, serial=1)
+    judgement = release(history.release_room(), 1, VMCB).done()
+    assert judgement.reasons == ("a VMRUN whose addresses were not told",)
+
+
+def test_a_withheld_vmrun_gave_nothing_to_the_cpu() -> None:
+    history = run().add(Type.VMRUN, serial=1, physical=VMCB, flags=int(Flag.WITHHELD))
+    assert history.done().verdict is Verdict.CLEAN
+
+
+@pytest.mark.parametrize("during", [1, 2, None])
+@pytest.mark.parametrize("later", [VMCB, VMCB + PAGE])
+def test_an_address_that_came_back_is_judged_by_who_had_it(later: int, during: int | None) -> None:
+    """With act=real. The first had two pages; the second begins with it, or at its second page."""
+
+    def use() -> None:
+        history.bind(1, 0).operand(1, Structure.IOPM, VMCB + PAGE)
+        history.add(Type.UNBIND, serial=1)
+
+    size = VMCB + 2 * PAGE - later
+    history = page(run(), 1, VMCB, 2 * PAGE)
+    history.rows[0]["flags"] = int(Flag.REAL)
+    if during == 1:
+        use()
+    release(history, 1, VMCB, 2 * PAGE)
+    history.add(Type.RECLAIM, serial=1, pointer=VMCB, kind=int(Kind.CONTIGUOUS))
+    page(history, 2, later, size)
+    if during == 2:
+        use()
+    release(history, 2, later, size)
+    if during is None:
+        use()
+    found = judge_operands(take_apart(history.records()))
+    assert [(one.rule, one.serial) for one in found] == (
+        [] if during else [(Rule.HARDWARE_USE_AFTER_FREE, 2)]
+    )
+
+
 def test_a_vmcb_is_never_l1s_own_memory() -> None:
     flags = int(Flag.IDENTITY)
     history = run().bind(1, VMCB).operand(1, Structure.VMCB, VMCB, pointer=VMCB, flags=flags)
@@ -308,17 +376,17 @@ def test_both_states_told_before_the_scenario_are_incomplete() -> None:
 
 def test_a_hypervisor_left_running_goes_on_while_the_other_cpus_tell() -> None:
     """CPU 1 answers from guest mode: its exit comes after CPU 0's state, before its own."""
-    history = page(run().cpu_state(cpu=1), 1, VMCB)
-    history.bind(1, VMCB).operand(1, Structure.VMCB, VMCB).add(Type.VMRUN, serial=1, physical=VMCB)
-    history.add(Type.UNBIND, serial=1)
+    history = page(run().cpu_state(cpu=1), 1, VMCB).allocate_room()
+    history.bind_whole(1, VMCB).add(Type.VMRUN, serial=1, physical=VMCB)
+    history.add(Type.UNBIND, serial=1).release_room()
     release(history, 1, VMCB).cpu_state().add(Type.VMEXIT, serial=1, cpu=1).cpu_state(cpu=1)
     assert history.end(states=False).settle().judged().reasons == ()
 
 
 def test_what_a_cpu_did_after_its_own_state_is_incomplete() -> None:
-    history = page(run().cpu_state(cpu=1), 1, VMCB)
-    history.bind(1, VMCB).operand(1, Structure.VMCB, VMCB).add(Type.VMRUN, serial=1, physical=VMCB)
-    history.add(Type.UNBIND, serial=1)
+    history = page(run().cpu_state(cpu=1), 1, VMCB).allocate_room()
+    history.bind_whole(1, VMCB).add(Type.VMRUN, serial=1, physical=VMCB)
+    history.add(Type.UNBIND, serial=1).release_room()
     release(history, 1, VMCB).cpu_state().cpu_state(cpu=1).add(Type.VMEXIT, serial=1, cpu=1)
     judgement = history.end(states=False).settle().judged()
     assert judgement.reasons == ("the state of CPU 1 was not told before all and after all",)
@@ -404,6 +472,42 @@ def test_an_unload_that_did_not_happen_is_incomplete() -> None:
     alone, whole = unloading({}, {}, told=False)
     for evidence in (None, whole):
         assert judged_at_unload(alone, evidence).reasons == ("the module was not unloaded",)
+
+
+@pytest.mark.parametrize(
+    ("what", "fields"),
+    [
+        (Type.HOST_REGISTER, {"detail": 1, "pointer": 1, "physical": 2}),
+        (Type.VMRUN, {"serial": 1, "physical": VMCB}),
+        (Type.PANIC, {}),
+        (Type.BEGIN, {"run": 2}),
+        (Type.CPU_STATE, {"run": 2, "pointer": 0xD01, "detail": CPU_STATE_GIF}),
+        (Type.RELEASE, {"witness": int(Witness.KERNEL)}),
+    ],
+)
+def test_what_happens_between_the_run_and_the_unload_is_incomplete(
+    what: Type, fields: dict[str, int]
+) -> None:
+    alone, whole = unloading()
+    whole.rows.pop()
+    whole.add(what, **fields).cpu_state().cpu_state(cpu=1).add(Type.MODULE_EXIT)
+    judgement = judged_at_unload(alone, whole)
+    assert judgement.reasons == ("something happened between the run and the unload",)
+
+
+def test_a_cpu_that_was_silent_at_the_load_is_no_finding() -> None:
+    alone, whole = unloading({}, {})
+    for history in (alone, whole):
+        history.rows[1].update(detail=CPU_STATE_SILENT, pointer=0)
+    judgement = judged_at_unload(alone, whole)
+    assert judgement.findings == ()
+    assert judgement.reasons == ("CPU 1 did not answer at the load",)
+
+
+def test_a_cpu_that_fell_silent_in_the_run_is_no_finding() -> None:
+    history = run().cpu_state(cpu=1).add(Type.CPU_STATE, serial=1, detail=CPU_STATE_SILENT)
+    judgement = history.done()
+    assert (judgement.findings, judgement.reasons) == ((), ("CPU 1 does not answer",))
 
 
 def test_a_cpu_that_told_nothing_at_the_unload_is_incomplete() -> None:

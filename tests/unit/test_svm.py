@@ -13,7 +13,7 @@ from freeonce.audit.audit import judge
 from freeonce.audit.model import Account, Verdict
 from freeonce.campaign import Evidence, Result
 from freeonce.evidence.exits import EXITS, Exit
-from freeonce.evidence.ledger import Structure, Type
+from freeonce.evidence.ledger import Type
 from freeonce.evidence.scenarios import Scenario
 from freeonce.report.svm import print_survey, survey_document
 from freeonce.svm import Enforced, Kind, Status, Survey, survey
@@ -104,14 +104,14 @@ def exits(*codes: int) -> History:
     history = run()
     for serial, at in ((1, VMCB), (2, VMCB + 0x4000), (3, 0x20000), (4, 0x30000)):
         history.allocate(serial, at, 0x3000)
-    history.bind(1, VMCB).operand(1, Structure.VMCB, VMCB)
+    history.allocate_room().bind_whole(1, VMCB)
     for code in codes:
         history.add(Type.VMRUN, serial=1, physical=VMCB)
         history.add(Type.VMEXIT, serial=1, detail=code)
     history.add(Type.UNBIND, serial=1)
     for serial, at in ((1, VMCB), (2, VMCB + 0x4000), (3, 0x20000), (4, 0x30000)):
         history.release(serial, at, 0x3000)
-    return history
+    return history.release_room()
 
 
 def lacks(history: History, text: str, kind: int = 0) -> History:

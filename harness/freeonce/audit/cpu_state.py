@@ -37,7 +37,7 @@ def reasons(run: Run) -> Iterator[str]:
         yield "no CPU's state was told"
     span = _Span.of(run)
     for cpu, told in states.items():
-        if any(int(record["detail"]) & CPU_STATE_SILENT for record in told):
+        if any(map(_silent, told)):
             yield f"CPU {cpu} does not answer"
         elif run.over and len(told) != 2:
             yield f"the state of CPU {cpu} was told {len(told)} times, not before and after"
@@ -101,11 +101,17 @@ def _changes(before: np.void, after: np.void) -> Iterator[str]:
         yield "GIF was left 0: interrupts are held"
 
 
+def _silent(record: np.void) -> bool:
+    """Whether the CPU did not answer, so that the state is nobody's."""
+    return bool(int(record["detail"]) & CPU_STATE_SILENT)
+
+
 def left_behind(run: Run) -> list[Finding]:
     """`not-restored`: a finding for each CPU that is not as the run found it."""
     found = []
     for told in _states(run.records).values():
-        changed = list(_changes(told[0], told[-1]))
+        known = not _silent(told[0]) and not _silent(told[-1])
+        changed = list(_changes(told[0], told[-1])) if known else []
         if changed:
             found.append(make_finding(run, Rule.NOT_RESTORED, told[-1], None, "; ".join(changed)))
     return found
@@ -148,12 +154,18 @@ def at_unload(ledger: Records) -> list[Finding]:
 def reasons_at_unload(ledger: Records | None, after: int) -> Iterator[str]:
     """Why that is not known. `after`: the sequence of the last record of the run before."""
     told = NOTHING if ledger is None else ledger[np.isin(ledger["type"], UNLOADING)]
-    if not len(told) or told[-1]["type"] != Type.MODULE_EXIT:
+    if ledger is None or not len(told) or told[-1]["type"] != Type.MODULE_EXIT:
         yield "the module was not unloaded"
         return
+    # The run is settled: the exit of the module tells the CPUs' states, and nothing else.
+    later = ledger[ledger["sequence"] > after]
+    if np.any(later["run"] != 0) or not np.all(np.isin(later["type"], UNLOADING)):
+        yield "something happened between the run and the unload"
     for cpu, records in _states(told).items():
-        if int(records[-1]["detail"]) & CPU_STATE_SILENT:
+        if _silent(records[-1]):
             yield f"CPU {cpu} does not answer at the unload"
+        elif _silent(records[0]):
+            yield f"CPU {cpu} did not answer at the load"
         elif records[-1]["sequence"] <= after or records[0]["sequence"] > after:
             yield f"the state of CPU {cpu} was not told before and at the unload"
 

@@ -5,15 +5,13 @@ counts from VM_HSAVE_PA's write to `svm_off`. Sections are of the AMD manual, vo
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from freeonce.audit.lives import FOREVER, Lives
 from freeonce.audit.rules import Run
 from freeonce.evidence.ledger import Flag, Records, Structure, Type
-
-FOREVER = 1 << 32
-"""Behind every sequence number."""
 
 FIELDS = {
     Structure.VMCB: "VMCB, rax at VMRUN (15.5.1)",
@@ -134,19 +132,68 @@ def reasons(run: Run) -> Iterator[str]:
     told = _told(run)
     if any(_structure(one) is Structure.MORE for one in told[told["type"] == Type.OPERAND]):
         yield "not all addresses given to the CPU are known"
-    bound: dict[int, set[tuple[Structure, int]]] = {}
+    if not all(_entries_told(run)):
+        yield "a VMRUN whose addresses were not told"
+
+
+TABLES = {Structure.NESTED_TABLE, Structure.PAGE_TABLE}
+
+
+@dataclass
+class _Bound:
+    """What one `bind` told so far. `root`: of the page tables."""
+
+    sequence: int
+    root: int
+    vmcb: int
+    told: set[tuple[Structure, int]] = field(default_factory=set)
+    structures: set[Structure] = field(default_factory=set)
+
+    def tell(self, structure: Structure, gpa: int) -> None:
+        """An operand of it."""
+        self.told.add((structure, gpa))
+        self.structures.add(structure)
+
+    def has_vmcbs(self) -> bool:
+        """The VMCB and the host's, which every VMRUN uses."""
+        return (Structure.VMCB, self.vmcb) in self.told and Structure.HOST_VMCB in self.structures
+
+    def has_reached(self) -> bool:
+        """What a VMCB leads to: both maps, and the first page table."""
+        if Structure.MORE in self.structures:
+            return True
+        rooted = any((table, self.root) in self.told for table in TABLES)
+        return rooted and self.structures >= {Structure.IOPM, Structure.MSRPM}
+
+
+def _entries_told(run: Run) -> Iterator[bool]:
+    """Whether each VMRUN that was not withheld had its addresses told before it.
+
+    What stands in a VMCB that is not live is nobody's, and need not be.
+    """
+    bound: dict[int, _Bound] = {}
+    without: dict[int, _Bound] = {}
     kinds = (Type.BIND, Type.OPERAND, Type.UNBIND, Type.VMRUN)
     for record in run.records[np.isin(run.records["type"], kinds)]:
         vcpu, gpa = int(record["serial"]), int(record["physical"])
+        one = bound.get(vcpu)
         match Type(int(record["type"])):
             case Type.BIND:
-                bound[vcpu] = set()
-            case Type.OPERAND if vcpu in bound:
-                bound[vcpu].add((_structure(record), gpa))
+                bound[vcpu] = _Bound(int(record["sequence"]), int(record["pointer"]), gpa)
+            case Type.OPERAND if one is not None:
+                one.tell(_structure(record), gpa)
             case Type.UNBIND:
                 bound.pop(vcpu, None)
-            case Type.VMRUN if (Structure.VMCB, gpa) not in bound.get(vcpu, set()):
-                yield "a VMRUN whose addresses were not told"
-                return
+            case Type.VMRUN if not int(record["flags"]) & Flag.WITHHELD:
+                yield one is not None and one.vmcb == gpa and one.has_vmcbs()
+                if one is not None and not one.has_reached():
+                    without[one.sequence] = one
             case _:
                 pass
+    lives, binds = Lives(run), sorted(without.values(), key=lambda one: one.sequence)
+    places = lives.at([(one.sequence, one.vmcb, VMCB_BYTES) for one in binds])
+    for one, place in zip(binds, places, strict=True):
+        yield not lives.holds(one.sequence, place, one.vmcb, VMCB_BYTES)
+
+
+VMCB_BYTES = 4096

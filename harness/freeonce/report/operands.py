@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from freeonce.audit.lives import FOREVER
 from freeonce.audit.model import Finding
-from freeonce.audit.operands import FIELDS, FOREVER, Operand, operands
+from freeonce.audit.operands import FIELDS, Operand, operands
 from freeonce.audit.rules import Run
 from freeonce.evidence.ledger import Structure
 

@@ -92,6 +92,17 @@ impl Processor {
     }
 }
 
+impl Processor {
+    /// The next VMRUN of this CPU, in guest mode now, is given another address as its VMCB's.
+    pub fn misplace_vmcb(&mut self, bytes: u64) {
+        // SAFETY: `virtualize` has written it; the CPU may be reading it from below.
+        unsafe {
+            let gpa = &raw mut (*self.data.world.as_mut_ptr()).vcpu.vmcb_gpa;
+            gpa.write_volatile(gpa.read_volatile() + bytes);
+        }
+    }
+}
+
 impl Drop for Processor {
     fn drop(&mut self) {
         self.devirtualize();

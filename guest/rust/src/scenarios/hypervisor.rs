@@ -6,7 +6,7 @@ use crate::kernel;
 use crate::ledger::{label, named, step};
 use crate::physical::PhysicalAllocator;
 use crate::scenario::{CONTIGUOUS, Expectation, Outcome, POOL, Scenario, UNEXPECTED, finding};
-use crate::svm::{EFER_SVME, Pages, Physical, cpu_count, cpuid, on_each_cpu, zeroed};
+use crate::svm::{EFER_SVME, Pages, Physical, cpu_count, cpuid, on_cpu, on_each_cpu, zeroed};
 use alloc::boxed::Box;
 use core::alloc::{Allocator, Layout};
 use core::arch::asm;
@@ -149,6 +149,22 @@ fn teardown_on_one_cpu() -> Outcome {
     Ok(())
 }
 
+/// An address that VMRUN would answer with #GP, while GIF is 0: the module withholds it.
+fn vmcb_misplaced() -> Outcome {
+    let shared = Shared::try_new()?;
+    let mut processor = Processor::try_new(0)?;
+    processor.virtualize(&shared)?;
+    step("VMRUN");
+    processor.misplace_vmcb(8);
+    // Not guest mode any more, after the exit of this at the latest.
+    let seen = on_cpu(0, || {
+        cpuid(0, 0);
+        if cpuid(0x8000_0001, 0).ecx & SVM_BIT != 0 { Ok(()) } else { Err(UNEXPECTED) }
+    });
+    drop(processor);
+    seen
+}
+
 const fn used(what: &'static CStr) -> Expectation {
     finding(c"hardware-use-after-free", CONTIGUOUS)
         .of(what)
@@ -181,6 +197,9 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(c"hypervisor/hook_left", c"A hook that is never released at unload.", hook_left, &[
         finding(c"leak", CONTIGUOUS).of(c"hooked page").because(c"the hook that owns it leaked"),
         finding(c"leak", POOL).of(c"hook").because(c"unload forgot it"),
+    ]),
+    scenario(c"hypervisor/vmcb_misplaced", c"A VMCB that is not aligned ends guest mode, and Linux goes on.", vmcb_misplaced, &[
+        finding(c"misplaced", CONTIGUOUS).of(c"processor").at(c"VMRUN").because(c"the hypervisor gave an address that is not a page's"),
     ]),
     scenario(c"hypervisor/teardown_on_one_cpu", c"Teardown on one CPU only: the other runs on released memory.", teardown_on_one_cpu, &[
         used(c"last"), used(c"msrpm"), used(c"iopm"), used(c"npt"),

@@ -1,0 +1,140 @@
+"""Which memory is whose when, by guest-physical address. Pure, and near-linear."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+import numpy as np
+
+from freeonce.audit.rules import NONE, Run
+
+FOREVER = 1 << 32
+"""Behind every sequence number."""
+
+Question = tuple[int, int, int]
+"""A moment, a gpa and a size."""
+
+
+class Lives:
+    """The allocations of a run. With act=real the kernel gives an address more than once."""
+
+    def __init__(self, run: Run) -> None:
+        self._allocates = run.allocates[np.argsort(run.allocates["physical"], kind="stable")]
+        self._starts = [int(start) for start in self._allocates["physical"]]
+        self._release: dict[int, np.void] = {}
+        for index in np.flatnonzero(run.first & (run.target != NONE)):
+            sequence = int(run.allocates["sequence"][run.target[index]])
+            self._release[sequence] = run.releases[index]
+
+    def released(self) -> Iterator[tuple[np.void, np.void]]:
+        """Each first release and its allocation."""
+        for allocate in self._allocates:
+            release = self._release.get(int(allocate["sequence"]))
+            if release is not None:
+                yield release, allocate
+
+    def end(self, allocate: np.void) -> int:
+        """The sequence of its first release, or FOREVER."""
+        release = self._release.get(int(allocate["sequence"]))
+        return FOREVER if release is None else int(release["sequence"])
+
+    def around(self, gpa: int, size: int) -> np.void | None:
+        """The first allocation, whenever it was, that shares bytes with these."""
+        place = bisect_right(self._starts, gpa)
+        if place and gpa < self._end(place - 1):
+            place -= 1
+        elif place == len(self._starts) or self._starts[place] >= gpa + size:
+            return None
+        found: np.void = self._allocates[place]
+        return found
+
+    def at(self, questions: list[Question]) -> list[np.void | None]:
+        """For each, by rising moments, the first allocation that shares bytes with these.
+
+        Of those that were before the moment, released ones too until another lies there.
+        """
+        order = np.argsort(self._allocates["sequence"], kind="stable").tolist()
+        sequences = self._allocates["sequence"][order].tolist()
+        latest, done = _Marked(len(order)), 0
+        found: list[np.void | None] = []
+        for moment, gpa, size in questions:
+            upto = max(done, bisect_left(sequences, moment))
+            for place in order[done:upto]:
+                self._supersede(latest, place)
+            done = upto
+            place = self._first(latest, gpa, gpa + size)
+            found.append(None if place is None else self._allocates[place])
+        return found
+
+    def holds(self, moment: int, allocate: np.void | None, gpa: int, size: int) -> bool:
+        """Whether all these bytes are of this allocation, and it is live."""
+        if allocate is None or self.end(allocate) < moment:
+            return False
+        start = int(allocate["physical"])
+        return start <= gpa and gpa + size <= start + int(allocate["size"])
+
+    def _end(self, place: int) -> int:
+        return self._starts[place] + int(self._allocates["size"][place])
+
+    def _first(self, latest: "_Marked", start: int, end: int) -> int | None:
+        """None of the latest share bytes with each other: only one may begin before."""
+        after = bisect_right(self._starts, start)
+        before = latest.last_below(after)
+        if before is not None and start < self._end(before):
+            return before
+        inside = latest.first_from(after)
+        return inside if inside is not None and self._starts[inside] < end else None
+
+    def _supersede(self, latest: "_Marked", place: int) -> None:
+        """What lay there is over."""
+        start, end = self._starts[place], self._end(place)
+        while (other := self._first(latest, start, end)) is not None:
+            latest.mark(other, on=False)
+        latest.mark(place, on=True)
+
+
+class _Marked:
+    """Some of many places: a tree of whether any below is marked."""
+
+    def __init__(self, places: int) -> None:
+        self._leaves = 1
+        while self._leaves < places:
+            self._leaves *= 2
+        self._any = [False] * (2 * self._leaves)
+
+    def mark(self, place: int, *, on: bool) -> None:
+        """Or take the mark away."""
+        node = self._leaves + place
+        self._any[node] = on
+        while node > 1:
+            node //= 2
+            self._any[node] = self._any[2 * node] or self._any[2 * node + 1]
+
+    def first_from(self, place: int) -> int | None:
+        """The lowest marked place from there on."""
+        if place >= self._leaves:
+            return None
+        node = self._leaves + place
+        while not self._any[node]:
+            while node % 2:
+                node //= 2
+            if not node:
+                return None
+            node += 1
+        while node < self._leaves:
+            node = 2 * node if self._any[2 * node] else 2 * node + 1
+        return node - self._leaves
+
+    def last_below(self, place: int) -> int | None:
+        """The highest marked place below there."""
+        if not place:
+            return None
+        node = self._leaves + place - 1
+        while not self._any[node]:
+            while node > 1 and not node % 2:
+                node //= 2
+            if node == 1:
+                return None
+            node -= 1
+        while node < self._leaves:
+            node = 2 * node + 1 if self._any[2 * node + 1] else 2 * node
+        return node - self._leaves
