@@ -202,6 +202,7 @@ HYPERVISOR: dict[str, list[tuple[str, str, str | None]]] = {
         ),
         ("not-restored", "none", None),
     ],
+    "hypervisor/vmcb_misplaced": [("misplaced", "contiguous", "processor")],
 }
 
 

@@ -1,5 +1,6 @@
 """Guests that somebody works with by hand: found, chosen, their console shared."""
 
+import contextlib
 import json
 import os
 import resource
@@ -147,6 +148,13 @@ def test_who_detaches_leaves_nothing_open(line: Line) -> None:
     assert max(later) <= max(first) + 1
 
 
+def until_none_is_left() -> Iterator[int]:
+    """Descriptors, until there is no more to be had."""
+    with contextlib.suppress(OSError):
+        while True:
+            yield os.dup(0)
+
+
 def test_without_a_descriptor_to_spare_who_comes_waits(line: Line) -> None:
     """And is served when there is one; the guest's owner never hears of it."""
     line.guest.settimeout(20)
@@ -158,9 +166,9 @@ def test_without_a_descriptor_to_spare_who_comes_waits(line: Line) -> None:
         heard(line.guest, b"b\r")
         with socket.socket(socket.AF_UNIX) as third:
             third.settimeout(20)
-            used = max(map(int, os.listdir("/proc/self/fd")))
-            holes = [os.dup(0) for _ in range(used + 1 - len(os.listdir("/proc/self/fd")))]
-            resource.setrlimit(resource.RLIMIT_NOFILE, (max([used, *holes]) + 1, hard))
+            most = max(map(int, os.listdir("/proc/self/fd"))) + 1
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            holes = list(until_none_is_left())
             try:
                 third.connect(str(line.door))
                 third.sendall(b"c\r")
