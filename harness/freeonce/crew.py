@@ -3,8 +3,9 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from queue import Empty, SimpleQueue
 
 from freeonce.campaign import (
     NOTHING,
@@ -113,13 +114,21 @@ class Pristine(AbstractContextManager["Pristine"]):
 
     def run(self, tasks: Iterable[Task], starting: Starting) -> Iterator[Result]:
         """The results in the order of the tasks, whichever is done first."""
-        pending: deque[Future[Result]] = deque()
+        pending: deque[Answer] = deque()
         for task in tasks:
-            pending.append(self._pool.submit(self._one, task, starting))
-            while pending and (pending[0].done() or len(pending) > AHEAD * self._jobs):
+            answer: Answer = SimpleQueue()
+            self._pool.submit(self._answer, answer, task, starting)
+            pending.append(answer)
+            while pending and (not pending[0].empty() or len(pending) > AHEAD * self._jobs):
                 yield _wait(pending.popleft())
         while pending:
             yield _wait(pending.popleft())
+
+    def _answer(self, answer: "Answer", task: Task, starting: Starting) -> None:
+        try:
+            answer.put(self._one(task, starting))
+        except BaseException as error:
+            answer.put(error)
 
     def _one(self, task: Task, starting: Starting) -> Result:
         with self._turn():
@@ -158,11 +167,21 @@ class Pristine(AbstractContextManager["Pristine"]):
                 self._live.discard(guest.process)
 
 
-def _wait(pending: "Future[Result]") -> Result:
+Answer = SimpleQueue[Result | BaseException]
+"""Of one task. Not a Future: a signal that ends us while we ask one may leave its lock taken, and
+then its worker, for whom we wait, never ends."""
+
+
+def _wait(answer: Answer) -> Result:
     """In slices: Python sees a signal that comes just before a wait only after it."""
-    while not pending.done():
-        wait([pending], SLICE_SECONDS)
-    return pending.result()
+    while True:
+        try:
+            result = answer.get(timeout=SLICE_SECONDS)
+        except Empty:
+            continue
+        if isinstance(result, BaseException):
+            raise result
+        return result
 
 
 def _without_guest(task: Task, error: Exception) -> Result:
