@@ -76,6 +76,7 @@ def html_text(
             verdicts=_counted(results),
             rules=sorted(rules.items()),
             sections=_sections(results),
+            drawn=len(results),
             points=points,
             explained=[EXPLANATIONS[rule] for rule in sorted(rules) if rule in EXPLANATIONS],
             drawings=(_packed(_drawing(result, most, places)) for result in results),

@@ -473,4 +473,3 @@ document.getElementById("scenarios").addEventListener("click", (event) => {
 // Not every browser sends both for every control.
 for (const on of ["input", "change"]) document.getElementById("filters").addEventListener(on, filter);
 document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
-filter();
