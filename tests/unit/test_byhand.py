@@ -257,9 +257,11 @@ def test_every_key_is_the_guests_but_the_one_that_detaches(line: Line) -> None:
 
 def test_a_terminal_is_what_it_was_however_we_end(line: Line) -> None:
     child = terminal(line)
+    assert not echoes(child)
     child.kill(signal.SIGTERM)
     child.expect(pexpect.EOF)
     assert child.wait() == 143
+    assert echoes(child)
 
 
 def test_a_guest_has_no_hand_on_the_terminal(line: Line) -> None:
