@@ -213,6 +213,13 @@ def test_without_gdb_the_command_is_told(start: Start) -> None:
     nothing_left(*guest)
 
 
+def prompted(start: Start) -> "pexpect.spawn[str]":
+    """A shell on a guest that waits for a verb."""
+    shell = start("shell")
+    shell.expect_exact(PROMPT)
+    return shell
+
+
 def attached(start: Start, shell: "pexpect.spawn[str]") -> "pexpect.spawn[str]":
     """A second terminal, on the console of the shell's guest; its prompt was asked for."""
     console = start("console", f"shell-{shell.pid}")
@@ -223,20 +230,17 @@ def attached(start: Start, shell: "pexpect.spawn[str]") -> "pexpect.spawn[str]":
 
 
 def test_a_console_is_attached_to_and_detached_from(start: Start) -> None:
-    shell = start("shell")
-    shell.expect_exact(PROMPT)
+    shell = prompted(start)
     console, another = attached(start, shell), attached(start, shell)
     # The kernel's line editing: a key taken back. Ctrl-C ends a command and not us.
     console.send("uname -nx\x7f; echo $((6 * 7))\r")
     for one in (console, another):
         one.expect_exact("(none)\r\n42\r\n")
-    console.send("sleep 600\r")
-    console.expect_exact("sleep 600")
-    # The echo comes before the command runs; what comes between them interrupts neither.
-    for _ in range(20):
-        console.sendintr()
-        if console.expect_exact(["# ", pexpect.TIMEOUT], timeout=3) == 0:
-            break
+    # Said by what Ctrl-C is to end: the echo comes before anything runs.
+    console.send("sh -c 'echo $((40 + 3)); exec sleep 600'\r")
+    console.expect_exact("43\r\n")
+    console.sendintr()
+    console.expect_exact("# ")
     console.send("echo '<0>from the kernel' >/dev/kmsg\r")
     for one in (console, another):
         one.expect(r"\] from the kernel")
@@ -263,8 +267,7 @@ def test_a_console_is_attached_to_and_detached_from(start: Start) -> None:
 
 
 def test_owner_and_others_hear_a_guest_end(start: Start) -> None:
-    shell = start("shell")
-    shell.expect_exact(PROMPT)
+    shell = prompted(start)
     console = attached(start, shell)
     shell.sendline("run postmortem/panic")
     shell.expect_exact("the guest was lost")
@@ -281,8 +284,7 @@ def test_owner_and_others_hear_a_guest_end(start: Start) -> None:
 
 
 def test_the_guest_does_not_move_the_cursor_of_who_is_attached(start: Start) -> None:
-    shell = start("shell")
-    shell.expect_exact(PROMPT)
+    shell = prompted(start)
     console = attached(start, shell)
     console.send(r"printf 'a\033]0;title\007\033[2Jb\n'" + "\r")
     console.expect_exact("a]0;title[2Jb\r\n")
@@ -301,8 +303,7 @@ def test_a_console_of_a_guest_of_its_own(start: Start) -> None:
 
 
 def test_logging_in_to_the_guest_of_another(start: Start) -> None:
-    shell = start("shell")
-    shell.expect_exact(PROMPT)
+    shell = prompted(start)
     login = start("ssh", "--guest", f"shell-{shell.pid}")
     login.expect_exact("# ")
     login.sendline("echo c/pool >/sys/kernel/debug/freeonce/run")
