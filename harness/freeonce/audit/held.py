@@ -97,21 +97,21 @@ class Held:
                 above.add(node)
         return cover, above
 
+    def _of(self, one: Operand) -> Iterator[_Node]:
+        """Every node that an operand is in while it is open."""
+        cover, above = self._nodes(one.gpa, one.size)
+        yield from (self._here[node] for node in cover)
+        yield from (self._within[node] for node in cover | above)
+
     def open(self, one: Operand) -> None:
         """It is the CPU's to use from now on."""
-        cover, above = self._nodes(one.gpa, one.size)
-        for node in cover:
-            self._here[node].add(one)
-        for node in cover | above:
-            self._within[node].add(one)
+        for node in self._of(one):
+            node.add(one)
 
     def close(self, one: Operand) -> None:
         """Not any more."""
-        cover, above = self._nodes(one.gpa, one.size)
-        for node in cover:
-            self._here[node].remove(one)
-        for node in cover | above:
-            self._within[node].remove(one)
+        for node in self._of(one):
+            node.remove(one)
 
     def _around(self, gpa: int, size: int) -> Iterator[_Node]:
         """Nodes that hold all open operands that share bytes with these, and no other."""
