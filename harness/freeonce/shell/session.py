@@ -52,9 +52,9 @@ class Session(AbstractContextManager["Session"]):
 
         Raises UsageError when the guest is paused, and could not answer, or is used up.
         """
-        scenario = self.find(name)
         if not self._fit:
             raise UsageError("the last run left this guest unfit; `fresh` makes another")
+        scenario = self.find(name)
         if self.guest.monitor.status() == "paused":
             raise UsageError("the guest is paused; `resume` lets it run")
         before = self.guest.header()
