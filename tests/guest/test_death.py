@@ -17,8 +17,9 @@ def start() -> "tuple[subprocess.Popen[bytes], int, Path]":
     """A harness in the middle of a run, its QEMU's pid and its folder."""
     script = (
         "import signal, sys\n"
-        # A shell that starts us in the background has SIGINT ignored, and we inherit that.
+        # A shell that starts us in the background has SIGINT ignored, nohup SIGHUP: inherited.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         "from freeonce.cli import main\n"
         "from freeonce.cli.setting import Setting\n"
         "from freeonce import guest\n"

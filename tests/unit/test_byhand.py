@@ -255,6 +255,20 @@ def test_every_key_is_the_guests_but_the_one_that_detaches(line: Line) -> None:
     assert heard(line.guest, b"last") == b"last"
 
 
+def test_keys_typed_before_it_is_attached_are_not_lost(line: Line) -> None:
+    line.guest.settimeout(20)
+    waiting = f"print('soon', flush=True); input()\n{ATTACH}"
+    child = pexpect.spawn(
+        sys.executable, ["-c", waiting, str(line.door)], timeout=60, encoding="utf-8"
+    )
+    child.expect_exact("soon")
+    # The first line is read in peace; the rest waits in the terminal while it is made raw.
+    child.send("go\rearly\r")
+    assert heard(line.guest, b"early\n") == b"early\n"
+    child.send("\x1d")
+    child.expect_exact("detached")
+
+
 def test_a_terminal_is_what_it_was_however_we_end(line: Line) -> None:
     child = terminal(line)
     assert not echoes(child)

@@ -70,13 +70,13 @@ def _said(console: socket.socket) -> bytes:
 
 @contextmanager
 def _raw(terminal: IO[str]) -> Iterator[None]:
-    """Every key comes as it is, Ctrl-C too: it is for the guest."""
+    """Every key comes as it is, Ctrl-C too: it is for the guest. What was typed before, too."""
     if not terminal.isatty():
         yield
         return
     before = termios.tcgetattr(terminal)
     try:
-        tty.setraw(terminal)
+        tty.setraw(terminal, termios.TCSADRAIN)
         yield
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
