@@ -22,7 +22,7 @@ from freeonce.machine.control import Control, control
 from freeonce.machine.folder import guest_folder
 from freeonce.machine.monitor import Monitor
 from freeonce.machine.process import Process
-from freeonce.machine.ssh import Ssh, ssh
+from freeonce.machine.ssh import Ssh, load_library, ssh
 from freeonce.machine.start import started
 from freeonce.machine.template import STATE, Template, ram_files
 
@@ -296,6 +296,8 @@ def clone(
     Its memory is copied on write. Random numbers and wall clock are its own. Without
     `connect` there is no SSH, only the control line.
     """
+    if connect:
+        load_library()
     with ExitStack() as stack:
         deadline = Deadline(seconds, "starting a clone")
         state = stack.enter_context(template.read_state())

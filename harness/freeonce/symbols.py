@@ -10,10 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.constants import SH_FLAGS
-from elftools.elf.elffile import ELFFile
-
 from freeonce.errors import HostError
 
 ROOT = "/freeonce/"
@@ -77,6 +73,11 @@ def places(module: Path, sites: Iterable[int]) -> dict[int, Place]:
 
 def _layout(module: Path) -> list[_Section]:
     """The module's executable sections where the kernel puts them."""
+    # Here, not above: loading these must not keep the first verdict waiting.
+    from elftools.common.exceptions import ELFError  # noqa: PLC0415
+    from elftools.elf.constants import SH_FLAGS  # noqa: PLC0415
+    from elftools.elf.elffile import ELFFile  # noqa: PLC0415
+
     code = SH_FLAGS.SHF_ALLOC | SH_FLAGS.SHF_EXECINSTR
     sections = []
     end = 0

@@ -1,8 +1,6 @@
 """The command line: exit statuses, and what goes to standard output."""
 
-import io
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -10,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from rich.console import Console
 
 from freeonce.audit.model import Judgement, Verdict
 from freeonce.campaign import Result
@@ -126,24 +123,6 @@ def test_json_is_alone_on_standard_output(
     assert "1 scenario: 1 clean" in captured.err
 
 
-def test_a_log_is_told_how_far_the_run_is(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(progress, "TELL_SECONDS", 0)
-    log = progress._Log(Console(stderr=True))
-    log.chosen(2, 1, 3)
-    for name in ("a/0", "a/1", "fault/x"):
-        log.starting(name)
-        log.done()
-    said = capsys.readouterr().err
-    assert "running 2 scenarios and 1 planted faults" in said
-    assert [line.split(" after")[0] for line in said.splitlines()[2:]] == [
-        "1 of 3",
-        "2 of 3",
-        "3 of 3",
-    ]
-
-
 def test_without_debug_info_the_report_stands_and_says_so(
     call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,15 +149,6 @@ def test_what_cannot_be_written_is_refused_before_the_run(
     writable(link)
     assert link.is_symlink()
     assert not (tmp_path / "new").exists()
-
-
-def test_the_name_that_runs_leaves_room_for_the_count_in_a_narrow_terminal() -> None:
-    output = io.StringIO()
-    console = Console(file=output, width=60, force_terminal=True, color_system=None)
-    with progress._shown(console) as shown:
-        shown.chosen(94, 0, 94)
-        shown.starting("fault/invalid-free/contiguous/rust/never-allocated")
-    assert re.search(r"…\S*never-allocated .* 0/94 \d:\d\d:\d\d", output.getvalue())
 
 
 def test_files_are_written(

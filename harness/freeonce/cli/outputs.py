@@ -13,9 +13,7 @@ from freeonce.cli.options import output_option
 from freeonce.cli.output import STDOUT, writable, write
 from freeonce.failures import Point
 from freeonce.faults import Planted
-from freeonce.report.junit import junit_text
 from freeonce.report.places import Places
-from freeonce.report.sarif import sarif_text
 
 FAIL_EACH = {"json", "html"}
 """What tells of failure points; the others would only tell of the plain runs."""
@@ -44,8 +42,20 @@ def _json(report: Report) -> str:
     return json.dumps(report.document, indent=1) + "\n"
 
 
+# What each of these loads takes time, and only they need it.
+def _junit(report: Report) -> str:
+    from freeonce.report.junit import junit_text  # noqa: PLC0415
+
+    return junit_text(report.results, report.host, report.places)
+
+
+def _sarif(report: Report) -> str:
+    from freeonce.report.sarif import sarif_text  # noqa: PLC0415
+
+    return sarif_text(report.results, report.places)
+
+
 def _html(report: Report) -> str:
-    # These two load what takes a tenth of a second, and only they need it.
     from freeonce.report.html import html_text  # noqa: PLC0415
 
     return html_text(
@@ -66,15 +76,9 @@ def _trace(report: Report) -> bytes:
 
 WRITERS: dict[str, tuple[str, Callable[[Report], str | bytes]]] = {
     "json": ("Write JSON; - for stdout.", _json),
-    "junit": (
-        "Write JUnit XML, for GitLab and Jenkins.",
-        lambda report: junit_text(report.results, report.host, report.places),
-    ),
+    "junit": ("Write JUnit XML, for GitLab and Jenkins.", _junit),
     "html": ("Write one HTML page: verdicts, lifetimes, memory, evidence.", _html),
-    "sarif": (
-        "Write SARIF for code scanning, with file and line.",
-        lambda report: sarif_text(report.results, report.places),
-    ),
+    "sarif": ("Write SARIF for code scanning, with file and line.", _sarif),
     "trace": ("Write a trace of lifetimes and exits for ui.perfetto.dev.", _trace),
 }
 

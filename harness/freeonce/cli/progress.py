@@ -1,6 +1,10 @@
-"""How far a run is, on stderr: a bar in a terminal, a line now and then in a log."""
+"""How far a run is, on stderr: a bar in a terminal, a line now and then in a log.
+
+Both tell the verdicts as they come, and name at once what is not as expected.
+"""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
@@ -8,6 +12,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from freeonce.audit.model import Verdict
 from freeonce.campaign import Crew, Options, Result, Scenarios, run_all
 from freeonce.evidence.scenarios import Scenario
 
@@ -19,35 +24,68 @@ TELL_SECONDS = 10.0
 class _Shown(Protocol):
     def chosen(self, scenarios: int, faults: int, total: int) -> None: ...
     def starting(self, name: str) -> None: ...
-    def done(self) -> None: ...
+    def done(self, result: Result) -> None: ...
 
 
 BESIDE_NAME = 42
 """Columns of bar, count and time."""
+TALLY_COLUMNS = 80
+"""A narrower terminal has no room for verdicts beside them."""
+
+
+class _Tally:
+    """The verdicts so far."""
+
+    def __init__(self) -> None:
+        self._verdicts: Counter[Verdict] = Counter()
+
+    def add(self, result: Result) -> str | None:
+        """Words for a result that is not as expected."""
+        verdict = result.judgement.verdict
+        self._verdicts[verdict] += 1
+        return None if result.as_expected else f"{result.scenario.name}: {verdict}, not expected"
+
+    def __str__(self) -> str:
+        counts = [f"{self._verdicts[one]} {one}" for one in Verdict if self._verdicts[one]]
+        return ", ".join(counts)
 
 
 class _Bar:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._task = progress.add_task(STARTING, total=None)
+        self._tally = _Tally()
+        self._name = STARTING
+        self._task = progress.add_task(STARTING, total=None, tally="")
 
     def chosen(self, scenarios: int, faults: int, total: int) -> None:
         self._progress.update(self._task, total=total)
 
     def starting(self, name: str) -> None:
-        # In a narrow terminal the end of the name, which tells the most.
-        room = max(self._progress.console.width - BESIDE_NAME, 10)
-        shown = name if len(name) <= room else f"…{name[1 - room :]}"
-        self._progress.update(self._task, description=shown)
+        self._name = name
+        self._show()
 
-    def done(self) -> None:
+    def done(self, result: Result) -> None:
+        if words := self._tally.add(result):
+            self._progress.console.print(words, style="yellow", markup=False)
         self._progress.advance(self._task)
+        self._show()
+
+    def _show(self) -> None:
+        width = self._progress.console.width
+        tally = str(self._tally) if width >= TALLY_COLUMNS else ""
+        # In a narrow terminal the end of the name, which tells the most.
+        room = max(width - BESIDE_NAME - len(tally), 10)
+        name = self._name if len(self._name) <= room else f"…{self._name[1 - room :]}"
+        self._progress.update(self._task, description=name, tally=tally)
 
 
 class _Log:
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._start = self._told = time.monotonic()
+        self._start = time.monotonic()
+        # The first verdict is told at once.
+        self._told = self._start - TELL_SECONDS
+        self._tally = _Tally()
         self._done = self._total = 0
         console.print(STARTING)
 
@@ -60,12 +98,15 @@ class _Log:
     def starting(self, name: str) -> None:
         pass
 
-    def done(self) -> None:
+    def done(self, result: Result) -> None:
         self._done += 1
+        if words := self._tally.add(result):
+            self._console.print(words, markup=False)
         now = time.monotonic()
         if now - self._told >= TELL_SECONDS:
             self._told = now
-            self._console.print(f"{self._done} of {self._total} after {now - self._start:.0f} s")
+            how_far = f"{self._done} of {self._total} after {now - self._start:.0f} s"
+            self._console.print(f"{how_far}: {self._tally}")
 
 
 @contextmanager
@@ -78,6 +119,7 @@ def _shown(console: Console) -> Iterator[_Shown]:
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("{task.fields[tally]}", markup=False),
     )
     with Progress(*columns, console=console, transient=True) as progress:
         yield _Bar(progress)
@@ -105,5 +147,5 @@ def with_progress(
             shown.starting(scenario.name)
 
         for result in run_all(crew, patterns, options, chosen=chosen, starting=starting):
-            shown.done()
+            shown.done(result)
             yield result

@@ -12,13 +12,16 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
-
-import paramiko
+from typing import TYPE_CHECKING
 
 from freeonce.deadline import Deadline
 from freeonce.errors import CommandFailed, FreeonceError, GuestLost, Loss
 from freeonce.evidence.text import printable
+
+if TYPE_CHECKING:
+    import paramiko
 
 # It prints what broke, and whatever the guest sent, with a traceback; we report it once.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
@@ -28,6 +31,11 @@ CHECK_SECONDS = 0.25
 POLL_SECONDS = 0.002
 
 
+def load_library() -> None:
+    """Begin to load the SSH library, which takes a tenth of a second, beside what goes on."""
+    threading.Thread(target=import_module, args=("paramiko",), daemon=True).start()
+
+
 class Ssh:
     """An authenticated connection, or one that will be.
 
@@ -35,7 +43,7 @@ class Ssh:
     """
 
     def __init__(
-        self, transport: paramiko.Transport, connected: "Future[None]", check: Callable[[], None]
+        self, transport: "paramiko.Transport", connected: "Future[None]", check: Callable[[], None]
     ) -> None:
         self._transport = transport
         self._connected = connected
@@ -104,7 +112,7 @@ class Ssh:
 
     def _drain(
         self,
-        channel: paramiko.Channel,
+        channel: "paramiko.Channel",
         what: str,
         deadline: Deadline,
         ended: Callable[[], bool],
@@ -131,7 +139,7 @@ class Ssh:
         return bytes(output), bytes(errors)
 
 
-def _move(channel: paramiko.Channel, output: bytearray, errors: bytearray) -> bool:
+def _move(channel: "paramiko.Channel", output: bytearray, errors: bytearray) -> bool:
     """Take what has come. Whether there was any."""
     moved = False
     if channel.recv_ready():
@@ -164,6 +172,9 @@ def ssh(
 
     What goes wrong with that, another host key too, is raised by what is asked first.
     """
+    # Here, not above: `load_library` may have it by now, and nothing before needs it.
+    import paramiko  # noqa: PLC0415
+
     with ExitStack() as stack:
         with _lost_on_any_error(f"port {port}", check):
             line = socket.create_connection(("127.0.0.1", port), timeout=deadline.left())
@@ -174,20 +185,26 @@ def ssh(
             transport = paramiko.Transport(line)
         background = stack.enter_context(ThreadPoolExecutor(1))
         stack.callback(_close, line, transport)
-        keys = paramiko.Ed25519Key.from_private_key_file(str(client_key)), _key_blob(host_key)
-        connected = background.submit(_connect, transport, *keys, deadline)
+        client = paramiko.Ed25519Key.from_private_key_file(str(client_key))
+        host = _key_blob(host_key)
+        connected = background.submit(_connect, transport, client, host, deadline)
         yield Ssh(transport, connected, check)
 
 
 def _connect(
-    transport: paramiko.Transport, client: paramiko.PKey, host: bytes, deadline: Deadline
+    transport: "paramiko.Transport",
+    client: "paramiko.PKey",
+    host: bytes,
+    deadline: Deadline,
 ) -> None:
+    import paramiko  # noqa: PLC0415
+
     transport.banner_timeout = transport.handshake_timeout = deadline.left()
     transport.auth_timeout = deadline.left()
     transport.connect(hostkey=paramiko.Ed25519Key(data=host), username="root", pkey=client)
 
 
-def _close(line: socket.socket, transport: paramiko.Transport) -> None:
+def _close(line: socket.socket, transport: "paramiko.Transport") -> None:
     # Its thread waits for the guest, and wakes at once only by this.
     with suppress(OSError):
         line.shutdown(socket.SHUT_RDWR)
