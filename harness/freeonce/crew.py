@@ -1,6 +1,7 @@
 """Who runs a campaign's scenarios: one guest for all, or a clone for each, some at a time."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,8 @@ AHEAD = 16
 CLONE_BYTES = 64 * MIB
 """QEMU's own part of a clone: the code that it made of the guest's, and its heap."""
 ROOM_SECONDS = 0.2
+HEAD_START_SECONDS = 1.0
+"""For which the first has the machine to itself at most: its verdict is what a user waits for."""
 SLICE_SECONDS = 0.1
 
 
@@ -94,6 +97,7 @@ class Pristine(AbstractContextManager["Pristine"]):
         self._room = room
         self._free = free
         self._running = 0
+        self._head_start: float | None = None
         self._live: set[Process] = set()
         self._over = False
         self._changed = threading.Condition()
@@ -117,21 +121,24 @@ class Pristine(AbstractContextManager["Pristine"]):
         pending: deque[Answer] = deque()
         for task in tasks:
             answer: Answer = SimpleQueue()
-            self._pool.submit(self._answer, answer, task, starting)
+            first = self._head_start is None
+            if first:
+                self._head_start = time.monotonic() + HEAD_START_SECONDS
+            self._pool.submit(self._answer, answer, task, first, starting)
             pending.append(answer)
             while pending and (not pending[0].empty() or len(pending) > AHEAD * self._jobs):
                 yield _wait(pending.popleft())
         while pending:
             yield _wait(pending.popleft())
 
-    def _answer(self, answer: "Answer", task: Task, starting: Starting) -> None:
+    def _answer(self, answer: "Answer", task: Task, first: bool, starting: Starting) -> None:
         try:
-            answer.put(self._one(task, starting))
+            answer.put(self._one(task, first, starting))
         except BaseException as error:
             answer.put(error)
 
-    def _one(self, task: Task, starting: Starting) -> Result:
-        with self._turn():
+    def _one(self, task: Task, first: bool, starting: Starting) -> Result:
+        with self._turn(first):
             starting(task.scenario)
             try:
                 with self._make() as guest, self._alive(guest):
@@ -141,10 +148,13 @@ class Pristine(AbstractContextManager["Pristine"]):
                 return _without_guest(task, error)
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Wait until there is memory for one more, or nobody else who could give some back."""
+    def _turn(self, first: bool) -> Iterator[None]:
+        """Wait while another has its head start, and until there is memory for one more.
+
+        Without memory nobody waits when there is nobody else who could give some back.
+        """
         with self._changed:
-            while self._running and not self._over and self._free() < self._room:
+            while not first and not self._over and (self._held_back() or self._no_room()):
                 self._changed.wait(ROOM_SECONDS)
             self._running += 1
         try:
@@ -152,7 +162,15 @@ class Pristine(AbstractContextManager["Pristine"]):
         finally:
             with self._changed:
                 self._running -= 1
+                if first:
+                    self._head_start = 0.0
                 self._changed.notify_all()
+
+    def _held_back(self) -> bool:
+        return self._head_start is not None and time.monotonic() < self._head_start
+
+    def _no_room(self) -> bool:
+        return self._running > 0 and self._free() < self._room
 
     @contextmanager
     def _alive(self, guest: Guest) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """Who runs what, and when: without any guest. Nothing here is judged by a clock."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
@@ -65,6 +66,13 @@ def running(
     monkeypatch.setattr(module, "run_one", one)
 
 
+@pytest.fixture(autouse=True)
+def little_head_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the first often waits for others."""
+    monkeypatch.setattr(module, "HEAD_START_SECONDS", 0.01)
+    monkeypatch.setattr(module, "ROOM_SECONDS", 0.001)
+
+
 def pristine(guests: Any, jobs: int, **more: Any) -> Pristine:
     return Pristine(guests, lambda: SCENARIOS, jobs, **more)
 
@@ -106,11 +114,51 @@ def test_each_scenario_gets_a_guest_of_its_own_and_no_more_than_jobs_run(
     assert (guests.made, guests.most, guests.now) == (6, 3, 0)
 
 
+def test_the_first_has_the_machine_to_itself_until_its_verdict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    guests, together = Guests(), threading.Barrier(2)
+    monkeypatch.setattr(module, "HEAD_START_SECONDS", SECONDS)
+    beside: list[int] = []
+
+    def work(scenario: Scenario) -> bool:
+        beside.append(guests.now)
+        if scenario.index == 0:
+            # Whoever would run beside it has time to begin.
+            time.sleep(0.1)
+            beside.append(guests.now)
+        elif scenario.index in (1, 2):
+            together.wait(SECONDS)
+        return True
+
+    running(monkeypatch, work)
+    with pristine(guests, 2) as crew:
+        assert names(crew.run(TASKS, lambda _: None)) == ORDER
+    assert beside[:2] == [1, 1]
+    assert guests.most == 2
+
+
+def test_a_slow_first_one_holds_the_others_back_for_a_moment_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    others = threading.Event()
+
+    def work(scenario: Scenario) -> bool:
+        if scenario.index:
+            others.set()
+            return True
+        return others.wait(SECONDS)
+
+    running(monkeypatch, work)
+    with pristine(Guests(), 2) as crew:
+        assert names(crew.run(TASKS, lambda _: None)) == ORDER
+    assert others.is_set()
+
+
 def test_without_free_memory_one_runs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rather slow than swapping, and rather slow than not at all."""
     guests = Guests()
     running(monkeypatch)
-    monkeypatch.setattr(module, "ROOM_SECONDS", 0.001)
     with pristine(guests, 4, room=2, free=lambda: 1) as crew:
         assert names(crew.run(TASKS, lambda _: None)) == ORDER
     assert guests.most == 1

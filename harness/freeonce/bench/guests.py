@@ -138,16 +138,34 @@ def round_trips(setting: Setting, source: Template) -> list[Figure]:
     return found
 
 
+RUN = [sys.executable, "-m", "freeonce.cli.main", "run"]
+FIRST_VERDICT = re.compile(rb"\d+ of \d+ after \d+ s: \d+ ")
+
+
+def _first_verdict() -> float:
+    """Seconds to it, of a run of all scenarios that is then broken off."""
+    start = time.perf_counter()
+    with subprocess.Popen(RUN, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as program:
+        assert program.stderr is not None
+        told = any(FIRST_VERDICT.match(line) for line in program.stderr)
+        seconds = time.perf_counter() - start
+        program.terminate()
+    if not told:
+        raise AssertionError("`freeonce run` ended without a verdict")
+    return seconds
+
+
 def runs(rounds: int) -> list[Figure]:
-    """`freeonce run` as a program: all scenarios, and a single one."""
+    """`freeonce run` as a program: all scenarios, to the first of them, and a single one."""
 
     def program(*arguments: str) -> None:
-        command = [sys.executable, "-m", "freeonce.cli.main", "run", *arguments]
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run([*RUN, *arguments], check=True, capture_output=True)
 
+    first = tuple(_first_verdict() for _ in range(rounds))
     every = tuple(_timed(program) for _ in range(rounds))
     single = tuple(_timed(lambda: program("--no-faults", SCENARIO)) for _ in range(rounds))
     return [
+        Figure("first verdict of `freeonce run`", "s", first, goal=1),
         Figure("whole `freeonce run`", "s", every, goal=20),
         Figure("`freeonce run` of one scenario", "s", single, goal=1),
     ]

@@ -1,6 +1,7 @@
 """What every verb that boots a guest needs: image, QEMU, accelerator."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +95,8 @@ def find_setting(accel: str) -> Setting:
 
 def setting_of(manifest: Path, accel: str) -> Setting:
     """The same for an image of one's choice."""
-    qemu = find_qemu()
-    image = load_image(manifest)
-    return Setting(image, qemu, choose_accelerator(accel, qemu))
+    # The image's sums are taken while QEMU tells its version.
+    with ThreadPoolExecutor(1) as beside:
+        image = beside.submit(load_image, manifest)
+        qemu = find_qemu()
+        return Setting(image.result(), qemu, choose_accelerator(accel, qemu))
