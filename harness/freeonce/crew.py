@@ -156,6 +156,8 @@ class Pristine(AbstractContextManager["Pristine"]):
         with self._changed:
             while not first and not self._over and (self._held_back() or self._no_room()):
                 self._changed.wait(ROOM_SECONDS)
+            if self._over:
+                raise GuestLost("the campaign is over")
             self._running += 1
         try:
             yield

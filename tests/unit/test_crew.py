@@ -138,6 +138,28 @@ def test_the_first_has_the_machine_to_itself_until_its_verdict(
     assert guests.most == 2
 
 
+def test_who_waits_for_the_first_begins_nothing_when_all_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    guests, begun = Guests(), threading.Event()
+    monkeypatch.setattr(module, "HEAD_START_SECONDS", SECONDS)
+
+    def work(_: Scenario) -> bool:
+        begun.set()
+        return guests.killed.wait(SECONDS)
+
+    def tasks() -> Iterator[Task]:
+        yield from TASKS[:3]
+        # All three are with the crew, and the first one runs.
+        assert begun.wait(SECONDS)
+        raise SystemExit(143)
+
+    running(monkeypatch, work)
+    with pytest.raises(SystemExit), pristine(guests, 3) as crew:
+        list(crew.run(tasks(), lambda _: None))
+    assert guests.made == 1
+
+
 def test_a_slow_first_one_holds_the_others_back_for_a_moment_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,7 +1,6 @@
 """What every verb that boots a guest needs: image, QEMU, accelerator."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,8 +94,6 @@ def find_setting(accel: str) -> Setting:
 
 def setting_of(manifest: Path, accel: str) -> Setting:
     """The same for an image of one's choice."""
-    # The image's sums are taken while QEMU tells its version.
-    with ThreadPoolExecutor(1) as beside:
-        image = beside.submit(load_image, manifest)
-        qemu = find_qemu()
-        return Setting(image.result(), qemu, choose_accelerator(accel, qemu))
+    qemu = find_qemu()
+    image = load_image(manifest)
+    return Setting(image, qemu, choose_accelerator(accel, qemu))
