@@ -85,17 +85,20 @@ ORDER = [scenario.name for scenario in SCENARIOS]
 
 
 def test_results_come_in_order_whichever_is_done_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    last = threading.Event()
+    last, waited = threading.Event(), []
 
     def work(scenario: Scenario) -> bool:
         if scenario.index == 5:
             last.set()
-        # The first one ends after the last.
-        return scenario.index != 0 or last.wait(SECONDS)
+        elif scenario.index == 0:
+            # The first one ends after the last.
+            waited.append(last.wait(SECONDS))
+        return True
 
     running(monkeypatch, work)
     with pristine(Guests(), 2) as crew:
         assert names(crew.run(TASKS, lambda _: None)) == ORDER
+    assert waited == [True]
 
 
 def test_each_scenario_gets_a_guest_of_its_own_and_no_more_than_jobs_run(
@@ -117,12 +120,14 @@ def test_each_scenario_gets_a_guest_of_its_own_and_no_more_than_jobs_run(
 def test_the_first_has_the_machine_to_itself_until_its_verdict(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    guests, together = Guests(), threading.Barrier(2)
-    monkeypatch.setattr(module, "HEAD_START_SECONDS", SECONDS)
+    guests, together, late = Guests(), threading.Barrier(2), threading.Event()
+    # Time stands still: nobody may come because the head start is over by the clock.
+    clock = SimpleNamespace(monotonic=lambda: 1.0 if late.is_set() else 0.0)
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "HEAD_START_SECONDS", 1.0)
     beside: list[int] = []
 
     def work(scenario: Scenario) -> bool:
-        beside.append(guests.now)
         if scenario.index == 0:
             # Whoever would run beside it has time to begin.
             time.sleep(0.1)
@@ -132,10 +137,14 @@ def test_the_first_has_the_machine_to_itself_until_its_verdict(
         return True
 
     running(monkeypatch, work)
+    watchdog = threading.Timer(SECONDS, late.set)
+    watchdog.start()
     with pristine(guests, 2) as crew:
         assert names(crew.run(TASKS, lambda _: None)) == ORDER
-    assert beside[:2] == [1, 1]
+    watchdog.cancel()
+    assert beside == [1]
     assert guests.most == 2
+    assert not late.is_set()
 
 
 def test_who_waits_for_the_first_begins_nothing_when_all_is_over(
@@ -163,18 +172,20 @@ def test_who_waits_for_the_first_begins_nothing_when_all_is_over(
 def test_a_slow_first_one_holds_the_others_back_for_a_moment_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    others = threading.Event()
+    others, met = threading.Event(), []
 
     def work(scenario: Scenario) -> bool:
         if scenario.index:
             others.set()
-            return True
-        return others.wait(SECONDS)
+        else:
+            # Held back for longer, they would come only when this one gave up.
+            met.append(others.wait(SECONDS))
+        return True
 
     running(monkeypatch, work)
     with pristine(Guests(), 2) as crew:
         assert names(crew.run(TASKS, lambda _: None)) == ORDER
-    assert others.is_set()
+    assert met == [True]
 
 
 def test_without_free_memory_one_runs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
