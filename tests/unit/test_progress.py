@@ -13,6 +13,14 @@ from freeonce.cli import progress
 from freeonce.evidence.scenarios import Scenario
 
 
+@pytest.fixture(autouse=True)
+def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the tests are run in: rich asks the environment what a terminal can do."""
+    monkeypatch.setenv("TERM", "xterm")
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def ended(name: str, verdict: Verdict, as_expected: bool = True) -> Result:
     scenario = Scenario(0, name, "Section", "C", None, "A lesson.", ())
     return Result(scenario, Judgement(verdict, (), (), 0, 0, 0, 0, {}), as_expected, {}, 0.1)
@@ -23,11 +31,10 @@ PLANTED = ended("fault/leak/pool/c", Verdict.FAULTY)
 SURPRISE = ended("rust/pool", Verdict.INCOMPLETE, as_expected=False)
 
 
-def shown(console: Console, *results: Result, running: str = "c/pool") -> None:
+def shown(console: Console, *results: Result) -> None:
     with progress._shown(console) as one:
-        one.chosen(3, 0, 3)
+        one.chosen(len(results), 0, len(results))
         for result in results:
-            one.starting(running)
             one.done(result)
 
 
@@ -48,22 +55,40 @@ def test_the_name_that_runs_leaves_room_for_the_count_in_a_narrow_terminal() -> 
     assert re.search(r"…\S*never-allocated .* 0/94 \d:\d\d:\d\d", said(console))
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 140])
-def test_a_terminal_shows_the_count_and_where_there_is_room_the_verdicts(width: int) -> None:
+WHOLE = [CLEAN] * 82 + [PLANTED] * 132 + [ended("svm/x", Verdict.UNSUPPORTED)] * 15
+"""As many as a whole run has, and what is told of them."""
+TOLD = "82 clean, 132 faulty, 15 unsupported"
+
+
+@pytest.mark.parametrize(
+    ("width", "results", "told"),
+    [
+        (140, WHOLE, TOLD),
+        (80, WHOLE, TOLD),
+        (60, [CLEAN, PLANTED], "1 clean, 1 faulty"),
+        (60, WHOLE, ""),
+        (80, [*WHOLE, SURPRISE], ""),
+    ],
+)
+def test_a_terminal_shows_the_count_and_where_there_is_room_the_verdicts(
+    width: int, results: list[Result], told: str
+) -> None:
     console = terminal(width)
-    name = "fault/invalid-free/contiguous/rust/never-allocated"
-    shown(console, CLEAN, PLANTED, PLANTED, running=name)
-    assert re.search(r"never-allocated .* 3/3 \d:\d\d:\d\d", said(console))
-    assert ("1 clean, 2 faulty" in said(console)) == (width >= 80)
-    # Nothing of a line went to the next one.
-    assert all(len(line) <= width for line in re.split(r"\x1b\[\S*?[A-Za-z]|[\r\n]", said(console)))
+    with progress._shown(console) as one:
+        one.chosen(len(results), 0, len(results))
+        one.starting("fault/invalid-free/contiguous/rust/never-allocated")
+        for result in results:
+            one.done(result)
+    last = re.findall(r"\S*allocated .*", said(console))[-1]
+    count = rf"{len(results)}/{len(results)}"
+    assert re.fullmatch(rf"\S*allocated \S* {count} \d:\d\d:\d\d {told}\s*", last)
 
 
 def test_a_log_tells_the_first_verdict_at_once_and_the_rest_now_and_then() -> None:
     console = Console(file=io.StringIO(), width=100)
     shown(console, CLEAN, PLANTED)
     (line,) = said(console).splitlines()[2:]
-    assert re.fullmatch(r"1 of 3 after \d s: 1 clean", line)
+    assert re.fullmatch(r"1 of 2 after \d s: 1 clean", line)
 
 
 def test_a_log_tells_all_verdicts_so_far(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,10 +27,10 @@ class _Shown(Protocol):
     def done(self, result: Result) -> None: ...
 
 
-BESIDE_NAME = 42
+BAR = 10
+BESIDE_NAME = BAR + 22
 """Columns of bar, count and time."""
-TALLY_COLUMNS = 80
-"""A narrower terminal has no room for verdicts beside them."""
+SHORTEST_NAME = 10
 
 
 class _Tally:
@@ -71,12 +71,15 @@ class _Bar:
         self._show()
 
     def _show(self) -> None:
-        width = self._progress.console.width
-        tally = str(self._tally) if width >= TALLY_COLUMNS else ""
+        # Read once: who starts a scenario and who has a result are two threads.
+        name, tally = self._name, str(self._tally)
+        room = self._progress.console.width - BESIDE_NAME
+        if room - len(tally) < SHORTEST_NAME:
+            tally = ""
+        room = max(room - len(tally), SHORTEST_NAME)
         # In a narrow terminal the end of the name, which tells the most.
-        room = max(width - BESIDE_NAME - len(tally), 10)
-        name = self._name if len(self._name) <= room else f"…{self._name[1 - room :]}"
-        self._progress.update(self._task, description=name, tally=tally)
+        shown = name if len(name) <= room else f"…{name[1 - room :]}"
+        self._progress.update(self._task, description=shown, tally=tally)
 
 
 class _Log:
@@ -116,7 +119,7 @@ def _shown(console: Console) -> Iterator[_Shown]:
         return
     columns = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=BAR),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[tally]}", markup=False),
