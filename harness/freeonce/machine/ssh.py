@@ -186,7 +186,7 @@ def ssh(
         background = stack.enter_context(ThreadPoolExecutor(1))
         stack.callback(_close, line, transport)
         client = paramiko.Ed25519Key.from_private_key_file(str(client_key))
-        host = _key_blob(host_key)
+        host = paramiko.Ed25519Key(data=_key_blob(host_key))
         connected = background.submit(_connect, transport, client, host, deadline)
         yield Ssh(transport, connected, check)
 
@@ -194,14 +194,12 @@ def ssh(
 def _connect(
     transport: "paramiko.Transport",
     client: "paramiko.PKey",
-    host: bytes,
+    host: "paramiko.PKey",
     deadline: Deadline,
 ) -> None:
-    import paramiko  # noqa: PLC0415
-
     transport.banner_timeout = transport.handshake_timeout = deadline.left()
     transport.auth_timeout = deadline.left()
-    transport.connect(hostkey=paramiko.Ed25519Key(data=host), username="root", pkey=client)
+    transport.connect(hostkey=host, username="root", pkey=client)
 
 
 def _close(line: socket.socket, transport: "paramiko.Transport") -> None:
