@@ -112,6 +112,32 @@ def test_the_folder_is_gone_when_we_are_killed() -> None:
     assert not folder.exists()
 
 
+def test_a_signal_for_our_group_leaves_no_folder_without_a_keeper(tmp_path: Path) -> None:
+    """As Ctrl-C sends it; for a moment a new keeper is of our group, too."""
+    script = (
+        "import os, pathlib, signal, sys, threading, time\n"
+        "from freeonce.machine.folder import guest_folder\n"
+        "for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):\n"
+        "    signal.signal(number, lambda *_: None)\n"
+        "over = threading.Event()\n"
+        "def disturb():\n"
+        "    while not over.is_set():\n"
+        "        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):\n"
+        "            os.killpg(0, number)\n"
+        "        time.sleep(0.0002)\n"
+        "thread = threading.Thread(target=disturb)\n"
+        "thread.start()\n"
+        "for _ in range(100):\n"
+        "    with guest_folder(pathlib.Path(sys.argv[1])) as folder:\n"
+        "        assert folder.is_dir()\n"
+        "over.set()\n"
+        "thread.join()\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    subprocess.run(command, check=True, start_new_session=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_keeper_ends_only_a_qemu_of_its_own_folder(tmp_path: Path) -> None:
     """A process that merely names the folder is not ours to end."""
     qemu = tmp_path / "fake-qemu"

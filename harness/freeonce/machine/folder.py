@@ -1,6 +1,7 @@
 """A folder for one guest's sockets and files, gone when we are gone, however we went."""
 
 import secrets
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ done 2>/dev/null
 rm -rf -- "$0"
 """
 
+ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+
 
 @contextmanager
 def guest_folder(parent: Path = SOCKETS) -> Iterator[Path]:
@@ -33,13 +36,7 @@ def guest_folder(parent: Path = SOCKETS) -> Iterator[Path]:
     """
     folder = parent / f"{SCRATCH}{secrets.token_hex(8)}"
     # The keeper first: there is no moment at which the folder has none.
-    keeper = subprocess.Popen(
-        ["/bin/sh", "-c", KEEPER, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    keeper = _keeper(folder)
     said = b""
     try:
         folder.mkdir(mode=0o700)
@@ -48,3 +45,22 @@ def guest_folder(parent: Path = SOCKETS) -> Iterator[Path]:
         said = b"over\n"
     finally:
         keeper.communicate(said)
+
+
+def _keeper(folder: Path) -> "subprocess.Popen[bytes]":
+    """Nothing but SIGKILL ends it.
+
+    A signal for our process group, as Ctrl-C sends, would also end a keeper that has no session of
+    its own yet, and Popen would not tell.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", KEEPER, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
