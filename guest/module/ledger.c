@@ -45,6 +45,7 @@ void ledger_open(void)
 	header->record_size = sizeof(struct ledger_record);
 	header->capacity = capacity;
 	header->text_gva = text_start;
+	header->page_offset = PAGE_OFFSET;
 	strscpy(header->release, utsname()->release, sizeof(header->release));
 	/* The magic last: the host takes the header only when it stands. */
 	smp_wmb();

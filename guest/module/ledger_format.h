@@ -44,6 +44,14 @@ enum ledger_type {
 	LEDGER_OPERAND = 23,
 	LEDGER_UNBIND = 24,
 	LEDGER_HOST_REGISTER = 25,
+	LEDGER_SUBJECT = 26,
+	LEDGER_SECTION = 27,
+	LEDGER_PHASE = 28,
+	LEDGER_STACK = 29,
+	LEDGER_SYMBOL = 30,
+	LEDGER_BROKEN = 31,
+	LEDGER_BLIND = 32,
+	LEDGER_QUIESCED = 33,
 };
 
 enum ledger_witness {
@@ -57,6 +65,20 @@ enum ledger_kind {
 	KIND_CONTIGUOUS = 2,
 };
 
+/* Kinds of resource, with the functions that acquire and release them. */
+enum ledger_family {
+	FAMILY_NONE = 0,
+	FAMILY_POOL = 1,
+	FAMILY_CONTIGUOUS = 2,
+	FAMILY_SLAB = 3,
+	FAMILY_OBJECT = 4,
+	FAMILY_CACHE = 5,
+	FAMILY_PAGES = 6,
+	FAMILY_VMALLOC = 7,
+	FAMILY_KVMALLOC = 8,
+	FAMILY_PERCPU = 9,
+};
+
 enum ledger_flag {
 	FLAG_WITHHELD = 1, /* release: the kernel never saw it */
 	FLAG_INJECTED = 2, /* allocate_failed: made to fail */
@@ -65,6 +87,36 @@ enum ledger_flag {
 	FLAG_IDENTITY = 16, /* operand: L1's own memory, mapped where it lies */
 	FLAG_UNLOAD = 64,  /* end: the module is to be unloaded when all is settled */
 	FLAG_TAIL = 32,     /* the kernel's release: by a function that ours called */
+	FLAG_KEPT = 2,      /* release: poisoned, and held until a reclaim */
+	FLAG_DEFERRED = 8,  /* release: the kernel does it later */
+	FLAG_LIFE = 16,     /* begin: of a life, not of a scenario */
+	FLAG_WRAPPED = 128, /* the kernel's: inside of a wrapper's own call */
+};
+
+enum ledger_phase {
+	PHASE_COMING = 1,
+	PHASE_LIVE = 2,
+	PHASE_GOING = 3,
+	PHASE_GONE = 4,
+	PHASE_INIT_FAILED = 5,
+};
+
+enum ledger_broken {
+	BROKEN_FRONT = 1,
+	BROKEN_BEHIND = 2,
+	BROKEN_POISON = 3,
+};
+
+enum ledger_blind {
+	BLIND_BOOKS = 1,
+	BLIND_STACKS = 2,
+	BLIND_RELEASE = 3,
+};
+
+enum ledger_quiesced {
+	QUIESCED_RCU = 1,
+	QUIESCED_WORK = 2,
+	QUIESCED_DEFERRED = 4,
 };
 
 /* What an address given to the CPU is for. */
@@ -110,6 +162,7 @@ struct ledger_header {
 	__u64 appended;
 	__u64 text_gva;
 	char release[64];
+	__u64 page_offset;
 };
 
 struct ledger_record {

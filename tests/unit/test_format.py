@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,30 @@ def test_types_agree(tmp_path: Path) -> None:
     assert from_c(tmp_path, [f"{name}=LEDGER_{name}" for name in documented]) == documented
 
 
+def test_families_agree(tmp_path: Path) -> None:
+    documented = {name.upper(): int(number) for name, number, _ in table("Families")}
+    assert {member.name: member.value for member in ledger.Family if member} == documented
+    assert from_c(tmp_path, [f"{name}=FAMILY_{name}" for name in documented]) == documented
+
+
+@pytest.mark.parametrize(
+    ("ours", "record"),
+    [
+        (ledger.Phase, "phase"),
+        (ledger.Broken, "broken"),
+        (ledger.Blind, "blind"),
+        (ledger.Quiesced, "quiesced"),
+    ],
+)
+def test_what_detail_says_is_that_of_c(ours: type[IntEnum], record: str, tmp_path: Path) -> None:
+    values = {member.name: member.value for member in ours}
+    assert from_c(tmp_path, [f"{name}={record.upper()}_{name}" for name in values]) == values
+    (row,) = (carries for name, _, carries in table("Types") if name == record)
+    assert {int(number) for number in re.findall(r"\b(\d)\b ", row.split("detail:")[1])} >= set(
+        values.values()
+    )
+
+
 def test_structures_agree(tmp_path: Path) -> None:
     rows = table("Addresses given to the CPU")
     documented = {name.upper(): int(number) for name, number in rows}
@@ -127,6 +152,10 @@ def test_constants_agree(tmp_path: Path) -> None:
             "silent=CPU_STATE_SILENT",
             "withheld=FLAG_WITHHELD",
             "injected=FLAG_INJECTED",
+            "kept=FLAG_KEPT",
+            "deferred=FLAG_DEFERRED",
+            "life=FLAG_LIFE",
+            "wrapped=FLAG_WRAPPED",
         ],
     )
     assert in_c == {
@@ -153,6 +182,10 @@ def test_constants_agree(tmp_path: Path) -> None:
         "silent": ledger.CPU_STATE_SILENT,
         "withheld": ledger.Flag.WITHHELD,
         "injected": ledger.Flag.INJECTED,
+        "kept": ledger.Flag.KEPT,
+        "deferred": ledger.Flag.DEFERRED,
+        "life": ledger.Flag.LIFE,
+        "wrapped": ledger.Flag.WRAPPED,
     }
     assert f"0x{ledger.CHECK_PRIME:x}" in DOCUMENT
     assert f"{ledger.HEADER_BYTES} bytes" in DOCUMENT

@@ -27,7 +27,7 @@ from freeonce.evidence.ledger import (
 Indices = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
-KIND_NAMES = {Kind.NONE: "none", Kind.POOL: "pool", Kind.CONTIGUOUS: "contiguous"}
+KIND_NAMES = {kind: kind.name.lower() for kind in Kind}
 
 # The PAT's cache types (AMD manual volume 2, 7.8.1). Linux gives UC- for uncached.
 CACHE_NAMES = {0: "UC", 1: "WC", 4: "WT", 5: "WP", 6: "WB", 7: "UC-"}

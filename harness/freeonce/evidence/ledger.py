@@ -34,6 +34,7 @@ HEADER = np.dtype(
         ("appended", "<u8"),
         ("text_gva", "<u8"),
         ("release", "S64"),
+        ("page_offset", "<u8"),
     ]
 )
 
@@ -91,6 +92,14 @@ class Type(IntEnum):
     OPERAND = 23
     UNBIND = 24
     HOST_REGISTER = 25
+    SUBJECT = 26
+    SECTION = 27
+    PHASE = 28
+    STACK = 29
+    SYMBOL = 30
+    BROKEN = 31
+    BLIND = 32
+    QUIESCED = 33
 
 
 class Witness(IntEnum):
@@ -100,16 +109,26 @@ class Witness(IntEnum):
     KERNEL = 2
 
 
-class Kind(IntEnum):
-    """Which allocator: by the call that was used, not by what would have been right."""
+class Family(IntEnum):
+    """A kind of resource: by the call that was used, not by what would have been right."""
 
     NONE = 0
     POOL = 1
     CONTIGUOUS = 2
+    SLAB = 3
+    OBJECT = 4
+    CACHE = 5
+    PAGES = 6
+    VMALLOC = 7
+    KVMALLOC = 8
+    PERCPU = 9
+
+
+Kind = Family
 
 
 class Flag(IntEnum):
-    """Bits of `flags`."""
+    """Bits of `flags`; some mean another thing in a record of another type."""
 
     WITHHELD = 1
     INJECTED = 2
@@ -118,6 +137,44 @@ class Flag(IntEnum):
     IDENTITY = 16
     TAIL = 32
     UNLOAD = 64
+    WRAPPED = 128
+    KEPT = 2
+    DEFERRED = 8
+    LIFE = 16
+
+
+class Phase(IntEnum):
+    """Where a load of a subject is."""
+
+    COMING = 1
+    LIVE = 2
+    GOING = 3
+    GONE = 4
+    INIT_FAILED = 5
+
+
+class Broken(IntEnum):
+    """Where memory is not as it was left."""
+
+    FRONT = 1
+    BEHIND = 2
+    POISON = 3
+
+
+class Blind(IntEnum):
+    """Why something was not recorded."""
+
+    BOOKS = 1
+    STACKS = 2
+    RELEASE = 3
+
+
+class Quiesced(IntEnum):
+    """Bits: what was waited for before the end of a life."""
+
+    RCU = 1
+    WORK = 2
+    DEFERRED = 4
 
 
 class Structure(IntEnum):
@@ -156,6 +213,7 @@ class Header:
     appended: int
     text_gva: int
     release: str
+    page_offset: int
 
     @property
     def count(self) -> int:
@@ -192,6 +250,7 @@ def parse_header(data: bytes, window_bytes: int) -> Header:
         appended=int(raw["appended"]),
         text_gva=int(raw["text_gva"]),
         release=printable(bytes(raw["release"])),
+        page_offset=int(raw["page_offset"]),
     )
 
 
