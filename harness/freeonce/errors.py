@@ -22,6 +22,40 @@ class HostError(FreeonceError):
         self.reason = reason
 
 
+class Obstacle(StrEnum):
+    """Why a subject cannot be judged, or not to its end. Stable words for programs."""
+
+    NO_ELF = "no-elf"
+    WRONG_MACHINE = "wrong-machine"
+    """An ELF file, but not for x86-64."""
+    NOT_A_MODULE = "not-a-module"
+    """No relocatable file, or without what the kernel needs to know of a module."""
+    NO_SYMBOLS = "no-symbols"
+    WRONG_KERNEL = "wrong-kernel"
+    DAMAGED = "damaged"
+    TOO_BIG = "too-big"
+    MISSING_MODULE = "missing-module"
+    DOES_NOT_BUILD = "does-not-build"
+    DOES_NOT_LOAD = "does-not-load"
+    HANGS_IN_INIT = "hangs-in-init"
+    EXERCISE_FAILED = "exercise-failed"
+    DOES_NOT_UNLOAD = "does-not-unload"
+    GUEST_LOST = "guest-lost"
+    NOT_QUIET = "not-quiet"
+    """What the subject began still goes on after its end."""
+
+
+class SubjectError(FreeonceError):
+    """A subject is not what can be judged, or does not do what it should. Never clean.
+
+    `reason` is for programs; the message says what is wrong and what to do.
+    """
+
+    def __init__(self, reason: Obstacle, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class Loss(StrEnum):
     """How a guest was lost."""
 

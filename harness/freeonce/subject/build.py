@@ -1,0 +1,104 @@
+"""A folder with a Kbuild file to modules, built against the image's headers in a scratch copy."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from freeonce.deadline import patience
+from freeonce.errors import HostError, Obstacle, SubjectError, UsageError
+
+SECONDS = 600.0
+BUILT = ("*.o", "*.ko", "*.cmd", "*.mod", "*.mod.c", "modules.order", "Module.symvers", ".git")
+"""What an earlier build left, for whichever kernel."""
+WORDS = 20_000
+"""Characters of a compiler's words that are shown."""
+
+
+@dataclass(frozen=True)
+class Headers:
+    """What modules are built against. `source`: where `headers` were made of, None if the same.
+
+    Unpacked packages: their Makefile names the place where they would be installed.
+    """
+
+    headers: Path
+    source: Path | None = None
+
+    @property
+    def arguments(self) -> list[str]:
+        """For make."""
+        if self.source is None:
+            return ["-C", str(self.headers)]
+        return ["-C", str(self.source.resolve()), f"O={self.headers.resolve()}"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """The modules of a folder, and the compiler's warnings."""
+
+    modules: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+
+def is_source(folder: Path) -> bool:
+    """Whether kbuild can build it."""
+    return any((folder / name).is_file() for name in ("Kbuild", "Makefile"))
+
+
+def build(folder: Path, headers: Headers, scratch: Path) -> Built:
+    """Build a copy of the folder in `scratch`, where its modules then are.
+
+    Its debug info, and what the compiler says, name the user's own files. Raises
+    SubjectError `does-not-build` with the compiler's words, UsageError for a folder
+    without Kbuild and Makefile.
+    """
+    if not is_source(folder):
+        raise UsageError(f"{folder} has neither Kbuild nor Makefile; give a module's folder")
+    copy = _copy(folder, scratch)
+    said = _make(copy, folder, headers)
+    modules = tuple(sorted(copy.rglob("*.ko")))
+    if not modules:
+        message = f"{folder} builds, but to no module: its Kbuild has no 'obj-m += NAME.o'"
+        raise SubjectError(Obstacle.DOES_NOT_BUILD, message)
+    return Built(modules, tuple(line for line in said.splitlines() if "warning:" in line.lower()))
+
+
+def _copy(folder: Path, scratch: Path) -> Path:
+    """A copy that has the same neighbours: a Kbuild may name files in `../`."""
+    real = folder.resolve()
+    copy = scratch / real.name
+    for neighbour in real.parent.iterdir():
+        if neighbour.name != real.name:
+            (scratch / neighbour.name).symlink_to(neighbour)
+    shutil.copytree(real, copy, symlinks=True, ignore=shutil.ignore_patterns(*BUILT))
+    return copy
+
+
+def _make(copy: Path, folder: Path, headers: Headers) -> str:
+    """What make said, with the user's paths."""
+    prefix = f"-ffile-prefix-map={copy}={folder.resolve()}"
+    options = [f"M={copy}", "CONFIG_DEBUG_INFO_BTF_MODULES=", f"KCFLAGS=-g {prefix}"]
+    argv = ["make", "-s", f"-j{len(os.sched_getaffinity(0))}", *headers.arguments, *options]
+    # A make that called us has a job server that our own children cannot reach.
+    ours = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFL"))}
+    try:
+        done = subprocess.run(
+            [*argv, "modules"],
+            env={**ours, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=SECONDS * patience(),
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise HostError("no-tool", "make is not installed; run 'make setup'") from error
+    except subprocess.TimeoutExpired as error:
+        message = f"{folder}: its build took more than {SECONDS:g} s"
+        raise SubjectError(Obstacle.DOES_NOT_BUILD, message) from error
+    said = done.stdout.decode("utf-8", "replace").replace(str(copy), str(folder))
+    if done.returncode:
+        raise SubjectError(Obstacle.DOES_NOT_BUILD, f"{folder} does not build:\n{said[-WORDS:]}")
+    return said

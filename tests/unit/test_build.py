@@ -1,0 +1,84 @@
+"""A folder built against headers: here a kbuild of three lines stands for the kernel's."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from freeonce.errors import Obstacle, SubjectError, UsageError
+from freeonce.subject.build import Headers, build
+
+KBUILD = """
+modules:
+\t@for source in $(M)/*.c; do gcc -Wall $(KCFLAGS) -c $$source -o $${source%.c}.ko || exit 1; done
+"""
+
+
+@pytest.fixture
+def headers(tmp_path: Path) -> Headers:
+    (tmp_path / "headers").mkdir()
+    (tmp_path / "headers" / "Makefile").write_text(KBUILD)
+    return Headers(tmp_path / "headers")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "project" / "module"
+    folder.mkdir(parents=True)
+    (folder / "Kbuild").write_text("obj-m += it.o\n")
+    (folder / "it.c").write_text('#include "../shared.h"\nint it(void) { return SHARED; }\n')
+    (folder.parent / "shared.h").write_text("#define SHARED 1\n")
+    # Of another kernel: must neither be taken nor be touched.
+    (folder / "it.ko").write_bytes(b"old")
+    return folder
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    (tmp_path / "scratch").mkdir()
+    return tmp_path / "scratch"
+
+
+def test_a_copy_is_built_and_names_the_users_files(
+    headers: Headers, source: Path, scratch: Path
+) -> None:
+    before = sorted(source.iterdir())
+    (made,) = build(source, headers, scratch).modules
+    assert made.is_relative_to(scratch)
+    lines = subprocess.run(
+        ["readelf", "--debug-dump=decodedline", "--wide", made],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert str(source) in lines
+    assert str(scratch) not in lines
+    assert sorted(source.iterdir()) == before
+    assert (source / "it.ko").read_bytes() == b"old"
+
+
+def test_warnings_are_passed_on(headers: Headers, source: Path, scratch: Path) -> None:
+    (source / "it.c").write_text("int it(void) { int unused; return 1; }\n")
+    (warning,) = build(source, headers, scratch).warnings
+    assert warning.startswith(f"{source}/it.c:1:")
+    assert "unused" in warning
+
+
+def test_errors_name_the_users_own_files(headers: Headers, source: Path, scratch: Path) -> None:
+    (source / "it.c").write_text("int it(void) { return nothing; }\n")
+    with pytest.raises(SubjectError) as error:
+        build(source, headers, scratch)
+    assert error.value.reason is Obstacle.DOES_NOT_BUILD
+    assert f"{source}/it.c:1:" in str(error.value)
+    assert str(scratch) not in str(error.value)
+
+
+def test_a_folder_that_is_no_source_is_refused(
+    headers: Headers, source: Path, scratch: Path
+) -> None:
+    (headers.headers / "Makefile").write_text("modules:\n\t@true\n")
+    with pytest.raises(SubjectError, match="obj-m"):
+        build(source, headers, scratch)
+    (source / "Kbuild").unlink()
+    with pytest.raises(UsageError, match="neither Kbuild nor Makefile"):
+        build(source, headers, scratch)
