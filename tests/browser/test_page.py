@@ -10,7 +10,7 @@ from selenium.webdriver.support.expected_conditions import presence_of_element_l
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
-from freeonce.campaign import Result
+from freeonce.audit.result import Result
 from freeonce.evidence.ledger import Kind, Structure, Type
 from freeonce.report.html import html_text
 from tests.browser.conftest import Open

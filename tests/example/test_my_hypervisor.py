@@ -2,7 +2,7 @@
 
 import pytest
 
-from freeonce.audited import Audit, AuditedGuest
+from freeonce.testing.audited import Audit, AuditedGuest
 
 
 def test_a_box_built_first_is_released_once(guest: AuditedGuest) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from freeonce.cli.setting import Setting, find_setting
-from freeonce.guest import Guest
+from freeonce.guest import Guest, clone, template_of
 from freeonce.machine.template import Template
+from freeonce.project.setting import Setting, find_setting
 
 
 @pytest.fixture(scope="session")
@@ -17,12 +17,12 @@ def setting() -> Setting:
 @pytest.fixture(scope="session")
 def template(setting: Setting) -> Iterator[Template]:
     """Built by whichever worker comes first; the others wait for it."""
-    with setting.template() as source:
+    with template_of(setting) as source:
         yield source
 
 
 @pytest.fixture
 def guest(setting: Setting, template: Template) -> Iterator[Guest]:
     """A guest for this test alone."""
-    with setting.clone(template)() as running:
+    with clone(template, setting.image) as running:
         yield running

@@ -17,12 +17,15 @@ import numpy as np
 import pytest
 
 from freeonce.audit.model import Verdict
-from freeonce.campaign import Options, Result, run_all, run_one
-from freeonce.cli.setting import Setting
+from freeonce.audit.result import Result
 from freeonce.errors import CommandFailed, GuestLost, Loss
 from freeonce.evidence.ledger import Records, Type, Witness, parse_records
 from freeonce.guest import Guest, clone, take_template
 from freeonce.machine.template import Template, origin, ram_files, template
+from freeonce.project.setting import Setting
+from freeonce.run.campaign import run_all, run_one
+from freeonce.run.hire import clones
+from freeonce.run.task import Options
 
 GRACE_SECONDS = 30.0
 MANY = 50
@@ -30,12 +33,12 @@ QUICK = Options(faults=False)
 
 
 @contextmanager
-def clones(
+def several(
     setting: Setting, source: Template, count: int, at_once: int = 2
 ) -> Iterator[list[Guest]]:
     """So many that run at the same time; started by a few threads."""
     with ExitStack() as stack, ThreadPoolExecutor(at_once) as pool:
-        makers = [setting.clone(source)() for _ in range(count)]
+        makers = [clone(source, setting.image) for _ in range(count)]
         for maker in makers:
             stack.push(maker)
         yield list(pool.map(lambda maker: maker.__enter__(), makers))
@@ -75,12 +78,12 @@ def test_nothing_written_in_one_clone_is_seen_in_another_or_in_the_template(
     setting: Setting, template: Template
 ) -> None:
     before = digest(template)
-    with clones(setting, template, 2) as (one, other):
+    with several(setting, template, 2) as (one, other):
         one.command("echo mine >/root/mine; echo 1 >/proc/sys/vm/overcommit_memory")
         assert scenario_run(one, "fault/leak/contiguous/c").as_expected
         assert one.header().appended > untouched(other)
         assert other.command("ls /root; cat /proc/sys/vm/overcommit_memory") == b"0\n"
-        with setting.clone(template)() as later:
+        with clone(template, setting.image) as later:
             assert untouched(later) == untouched(other)
             assert later.command("ls /root; cat /proc/sys/vm/overcommit_memory") == b"0\n"
     assert digest(template) == before
@@ -89,7 +92,7 @@ def test_nothing_written_in_one_clone_is_seen_in_another_or_in_the_template(
 def test_runs_and_serials_begin_at_the_same_numbers_in_each(
     setting: Setting, template: Template
 ) -> None:
-    with clones(setting, template, 2) as (one, other):
+    with several(setting, template, 2) as (one, other):
         first, second = (scenario_run(guest, "allocator/nested_mixed") for guest in (one, other))
     assert told(first.evidence.records) == told(second.evidence.records)
     assert set(first.evidence.records["run"]) == {1}
@@ -104,7 +107,7 @@ RANDOM = (
 
 
 def test_each_clone_draws_its_own_random_numbers(setting: Setting, template: Template) -> None:
-    with clones(setting, template, 3) as guests:
+    with several(setting, template, 3) as guests:
         drawn = [line for guest in guests for line in guest.command(RANDOM).split()]
     assert len(drawn) == 9
     assert len(set(drawn)) == 9
@@ -122,7 +125,7 @@ def test_the_first_that_a_clone_is_told_is_new_entropy(
         real(guest, request, seconds)
 
     monkeypatch.setattr(Guest, "ask", ask)
-    with clones(setting, template, 2, at_once=1):
+    with several(setting, template, 2, at_once=1):
         verbs = [request.split()[0] for request in asked]
         seeds = {bytes.fromhex(request.split()[1]) for request in asked[::2]}
     assert verbs == ["reseed", "clock"] * 2
@@ -131,14 +134,14 @@ def test_the_first_that_a_clone_is_told_is_new_entropy(
 
 def test_the_clock_of_a_clone_is_set_to_now(setting: Setting, template: Template) -> None:
     begun = int(time.time())
-    with setting.clone(template)() as guest:
+    with clone(template, setting.image) as guest:
         said = int(guest.command("date +%s"))
     assert begun <= said <= time.time() + 1
 
 
 def test_every_clone_has_the_host_key_of_its_image(setting: Setting, template: Template) -> None:
     """The connection itself refuses another; here a key that it must refuse."""
-    with clones(setting, template, 2) as guests:
+    with several(setting, template, 2) as guests:
         assert [guest.command("echo here") for guest in guests] == [b"here\n"] * 2
     stranger = replace(setting.image, host_key=setting.image.client_key.with_suffix(".pub"))
     with clone(template, stranger) as guest, pytest.raises(GuestLost, match="key"):
@@ -148,7 +151,7 @@ def test_every_clone_has_the_host_key_of_its_image(setting: Setting, template: T
 def test_the_network_of_a_clone_is_up_and_its_port_its_own(
     setting: Setting, template: Template
 ) -> None:
-    with clones(setting, template, 3) as guests:
+    with several(setting, template, 3) as guests:
         ports = {guest.monitor.forwarded_port() for guest in guests}
         links = {guest.command("cat /sys/class/net/eth0/operstate") for guest in guests}
     assert len(ports) == 3
@@ -159,7 +162,7 @@ def test_the_network_of_a_clone_is_up_and_its_port_its_own(
 def test_many_at_once_do_not_disturb_each_other(setting: Setting, template: Template) -> None:
     """All run at the same time; a few are started or asked at a time."""
     names = ["c/pool", "fault/leak/pool/rust", "allocator/nested_mixed", "svm/vmrun_exits"]
-    with clones(setting, template, MANY) as guests, ThreadPoolExecutor(2) as pool:
+    with several(setting, template, MANY) as guests, ThreadPoolExecutor(2) as pool:
         for number, guest in enumerate(guests):
             guest.ask(f"run {names[number % 4]} fail=9999")
             guest.command(f"echo {number} >/root/mine")
@@ -207,7 +210,7 @@ def test_a_lost_clone_costs_only_its_own_scenario(
         real(guest, name, seconds)
 
     monkeypatch.setattr(Guest, "run", dying)
-    with setting.clones(2) as crew:
+    with clones(setting, 2) as crew:
         results = list(run_all(crew, ["c/*"], QUICK))
     assert len(results) >= 3
     for one in results:

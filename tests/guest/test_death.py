@@ -21,7 +21,7 @@ def start() -> "tuple[subprocess.Popen[bytes], int, Path]":
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         "from freeonce.cli import main\n"
-        "from freeonce.cli.setting import Setting\n"
+        "from freeonce.project.setting import Setting\n"
         "from freeonce import guest\n"
         "real = guest.Guest.run\n"
         "def slow(self, *args, **kwargs):\n"
@@ -64,7 +64,7 @@ LANE = [
     "-c",
     "import sys\n"
     "from freeonce.cli import lane, main\n"
-    "from freeonce.image import OuterImage, image_path, load_image\n"
+    "from freeonce.project.image import OuterImage, image_path, load_image\n"
     "image = load_image(image_path())\n"
     "lane.load_outer = lambda _: OuterImage(image.boot, image.release, image.initramfs)\n"
     "lane.where_kvm_runs = lambda _: 'outer'\n"

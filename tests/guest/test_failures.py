@@ -6,9 +6,12 @@ from dataclasses import replace
 import pytest
 
 from freeonce.audit.model import Verdict
-from freeonce.campaign import Options, run_all
-from freeonce.cli.setting import Setting
-from freeonce.failures import Outcome, passed, run_each
+from freeonce.audit.points import Outcome, passed
+from freeonce.project.setting import Setting
+from freeonce.run.campaign import run_all
+from freeonce.run.failures import run_each
+from freeonce.run.hire import clones, shared_guest
+from freeonce.run.task import Options
 
 QUICK = Options(faults=False)
 
@@ -25,7 +28,7 @@ BEARING = [
 
 def test_every_clean_scenario_bears_the_failure_of_each_allocation(setting: Setting) -> None:
     # Hundreds of runs: in one guest they also show that none spoils it for the next.
-    with setting.shared_guest() as crew:
+    with shared_guest(setting) as crew:
         every = list(run_each(crew, BEARING, QUICK))
     found = [one for one in every if one.plain.judgement.verdict is Verdict.CLEAN]
     assert passed(found), [point for one in found for point in one.points if point.detail]
@@ -40,7 +43,7 @@ def test_every_clean_scenario_bears_the_failure_of_each_allocation(setting: Sett
 
 def test_a_failure_that_is_not_borne_is_told(setting: Setting) -> None:
     """It drops a zeroed Foo when the second allocation fails; named, although it is faulty."""
-    with setting.clones() as crew:
+    with clones(setting) as crew:
         (found,) = run_each(crew, ["box/zeroed_then_assigned"], QUICK)
     outcomes = {(point.number, point.after): point.outcome for point in found.points}
     assert outcomes[1, False] is Outcome.HANDLED
@@ -52,7 +55,7 @@ def test_many_runs_tell_the_same_and_the_ledger_never_fills(setting: Setting) ->
     window = replace(setting.config().window, size=64 << 10)
     small = replace(setting, window=window)
     names = ["allocator/nested_mixed", "fault/leak/pool/rust"]
-    with small.shared_guest() as crew:
+    with shared_guest(small) as crew:
         results = list(run_all(crew, names, replace(QUICK, repeat=60)))
     verdicts = Counter((one.scenario.name, one.judgement.verdict) for one in results)
     assert verdicts == {(names[0], Verdict.CLEAN): 60, (names[1], Verdict.FAULTY): 60}

@@ -7,10 +7,12 @@ import pytest
 
 from freeonce.audit.audit import judge
 from freeonce.audit.model import Account, Judgement, Rule, Verdict
-from freeonce.campaign import Evidence, collect, run_one
+from freeonce.audit.result import Evidence
 from freeonce.errors import CommandFailed
 from freeonce.evidence.ledger import Flag, Records, Type, Witness, signed, text_of
 from freeonce.guest import CONTROL, Guest
+from freeonce.run.campaign import run_one
+from freeonce.run.hear import collect
 
 
 def evidence_of(guest: Guest, command: str) -> Evidence:

@@ -6,10 +6,12 @@ import pytest
 
 from freeonce.audit.cpu_state import at_unload
 from freeonce.audit.model import Verdict
-from freeonce.campaign import Options, run_all, run_one
-from freeonce.cli.setting import Setting
 from freeonce.evidence.ledger import Records, Structure, Type, parse_records
 from freeonce.guest import CONTROL, Guest, boot
+from freeonce.project.setting import Setting
+from freeonce.run.campaign import run_all, run_one
+from freeonce.run.hire import shared_guest
+from freeonce.run.task import Options
 
 pytestmark = pytest.mark.xdist_group("hypervisor")
 
@@ -44,7 +46,7 @@ def test_every_cpu_enters_and_exits_by_cpuid(guest: Guest, setting: Setting) -> 
 
 def test_a_hundred_rounds_on_two_cpus_are_clean(setting: Setting) -> None:
     options = Options(faults=False, repeat=ROUNDS)
-    with setting.shared_guest() as crew:
+    with shared_guest(setting) as crew:
         results = list(run_all(crew, ["hypervisor/virtualize"], options))
     assert len(results) == ROUNDS
     for one in results:
@@ -91,7 +93,7 @@ def test_each_structure_is_told_in_its_full_length(guest: Guest) -> None:
 
 
 def test_the_module_leaves_every_cpu_as_it_found_it(setting: Setting) -> None:
-    with setting.boot()() as guest:
+    with boot(setting.config(), setting.image) as guest:
         guest.run("hypervisor/virtualize")
         guest.run("fault/not-restored/none/c/efer-elsewhere")
         guest.command("rmmod freeonce")

@@ -10,13 +10,18 @@ from dataclasses import replace
 import pytest
 
 from freeonce.audit.model import Rule, Verdict
-from freeonce.campaign import Boot, Options, Result, exit_status, run_all, select
-from freeonce.cli.setting import Setting
-from freeonce.crew import SharedGuest
+from freeonce.audit.result import Result
 from freeonce.errors import GuestLost
 from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest, boot
 from freeonce.machine.argv import MachineConfig
+from freeonce.project.setting import Setting
+from freeonce.run.campaign import run_all
+from freeonce.run.choose import select
+from freeonce.run.conclude import exit_status
+from freeonce.run.crew import SharedGuest
+from freeonce.run.hire import clones
+from freeonce.run.task import Boot, Options
 
 QUICK = Options(faults=False)
 C_SCENARIOS = ["c/pool", "c/contiguous", "c/placement"]
@@ -30,7 +35,7 @@ def in_one_guest(
 
 
 def in_clones(setting: Setting, patterns: list[str], options: Options = QUICK) -> list[Result]:
-    with setting.clones(1) as crew:
+    with clones(setting, 1) as crew:
         return list(run_all(crew, patterns, options))
 
 
@@ -80,7 +85,7 @@ def test_a_guest_that_dies_is_incomplete_and_the_next_scenario_gets_a_new_one(
 
     @contextmanager
     def counted() -> Iterator[Guest]:
-        with setting.boot()() as guest:
+        with boot(setting.config(), setting.image) as guest:
             guests.append(guest.process.pid)
             yield guest
 
@@ -123,7 +128,7 @@ def test_without_a_new_guest_what_was_won_is_kept(setting: Setting) -> None:
     def once() -> Iterator[Guest]:
         if pids:
             raise GuestLost("no memory left on this host")
-        with setting.boot()() as guest:
+        with boot(setting.config(), setting.image) as guest:
             pids.append(guest.process.pid)
             yield guest
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from freeonce.campaign import run_one
-from freeonce.cli.setting import Setting
 from freeonce.guest import Guest
+from freeonce.project.setting import Setting
 from freeonce.report.places import origin, sites
-from freeonce.symbols import places
+from freeonce.run.campaign import run_one
+from freeonce.subject.symbols import places
 
 pytestmark = pytest.mark.xdist_group("guest")
 

@@ -12,8 +12,8 @@ import pytest
 
 from freeonce.audit.model import Verdict
 from freeonce.bench.guests import VMRUN
-from freeonce.campaign import run_one
 from freeonce.guest import CONTROL, Guest
+from freeonce.run.campaign import run_one
 
 pytestmark = pytest.mark.xdist_group("svm")
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from freeonce.audit.audit import match
 from freeonce.audit.model import Verdict
-from freeonce.campaign import Evidence, Result
+from freeonce.audit.result import Evidence, Result
 from freeonce.evidence.scenarios import Expectation, Scenario
 from tests.unit.history import History
 

@@ -5,15 +5,17 @@ from typing import cast
 
 import pytest
 
-from freeonce import audited as module
 from freeonce.audit.model import Verdict
-from freeonce.audited import AuditedGuest
-from freeonce.campaign import Evidence, Options, Result, conclude
+from freeonce.audit.result import Evidence, Result
 from freeonce.errors import EvidenceError, GuestLost, UsageError
 from freeonce.evidence.ledger import Type
 from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest
-from freeonce.symbols import Frame, Place
+from freeonce.run.conclude import conclude
+from freeonce.run.task import Options
+from freeonce.subject.symbols import Frame, Place
+from freeonce.testing import audited as module
+from freeonce.testing.audited import AuditedGuest
 from tests.unit.history import run
 from tests.unit.results import result
 

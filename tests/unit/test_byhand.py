@@ -15,11 +15,11 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from freeonce.byhand import choose, running
+from freeonce.byhand.guests import choose, running
+from freeonce.byhand.terminal import attach
 from freeonce.errors import GuestLost, UsageError
 from freeonce.machine.console import Console
 from freeonce.machine.sharing import SOCKET, shared
-from freeonce.shell.terminal import attach
 
 
 def guest(place: Path, name: str) -> Path:
@@ -221,7 +221,7 @@ def test_others_are_told_when_its_owner_lets_go(tmp_path: Path) -> None:
 
 
 ATTACH = (
-    "import signal, sys; from pathlib import Path; from freeonce.shell.terminal import attach\n"
+    "import signal, sys; from pathlib import Path; from freeonce.byhand.terminal import attach\n"
     "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
     "print('detached' if attach(Path(sys.argv[1])) else 'gone')\n"
 )

@@ -6,19 +6,13 @@ import pytest
 
 from freeonce.audit.audit import judge
 from freeonce.audit.model import Account, Judgement, Verdict
-from freeonce.campaign import (
-    Evidence,
-    Options,
-    Result,
-    conclude,
-    exit_status,
-    planted_beside,
-    select,
-    weigh,
-)
+from freeonce.audit.result import Evidence, Result
 from freeonce.errors import UsageError
 from freeonce.evidence.ledger import RECORD_BYTES, Type
 from freeonce.evidence.scenarios import Scenario
+from freeonce.run.choose import planted_beside, select
+from freeonce.run.conclude import conclude, exit_status
+from freeonce.run.hear import weigh
 from tests.unit.history import History, run
 
 NAMES = ["a/first", "a/second", "b/first"]
@@ -130,8 +124,8 @@ def test_the_planted_faults_run_beside_what_is_named() -> None:
         Scenario(9, f"fault/{name}", "S", "C", None, "L.", ()) for name in ("leak", "double-free")
     )
     everything = (*SCENARIOS, *faults)
-    assert planted_beside(everything, SCENARIOS[:1], Options()) == faults
-    assert planted_beside(everything, (SCENARIOS[0], faults[0]), Options()) == faults[1:]
-    assert planted_beside(everything, SCENARIOS[:1], Options(faults=False)) == ()
+    assert planted_beside(everything, SCENARIOS[:1]) == faults
+    assert planted_beside(everything, (SCENARIOS[0], faults[0])) == faults[1:]
+    assert planted_beside(everything, SCENARIOS[:1], faults=False) == ()
     assert select(everything, [], faults=False) == SCENARIOS
     assert select(everything, ["fault/leak"], faults=False) == faults[:1]

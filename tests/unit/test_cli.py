@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from freeonce.audit.model import Judgement, Verdict
-from freeonce.campaign import Result
+from freeonce.audit.result import Result
 from freeonce.cli import doctor, main, progress, run, svm
 from freeonce.cli.output import writable
 from freeonce.errors import GuestLost, HostError, UsageError
@@ -39,7 +39,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
 def ending(monkeypatch: pytest.MonkeyPatch, *verdicts: tuple[Verdict, bool]) -> None:
     """A run that comes to these verdicts, as expected or not."""
     image = SimpleNamespace(module=Path("/no/such/module"))
-    setting = SimpleNamespace(crew=lambda *_: nullcontext(), document=lambda: HOST, image=image)
+    setting = SimpleNamespace(document=lambda: HOST, image=image)
 
     def results(*_: object, **__: object) -> Iterator[Result]:
         for index, (verdict, as_expected) in enumerate(verdicts):
@@ -49,6 +49,7 @@ def ending(monkeypatch: pytest.MonkeyPatch, *verdicts: tuple[Verdict, bool]) -> 
 
     for verb in (run, svm):
         monkeypatch.setattr(verb, "find_setting", lambda _: setting)
+        monkeypatch.setattr(verb, "crew_of", lambda *_: nullcontext())
     monkeypatch.setattr(progress, "run_all", results)
 
 

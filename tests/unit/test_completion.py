@@ -10,8 +10,8 @@ import pexpect
 import pytest
 from click.shell_completion import BashComplete
 
-from freeonce import byhand
-from freeonce.byhand import ByHand
+from freeonce.byhand import guests
+from freeonce.byhand.guests import ByHand
 from freeonce.cli import completion, main
 from freeonce.report.explanations import EXPLANATIONS
 
@@ -57,7 +57,7 @@ def test_a_rule_is_completed() -> None:
 
 def test_a_guest_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
     there = [ByHand(name, "/tmp/x", 22, "key") for name in ("debug-8", "shell-7")]
-    monkeypatch.setattr(byhand, "running", lambda: there)
+    monkeypatch.setattr(guests, "running", lambda: there)
     assert completed("console", "sh") == ["shell-7"]
     assert completed("ssh", "--guest", "") == ["debug-8", "shell-7"]
 

@@ -7,7 +7,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.segments import NoteSegment
 
-from freeonce.core import add_note, trimmed, vmcoreinfo_at
+from freeonce.byhand.core import add_note, trimmed, vmcoreinfo_at
 from freeonce.errors import EvidenceError, HostError
 from freeonce.evidence.snapshot import Extent
 

@@ -9,13 +9,15 @@ from typing import Any, cast
 
 import pytest
 
-from freeonce import crew as module
 from freeonce.audit.model import Judgement, Verdict
-from freeonce.campaign import Options, Result, Task, run_all
-from freeonce.crew import AHEAD, Pristine, SharedGuest, default_jobs
+from freeonce.audit.result import Result
 from freeonce.errors import HostError
 from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest
+from freeonce.run import crew as module
+from freeonce.run.campaign import run_all
+from freeonce.run.crew import AHEAD, Pristine, SharedGuest, default_jobs
+from freeonce.run.task import Options, Task
 
 SCENARIOS = tuple(Scenario(index, f"a/{index}", "S", "C", None, "L.", ()) for index in range(6))
 TASKS = tuple(Task(scenario, Options()) for scenario in SCENARIOS)

@@ -7,7 +7,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from freeonce.debugger import SECTIONS, commands, kernel_source, section_addresses
+from freeonce.byhand.debugger import SECTIONS, commands, kernel_source, section_addresses
 from freeonce.errors import EvidenceError
 
 TEXT = f"{SECTIONS}/.text:0xffffffffc0250000\n"

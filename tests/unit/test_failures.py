@@ -5,15 +5,16 @@ from dataclasses import replace
 
 import pytest
 
+from freeonce.audit.faults import planted, rate
 from freeonce.audit.model import Account, Rule
-from freeonce.campaign import Evidence, Result, conclude
+from freeonce.audit.points import Outcome, Point, Points, attempts, passed, point
+from freeonce.audit.result import Evidence, Result
 from freeonce.cli.compare import differing, signature
 from freeonce.errors import Loss
 from freeonce.evidence.ledger import Flag, Type
 from freeonce.evidence.scenarios import Expectation, Scenario
-from freeonce.failures import Outcome, Point, Points, _attempts, _point, passed
-from freeonce.faults import planted, rate
 from freeonce.report.failures import failures_document, summary
+from freeonce.run.conclude import conclude
 from tests.unit.history import History, run
 
 A, B = 0x1000, 0x9000
@@ -33,14 +34,14 @@ def failed(history: History, error: int = errno.ENOMEM, injected: bool = True) -
 
 
 def outcome(history: History, loss: Loss | None = None) -> Outcome:
-    return _point(1, False, result(history, loss)).outcome
+    return point(1, False, result(history, loss)).outcome
 
 
 @pytest.mark.parametrize("status", [0, -errno.ENOMEM])
 def test_a_failure_after_which_everything_went_back_is_handled(status: int) -> None:
     history = failed(run().allocate(1, A)).release(1, A).end(status).settle()
-    point = _point(3, True, result(history))
-    assert point == Point(NAME, 3, True, Outcome.HANDLED, 0x40, "")
+    found = point(3, True, result(history))
+    assert found == Point(NAME, 3, True, Outcome.HANDLED, 0x40, "")
 
 
 def test_a_failure_that_leaks_leaks() -> None:
@@ -68,12 +69,12 @@ def test_what_can_fail_is_counted() -> None:
     history = run().allocate(1, A).release(1, A).allocate(2, B).release(2, B)
     failed(history, errno.ERANGE, injected=False)
     failed(history, errno.EINVAL, injected=False)
-    assert _attempts(result(history.end().settle())) == 3
+    assert attempts(result(history.end().settle())) == 3
 
 
 def test_a_plain_run_that_went_wrong_has_no_points() -> None:
     leaky = result(run().allocate(1, A).end().settle())
-    assert _attempts(leaky) == 0
+    assert attempts(leaky) == 0
     assert not passed([Points(leaky, ())])
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from freeonce import accelerator, host
-from freeonce.accelerator import Accelerator, choose_accelerator
 from freeonce.errors import HostError
-from freeonce.host import Qemu, find_qemu, kvm_without_svm
-from freeonce.image import load_image
 from freeonce.machine import probe
+from freeonce.project import accelerator, host
+from freeonce.project.accelerator import Accelerator, choose_accelerator
+from freeonce.project.host import Qemu, find_qemu, kvm_without_svm
+from freeonce.project.image import load_image
 
 QEMU = Qemu("/usr/bin/qemu-system-x86_64", "7.2.22")
 

@@ -8,9 +8,9 @@ import re
 
 import pytest
 
-from freeonce.campaign import Result
+from freeonce.audit.points import Outcome, Point
+from freeonce.audit.result import Result
 from freeonce.evidence.ledger import Kind, Type
-from freeonce.failures import Outcome, Point
 from freeonce.report.html import LEAST, MOST, html_text, limits
 from tests.unit.history import History, run
 from tests.unit.results import HOST, result, told

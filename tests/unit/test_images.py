@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from freeonce.errors import HostError
-from freeonce.image import load_outer
+from freeonce.project.image import load_outer
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "images"

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from freeonce.evidence.exits import exit_name
 from freeonce.evidence.ledger import Type
 from freeonce.evidence.vmcb import FIELDS, VMCB_BYTES
-from freeonce.report.inspect import exit_name, hex_lines, record_line, vmcb_lines
+from freeonce.report.inspect import hex_lines, record_line, vmcb_lines
 from tests.unit.history import History
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +81,7 @@ def test_a_released_vmcb_is_not_decoded() -> None:
 
 @pytest.mark.parametrize(
     ("code", "name"),
-    [(0xFFFFFFFFFFFFFFFF, "VMEXIT_INVALID"), (0x400, "VMEXIT_NPF"), (0x410, "unknown")],
+    [(0xFFFFFFFFFFFFFFFF, "VMEXIT_INVALID"), (0x400, "VMEXIT_NPF"), (0x410, "0x410")],
 )
 def test_a_vmexit_has_the_name_of_its_low_half(code: int, name: str) -> None:
     assert exit_name(code) == name

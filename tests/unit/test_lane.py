@@ -13,23 +13,23 @@ from types import SimpleNamespace
 
 import pytest
 
-from freeonce.accelerator import Accelerator
 from freeonce.cli import lane as verb
 from freeonce.cli import main
 from freeonce.deadline import PATIENCE_VARIABLE, Deadline
 from freeonce.errors import CommandFailed, DeadlineExceeded, EvidenceError, GuestLost
-from freeonce.host import Qemu
-from freeonce.image import OuterImage
-from freeonce.lane import inside
-from freeonce.lane.argv import SCRATCH, OuterConfig, outer_argv, script
-from freeonce.lane.differences import (
+from freeonce.project.accelerator import Accelerator
+from freeonce.project.host import Qemu
+from freeonce.project.image import OuterImage
+from freeonce.survey.lane import inside
+from freeonce.survey.lane.argv import SCRATCH, OuterConfig, outer_argv, script
+from freeonce.survey.lane.differences import (
     Declared,
     Difference,
     compare,
     outcomes,
     parse_run,
 )
-from freeonce.lane.outer import Left, exit_status_of, read_left, run_in_outer
+from freeonce.survey.lane.outer import Left, exit_status_of, read_left, run_in_outer
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE_QEMU = Path(__file__).with_name("fake_qemu.py")
@@ -172,7 +172,7 @@ def test_an_outer_machine_that_hangs_ends_at_its_deadline(
     def pass_by(_: str) -> None:
         deadlines[0]._end = 0
 
-    monkeypatch.setattr("freeonce.lane.outer.Deadline", noted)
+    monkeypatch.setattr("freeonce.survey.lane.outer.Deadline", noted)
     with pytest.raises(DeadlineExceeded, match="the outer machine took more than 30 s") as lost:
         outer.run("say=booted hang", told=pass_by)
     assert lost.value.console == "booted"

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from freeonce.evidence.exits import exit_name
 from freeonce.evidence.ledger import Flag, Kind, Records, Structure, Type, seal
 from freeonce.report.accounts import accounts
-from freeonce.report.exits import exit_name
 from freeonce.report.lifetimes import NOTHING, Limits, Picture, picture
 from freeonce.report.memory_map import STRETCHES, memory_map
 from tests.unit.history import PAGE, History, run
@@ -64,7 +64,13 @@ def test_entries_and_exits_are_marks_with_their_names() -> None:
 @pytest.mark.parametrize(
     ("code", "name"),
     # AMD manual volume 2, appendix C.
-    [(0x00, "CR0_READ"), (0x1F, "CR15_WRITE"), (0x46, "EXCP6"), (0x81, "VMMCALL"), (0x400, "NPF")],
+    [
+        (0x00, "VMEXIT_CR0_READ"),
+        (0x1F, "VMEXIT_CR15_WRITE"),
+        (0x46, "VMEXIT_EXCP[6]"),
+        (0x81, "VMEXIT_VMMCALL"),
+        (0x400, "VMEXIT_NPF"),
+    ],
 )
 def test_exits_have_the_manuals_names(code: int, name: str) -> None:
     assert exit_name(code) == name

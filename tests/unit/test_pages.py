@@ -7,8 +7,8 @@ import click
 import pytest
 
 from freeonce.audit.model import Rule, Verdict
+from freeonce.byhand.verbs import VERBS
 from freeonce.cli.main import verbs
-from freeonce.shell.verbs import VERBS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]

@@ -13,7 +13,7 @@ from freeonce.errors import HostError
 from freeonce.evidence.ledger import Type
 from freeonce.report.document import run_document
 from freeonce.report.places import origin, sites
-from freeonce.symbols import Frame, Place, choose, parse, places
+from freeonce.subject.symbols import Frame, Place, choose, parse, places
 from tests.unit.history import run
 from tests.unit.results import HOST, result
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from freeonce.audit.model import Judgement, Verdict
-from freeonce.campaign import Result
+from freeonce.audit.result import Result
 from freeonce.cli import progress
 from freeonce.evidence.scenarios import Scenario
 

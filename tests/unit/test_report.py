@@ -18,7 +18,7 @@ from freeonce.report.document import run_document
 from freeonce.report.junit import junit_text
 from freeonce.report.terminal import print_report
 from freeonce.report.words import sentence
-from freeonce.symbols import Frame, Place
+from freeonce.subject.symbols import Frame, Place
 from tests.unit.history import History, run
 from tests.unit.results import HOST, result, told
 

@@ -8,12 +8,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from freeonce.campaign import Result
+from freeonce.audit.result import Result
 from freeonce.evidence.ledger import Type
 from freeonce.evidence.scenarios import Expectation
 from freeonce.report.explanations import EXPLANATIONS
 from freeonce.report.sarif import sarif_text
-from freeonce.symbols import Frame, Place
+from freeonce.subject.symbols import Frame, Place
 from tests.unit.history import History, run
 from tests.unit.results import result, told
 

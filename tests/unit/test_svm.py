@@ -11,12 +11,12 @@ from rich.console import Console
 
 from freeonce.audit.audit import judge
 from freeonce.audit.model import Account, Verdict
-from freeonce.campaign import Evidence, Result
+from freeonce.audit.result import Evidence, Result
 from freeonce.evidence.exits import EXITS, Exit
 from freeonce.evidence.ledger import Type
 from freeonce.evidence.scenarios import Scenario
-from freeonce.report.svm import print_survey, survey_document
-from freeonce.svm import Enforced, Kind, Status, Survey, survey
+from freeonce.survey.kinds import Enforced, Kind, Status, Survey, survey
+from freeonce.survey.tables import print_survey, survey_document
 from tests.unit.history import History, run
 
 ROOT = Path(__file__).resolve().parents[2]

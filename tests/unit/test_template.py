@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from freeonce.errors import HostError
-from freeonce.host import Qemu
 from freeonce.machine import template as module
 from freeonce.machine.argv import MIB, MachineConfig, Window
 from freeonce.machine.template import (
@@ -25,6 +24,7 @@ from freeonce.machine.template import (
     ram_files,
     template,
 )
+from freeonce.project.host import Qemu
 
 TABLE = b"scenario\ta\n"
 

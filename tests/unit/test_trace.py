@@ -6,7 +6,7 @@ from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as proto
 
 from freeonce.evidence.ledger import Type
 from freeonce.report.trace import trace_bytes
-from freeonce.symbols import Frame, Place
+from freeonce.subject.symbols import Frame, Place
 from tests.unit.history import History, run
 from tests.unit.results import result
 

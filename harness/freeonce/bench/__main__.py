@@ -11,8 +11,9 @@ from rich.table import Table
 
 from freeonce.bench import audit, guests, vng
 from freeonce.bench.figure import Figure
-from freeonce.cli.setting import Setting, find_setting
-from freeonce.host import cores
+from freeonce.guest import template_of
+from freeonce.project.host import cores
+from freeonce.project.setting import Setting, find_setting
 
 SCHEMA = "freeonce/bench/1"
 ROUNDS = 5
@@ -26,7 +27,7 @@ def measure(setting: Setting, rounds: int) -> Iterator[Figure]:
     goal = whole.median / 3 if whole.samples else None
     yield Figure(ours.name, ours.unit, ours.samples, goal)
     yield from (ran, whole)
-    with setting.template() as source:
+    with template_of(setting) as source:
         yield from guests.verdicts(setting, source, 2 * rounds)
         yield guests.throughput(setting, rounds)
         yield from guests.memory(setting, source)

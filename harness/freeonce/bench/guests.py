@@ -10,22 +10,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from freeonce.audit.model import Account, Verdict
+from freeonce.audit.result import Evidence, Result
 from freeonce.bench.figure import Figure
-from freeonce.campaign import (
-    Evidence,
-    Options,
-    Result,
-    conclude,
-    look,
-    run_all,
-    run_one,
-    weigh,
-)
-from freeonce.cli.setting import Setting
 from freeonce.evidence.scenarios import Scenario, parse_scenarios
 from freeonce.evidence.text import printable
 from freeonce.guest import CONTROL, Guest, boot, clone
 from freeonce.machine.template import Template
+from freeonce.project.setting import Setting
+from freeonce.run.campaign import run_all, run_one
+from freeonce.run.conclude import conclude
+from freeonce.run.hear import look, weigh
+from freeonce.run.hire import clones
+from freeonce.run.task import Options
 
 SCENARIO = "allocator/nested_mixed"
 TOGETHER = 20
@@ -97,7 +93,7 @@ def throughput(setting: Setting, rounds: int) -> Figure:
     """Verdicts a minute, as many clones at a time as by default."""
 
     def once() -> float:
-        with setting.clones() as crew:
+        with clones(setting) as crew:
             options = Options(repeat=REPEAT, faults=False)
             return 60 * REPEAT / _timed(lambda: list(run_all(crew, [SCENARIO], options)))
 
@@ -115,7 +111,7 @@ def memory(setting: Setting, source: Template) -> list[Figure]:
     """Of clones that all run, each after a verdict; what they share is counted to none."""
     scenario = _scenario(source)
     with ExitStack() as stack:
-        guests = [stack.enter_context(setting.clone(source)()) for _ in range(TOGETHER)]
+        guests = [stack.enter_context(clone(source, setting.image)) for _ in range(TOGETHER)]
         for guest in guests:
             _with_account(guest, scenario)
         private = tuple(_private_mib(guest) for guest in guests)
@@ -127,7 +123,7 @@ def memory(setting: Setting, source: Template) -> list[Figure]:
 
 def round_trips(setting: Setting, source: Template) -> list[Figure]:
     """Of a request that does nothing; the first ones, which the guest still translates, not."""
-    with setting.clone(source)() as guest:
+    with clone(source, setting.image) as guest:
         lines = {
             "control": lambda: guest.ask("ping"),
             "SSH": lambda: guest.command("true"),
@@ -180,7 +176,7 @@ def runs(rounds: int) -> list[Figure]:
 def _measured(setting: Setting, file: str, rounds: int) -> dict[str, tuple[float, ...]]:
     """What a benchmark in the guest measured, in nanoseconds, by what watched."""
     found: dict[str, list[float]] = {}
-    with setting.boot()() as guest:
+    with boot(setting.config(), setting.image) as guest:
         for _ in range(rounds):
             for line in printable(guest.command(f"cat {CONTROL}/{file}")).splitlines():
                 name, value = line.split()

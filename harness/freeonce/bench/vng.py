@@ -15,7 +15,7 @@ from pathlib import Path
 import pexpect
 
 from freeonce.bench.figure import Figure
-from freeonce.cli.setting import Setting
+from freeonce.project.setting import Setting
 
 RAN = "vng, until its command ran"
 WHOLE = "vng, one command"

@@ -8,9 +8,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from freeonce.campaign import Options, Result, exit_status, run_all
+from freeonce.audit.result import Result
 from freeonce.cli.options import accelerator_option
-from freeonce.cli.setting import setting_of
+from freeonce.project.setting import setting_of
+from freeonce.run.campaign import run_all
+from freeonce.run.conclude import exit_status
+from freeonce.run.hire import clones
+from freeonce.run.task import Options
 
 Signature = tuple[str, ...]
 
@@ -47,7 +51,7 @@ def compare(context: click.Context, manifests: tuple[Path, ...], accel: str) -> 
     table = Table("image", "scenarios", "as expected", box=None, pad_edge=False)
     runs = []
     for name, manifest in zip(names, manifests, strict=True):
-        with errors.status(f"running {name}"), setting_of(manifest, accel).clones() as crew:
+        with errors.status(f"running {name}"), clones(setting_of(manifest, accel)) as crew:
             results = list(run_all(crew, (), Options()))
         runs.append(results)
         as_expected = sum(result.as_expected for result in results)

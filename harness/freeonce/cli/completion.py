@@ -3,11 +3,11 @@
 import click
 from click.shell_completion import CompletionItem
 
-from freeonce import byhand
+from freeonce.byhand import guests
 from freeonce.errors import FreeonceError
 from freeonce.evidence.scenarios import parse_scenarios
-from freeonce.image import image_path
 from freeonce.machine.template import known_table
+from freeonce.project.image import image_path
 
 
 def scenario_names(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
@@ -23,4 +23,4 @@ def scenario_names(_: click.Context, __: click.Parameter, begun: str) -> list[Co
 
 def guest_names(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
     """Of the guests that somebody works with by hand."""
-    return [CompletionItem(one.name) for one in byhand.running() if one.name.startswith(begun)]
+    return [CompletionItem(one.name) for one in guests.running() if one.name.startswith(begun)]

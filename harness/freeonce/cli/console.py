@@ -2,12 +2,13 @@
 
 import click
 
-from freeonce import byhand
-from freeonce.byhand import ByHand
+from freeonce.byhand import guests
+from freeonce.byhand.guests import ByHand, by_hand
+from freeonce.byhand.terminal import LEAVE, attach
 from freeonce.cli.completion import guest_names
 from freeonce.cli.options import accelerator_option
-from freeonce.cli.setting import find_setting
-from freeonce.shell.terminal import LEAVE, attach
+from freeonce.guest import template_of
+from freeonce.project.setting import find_setting
 
 
 @click.command()
@@ -21,13 +22,13 @@ def console(name: str, new: bool, accel: str) -> None:
     appear there, and Enter gives a shell. Ctrl-] detaches; the guest runs on.
     """
     if not new:
-        _attach(byhand.choose(name), "the guest runs on")
+        _attach(guests.choose(name), "the guest runs on")
         return
     if name:
         raise click.UsageError("--new makes a guest; GUEST names one that is there")
     setting = find_setting(accel)
-    with setting.template() as source, setting.by_hand(source, "console")() as guest:
-        _attach(byhand.of(guest), "the guest goes")
+    with template_of(setting) as source, by_hand(setting, source, "console")() as guest:
+        _attach(guests.of(guest), "the guest goes")
 
 
 def _attach(guest: ByHand, then: str) -> None:

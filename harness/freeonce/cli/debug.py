@@ -11,10 +11,7 @@ from pathlib import Path
 import click
 from elftools.elf.elffile import ELFFile
 
-from freeonce.cli.completion import scenario_names
-from freeonce.cli.options import accelerator_option
-from freeonce.cli.setting import find_setting
-from freeonce.debugger import (
+from freeonce.byhand.debugger import (
     BEFORE_RUN,
     BEFORE_VMRUN,
     SECTIONS,
@@ -23,10 +20,14 @@ from freeonce.debugger import (
     kernel_source,
     section_addresses,
 )
+from freeonce.byhand.guests import by_hand
+from freeonce.byhand.session import Session
+from freeonce.cli.completion import scenario_names
+from freeonce.cli.options import accelerator_option
 from freeonce.errors import HostError
 from freeonce.evidence.text import printable
-from freeonce.guest import Guest
-from freeonce.shell.session import Session
+from freeonce.guest import Guest, template_of
+from freeonce.project.setting import find_setting
 
 
 @click.command()
@@ -51,7 +52,7 @@ def debug(
     except ValueError:
         raise click.UsageError(f"--gdb {gdb!r} is no command with arguments") from None
     setting = find_setting(accel)
-    with setting.template() as source, Session(setting.by_hand(source, "debug")) as session:
+    with template_of(setting) as source, Session(by_hand(setting, source, "debug")) as session:
         guest, stop = session.guest, None
         if scenario is not None:
             session.find(scenario)

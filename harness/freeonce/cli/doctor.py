@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from freeonce.accelerator import choose_accelerator
 from freeonce.errors import HostError
-from freeonce.host import find_qemu, kvm_without_svm
-from freeonce.image import image_path, load_image
 from freeonce.machine.argv import MachineConfig
 from freeonce.machine.template import place_for
+from freeonce.project.accelerator import choose_accelerator
+from freeonce.project.host import find_qemu, kvm_without_svm
+from freeonce.project.image import image_path, load_image
 
 SCHEMA = "freeonce/doctor/1"
 HOST = 3

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import click
 
-from freeonce.campaign import lost_words
+from freeonce.byhand.core import read_vmcoreinfo, write_core
+from freeonce.byhand.session import Session
 from freeonce.cli.completion import scenario_names
 from freeonce.cli.options import accelerator_option
 from freeonce.cli.output import writable
-from freeonce.cli.setting import find_setting
-from freeonce.core import read_vmcoreinfo, write_core
 from freeonce.errors import GuestLost
-from freeonce.guest import Guest
-from freeonce.shell.session import Session
+from freeonce.guest import Guest, clone, template_of
+from freeonce.project.setting import find_setting
+from freeonce.run.hear import lost_words
 
 
 @click.command()
@@ -27,7 +27,7 @@ def dump(file: Path, scenario: str | None, accel: str) -> None:
     """
     writable(file)
     setting = find_setting(accel)
-    with setting.template() as source, Session(setting.clone(source)) as session:
+    with template_of(setting) as source, Session(lambda: clone(source, setting.image)) as session:
         # Before the scenario: one that is lost tells no more where it is.
         note = read_vmcoreinfo(session.guest)
         if scenario is not None:

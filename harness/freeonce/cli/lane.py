@@ -8,19 +8,20 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from freeonce.accelerator import Accelerator, choose_accelerator
-from freeonce.campaign import Options
+from freeonce.audit.faults import planted
 from freeonce.cli.options import output_option
 from freeonce.cli.output import STDOUT, writable, write
 from freeonce.cli.progress import with_progress
-from freeonce.cli.setting import find_setting
-from freeonce.faults import planted
-from freeonce.host import find_qemu
-from freeonce.image import image_path, load_outer, outer_path
-from freeonce.lane.differences import compare, outcomes
-from freeonce.lane.inside import run_inside, under_kvm
+from freeonce.project.accelerator import Accelerator, choose_accelerator
+from freeonce.project.host import find_qemu
+from freeonce.project.image import image_path, load_outer, outer_path
+from freeonce.project.setting import find_setting
 from freeonce.report.document import run_document
-from freeonce.report.lane import lane_document, print_comparison
+from freeonce.run.hire import crew_of
+from freeonce.run.task import Options
+from freeonce.survey.lane.differences import compare, outcomes
+from freeonce.survey.lane.inside import run_inside, under_kvm
+from freeonce.survey.lane.summary import lane_document, print_comparison
 
 LANE_SECONDS = 900.0
 
@@ -94,7 +95,7 @@ class _Told:
 def _run_here(accel: str, patterns: tuple[str, ...]) -> dict[str, object]:
     setting = find_setting(accel)
     options = Options(faults=not patterns)
-    results = list(with_progress(setting.crew(shared=True), patterns, options, set()))
+    results = list(with_progress(crew_of(setting, shared=True), patterns, options, set()))
     document = run_document(setting.document(), results, planted(results))
     return document if accel == "tcg" else under_kvm(document)
 

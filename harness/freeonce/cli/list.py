@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.text import Text
 
 from freeonce.cli.options import accelerator_option
-from freeonce.cli.setting import find_setting
+from freeonce.project.setting import find_setting
 from freeonce.report.document import scenario_document
+from freeonce.run.hire import clones
 
 SCHEMA = "freeonce/list/1"
 
@@ -21,7 +22,7 @@ def list_scenarios(as_json: bool, accel: str) -> None:
     """List the scenarios, as a guest told them, with what they teach."""
     setting = find_setting(accel)
     errors = Console(stderr=True)
-    with errors.status("making a guest ready to ask it"), setting.clones() as crew:
+    with errors.status("making a guest ready to ask it"), clones(setting) as crew:
         scenarios = crew.scenarios()
     if as_json:
         documents = [scenario_document(scenario) for scenario in scenarios]

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
-from freeonce.campaign import Result
+from freeonce.audit.faults import Planted
+from freeonce.audit.points import Point
+from freeonce.audit.result import Result
 from freeonce.cli.options import output_option
 from freeonce.cli.output import STDOUT, writable, write
-from freeonce.failures import Point
-from freeonce.faults import Planted
 from freeonce.report.places import Places
 
 FAIL_EACH = {"json", "html"}

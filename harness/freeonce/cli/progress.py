@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from freeonce.audit.model import Verdict
-from freeonce.campaign import Crew, Options, Result, Scenarios, run_all
+from freeonce.audit.result import Result
 from freeonce.evidence.scenarios import Scenario
+from freeonce.run.campaign import run_all
+from freeonce.run.task import Crew, Options, Scenarios
 
 STARTING = "making guests ready"
 TELL_SECONDS = 10.0

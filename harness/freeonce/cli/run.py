@@ -9,23 +9,26 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from freeonce.campaign import Crew, Options, exit_status
+from freeonce.audit.faults import planted
+from freeonce.audit.points import Points, passed
 from freeonce.cli.completion import scenario_names
 from freeonce.cli.loudness import loudness_options, stderr_console
 from freeonce.cli.options import accelerator_option, jobs_option, shared_option
 from freeonce.cli.output import STDOUT
 from freeonce.cli.outputs import Report, chosen, output_options, write_reports
 from freeonce.cli.progress import STARTING, with_progress
-from freeonce.cli.setting import Setting, find_setting
 from freeonce.errors import HostError
-from freeonce.failures import Points, passed, run_each
-from freeonce.faults import planted
 from freeonce.guest import COMMAND_SECONDS
+from freeonce.project.setting import Setting, find_setting
 from freeonce.report.document import run_document
 from freeonce.report.failures import failures_document, print_failures
 from freeonce.report.places import NOWHERE, Places, sites
 from freeonce.report.terminal import print_problems, print_report
-from freeonce.symbols import places as places_of
+from freeonce.run.conclude import exit_status
+from freeonce.run.failures import run_each
+from freeonce.run.hire import crew_of
+from freeonce.run.task import Crew, Options
+from freeonce.subject.symbols import places as places_of
 
 
 @click.command()
@@ -91,7 +94,7 @@ def run(
     options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
     with stderr_console(quiet, verbose) as errors:
         setting = find_setting(accel)
-        crew = setting.crew(shared, jobs)
+        crew = crew_of(setting, shared, jobs)
         task = _Task(setting, crew, patterns, options, console, errors, quiet)
         report, status = _run_fail_each(task) if fail_each else _run_plainly(task)
         if files:

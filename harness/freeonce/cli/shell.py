@@ -3,11 +3,13 @@
 import click
 from rich.console import Console
 
+from freeonce.byhand.guests import by_hand
+from freeonce.byhand.prompt import Prompt
+from freeonce.byhand.session import Session
 from freeonce.cli.completion import scenario_names
 from freeonce.cli.options import accelerator_option
-from freeonce.cli.setting import find_setting
-from freeonce.shell.prompt import Prompt
-from freeonce.shell.session import Session
+from freeonce.guest import template_of
+from freeonce.project.setting import find_setting
 
 GREETING = "A guest is ready. `help` shows the verbs, Tab completes, `exit` leaves."
 
@@ -18,7 +20,7 @@ GREETING = "A guest is ready. `help` shows the verbs, Tab completes, `exit` leav
 def shell(scenario: str | None, accel: str) -> None:
     """Work with a guest by hand; SCENARIO is run in it first. It goes when you leave."""
     setting = find_setting(accel)
-    with setting.template() as source, Session(setting.by_hand(source, "shell")) as session:
+    with template_of(setting) as source, Session(by_hand(setting, source, "shell")) as session:
         if scenario is not None:
             session.find(scenario)
         prompt = Prompt(session)

@@ -4,11 +4,12 @@ import subprocess
 
 import click
 
-from freeonce import byhand
-from freeonce.byhand import ByHand
+from freeonce.byhand import guests
+from freeonce.byhand.guests import ByHand, by_hand
 from freeonce.cli.completion import guest_names
 from freeonce.cli.options import accelerator_option
-from freeonce.cli.setting import find_setting
+from freeonce.guest import template_of
+from freeonce.project.setting import find_setting
 
 FAILED = 255
 """OpenSSH's own status when it did not get in."""
@@ -30,10 +31,10 @@ def ssh(context: click.Context, guest: str | None, command: tuple[str, ...], acc
     The guest is a new one, which goes when you log out, unless --guest names one that runs.
     """
     if guest is not None:
-        context.exit(_into_another(byhand.choose(guest), command))
+        context.exit(_into_another(guests.choose(guest), command))
     setting = find_setting(accel)
-    with setting.template() as source, setting.by_hand(source, "ssh")() as own:
-        argv = byhand.of(own).ssh()
+    with template_of(setting) as source, by_hand(setting, source, "ssh")() as own:
+        argv = guests.of(own).ssh()
         context.exit(subprocess.run([*argv, *command], check=False).returncode)
 
 

@@ -6,13 +6,15 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from freeonce.campaign import Options, exit_status
 from freeonce.cli.options import accelerator_option, output_option
 from freeonce.cli.output import STDOUT, writable, write
 from freeonce.cli.progress import with_progress
-from freeonce.cli.setting import find_setting
-from freeonce.report.svm import print_survey, survey_document
-from freeonce.svm import SCENARIOS, survey
+from freeonce.project.setting import find_setting
+from freeonce.run.conclude import exit_status
+from freeonce.run.hire import crew_of
+from freeonce.run.task import Options
+from freeonce.survey.kinds import SCENARIOS, survey
+from freeonce.survey.tables import print_survey, survey_document
 
 
 @click.command()
@@ -28,7 +30,7 @@ def svm(context: click.Context, *, accel: str, json_file: Path | None) -> None:
         writable(json_file)
     setting = find_setting(accel)
     host = setting.document()
-    results = list(with_progress(setting.crew(), (SCENARIOS,), Options(faults=False), set()))
+    results = list(with_progress(crew_of(setting), (SCENARIOS,), Options(faults=False), set()))
     found = survey(results)
     print_survey(Console(stderr=json_file == STDOUT, highlight=False), host, found)
     if json_file is not None:

@@ -129,3 +129,13 @@ EXITS = (
     _one(0xFFFFFFFC, "INVALID_PMC", "VMRUN refused the state of the counters", "C"),
 )
 """By code; negative ones as a `vmexit` record has them: the low half."""
+
+
+def exit_name(code: int) -> str:
+    """The manual's name of an exit code, with the register's number; the code itself if unknown.
+
+    `code`: EXITCODE, or its low half as a `vmexit` record has it.
+    """
+    low = code & 0xFFFFFFFF
+    kind = next((one for one in EXITS if one.covers(low)), None)
+    return f"{low:#x}" if kind is None else kind.name.replace("[0-15]", str(low - kind.code))

@@ -7,6 +7,8 @@ from freeonce.evidence.text import printable
 
 MAX_SCENARIOS = 10_000
 MAX_EXPECTED = 1_000
+FAULTS = "fault/"
+"""How the names of planted faults begin."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Scenario:
     lesson: str
     expected: tuple[Expectation, ...]
     ends: str | None = None
+
+    @property
+    def is_planted(self) -> bool:
+        """Whether it is a fault of ours, put there to be caught."""
+        return self.name.startswith(FAULTS)
 
 
 def parse_scenarios(raw: bytes) -> tuple[Scenario, ...]:

@@ -17,9 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from freeonce.errors import HostError
-from freeonce.host import Qemu, free_memory
 from freeonce.machine.argv import MIB, MachineConfig, Ram, qemu_argv
 from freeonce.machine.folder import SCRATCH, guest_folder
+from freeonce.project.host import Qemu, free_memory
 
 FOLDER_VARIABLE = "FREEONCE_TEMPLATES"
 VERSION = 1

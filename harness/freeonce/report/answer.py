@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from freeonce.audit.model import Rule, Verdict
-from freeonce.campaign import Result
+from freeonce.audit.result import Result
 
 QUESTION = "Why did AllocatedMemory<T> crash on a null free and leak what it owned?"
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from freeonce.audit.faults import Planted
 from freeonce.audit.model import Finding
-from freeonce.campaign import Result
+from freeonce.audit.result import Result
 from freeonce.evidence.scenarios import Expectation, Scenario
-from freeonce.faults import Planted
 from freeonce.report.places import NOWHERE, Places, origin
 from freeonce.report.words import sentence
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from freeonce.failures import Outcome, Point, Points, passed
+from freeonce.audit.points import Outcome, Point, Points, passed
 from freeonce.report.places import NOWHERE, Places
 
 SCHEMA = "freeonce/fail-each/1"

@@ -19,16 +19,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from freeonce import __version__
+from freeonce.audit.faults import Planted, rate
 from freeonce.audit.model import Finding, Verdict
-from freeonce.campaign import Result
-from freeonce.failures import Point
-from freeonce.faults import Planted, rate
+from freeonce.audit.points import Point
+from freeonce.audit.result import Result
 from freeonce.report.accounts import Accounts, accounts
 from freeonce.report.answer import QUESTION, answer
+from freeonce.report.bands import Band
 from freeonce.report.explanations import EXPLANATIONS
 from freeonce.report.lifetimes import Bar, Limits, Picture, picture
 from freeonce.report.memory_map import Map, memory_map
-from freeonce.report.operands import Band
 from freeonce.report.places import NOWHERE, Places, origin
 from freeonce.report.terminal import summary
 from freeonce.report.words import sentence

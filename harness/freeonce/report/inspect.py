@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from freeonce.evidence.exits import EXITS
+from freeonce.evidence.exits import exit_name
 from freeonce.evidence.ledger import (
     POISON_RELEASED,
     Kind,
@@ -34,11 +34,6 @@ def hex_lines(gpa: int, data: bytes) -> Iterator[str]:
         text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
         yield f"{gpa + at:08x}  {row.hex(' '):<{3 * ROW - 1}}  |{text}|"
     yield f"{gpa + len(data):08x}"
-
-
-def exit_name(code: int) -> str:
-    """The manual's name of a #VMEXIT, by the low half of its code."""
-    return next((one.name for one in EXITS if one.covers(code & 0xFFFFFFFF)), "unknown")
 
 
 def vmcb_lines(gpa: int, vmcb: bytes) -> Iterator[str]:

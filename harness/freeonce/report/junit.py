@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from freeonce.audit.model import Verdict
-from freeonce.campaign import Result
+from freeonce.audit.result import Result
 from freeonce.report.places import NOWHERE, Places, origin
 from freeonce.report.words import sentence
 

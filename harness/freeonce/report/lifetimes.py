@@ -11,9 +11,9 @@ import numpy as np
 
 from freeonce.audit.model import Finding, Judgement
 from freeonce.audit.rules import KIND_NAMES, NONE, Run, take_apart
+from freeonce.evidence.exits import exit_name
 from freeonce.evidence.ledger import Flag, Kind, Records, Type, text_of
-from freeonce.report.exits import exit_name
-from freeonce.report.operands import Band, bands
+from freeonce.report.bands import Band, bands
 
 LONGEST = 1 << 53
 """More nanoseconds than this no reader of JSON holds exactly (about 104 days)."""
@@ -233,7 +233,7 @@ def _entry(record: np.void, clock: _Clock) -> Mark:
 
 
 def _exit_words(record: np.void) -> str:
-    name = exit_name(int(record["detail"]))
+    name = exit_name(int(record["detail"])).removeprefix("VMEXIT_")
     infos = f"EXITINFO1 {int(record['pointer']):#x}, EXITINFO2 {int(record['physical']):#x}"
     return f"{name}, RIP {int(record['size']):#x}, {infos}"
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from freeonce.audit.model import Finding, Rule
-from freeonce.campaign import Result
+from freeonce.audit.result import Result
 from freeonce.evidence.ledger import Type, Witness
-from freeonce.symbols import Place
+from freeonce.subject.symbols import Place
 
 Places = Mapping[int, Place]
 """By site: the offset of a return address in the module's text."""

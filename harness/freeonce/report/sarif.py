@@ -14,11 +14,11 @@ from urllib.parse import quote
 
 from freeonce import __version__
 from freeonce.audit.model import Finding, Verdict
-from freeonce.campaign import FAULTS, Result
+from freeonce.audit.result import Result
 from freeonce.report.explanations import EXPLANATIONS, Explanation
 from freeonce.report.places import NOWHERE, Places, origin
 from freeonce.report.words import sentence
-from freeonce.symbols import Frame
+from freeonce.subject.symbols import Frame
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0-rtm.5.json"
 FINGERPRINT = "scenarioFinding/v1"
@@ -73,7 +73,7 @@ def _results(results: Sequence[Result], places: Places) -> Iterable[Object]:
     first: dict[str, Object] = {}
     for result in results:
         for finding in result.judgement.findings:
-            if result.as_expected and result.scenario.name.startswith(FAULTS):
+            if result.as_expected and result.scenario.is_planted:
                 continue
             same = _fingerprint(result, finding)
             counts[same] += 1

@@ -8,9 +8,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from freeonce.audit.faults import Planted, rate
 from freeonce.audit.model import Verdict
-from freeonce.campaign import FAULTS, Result
-from freeonce.faults import Planted, rate
+from freeonce.audit.result import Result
 from freeonce.report.answer import QUESTION, answer
 from freeonce.report.places import NOWHERE, Places, origin
 from freeonce.report.words import sentence
@@ -161,7 +161,7 @@ def print_report(
     for name, group in groupby(results, key=lambda result: result.scenario.section):
         console.print(_section(name, list(group), places))
     # Beside a few named scenarios only a miss is worth the space.
-    named_too = any(result.scenario.name.startswith(FAULTS) for result in results)
+    named_too = any(result.scenario.is_planted for result in results)
     shown = [fault for fault in faults if named_too or not fault.caught]
     if shown:
         console.print(_matrix(shown))

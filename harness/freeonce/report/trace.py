@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as proto
 from perfetto.trace_builder.proto_builder import TraceProtoBuilder
 
-from freeonce.campaign import Result
+from freeonce.audit.result import Result
 from freeonce.report.lifetimes import Bar, Mark, Picture, picture
 from freeonce.report.places import NOWHERE, Places
 

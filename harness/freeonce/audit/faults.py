@@ -1,0 +1,87 @@
+"""The planted faults as a matrix: which detector caught which, and how. Pure.
+
+A detector can rot unnoticed. So they run with every campaign, and a miss fails it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from freeonce.audit.model import Finding, Rule
+from freeonce.audit.result import Result
+from freeonce.evidence.ledger import Type
+
+AT_EVENT = "at the event"
+
+AT_ONCE = {
+    Rule.NULL_FREE,
+    Rule.DOUBLE_FREE,
+    Rule.INVALID_FREE,
+    Rule.MISMATCHED_FREE,
+    Rule.WRONG_SIZE_FREE,
+    Rule.MISPLACED,
+    Rule.NOT_RESTORED,
+    Rule.UNLEDGERED,
+}
+
+
+@dataclass(frozen=True)
+class Planted:
+    """One planted fault. `caught`: by its rule and only it. `found`: at which moment.
+
+    `within`: nanoseconds of the guest's time in which the fault happened and was found, from
+    the last record that is certainly before it; 0 where the fault is itself a record.
+    """
+
+    name: str
+    rule: str
+    kind: str
+    language: str
+    caught: bool
+    witness: str
+    found: str
+    within: int
+
+
+def planted(results: Sequence[Result]) -> tuple[Planted, ...]:
+    """The planted faults among the results."""
+    return tuple(_planted(one) for one in results if one.scenario.is_planted)
+
+
+def _planted(result: Result) -> Planted:
+    (expected,) = result.scenario.expected
+    findings = result.judgement.findings
+    finding = findings[0] if len(findings) == 1 else None
+    return Planted(
+        name=result.scenario.name,
+        rule=expected.rule,
+        kind=expected.kind,
+        language=result.scenario.language,
+        caught=result.as_expected,
+        witness=finding.witness if finding else "-",
+        found=_moment(finding.rule, finding.detail) if finding else "-",
+        within=_within(result, finding) if finding else 0,
+    )
+
+
+def _within(result: Result, finding: Finding) -> int:
+    """From the allocation to the end of the run for what is only found there."""
+    records = result.evidence.records
+    if _moment(finding.rule, finding.detail) == AT_EVENT:
+        return 0
+    before = records["time"][records["sequence"] <= finding.sequence]
+    after = records["time"][records["type"] == Type.END]
+    return int(after[0]) - int(before[-1]) if len(before) and len(after) else 0
+
+
+def _moment(rule: Rule, detail: str) -> str:
+    if rule in AT_ONCE:
+        return AT_EVENT
+    if "at its release" in detail:
+        return "at the release"
+    return "at the end"
+
+
+def rate(faults: Sequence[Planted]) -> str:
+    """The detection rate in words."""
+    caught = sum(one.caught for one in faults)
+    return f"planted faults: {caught} of {len(faults)} caught ({caught * 100 // len(faults)} %)"

@@ -1,0 +1,45 @@
+"""What one run of a scenario came to: its evidence, its judgement, and whether that was expected.
+
+Reports read this and nothing above it. Pure.
+"""
+
+from dataclasses import dataclass, field
+
+from freeonce.audit.memory import Memory
+from freeonce.audit.model import Account, Finding, Judgement
+from freeonce.errors import Loss
+from freeonce.evidence.ledger import Records, parse_records
+from freeonce.evidence.scenarios import Expectation, Scenario
+
+NOTHING = parse_records(b"", 0).records
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one run left: its records, its memory, and what is wrong with them.
+
+    `unloaded`: the whole ledger after the module's unload, of a run that asked for it.
+    """
+
+    records: Records
+    memory: Memory | None = None
+    doubts: tuple[str, ...] = ()
+    account: Account = Account.MISSING
+    loss: Loss | None = None
+    unloaded: Records | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one scenario came to. `why`: for each expected finding, the expectation it met.
+
+    `loss`: how its guest was lost, None when it was not.
+    """
+
+    scenario: Scenario
+    judgement: Judgement
+    as_expected: bool
+    why: dict[Finding, Expectation]
+    seconds: float
+    loss: Loss | None = None
+    evidence: Evidence = field(default_factory=lambda: Evidence(NOTHING), repr=False, compare=False)

@@ -1,0 +1,71 @@
+"""What gdb needs for a guest: symbols where they lie in it, and where to stop. Pure.
+
+Whatever the guest says goes into no command as it is: numbers are parsed, names are our own.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from freeonce.errors import EvidenceError
+from freeonce.project.image import BUILD
+
+SOURCE = "/freeonce"
+"""What the recipes call our source in the module's debug info."""
+SECTIONS = "/sys/module/freeonce/sections"
+SYMBOLS = "/proc/kallsyms"
+BEFORE_RUN = "scenario_run"
+BEFORE_VMRUN = "freeonce_svm_run"
+
+# Documentation/x86/x86_64/mm.rst: the kernel's text mapping; modules come behind it.
+KERNEL_TEXT = range(0xFFFFFFFF80000000, 0xFFFFFFFFC0000000)
+SECTION = re.compile(rf"{SECTIONS}/(\S+):(0x[0-9a-f]{{16}})")
+SYMBOL = re.compile(r"([0-9a-f]{16}) [tTwW] ([A-Za-z_.][\w.]*)")
+"""A line of code's symbol in kallsyms; those of modules have one more field."""
+
+
+def section_addresses(said: str, names: Iterable[str]) -> dict[str, int]:
+    """Where each section lies that the module's file has, by `grep -r . SECTIONS`.
+
+    Raises EvidenceError when there is not even a `.text`.
+    """
+    wanted = set(names)
+    matches = (SECTION.fullmatch(line) for line in said.splitlines())
+    found = {one[1]: int(one[2], 16) for one in matches if one and one[1] in wanted}
+    if ".text" not in found:
+        raise EvidenceError("the guest does not tell where the module's .text lies")
+    return found
+
+
+def kernel_source(said: str) -> str:
+    """Assembler text for an object whose `.text`, at KERNEL_TEXT.start, has the kernel's symbols.
+
+    The image's kernel has no debug info; kallsyms has at least the names.
+    """
+    matches = (SYMBOL.fullmatch(line) for line in said.splitlines())
+    places = {one[2]: int(one[1], 16) for one in matches if one}
+    lines = ['.section .text,"ax",@nobits', "start:"]
+    for name, gva in places.items():
+        if gva in KERNEL_TEXT and name != "start":
+            lines += [f'.globl "{name}"', f'.type "{name}", @function']
+            lines += [f'.set "{name}", start + {gva - KERNEL_TEXT.start:#x}']
+    return "\n".join([*lines, f".skip {len(KERNEL_TEXT):#x}", ""])
+
+
+def commands(
+    module: Path, sections: Mapping[str, int], kernel: Path, server: Path, stop: str | None
+) -> Iterator[str]:
+    """gdb's commands: the symbols, the connection, and on to the first stop if there is one."""
+    yield "set confirm off"
+    yield "set pagination off"
+    yield "set architecture i386:x86-64"
+    yield f"set substitute-path {SOURCE} {BUILD.parent}"
+    # It tells hundreds of sections one by one. The older words: newer gdbs know them, too.
+    yield from ("set logging file /dev/null", "set logging redirect on", "set logging on")
+    yield f"add-symbol-file {kernel} {KERNEL_TEXT.start:#x}"
+    places = " ".join(f"-s {name} {gva:#x}" for name, gva in sections.items() if name != ".text")
+    yield f"add-symbol-file {module} {sections['.text']:#x} {places}"
+    yield "set logging off"
+    yield f"target remote {server}"
+    if stop is not None:
+        yield from (f"break {stop}", "continue")

@@ -1,0 +1,96 @@
+"""Templates of a guest that is ready, and the clones that begin there."""
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+
+from freeonce.deadline import Deadline
+from freeonce.errors import GuestLost
+from freeonce.evidence.scenarios import parse_scenarios
+from freeonce.guest.guest import COMMAND_SECONDS, TABLE, Guest
+from freeonce.guest.making import BOOT_SECONDS, boot_up, connect_ssh, start
+from freeonce.machine.argv import MachineConfig, Ram
+from freeonce.machine.ssh import load_library
+from freeonce.machine.template import STATE, Template, origin, ram_files, template
+from freeonce.project.image import Image
+from freeonce.project.setting import Setting
+
+CLONE_SECONDS = 60.0
+QUIET_SECONDS = 0.2
+SEED_BYTES = 32
+
+
+def template_of(setting: Setting) -> AbstractContextManager[Template]:
+    """The template of a setting, built when there is none."""
+    config = setting.config()
+    about = origin(config, setting.image.manifest, setting.qemu)
+    return template(config, about, lambda folder: take_template(config, setting.image, folder))
+
+
+def take_template(
+    config: MachineConfig, image: Image, folder: Path, seconds: float = BOOT_SECONDS
+) -> bytes:
+    """Boot a guest whose memory is in `folder`, and save it there; its table of scenarios.
+
+    The module is loaded, its ledger empty, SVM off, and nobody is connected.
+
+    Raises as `boot`, and EvidenceError when the table cannot be read as one.
+    """
+    ram = Ram(tuple(map(str, ram_files(config, folder))), clone=False)
+    with ExitStack() as stack:
+        deadline = Deadline(seconds, "booting the guest for a template")
+        guest = boot_up(config, image, stack, deadline, ram)
+        with ExitStack() as connection:
+            connect_ssh(guest, image, connection)
+            guest.load_module()
+            table = guest.command(TABLE)
+            parse_scenarios(table)
+            _rehearse(guest)
+        # The guest's end of the connection goes by itself; one that stayed would do no harm.
+        time.sleep(QUIET_SECONDS)
+        guest.check()
+        guest.monitor.save(folder / STATE, deadline)
+        return table
+
+
+def _rehearse(guest: Guest) -> None:
+    """What each clone is asked first: pages that this needs are then there in all of them."""
+    _awaken(guest, COMMAND_SECONDS)
+    guest.tell(0)
+
+
+def _awaken(guest: Guest, seconds: float) -> None:
+    """Before anything in it draws a number that another clone would draw, too."""
+    guest.ask(f"reseed {secrets.token_hex(SEED_BYTES)}", seconds)
+    guest.ask(f"clock {time.time_ns()}", seconds)
+
+
+@contextmanager
+def clone(
+    source: Template, image: Image, seconds: float = CLONE_SECONDS, *, connect: bool = True
+) -> Iterator[Guest]:
+    """A guest of its own that begins where the template was taken; used like `boot`.
+
+    Its memory is copied on write. Random numbers and wall clock are its own. Without
+    `connect` there is no SSH, only the control line.
+    """
+    if connect:
+        load_library()
+    with ExitStack() as stack:
+        deadline = Deadline(seconds, "starting a clone")
+        state = stack.enter_context(source.read_state())
+        files = *source.rams, state
+        guest = start(source.config, stack, deadline, source.ram, files)
+        try:
+            guest.monitor.restore(state, deadline)
+        except GuestLost:
+            guest.process.check()
+            raise
+        guest.monitor.execute("cont")
+        guest.table = source.table
+        _awaken(guest, deadline.left())
+        if connect:
+            connect_ssh(guest, image, stack)
+        yield guest

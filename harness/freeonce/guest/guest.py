@@ -1,0 +1,132 @@
+"""One running guest: the machine, our module in it, and what can be asked of it."""
+
+import re
+
+from freeonce.deadline import Deadline
+from freeonce.errors import CommandFailed, GuestLost, HostError, Loss
+from freeonce.evidence.account import parse_account
+from freeonce.evidence.ledger import HEADER_BYTES, RECORD_BYTES
+from freeonce.evidence.scenarios import Scenario, parse_scenarios
+from freeonce.evidence.text import printable
+from freeonce.guest.reading import Readable
+from freeonce.machine.argv import MachineConfig
+from freeonce.machine.console import Console
+from freeonce.machine.control import Control
+from freeonce.machine.monitor import Monitor
+from freeonce.machine.process import Process
+from freeonce.machine.ssh import Ssh
+
+COMMAND_SECONDS = 30.0
+CONTROL = "/sys/kernel/debug/freeonce"
+ACCOUNT_PORT = 7
+"""Of the guest's loopback (guest/LEDGER.md, "Account")."""
+TABLE = f"cat {CONTROL}/scenarios"
+
+
+class Guest(Readable):
+    """A guest with the module loaded. All that it answers is untrusted.
+
+    Every method raises GuestLost, with the last lines of the console, when the guest is
+    gone or does not answer.
+    """
+
+    def __init__(
+        self, config: MachineConfig, process: Process, line: Monitor, console: Console
+    ) -> None:
+        super().__init__(config, line)
+        self.process = process
+        self.console = console
+        self.table: bytes | None = None
+        """The scenarios as a template's guest told them; None to ask this one."""
+
+    def check(self) -> None:
+        """Raise GuestLost when QEMU has ended or its CPUs do not run."""
+        self.process.check()
+        self.console.drain()
+        status = self.monitor.status()
+        if status not in ("running", "paused", "prelaunch"):
+            tail = self.console.tail()
+            raise GuestLost(f"the guest stopped: {status}", tail, loss_of(status, tail))
+
+    def use(self, line: Control) -> None:
+        """Take the control line."""
+        self._control = line
+
+    def connect(self, shell: Ssh) -> None:
+        """Take the SSH connection."""
+        self._shell = shell
+
+    def ask(self, request: str, seconds: float = COMMAND_SECONDS) -> None:
+        """Have the guest's control line do it. Raises CommandFailed when it cannot."""
+        try:
+            self._control.ask(request, Deadline(seconds, f"{request!r} in the guest"))
+        except GuestLost as lost:
+            lost.console = lost.console or self.console.tail()
+            raise
+
+    def command(self, command: str, seconds: float = COMMAND_SECONDS) -> bytes:
+        """A shell command's output, by SSH. Raises CommandFailed for another status than 0."""
+        try:
+            return self._shell.run(command, Deadline(seconds, f"{command!r} in the guest"))
+        except GuestLost as lost:
+            lost.console = lost.console or self.console.tail()
+            raise
+
+    def load_module(self) -> None:
+        """Raises HostError with the kernel's words when the module refuses."""
+        window = self.config.window
+        try:
+            self.command(
+                f"insmod /lib/freeonce.ko window_base={window.base} window_bytes={window.size}"
+            )
+        except CommandFailed as error:
+            said = printable(self.command("dmesg | grep freeonce | tail -n 5"))
+            raise HostError("no-module", f"the module does not load: {error}\n{said}") from error
+
+    def unload_module(self) -> None:
+        """Raises CommandFailed when it does not go."""
+        self.command("rmmod freeonce")
+
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """The guest's table. Raises EvidenceError when it cannot be read as one."""
+        return parse_scenarios(self.table or self.command(TABLE))
+
+    def run(self, name: str, seconds: float = COMMAND_SECONDS) -> None:
+        """Run a scenario to its end. What it did is in the ledger."""
+        self.ask(f"run {name}", seconds)
+
+    def begin(self, name: str) -> None:
+        """Have a scenario run when the guest does, and do not wait for it: for a debugger."""
+        self._control.tell(f"run {name}", Deadline(COMMAND_SECONDS, "telling the guest"))
+
+    def rewind(self) -> None:
+        """Begin the ledger anew, when all of it was read."""
+        self.ask("rewind")
+
+    def settle(self) -> None:
+        """Let the module give back what the run left."""
+        self.ask("settle")
+
+    def tell(self, first: int) -> bytes:
+        """The records from `first`: the guest's own account of its ledger, over SSH.
+
+        Raises CommandFailed when the guest cannot, or breaks off.
+        """
+        request = b"%d\n" % (HEADER_BYTES + first * RECORD_BYTES)
+        deadline = Deadline(COMMAND_SECONDS, "the guest's account of its ledger")
+        try:
+            return parse_account(self._shell.fetch(ACCOUNT_PORT, request, deadline))
+        except GuestLost as lost:
+            lost.console = lost.console or self.console.tail()
+            raise
+
+
+def loss_of(status: str, console: str) -> Loss:
+    """How a guest was lost, from QEMU's run state and its last words."""
+    if "freeonce: Rust panic" in console:
+        return Loss.RUST_PANIC
+    if re.search(r"\bOops\b|kernel BUG at|BUG: ", console):
+        return Loss.OOPS
+    if status == "guest-panicked" or "Kernel panic" in console:
+        return Loss.PANIC
+    return Loss.RESET

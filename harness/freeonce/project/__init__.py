@@ -1,0 +1,1 @@
+"""What a run begins with: image, QEMU, accelerator, and how they are found."""

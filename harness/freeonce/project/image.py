@@ -1,0 +1,114 @@
+"""The manifest that images/ wrote: all that the harness knows of how a guest is made."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from freeonce.errors import HostError
+
+SCHEMA = "freeonce/image/1"
+PATH_VARIABLE = "FREEONCE_IMAGE"
+BUILD = Path(__file__).resolve().parents[3] / "build"
+DEFAULT = BUILD / "current" / "manifest.json"
+
+OUTER_SCHEMA = "freeonce/outer/1"
+OUTER_VARIABLE = "FREEONCE_OUTER"
+OUTER_DEFAULT = BUILD / "outer" / "outer.json"
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image. `protocol`: how QEMU boots it, `pvh` or `bzimage`.
+
+    `module`: freeonce.ko with its debug info, which the guest's own copy has not.
+    """
+
+    manifest: Path
+    boot: Path
+    protocol: str
+    release: str
+    initramfs: Path
+    module: Path
+    module_sha256: str
+    client_key: Path
+    host_key: Path
+    rust: str
+    rustc: str
+
+
+def image_path() -> Path:
+    """Where the manifest is: $FREEONCE_IMAGE, or what `make setup` built last."""
+    return Path(os.environ.get(PATH_VARIABLE) or DEFAULT)
+
+
+def load_image(manifest: Path) -> Image:
+    """The image, with every file there and as the manifest says.
+
+    Raises HostError `no-image` with what to do when it is missing or not whole.
+    """
+    try:
+        data = json.loads(manifest.read_text())
+        if data["schema"] != SCHEMA:
+            raise HostError("no-image", f"{manifest}: schema {data['schema']}, not {SCHEMA}")
+        folder = manifest.parent
+        names = ("kernel", "initramfs", "module", "client_key", "host_key")
+        for name in names:
+            _verify(folder / data[name]["path"], data[name]["sha256"])
+        return Image(
+            manifest=manifest,
+            boot=folder / data["kernel"]["path"],
+            protocol=data["kernel"]["protocol"],
+            release=data["kernel"]["release"],
+            initramfs=folder / data["initramfs"]["path"],
+            module=folder / data["module"]["path"],
+            module_sha256=data["module"]["sha256"],
+            client_key=folder / data["client_key"]["path"],
+            host_key=folder / data["host_key"]["path"],
+            rust=data["rust"]["version"],
+            rustc=data["rust"]["rustc"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"no usable image at {manifest}: {error}; run 'make setup'"
+        raise HostError("no-image", message) from error
+
+
+@dataclass(frozen=True)
+class OuterImage:
+    """What the outer machine of the KVM lane boots: a kernel with KVM, and our init for it."""
+
+    boot: Path
+    release: str
+    initramfs: Path
+
+
+def outer_path() -> Path:
+    """Where its manifest is: $FREEONCE_OUTER, or what `make test-kvm` built last."""
+    return Path(os.environ.get(OUTER_VARIABLE) or OUTER_DEFAULT)
+
+
+def load_outer(manifest: Path) -> OuterImage:
+    """The outer machine's image, as `load_image`. Raises HostError `no-outer-image`."""
+    try:
+        data = json.loads(manifest.read_text())
+        if data["schema"] != OUTER_SCHEMA:
+            raise ValueError(f"schema {data['schema']}, not {OUTER_SCHEMA}")
+        folder = manifest.parent
+        for name in ("kernel", "initramfs"):
+            _verify(folder / data[name]["path"], data[name]["sha256"])
+        return OuterImage(
+            boot=folder / data["kernel"]["path"],
+            release=data["kernel"]["release"],
+            initramfs=folder / data["initramfs"]["path"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"no usable image of an outer machine at {manifest}: {error}; run 'make test-kvm'"
+        raise HostError("no-outer-image", message) from error
+
+
+def _verify(path: Path, sha256: str) -> None:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        raise ValueError(f"{path.name} is not the file that the manifest describes")

@@ -1,0 +1,1 @@
+"""Scenarios chosen, run by a crew, and each run heard by its witnesses and judged."""

@@ -1,0 +1,44 @@
+"""Many scenarios, in order: the chosen ones, then the planted faults beside them."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from freeonce.audit.result import Result
+from freeonce.evidence.scenarios import Scenario
+from freeonce.guest import Guest
+from freeonce.run.choose import planted_beside, select
+from freeonce.run.conclude import conclude
+from freeonce.run.hear import hear
+from freeonce.run.task import PLAIN, Crew, Options, Scenarios, Starting, Task
+
+
+def run_one(guest: Guest, scenario: Scenario, options: Options = PLAIN) -> tuple[Result, bool]:
+    """Run one scenario. Its result, and whether the guest is fit for another."""
+    start = time.monotonic()
+    evidence, fit = hear(guest, scenario, options)
+    seconds = time.monotonic() - start
+    return conclude(scenario, evidence, seconds, guest.config.features), fit
+
+
+def run_all(
+    crew: Crew,
+    patterns: Sequence[str],
+    options: Options = PLAIN,
+    *,
+    chosen: Callable[[Scenarios, Scenarios], None] = lambda _, __: None,
+    starting: Starting = lambda _: None,
+) -> Iterator[Result]:
+    """The results one by one, in the guest's order, whoever runs them.
+
+    With patterns the planted faults run after what is named, unless `options.faults` is
+    off. `chosen` is told which scenarios will run and which planted faults beside them,
+    `starting` which one does now. Raises UsageError for a pattern that matches none,
+    GuestLost or HostError when not even the first guest can be had.
+    """
+    everything = crew.scenarios()
+    scenarios = select(everything, patterns, options.faults)
+    beside = planted_beside(everything, scenarios, options.faults) if patterns else ()
+    chosen(scenarios, beside)
+    tasks = [Task(scenario, options) for scenario in scenarios for _ in range(options.repeat)]
+    tasks += [Task(scenario, options) for scenario in beside]
+    yield from crew.run(tasks, starting)

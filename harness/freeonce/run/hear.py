@@ -1,0 +1,135 @@
+"""The one place that hears a run's witnesses: runs a scenario and reads its evidence twice."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from freeonce.audit import cpu_state, memory, rules
+from freeonce.audit.memory import Memory
+from freeonce.audit.model import Account
+from freeonce.audit.result import NOTHING, Evidence
+from freeonce.errors import CommandFailed, EvidenceError, GuestLost, Loss
+from freeonce.evidence.ledger import RECORD_BYTES, Header, Records, Type, parse_records
+from freeonce.evidence.scenarios import Scenario
+from freeonce.guest import Guest
+from freeonce.run.task import Options
+
+
+def hear(guest: Guest, scenario: Scenario, options: Options) -> tuple[Evidence, bool]:
+    """Run a scenario. All evidence of it, and whether the guest is fit for another."""
+    try:
+        before = guest.header()
+        if before.count > before.capacity // 2:
+            guest.rewind()
+            before = guest.header()
+        try:
+            guest.run(f"{scenario.name} {options.command}".strip(), options.seconds)
+            return collect(guest, before)
+        except CommandFailed as error:
+            # It said no, and nothing began; or it was killed in the middle.
+            fit = guest.header().count == before.count
+            return Evidence(NOTHING, doubts=(str(error),)), fit
+        except GuestLost as error:
+            return _lost(guest, before, error), False
+    except EvidenceError as error:
+        return Evidence(NOTHING, doubts=(str(error),), loss=Loss.LEDGER), False
+    except CommandFailed as error:
+        return Evidence(NOTHING, doubts=(str(error),)), False
+    except GuestLost as error:
+        return Evidence(NOTHING, doubts=(lost_words(error),), loss=error.loss), False
+
+
+def weigh(host_bytes: bytes, first: int, dropped: int) -> tuple[Records, tuple[str, ...]]:
+    """The records of a run in the bytes that the host read, and what is wrong with those."""
+    parsed = parse_records(host_bytes, first)
+    doubts = []
+    if dropped:
+        doubts.append(f"the ledger is full: {dropped} records were dropped")
+    if parsed.torn:
+        doubts.append(f"{parsed.torn} records of the ledger were never finished")
+    if parsed.damaged:
+        doubts.append(f"{parsed.damaged} records of the ledger are damaged")
+    # What the run before left may be given back only now, when nobody settled it.
+    begins = np.flatnonzero(parsed.records["type"] == Type.BEGIN)
+    start = int(begins[0]) if len(begins) else 0
+    if np.any(~np.isin(parsed.records["type"][:start], [Type.RECLAIM, Type.RELEASE, Type.SETTLED])):
+        doubts.append("something happened before the begin of this run")
+    return parsed.records[start:], tuple(doubts)
+
+
+def look(guest: Guest, before: Header) -> tuple[bytes, Memory | None]:
+    """The ledger and the memory it speaks of, while the guest stands still."""
+    with guest.monitor.paused():
+        _, data = guest.window(before.count)
+        records, _ = weigh(data, before.count, 0)
+        extents, gvas = memory.wanted(rules.take_apart(records))
+        try:
+            return data, Memory(guest.look(extents), guest.translate(gvas))
+        except EvidenceError:
+            return data, None
+
+
+def collect(guest: Guest, before: Header) -> tuple[Evidence, bool]:
+    """All evidence of the run since `before`, and whether the guest is fit for another.
+
+    The run is settled by this.
+
+    Raises EvidenceError when the window holds no ledger, GuestLost when QEMU is gone.
+    """
+    early, looked = look(guest, before)
+    told: bytes | None = None
+    lost: tuple[str, ...] = ()
+    loss = None
+    try:
+        guest.settle()
+        told = guest.tell(before.count)
+    except CommandFailed as error:
+        lost = (str(error),)
+    except GuestLost as error:
+        lost, loss = (lost_words(error),), error.loss
+    header, data = guest.window(before.count)
+    records, doubts = weigh(data, before.count, header.dropped - before.dropped)
+    if not data.startswith(early):
+        doubts += ("the ledger was rewritten after the run",)
+    account = Account.MISSING
+    if told is not None:
+        account = Account.AGREE if told == data else Account.DISAGREE
+    evidence = Evidence(records, looked, (*doubts, *lost), account, loss)
+    if lost or not cpu_state.asks_for_unload(rules.take_apart(records)):
+        return evidence, not lost
+    return _unloaded(guest, before, data, evidence), False
+
+
+def _unloaded(guest: Guest, before: Header, data: bytes, evidence: Evidence) -> Evidence:
+    """The same with the ledger as the module's unload left it."""
+    try:
+        guest.unload_module()
+    except CommandFailed as error:
+        return replace(evidence, doubts=(*evidence.doubts, str(error)))
+    except GuestLost as error:
+        return replace(evidence, doubts=(*evidence.doubts, lost_words(error)), loss=error.loss)
+    header, whole = guest.window(0)
+    parsed = parse_records(whole, 0)
+    doubts = evidence.doubts
+    rewritten = not whole[before.count * RECORD_BYTES :].startswith(data)
+    if rewritten or header.dropped or parsed.torn or parsed.damaged:
+        doubts += ("the ledger did not survive the unload",)
+    return replace(evidence, doubts=doubts, unloaded=parsed.records)
+
+
+def _lost(guest: Guest, before: Header, error: GuestLost) -> Evidence:
+    """What can still be read of a run whose guest was lost in it."""
+    reason = lost_words(error)
+    try:
+        data, looked = look(guest, before)
+        records, doubts = weigh(data, before.count, 0)
+    except (GuestLost, EvidenceError) as second:
+        doubts = (reason, f"its ledger cannot be read: {second}")
+        return Evidence(NOTHING, doubts=doubts, loss=error.loss)
+    return Evidence(records, looked, (reason, *doubts), loss=error.loss)
+
+
+def lost_words(error: GuestLost) -> str:
+    """How a guest was lost, with the last lines of its console."""
+    console = f"; the console's last lines:\n{error.console}" if error.console else ""
+    return f"the guest was lost ({error.loss}): {error}{console}"

@@ -1,0 +1,95 @@
+"""The outer machine's life: started, watched, and asked what its command came to."""
+
+import os
+import re
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from freeonce.deadline import Deadline
+from freeonce.errors import EvidenceError, GuestLost
+from freeonce.machine.folder import guest_folder
+from freeonce.machine.start import started
+from freeonce.survey.lane.argv import OuterConfig, outer_argv, script
+
+MAX_STATUS = 64
+MAX_LEFT = 64 << 20
+"""Bytes that we read of a file that the outer machine left."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a command in the outer machine left: its exit status, and the file asked for."""
+
+    status: int
+    file: bytes | None
+    console: str
+
+
+def exit_status_of(told: bytes | None) -> int:
+    """The exit status in the file `status`. Raises EvidenceError: no status is no success."""
+    if told is None:
+        raise EvidenceError("the outer machine ended without telling a status")
+    match = re.fullmatch(rb"exit (\d{1,3})\n", told)
+    if match is None:
+        raise EvidenceError(f"the outer machine told no exit status but {told!r}")
+    return int(match[1])
+
+
+def read_left(file: Path, most: int) -> bytes | None:
+    """A plain file that the outer machine left; None when it did not.
+
+    Raises EvidenceError for anything else that has this name, or more than `most` bytes.
+    """
+    try:
+        # No link of theirs leads us anywhere, and no pipe holds us.
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise EvidenceError(f"the outer machine left no plain {file.name}: {error}") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise EvidenceError(f"the outer machine left no plain file as {file.name}")
+    with os.fdopen(handle, "rb") as opened:
+        data = opened.read(most + 1)
+    if len(data) > most:
+        raise EvidenceError(f"the outer machine left more than {most} bytes as {file.name}")
+    return data
+
+
+def run_in_outer(
+    config: OuterConfig,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    file: str,
+    seconds: float,
+    told: Callable[[str], None] = lambda _: None,
+) -> Left:
+    """Run a command in an outer machine of its own; nothing of it is left afterwards.
+
+    `file`: what to bring out of the scratch folder. `told`: each line of its console.
+    Raises HostError when QEMU does not start, GuestLost when the machine is lost or left
+    no status.
+    """
+    deadline = Deadline(seconds, "the outer machine")
+    with guest_folder() as folder:
+        scratch = folder / "scratch"
+        scratch.mkdir()
+        (scratch / "command").write_text(script(command, environment))
+        with started(outer_argv(config, folder), folder, deadline) as machine:
+            machine.monitor.execute("cont")
+            try:
+                for said in machine.console.lines(deadline):
+                    told(said)
+                machine.process.finish(deadline)
+                status = exit_status_of(read_left(scratch / "status", MAX_STATUS))
+                left = read_left(scratch / file, MAX_LEFT)
+            except GuestLost as lost:
+                lost.console = machine.console.tail()
+                raise
+            except EvidenceError as error:
+                raise GuestLost(str(error), machine.console.tail()) from error
+            return Left(status, left, machine.console.tail(lines=20))

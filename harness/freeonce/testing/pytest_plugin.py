@@ -1,0 +1,197 @@
+"""The pytest plugin: pristine guests as fixtures, audits to assert, markers for what a test needs.
+
+Registered by the package's entry point. Every pytest in the environment imports this file, so
+what takes long to import waits for the first fixture that needs it.
+"""
+
+import difflib
+import fnmatch
+from collections.abc import Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from freeonce.machine.monitor import Monitor
+    from freeonce.machine.template import Template
+    from freeonce.project.setting import Setting
+    from freeonce.report.places import Places
+    from freeonce.testing.audited import Audit, AuditedGuest
+
+MARKER = "freeonce"
+SKIPPED = "freeonce: "
+KEYS = ("needs", "kernel", "accel")
+HELP = (
+    "freeonce(needs, kernel, accel): what the test needs of the machine. needs: a CPU feature by "
+    "QEMU's name, or several; kernel: a pattern of the guest kernel's release; accel: kvm or tcg. "
+    "Elsewhere the test is skipped; with --freeonce-strict it fails."
+)
+
+_guest_of = pytest.StashKey["AuditedGuest"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Our two options."""
+    group = parser.getgroup("freeonce", "guests of freeonce")
+    group.addoption(
+        "--freeonce-accel",
+        choices=("auto", "kvm", "tcg"),
+        default="auto",
+        help="what runs the guests (default: kvm where it runs guests with SVM, else tcg)",
+    )
+    group.addoption(
+        "--freeonce-strict",
+        action="store_true",
+        help="fail a test whose @pytest.mark.freeonce asks for what this machine has not",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", HELP)
+
+
+def _give_up(reason: str) -> NoReturn:
+    pytest.fail(f"{SKIPPED}{reason}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def freeonce_setting(pytestconfig: pytest.Config) -> "Setting":
+    """Image, QEMU and accelerator. Fails, with what to do, where one is missing."""
+    from freeonce.errors import HostError  # noqa: PLC0415
+    from freeonce.project.setting import find_setting  # noqa: PLC0415
+
+    try:
+        return find_setting(pytestconfig.getoption("--freeonce-accel"))
+    except HostError as error:
+        _give_up(str(error))
+
+
+@pytest.fixture(scope="session")
+def freeonce_template(freeonce_setting: "Setting") -> Iterator["Template"]:
+    """What guests are cloned from: built by the first worker that comes; the others wait."""
+    from freeonce.guest import template_of  # noqa: PLC0415
+
+    with template_of(freeonce_setting) as source:
+        yield source
+
+
+@pytest.fixture(scope="session")
+def freeonce_monitor(
+    freeonce_setting: "Setting", freeonce_template: "Template"
+) -> Iterator["Monitor"]:
+    """The QMP line of a guest in which nothing runs, to ask for the CPU's features."""
+    from freeonce.guest import clone  # noqa: PLC0415
+
+    with clone(freeonce_template, freeonce_setting.image, connect=False) as machine:
+        machine.monitor.execute("stop")
+        yield machine.monitor
+
+
+@pytest.fixture
+def guest(
+    request: pytest.FixtureRequest, freeonce_setting: "Setting", freeonce_template: "Template"
+) -> Iterator["AuditedGuest"]:
+    """A pristine guest for this test alone."""
+    from freeonce.guest import clone  # noqa: PLC0415
+    from freeonce.testing.audited import AuditedGuest  # noqa: PLC0415
+
+    def find(sites: set[int]) -> "Places":
+        return _places(freeonce_setting, sites)
+
+    with clone(freeonce_template, freeonce_setting.image) as machine:
+        request.node.stash[_guest_of] = audited = AuditedGuest(machine, find)
+        yield audited
+
+
+@pytest.fixture
+def audit(guest: "AuditedGuest") -> Iterator["Audit"]:
+    """An audit of all that the test runs in `guest`."""
+    with guest.audit() as whole:
+        yield whole
+
+
+def _places(setting: "Setting", sites: set[int]) -> "Places":
+    """Without debug info the findings name no lines, and are none the less true."""
+    from freeonce.errors import HostError  # noqa: PLC0415
+    from freeonce.subject.symbols import places  # noqa: PLC0415
+
+    try:
+        return places(setting.image.module, sites)
+    except HostError:
+        return {}
+
+
+@pytest.fixture(autouse=True)
+def _freeonce_needs(request: pytest.FixtureRequest) -> None:
+    """Skip a test whose markers ask for what this machine has not."""
+    for mark in request.node.iter_markers(MARKER):
+        if unknown := (set(mark.kwargs) - set(KEYS)) or mark.args:
+            _give_up(f"the marker knows {', '.join(KEYS)}, not {', '.join(map(str, unknown))}")
+        for reason in _obstacles(request, mark):
+            if request.config.getoption("--freeonce-strict"):
+                _give_up(reason)
+            pytest.skip(f"{SKIPPED}{reason}")
+
+
+def _obstacles(request: pytest.FixtureRequest, mark: pytest.Mark) -> Iterator[str]:
+    setting: Setting = request.getfixturevalue("freeonce_setting")
+    accel, kernel = mark.kwargs.get("accel"), mark.kwargs.get("kernel")
+    if accel not in (None, "kvm", "tcg"):
+        _give_up(f"there is no accelerator {accel!r}; it is kvm or tcg")
+    if accel not in (None, setting.accelerator.name):
+        yield f"needs {accel}, and {setting.accelerator.name} runs: {setting.accelerator.reason}"
+    if kernel is not None and not fnmatch.fnmatch(setting.image.release, kernel):
+        yield f"needs a kernel {kernel}, and the guest's is {setting.image.release}"
+    needs = mark.kwargs.get("needs", ())
+    for feature in (needs,) if isinstance(needs, str) else needs:
+        if not _has(request.getfixturevalue("freeonce_monitor"), feature):
+            yield f"needs {feature}, and this CPU ({setting.accelerator.name}) has it not"
+
+
+def _has(line: "Monitor", feature: str) -> bool:
+    """Whether the guest's first CPU has it. Fails for a name that QEMU does not know."""
+    cpus = line.execute("query-cpus-fast")
+    path = cpus[0]["qom-path"] if isinstance(cpus, list) else ""
+    properties = line.execute("qom-list", {"path": path})
+    names = [
+        one["name"]
+        for one in (properties if isinstance(properties, list) else ())
+        if one["type"] == "bool"
+    ]
+    # The kernel writes nrip_save where QEMU writes nrip-save; of others QEMU knows both.
+    for name in (feature, feature.replace("_", "-")):
+        if name in names:
+            return line.execute("qom-get", {"path": path, "property": name}) is True
+    _give_up(_unknown_feature(feature, names))
+
+
+def _unknown_feature(feature: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(feature, names, n=3)
+    hint = f"did you mean {', '.join(near)}?" if near else "'qemu-system-x86_64 -cpu help' has all"
+    return f"QEMU knows no CPU feature {feature!r}; {hint}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Let a failed assertion of a test with audits begin with what they came to, in words."""
+    try:
+        return (yield)
+    except AssertionError as error:
+        guest = item.stash.get(_guest_of, None)
+        words = [audit.words() for audit in guest.audits if audit.results] if guest else []
+        if words:
+            error.args = ("\n".join(dict.fromkeys([*words, str(error)])),)
+        raise
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say out loud what was not tested here, and why."""
+    skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", ())]
+    # File, line and reason; a list when another process sent it.
+    reasons = [one[2] for one in skipped if isinstance(one, tuple | list)]
+    ours = [text for text in reasons if SKIPPED in text]
+    if ours:
+        terminalreporter.section("freeonce: not tested on this machine")
+    for text in dict.fromkeys(ours):
+        terminalreporter.line(f"{ours.count(text)} x {text.partition(SKIPPED)[2]}")
