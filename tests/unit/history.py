@@ -56,6 +56,7 @@ class Block:
     tag: int
     released: bool = False
     mapped: int | None = None
+    cache: int = PAT_WB
 
     def memory(self) -> bytes:
         filling = POISON_RELEASED if self.released else 0x5A
@@ -174,13 +175,16 @@ class History:
         kind: Kind = Kind.POOL,
         align_log2: int = 3,
         physical: int | None = None,
-        detail: int = 0,
+        detail: int | None = None,
         *,
         seen: bool = True,
     ) -> "History":
         gpa = pointer if physical is None else physical
+        if detail is None:
+            detail = 0 if kind is Kind.POOL else PAT_WB
         tag = detail if kind is Kind.POOL else PAGE_TAG
-        block = Block(serial, pointer, gpa, size, kind, tag, mapped=gpa)
+        cache = PAT_WB if kind is Kind.POOL else detail & 0xFF
+        block = Block(serial, pointer, gpa, size, kind, tag, mapped=gpa, cache=cache)
         self.blocks.append(block)
         if seen:
             self.kernel(Type.ALLOCATE, pointer=pointer, kind=int(kind), size=self.room(block))
@@ -228,6 +232,8 @@ class History:
                 words = (int.from_bytes(taken[at : at + 8], "little") for at in (0, 8))
                 pointer, physical = words
                 self.add(Type.GUARD, serial=serial, pointer=pointer, physical=physical)
+                if block.cache != PAT_WB:
+                    self.add(Type.RESTORED, serial=serial, pointer=block.pointer, detail=PAT_WB)
                 block.released = True
         return self
 

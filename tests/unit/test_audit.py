@@ -217,10 +217,24 @@ def disagreement(judgement: Judgement) -> str:
     return finding.detail
 
 
-def test_an_account_of_the_guest_that_differs_is_found() -> None:
-    history = run().end().settle()
+def test_an_account_of_the_guest_that_differs_is_incomplete_and_hides_nothing() -> None:
+    history = run().release(0, 0, withheld=True).end().settle()
     judgement = judge(history.records(), history.memory(), (), Account.DISAGREE)
-    assert "not what stands in its memory" in disagreement(judgement)
+    assert judgement.verdict is Verdict.INCOMPLETE
+    assert "not what stands in its memory" in "; ".join(judgement.reasons)
+    assert judgement.witnesses["ledger"] is Account.DISAGREE
+    assert [one.rule for one in judgement.findings] == [Rule.NULL_FREE]
+
+
+def test_a_dispute_about_null_hides_no_release_of_null() -> None:
+    judgement = run().release(0, 0).done()
+    assert [one.rule for one in judgement.findings] == [Rule.NULL_FREE, Rule.WITNESSES_DISAGREE]
+    assert "not withheld" in judgement.findings[1].detail
+
+
+def test_a_disagreement_names_what_else_would_be_said_of_its_address() -> None:
+    history = run().allocate(1, A).release(1, A).release(1, A)
+    assert "double-free by the account of the ledger" in disagreement(history.done())
 
 
 @pytest.mark.parametrize(
@@ -233,7 +247,6 @@ def test_an_account_of_the_guest_that_differs_is_found() -> None:
         (run().allocate(1, A).release(0, A), "names none"),
         (run().allocate(1, A).release(1, A, withheld=True), "sound release was withheld"),
         (run().allocate(1, A).release(1, A).release(1, A), "not withheld"),
-        (run().release(0, 0), "not withheld"),
     ],
 )
 def test_a_ledger_that_contradicts_itself_disagrees(history: History, detail: str) -> None:

@@ -399,7 +399,7 @@ def test_a_state_told_before_what_another_cpu_of_the_scenario_did_is_incomplete(
 
 
 def test_a_cpu_that_did_something_and_told_no_state_is_incomplete() -> None:
-    judgement = run().text(Type.STEP, "here").add(Type.SVM_ON, cpu=1).done()
+    judgement = run().text(Type.STEP, "here").add(Type.SVM_OFF, cpu=1).done()
     assert judgement.reasons == ("the state of CPU 1 was never told",)
 
 

@@ -56,7 +56,7 @@ def test_a_release_of_what_nobody_allocated_is_unledgered() -> None:
 
 def test_an_allocation_that_the_kernel_never_made() -> None:
     history = run().allocate(1, A, physical=GPA, seen=False).release(1, A).end()
-    history.add(Type.RECLAIM, serial=1, pointer=A).add(Type.SETTLED)
+    history.add(Type.RECLAIM, serial=1, pointer=A).add(Type.SETTLED, detail=1)
     assert "that the kernel never made" in detail(history.judged())
 
 
@@ -80,7 +80,7 @@ def test_the_kernel_took_back_what_the_ledger_still_has() -> None:
 
 def test_a_release_that_never_reached_the_kernel() -> None:
     history = run().allocate(1, A, physical=GPA).release(1, A).end()
-    history.add(Type.RECLAIM, serial=1, pointer=A, kind=int(POOL)).add(Type.SETTLED)
+    history.add(Type.RECLAIM, serial=1, pointer=A, kind=int(POOL)).add(Type.SETTLED, detail=1)
     assert "the kernel never got it" in detail(history.judged())
 
 
@@ -96,7 +96,7 @@ def test_pages_may_go_back_one_by_one() -> None:
     history.add(Type.RECLAIM, serial=1, pointer=A, kind=int(CONTIGUOUS))
     for page in (A, A + PAGE):
         history.kernel(Type.RELEASE, pointer=page, size=PAGE, kind=int(CONTIGUOUS))
-    assert history.add(Type.SETTLED).judged().verdict is Verdict.CLEAN
+    assert history.add(Type.SETTLED, detail=1).judged().verdict is Verdict.CLEAN
 
 
 def test_one_page_that_stays_is_found() -> None:
@@ -105,7 +105,7 @@ def test_one_page_that_stays_is_found() -> None:
     history.release(1, A, PAGE, CONTIGUOUS, 12).end()
     history.add(Type.RECLAIM, serial=1, pointer=A, kind=int(CONTIGUOUS))
     history.kernel(Type.RELEASE, pointer=A, size=PAGE, kind=int(CONTIGUOUS))
-    assert "the kernel never got it" in detail(history.add(Type.SETTLED).judged())
+    assert "the kernel never got it" in detail(history.add(Type.SETTLED, detail=1).judged())
 
 
 def test_pages_taken_by_number_are_only_seen_to_go() -> None:
@@ -115,7 +115,7 @@ def test_pages_taken_by_number_are_only_seen_to_go() -> None:
     history.add(Type.RECLAIM, serial=1, pointer=A, kind=int(CONTIGUOUS))
     for page in (A, A + PAGE):
         history.kernel(Type.RELEASE, pointer=page, size=PAGE, kind=int(CONTIGUOUS))
-    assert history.add(Type.SETTLED).judged().verdict is Verdict.CLEAN
+    assert history.add(Type.SETTLED, detail=1).judged().verdict is Verdict.CLEAN
 
 
 def test_a_large_kmalloc_hands_its_pages_on() -> None:
@@ -292,3 +292,27 @@ def test_the_short_way_never_sees_less_than_the_walk(
     walked = kernel.compare(records)
     assert [one.rule for one in short[0]] == [one.rule for one in walked[0]]
     assert [one.text for one in short[1]] == [one.text for one in walked[1]]
+
+
+@pytest.mark.parametrize("start", [A - PAGE, A, A + PAGE, A + 3 * PAGE])
+def test_pages_by_number_that_somebody_has_disagree(start: int) -> None:
+    """Two open blocks at one address were one in the books, and the second release a crash."""
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=4 * PAGE, kind=int(CONTIGUOUS))
+    history.allocate(1, start, PAGE + 1, CONTIGUOUS, 12, physical=GPA, detail=6, seen=False)
+    history.rows[-2]["flags"] = int(Flag.RANGE)
+    for _ in range(2):
+        history.kernel(Type.RELEASE, pointer=A, size=4 * PAGE, kind=int(CONTIGUOUS))
+    judgement = history.done()
+    assert Rule.WITNESSES_DISAGREE in rules(judgement)
+    assert judgement.verdict is Verdict.FAULTY
+
+
+@pytest.mark.parametrize("start", [A - PAGE, A, A + PAGE, A + 3 * PAGE])
+def test_memory_that_the_kernel_gave_out_twice_disagrees(start: int) -> None:
+    history = run()
+    for pointer, pages in ((A, 4), (start, 2)):
+        history.kernel(Type.ALLOCATE, pointer=pointer, size=pages * PAGE, kind=int(CONTIGUOUS))
+    _, disputes = kernel.compare(history.end().settle().records())
+    assert [one.text for one in disputes] == [
+        "the kernel gave out an address that was not released to it"
+    ]

@@ -1,19 +1,19 @@
 """One run's evidence to its judgement. `incomplete` until everything needed was seen."""
 
-import errno
 from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
-from freeonce.audit import cpu_state, hardware, kernel, memory, operands, rules
+from freeonce.audit import cpu_state, frame, hardware, kernel, memory, operands, rules
 from freeonce.audit.memory import Memory
-from freeonce.audit.model import Account, Finding, Judgement, Rule, Verdict
+from freeonce.audit.model import Account, Asked, Finding, Judgement, Rule, Verdict
 from freeonce.audit.rules import KIND_NAMES, Dispute
-from freeonce.evidence.ledger import RECORD, Flag, Kind, Records, Type, text_of
+from freeonce.evidence.ledger import Flag, Kind, Records, Type, text_of
 from freeonce.evidence.scenarios import Expectation
 
 BOTH = "ledger+memory"
+PLAIN = Asked()
 WITNESSES = ("ledger", "kernel", "memory")
 
 ALL_RULES = (
@@ -30,6 +30,8 @@ def judge(
     doubts: tuple[str, ...] = (),
     guest_account: Account = Account.AGREE,
     unloaded: Records | None = None,
+    *,
+    asked: Asked = PLAIN,
 ) -> Judgement:
     """The judgement on the records of one run, in order, from begin to settled.
 
@@ -37,30 +39,34 @@ def judge(
     `doubts`: what is already known to spoil the evidence (lost guest, full ledger).
     `guest_account`: whether the guest's own account of the ledger is what the host read.
     `unloaded`: the whole ledger after the unload of the module, when the run asked for it.
+    `asked`: what the host knows of the run, whatever the guest says.
     """
     run = rules.take_apart(records)
     found = [finding for rule in ALL_RULES for finding in rule(run)]
     if unloaded is not None:
         found += cpu_state.at_unload(unloaded)
     disputes = [*run.disputes, *rules.unwithheld(run, found)]
-    if guest_account is Account.DISAGREE:
-        disputes.append(_told_otherwise(records))
 
     by_kernel, kernel_disputes = kernel.compare(records)
     by_memory, memory_disputes = memory.compare(run, looked) if looked else ([], [])
     disputes += kernel_disputes + memory_disputes
     reasons = (
         *doubts,
-        *_frame(records),
+        *frame.reasons(run, records, asked),
         *_inside(records),
-        *cpu_state.reasons(run),
+        *rules.reasons(run),
+        *cpu_state.reasons(run, asked.cpus),
         *operands.reasons(run),
         *_missing(records, looked, guest_account),
-        *_at_unload(run, unloaded),
+        *_at_unload(run, unloaded, asked),
     )
     if looked:
         # The guard of undisputed memory says the same: live, and whose it is.
-        found = [replace(one, witness=BOTH) if one.rule is Rule.LEAK else one for one in found]
+        late = {int(run.allocates["serial"][index]) for index in run.late}
+        found = [
+            replace(one, witness=BOTH) if one.rule is Rule.LEAK and one.serial not in late else one
+            for one in found
+        ]
     findings = _undisputed([*_confirmed(found, by_memory), *by_kernel], disputes)
     unsupported = [text_of(record) for record in records[records["type"] == Type.UNSUPPORTED]]
     return Judgement(
@@ -97,27 +103,22 @@ def _confirmed(found: list[Finding], by_memory: list[Finding]) -> list[Finding]:
     return merged + [one for one in by_memory if shown.get(one.serial) is not one]
 
 
-def _told_otherwise(records: Records) -> Dispute:
-    """The two readings of the ledger differ: a dispute about no address of its own."""
-    nowhere = np.zeros(1, RECORD)[0]
-    nowhere["sequence"] = records["sequence"][0] if len(records) else 0
-    text = "the guest's own account of the ledger is not what stands in its memory"
-    return Dispute(nowhere, text)
-
-
 def _missing(records: Records, looked: Memory | None, guest_account: Account) -> Iterable[str]:
-    """The witnesses that were not heard."""
+    """The witnesses that were not heard, and two readings of the ledger that differ."""
     if guest_account is Account.MISSING:
         yield "the guest gave no account of its ledger"
+    if guest_account is Account.DISAGREE:
+        yield "the guest's own account of the ledger is not what stands in its memory"
     if not kernel.attached(records):
-        yield "the kernel witness was not attached"
+        yield "the kernel witness was not attached when the run began"
     if looked is None:
         yield "nobody looked at the memory"
 
 
-def _at_unload(run: rules.Run, unloaded: Records | None) -> Iterable[str]:
+def _at_unload(run: rules.Run, unloaded: Records | None, asked: Asked) -> Iterable[str]:
     if cpu_state.asks_for_unload(run):
-        yield from cpu_state.reasons_at_unload(unloaded, int(run.records["sequence"][-1]))
+        last = int(run.records["sequence"][-1])
+        yield from cpu_state.reasons_at_unload(unloaded, last, asked.cpus)
 
 
 def _accounts(
@@ -130,6 +131,7 @@ def _accounts(
     """What each witness came to: whether it was heard, and whether it speaks against the ledger."""
     against = {dispute.witness for dispute in disputes}
     against |= {finding.witness for finding in findings if finding.rule is Rule.UNLEDGERED}
+    against |= {"ledger"} if guest_account is Account.DISAGREE else set()
     heard = {
         "ledger": guest_account is not Account.MISSING,
         "kernel": kernel.attached(records),
@@ -148,20 +150,29 @@ def _accounts(
 def _undisputed(found: list[Finding], disputes: list[Dispute]) -> tuple[Finding, ...]:
     """The findings, and one for each address about which the accounts differ.
 
-    About such an address nothing else is said: it would rest on an account that is false.
+    Of such an address no other finding stands, since it would rest on an account that is
+    false; the disagreement names it. Null is no address of anybody's, and hides nothing.
     """
     by_pointer: dict[int, list[Dispute]] = {}
     for dispute in disputes:
         by_pointer.setdefault(dispute.pointer, []).append(dispute)
-    kept = [one for one in found if one.pointer not in by_pointer]
-    kept += [_disagreement(group) for group in by_pointer.values()]
+    hidden: dict[int, list[Finding]] = {}
+    kept = []
+    for one in found:
+        if one.pointer and one.pointer in by_pointer:
+            hidden.setdefault(one.pointer, []).append(one)
+        else:
+            kept.append(one)
+    kept += [_disagreement(group, hidden.get(at, [])) for at, group in by_pointer.items()]
     # A leak is only one when the run has ended, whenever it was allocated.
     kept.sort(key=lambda finding: (finding.rule is Rule.LEAK, finding.sequence))
     return tuple(kept)
 
 
-def _disagreement(group: list[Dispute]) -> Finding:
+def _disagreement(group: list[Dispute], hidden: list[Finding]) -> Finding:
     record = group[0].record
+    words = [dispute.text for dispute in group]
+    words += [f"{one.rule} by the account of the {one.witness}" for one in hidden]
     return Finding(
         rule=Rule.WITNESSES_DISAGREE,
         kind=KIND_NAMES[Kind(int(record["kind"]))],
@@ -169,7 +180,7 @@ def _disagreement(group: list[Dispute]) -> Finding:
         pointer=int(record["pointer"]),
         site=int(record["site"]),
         serial=int(record["serial"]),
-        detail="; ".join(dict.fromkeys(dispute.text for dispute in group)),
+        detail="; ".join(dict.fromkeys(words)),
         witness="+".join(sorted({dispute.witness for dispute in group})),
     )
 
@@ -183,26 +194,6 @@ def _verdict(
         return Verdict.FAULTY
     # Also of a run that had to try before it knew: what it did was looked at.
     return Verdict.UNSUPPORTED if unsupported else Verdict.CLEAN
-
-
-def _frame(records: Records) -> tuple[str, ...]:
-    """What is missing around the run: its begin, its end, its success, its settling."""
-    kinds = records["type"]
-    if not len(kinds) or kinds[0] != Type.BEGIN or np.count_nonzero(kinds == Type.BEGIN) != 1:
-        return ("the ledger has no begin of this run",)
-    if len(np.unique(records["run"])) != 1:
-        return ("records of several runs are mixed",)
-    status = rules.status_of(records)
-    if status is None:
-        return ("the ledger has no end of this run",)
-    if status != 0:
-        name = errno.errorcode.get(-status, "unknown error")
-        steps = records[records["type"] == Type.STEP]
-        after = f' after "{text_of(steps[-1])}"' if len(steps) else ""
-        return (f"the scenario gave up with {status} ({name}){after}",)
-    if kinds[-1] != Type.SETTLED or np.count_nonzero(kinds == Type.SETTLED) != 1:
-        return ("the run was not settled",)
-    return ()
 
 
 def _inside(records: Records) -> Iterable[str]:

@@ -30,8 +30,8 @@ def _states(records: Records) -> dict[int, list[np.void]]:
     return by_cpu
 
 
-def reasons(run: Run) -> Iterator[str]:
-    """Why it is not known what the CPUs were left with."""
+def reasons(run: Run, cpus: int | None = None) -> Iterator[str]:
+    """Why it is not known what the CPUs were left with. `cpus`: how many the machine has."""
     states = _states(run.records)
     if not states:
         yield "no CPU's state was told"
@@ -43,8 +43,15 @@ def reasons(run: Run) -> Iterator[str]:
             yield f"the state of CPU {cpu} was told {len(told)} times, not before and after"
         elif run.over and not span.within(cpu, told):
             yield f"the state of CPU {cpu} was not told before all and after all"
-    for cpu in sorted({int(cpu) for cpu in run.records["cpu"]} - states.keys()):
+    acted = {int(cpu) for cpu in run.records["cpu"]}
+    for cpu in sorted((acted | set(range(cpus or 0))) - states.keys()):
         yield f"the state of CPU {cpu} was never told"
+    yield from _unknown_cpus(acted | states.keys(), cpus)
+
+
+def _unknown_cpus(told: set[int], cpus: int | None) -> Iterator[str]:
+    if cpus is not None and max(told, default=0) >= cpus:
+        yield f"the ledger tells of CPU {max(told)}, and the machine has {cpus}"
 
 
 FRAME = (Type.BEGIN, Type.CPU_STATE, Type.END)
@@ -151,8 +158,11 @@ def at_unload(ledger: Records) -> list[Finding]:
     return left_behind(take_apart(ledger[np.isin(ledger["type"], UNLOADING)]))
 
 
-def reasons_at_unload(ledger: Records | None, after: int) -> Iterator[str]:
-    """Why that is not known. `after`: the sequence of the last record of the run before."""
+def reasons_at_unload(ledger: Records | None, after: int, cpus: int | None = None) -> Iterator[str]:
+    """Why that is not known.
+
+    `after`: the sequence of the last record of the run before. `cpus`: how many there are.
+    """
     told = NOTHING if ledger is None else ledger[np.isin(ledger["type"], UNLOADING)]
     if ledger is None or not len(told) or told[-1]["type"] != Type.MODULE_EXIT:
         yield "the module was not unloaded"
@@ -161,7 +171,10 @@ def reasons_at_unload(ledger: Records | None, after: int) -> Iterator[str]:
     later = ledger[ledger["sequence"] > after]
     if np.any(later["run"] != 0) or not np.all(np.isin(later["type"], UNLOADING)):
         yield "something happened between the run and the unload"
-    for cpu, records in _states(told).items():
+    states = _states(told)
+    for cpu in sorted(set(range(cpus or 0)) - states.keys()):
+        yield f"the state of CPU {cpu} was not told before and at the unload"
+    for cpu, records in states.items():
         if _silent(records[-1]):
             yield f"CPU {cpu} does not answer at the unload"
         elif _silent(records[0]):

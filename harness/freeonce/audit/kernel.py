@@ -60,6 +60,13 @@ class Walk:
         del self.open[block.start]
         del self.starts[bisect_right(self.starts, block.start) - 1]
 
+    def overlapping(self, start: int, size: int) -> list[Block]:
+        """The open blocks that share bytes with these. No two open ones share any."""
+        first = max(bisect_right(self.starts, start) - 1, 0)
+        behind = bisect_left(self.starts, start + max(size, 1))
+        found = [self.open[at] for at in self.starts[first:behind]]
+        return [one for one in found if one.start >= start or one.start + one.size > start]
+
     def holding(self, pointer: int) -> Block | None:
         """The open block that holds an address."""
         index = bisect_right(self.starts, pointer) - 1
@@ -70,9 +77,11 @@ class Walk:
 
 
 def attached(records: Records) -> bool:
-    """Whether every probe was there from the begin of the run."""
-    on = records[(records["type"] == Type.WITNESS_ON) & (records["witness"] == Witness.KERNEL)]
-    return len(on) == 1 and int(on[0]["detail"]) == PROBES
+    """Whether every probe was there from the begin of the run, before anything was done."""
+    on = records["type"] == Type.WITNESS_ON
+    if np.count_nonzero(on) != 1 or records["type"][0] != Type.BEGIN or not on[1]:
+        return False
+    return bool(records["witness"][1] == Witness.KERNEL and records["detail"][1] == PROBES)
 
 
 def compare(records: Records) -> tuple[list[Finding], list[Dispute]]:
@@ -156,19 +165,22 @@ def _step(walk: Walk, record: np.void) -> None:
 
 
 def _kernel_allocates(walk: Walk, record: np.void) -> None:
-    start = int(record["pointer"])
-    if start in walk.open:
+    start, size = int(record["pointer"]), int(record["size"])
+    for other in walk.overlapping(start, size):
         walk.dispute(record, "the kernel gave out an address that was not released to it")
-        walk.close(walk.open[start])
-    walk.add(Block(record, start, int(record["size"])))
+        walk.close(other)
+    walk.add(Block(record, start, size))
 
 
 def _ledger_allocates(walk: Walk, record: np.void) -> None:
     pointer, size = int(record["pointer"]), int(record["size"])
     if int(record["flags"]) & Flag.RANGE:
         # alloc_contig_range() has no tracepoint; its release has.
-        pages = -(-(size + GUARD_BYTES) // PAGE) * PAGE
-        walk.add(Block(record, pointer - pointer % PAGE, pages))
+        start, pages = pointer - pointer % PAGE, -(-(size + GUARD_BYTES) // PAGE) * PAGE
+        if walk.overlapping(start, pages):
+            walk.dispute(record, "the ledger has pages by number that the kernel gave out already")
+            return
+        walk.add(Block(record, start, pages))
     block = walk.holding(pointer)
     if block is None or pointer + size > block.start + block.size:
         walk.dispute(record, "the ledger has an allocation here that the kernel never made")

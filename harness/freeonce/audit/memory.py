@@ -63,9 +63,11 @@ def compare(run: Run, memory: Memory) -> tuple[list[Finding], list[Dispute]]:
     findings: list[Finding] = []
     disputes: list[Dispute] = []
     at_release = _guards_at_release(run)
-    for allocate, gone in zip(run.allocates, _released(run), strict=True):
+    for index, (allocate, gone) in enumerate(zip(run.allocates, _released(run), strict=True)):
         if gone and run.real:
             continue  # the kernel has it, and may have given it to somebody else
+        if index in run.late:
+            continue  # it may have been released before the memory was read, or while it was
         doubt = _unlike(allocate, bool(gone), memory) or _untaken(allocate, bool(gone), at_release)
         if doubt is not None:
             disputes.append(Dispute(allocate, doubt, "memory"))

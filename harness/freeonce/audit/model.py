@@ -40,6 +40,18 @@ class Account(StrEnum):
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What the host knows of a run without the guest.
+
+    `cpus`: how many the machine has, None when nobody says. `flags`: those that its
+    `begin` must have.
+    """
+
+    cpus: int | None = None
+    flags: int = 0
+
+
+@dataclass(frozen=True)
 class Finding:
     """One violated rule, with the allocation it concerns.
 
@@ -49,7 +61,7 @@ class Finding:
     begins, or what was released; None where it is about neither. `gpa`: the address that
     the CPU was given. `site`: offset of the caller in the module's code.
     `detail`: the rest in words. `witness`: which ones prove it, joined by `+`.
-    `cpu`: where.
+    `cpu`: where. `released_site`: the caller of another release that the finding speaks of.
     """
 
     rule: Rule
@@ -65,6 +77,7 @@ class Finding:
     witness: str = "ledger"
     cpu: int = 0
     gpa: int | None = None
+    released_site: int = 0
 
 
 @dataclass(frozen=True)

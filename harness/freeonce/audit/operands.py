@@ -13,6 +13,8 @@ from freeonce.audit.lives import FOREVER, Lives
 from freeonce.audit.rules import Run
 from freeonce.evidence.ledger import Flag, Records, Structure, Type
 
+PAGE = 4096
+
 FIELDS = {
     Structure.VMCB: "VMCB, rax at VMRUN (15.5.1)",
     Structure.HOST_VMCB: "host's VMCB, rax at VMSAVE and VMLOAD (15.5.2)",
@@ -134,6 +136,46 @@ def reasons(run: Run) -> Iterator[str]:
         yield "not all addresses given to the CPU are known"
     if not all(_entries_told(run)):
         yield "a VMRUN whose addresses were not told"
+    if not all(_save_areas_told(run)):
+        yield "a host save area that a CPU was given was not told"
+    if any(not _size_fits(one) for one in told[told["type"] == Type.OPERAND]):
+        yield "an address given to the CPU with a size that the manual does not know"
+
+
+SIZES = {
+    Structure.IOPM: 3 * PAGE,
+    Structure.MSRPM: 2 * PAGE,
+    **dict.fromkeys(
+        (
+            *(Structure.VMCB, Structure.HOST_VMCB, Structure.VMSAVE, Structure.HOST_SAVE_AREA),
+            *(Structure.NESTED_TABLE, Structure.PAGE_TABLE),
+        ),
+        PAGE,
+    ),
+}
+"""What the manual fixes: 15.5.1, 15.10.1, 15.11, 15.30.4, 5.3. An L2 is given whole pages."""
+
+
+def _size_fits(record: np.void) -> bool:
+    structure, size = _structure(record), int(record["size"])
+    if structure is Structure.MORE:
+        return True
+    return size == SIZES[structure] if structure in SIZES else size > 0 and size % PAGE == 0
+
+
+def _save_areas_told(run: Run) -> Iterator[bool]:
+    """Whether what each SVM_ON names is that CPU's next operand of its own."""
+    waiting: dict[int, int] = {}
+    for record in run.records[np.isin(run.records["type"], (Type.SVM_ON, Type.OPERAND))]:
+        cpu, kind = int(record["cpu"]), record["type"]
+        if kind == Type.OPERAND and _structure(record) is not Structure.HOST_SAVE_AREA:
+            continue
+        named = waiting.pop(cpu, None)
+        if named is not None:
+            yield kind == Type.OPERAND and int(record["physical"]) == named
+        if kind == Type.SVM_ON:
+            waiting[cpu] = int(record["size"])
+    yield not waiting
 
 
 TABLES = {Structure.NESTED_TABLE, Structure.PAGE_TABLE}

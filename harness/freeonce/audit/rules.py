@@ -5,7 +5,8 @@ a release of one that never was) there is a dispute, and no rule speaks about th
 address.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -62,7 +63,8 @@ class Run:
 
     `records`: the owner's alone. `allocates` and `releases` are records in order.
     `target[i]`: the index in `allocates` of what release i released, NONE without one.
-    `first[i]`: whether it is that allocation's first release.
+    `first[i]`: whether it is that allocation's first release. `late`: by index in
+    `allocates`, releases after the end, which are none: their allocations leaked.
     """
 
     records: Records
@@ -70,6 +72,7 @@ class Run:
     releases: Records
     target: Indices
     first: Mask
+    late: dict[int, np.void]
     disputes: tuple[Dispute, ...]
 
     @cached_property
@@ -82,6 +85,13 @@ class Run:
     def over(self) -> bool:
         """Whether the scenario came to its end."""
         return bool(np.any(self.records["type"] == Type.END))
+
+    @cached_property
+    def released(self) -> Mask:
+        """Which allocations a release names."""
+        released = np.zeros(len(self.allocates), dtype=np.bool_)
+        released[self.target[self.target != NONE]] = True
+        return released
 
     @cached_property
     def labels(self) -> dict[int, str]:
@@ -125,7 +135,9 @@ def take_apart(everything: Records) -> Run:
     """
     records = choose(everything, everything["witness"] == Witness.LEDGER)
     allocates = choose(records, records["type"] == Type.ALLOCATE)
-    releases = choose(records, records["type"] == Type.RELEASE)
+    every = choose(records, records["type"] == Type.RELEASE)
+    over = every["sequence"] > end_of(records)
+    releases = choose(every, ~over)
     target = _targets(allocates, releases)
     first = np.zeros(len(releases), dtype=np.bool_)
     named = np.flatnonzero(target != NONE)
@@ -138,7 +150,31 @@ def take_apart(everything: Records) -> Run:
         *_disputed_kinds(records),
         *_disputed_constraints(records, allocates),
     )
-    return Run(records, allocates, releases, target, first, disputes)
+    late = _late(allocates, target, choose(every, over))
+    return Run(records, allocates, releases, target, first, late, disputes)
+
+
+def end_of(records: Records) -> int:
+    """The sequence of a run's end; behind every sequence when it has none."""
+    ends = records["sequence"][records["type"] == Type.END]
+    return int(ends[0]) if len(ends) else 1 << 32
+
+
+def _late(allocates: Records, target: Indices, releases: Records) -> dict[int, np.void]:
+    """The first release after the end of each allocation that was live then.
+
+    A module that has settled the run knows the allocation no more, so its serial is 0 then.
+    """
+    if not len(releases):
+        return {}
+    live = np.setdiff1d(np.arange(len(allocates)), target)
+    by_pointer = dict(zip(allocates["pointer"][live].tolist(), live.tolist(), strict=True))
+    late: dict[int, np.void] = {}
+    for release in releases:
+        index = by_pointer.get(int(release["pointer"]))
+        if index is not None and int(release["serial"]) in (0, int(allocates["serial"][index])):
+            late.setdefault(index, release)
+    return late
 
 
 def _targets(allocates: Records, releases: Records) -> Indices:
@@ -215,9 +251,7 @@ def _disputed_reclaims(records: Records) -> list[Dispute]:
     begins = records[records["type"] == Type.BEGIN]
     if np.any(begins["flags"] & Flag.REAL):
         return []
-    ends = records["sequence"][records["type"] == Type.END]
-    end = int(ends[0]) if len(ends) else 1 << 32
-    early = (records["type"] == Type.RECLAIM) & (records["sequence"] < end)
+    early = (records["type"] == Type.RECLAIM) & (records["sequence"] < end_of(records))
     text = "memory went back to the kernel while the scenario ran"
     return [Dispute(record, text) for record in records[early]]
 
@@ -264,9 +298,15 @@ def leaks(run: Run) -> list[Finding]:
     """
     if not run.over:
         return []
-    released = np.zeros(len(run.allocates), dtype=np.bool_)
-    released[run.target[run.target != NONE]] = True
-    return [make_finding(run, Rule.LEAK, record, record) for record in run.allocates[~released]]
+    return [_leak(run, int(index)) for index in np.flatnonzero(~run.released)]
+
+
+def _leak(run: Run, index: int) -> Finding:
+    record, late = run.allocates[index], run.late.get(index)
+    if late is None:
+        return make_finding(run, Rule.LEAK, record, record)
+    found = make_finding(run, Rule.LEAK, record, record, "released only after the end")
+    return replace(found, released_site=int(late["site"]))
 
 
 def null_frees(run: Run) -> list[Finding]:
@@ -402,6 +442,17 @@ def not_restored(run: Run) -> list[Finding]:
         allocate = about[0] if len(about) else None
         found.append(make_finding(run, Rule.NOT_RESTORED, record, allocate, detail))
     return found
+
+
+def reasons(run: Run) -> Iterator[str]:
+    """What the owner must have told of a release and did not."""
+    serials = run.records["serial"][run.records["type"] == Type.RESTORED]
+    known, counts = np.unique(serials, return_counts=True)
+    kept = run.first & (run.releases["flags"] & Flag.WITHHELD == 0)
+    gone = run.allocates[run.target[kept & (run.target != NONE)]]
+    other = (gone["kind"] == Kind.CONTIGUOUS) & (gone["detail"] & 0xFF != WRITE_BACK)
+    if not np.all(np.isin(gone["serial"][other], known[counts == 1])):
+        yield "the cache type of released memory was not told once"
 
 
 RULES = (

@@ -109,6 +109,11 @@ class Witness(IntEnum):
     KERNEL = 2
 
 
+NAMING = (Type.STACK, Type.SYMBOL, Type.BLIND)
+BY_KERNEL = (Type.ALLOCATE, Type.RELEASE, Type.WITNESS_ON, *NAMING)
+"""All that the kernel's witness tells. The owner tells everything but WITNESS_ON."""
+
+
 class Family(IntEnum):
     """A kind of resource: by the call that was used, not by what would have been right."""
 
@@ -277,7 +282,8 @@ def parse_records(data: bytes, first: int) -> Parsed:
     """Records from bytes that begin at record `first` (0-based).
 
     A record with sequence 0 is torn: its writer never finished. One whose sequence or
-    check is wrong, or that names an unknown type, witness or kind, is damaged.
+    check is wrong, or that names an unknown type, witness or kind, or a type that its
+    witness cannot tell, is damaged.
     A length that is no multiple of a record counts as one more torn record.
     """
     whole, rest = divmod(len(data), RECORD_BYTES)
@@ -288,7 +294,7 @@ def parse_records(data: bytes, first: int) -> Parsed:
         (records["sequence"] == sequence)
         & (records["check"] == check_words(records))
         & np.isin(records["type"], [int(member) for member in Type])
-        & np.isin(records["witness"], [int(member) for member in Witness])
+        & _tellable(records)
         & (records["kind"] <= max(Kind))
         & (records["zero"] == 0)
         & (records["flags"] <= sum(Flag))
@@ -298,6 +304,16 @@ def parse_records(data: bytes, first: int) -> Parsed:
         torn=int(torn.sum()) + (1 if rest else 0),
         damaged=int((~good & ~torn).sum()),
     )
+
+
+def _tellable(records: Records) -> npt.NDArray[np.bool_]:
+    """Whether each is of a known witness, and of a type that this witness tells."""
+    kernel = np.isin(records["type"], [int(kind) for kind in BY_KERNEL])
+    owner = records["type"] != Type.WITNESS_ON
+    told: npt.NDArray[np.bool_] = np.where(
+        records["witness"] == Witness.KERNEL, kernel, owner & (records["witness"] == Witness.LEDGER)
+    )
+    return told
 
 
 def choose(records: Records, mask: npt.NDArray[np.bool_]) -> Records:

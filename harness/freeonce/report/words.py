@@ -23,7 +23,7 @@ def subject(finding: Finding) -> str:
 
 def _event(finding: Finding) -> str:
     events = {
-        Rule.LEAK: "never released",
+        Rule.LEAK: finding.detail or "never released",
         Rule.DOUBLE_FREE: "released again",
         Rule.NULL_FREE: f"released by the {finding.kind} call",
         Rule.INVALID_FREE: f"released by a pointer {finding.detail}",

@@ -1,0 +1,114 @@
+"""What stands around a run: what the host asked for, begin, end, settling. Pure.
+
+A run is over at its end. What comes after that is the module's own work, which gives back
+what the run left; anything else there is something that nobody judged.
+"""
+
+import errno
+from collections.abc import Iterator
+
+import numpy as np
+
+from freeonce.audit.model import Asked
+from freeonce.audit.rules import Run, end_of, status_of
+from freeonce.evidence.ledger import Records, Type, Witness, text_of
+
+SETTLING = (Type.RECLAIM, Type.SETTLED)
+LEAVING = (
+    *(Type.BIND, Type.OPERAND, Type.UNBIND, Type.VMRUN, Type.VMEXIT),
+    *(Type.SVM_OFF, Type.HOST_REGISTER),
+)
+"""What a hypervisor that was left running records until settling has stopped it."""
+RELEASING = (Type.RELEASE, Type.GUARD, Type.RESTORED)
+"""What a release writes. After the end it is none: `leak` tells of it."""
+
+
+def before_begin(earlier: Records, records: Records) -> Iterator[str]:
+    """What is wrong with the records before the begin of a run, which `records` starts with.
+
+    Nothing when they are the whole settling of one run before: that was due, and is judged there.
+    """
+    if not len(earlier):
+        return
+    kernel = earlier["witness"] == Witness.KERNEL
+    kinds = earlier["type"]
+    settles = np.where(kernel, kinds == Type.RELEASE, np.isin(kinds, (*SETTLING, *LEAVING)))
+    of_this = earlier["run"] == (records["run"][0] if len(records) else 0)
+    one_run = len(np.unique(earlier["run"])) == 1 and not np.any(of_this)
+    if not (np.all(settles) and one_run and kinds[-1] == Type.SETTLED):
+        yield "something happened before the begin of this run"
+
+
+def reasons(run: Run, records: Records, asked: Asked) -> tuple[str, ...]:
+    """Why the records are not one whole run as the host asked for it."""
+    kinds = records["type"]
+    if not len(kinds) or kinds[0] != Type.BEGIN or np.count_nonzero(kinds == Type.BEGIN) != 1:
+        return ("the ledger has no begin of this run",)
+    if asked.flags != int(records["flags"][0]):
+        return ("the ledger begins another kind of run than the host asked for",)
+    if _mixed(run, records):
+        return ("records of several runs are mixed",)
+    status = status_of(records)
+    if status is None:
+        return ("the ledger has no end of this run",)
+    if status != 0:
+        return (_gave_up(records, status),)
+    return (*_settling(run, records), *_after_the_end(run, records))
+
+
+def _mixed(run: Run, records: Records) -> bool:
+    """Whether they are of several runs. A release that came too late may be of none."""
+    late = np.isin(records["sequence"], [int(one["sequence"]) for one in run.late.values()])
+    return len(np.unique(records["run"][~(late & (records["run"] == 0))])) != 1
+
+
+def _gave_up(records: Records, status: int) -> str:
+    name = errno.errorcode.get(-status, "unknown error")
+    steps = records[records["type"] == Type.STEP]
+    after = f' after "{text_of(steps[-1])}"' if len(steps) else ""
+    return f"the scenario gave up with {status} ({name}){after}"
+
+
+def _settling(run: Run, records: Records) -> Iterator[str]:
+    """Settled once, and as many allocations given back as it says."""
+    settled = np.flatnonzero(records["type"] == Type.SETTLED)
+    if len(settled) != 1 or np.any(records["type"][settled[0] + 1 :] != Type.RELEASE):
+        yield "the run was not settled"
+        return
+    after = records["sequence"] > end_of(records)
+    given_back = np.count_nonzero(after & (records["type"] == Type.RECLAIM))
+    if given_back != int(records["detail"][settled[0]]):
+        yield f"settling gave back {given_back} allocations, and says another number"
+
+
+def _after_the_end(run: Run, records: Records) -> Iterator[str]:
+    """What came after the end and is neither settling nor a release that came too late."""
+    after = records[records["sequence"] > end_of(records)]
+    kinds, kernel = after["type"], after["witness"] == Witness.KERNEL
+    too_late = _too_late(run, after)
+    settles = np.where(kernel, kinds == Type.RELEASE, np.isin(kinds, SETTLING))
+    if any(_left_running(records)):
+        settles |= ~kernel & np.isin(kinds, LEAVING)
+    names = sorted({Type(int(kind)).name.lower() for kind in kinds[~settles & ~too_late]})
+    if names:
+        yield f"something happened after the end of the run: {', '.join(names)}"
+
+
+def _too_late(run: Run, after: Records) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """What the owner's releases of leaked memory wrote."""
+    serials = [int(run.allocates["serial"][index]) for index in run.late]
+    sequences = [int(release["sequence"]) for release in run.late.values()]
+    owner = after["witness"] == Witness.LEDGER
+    found: np.ndarray[tuple[int], np.dtype[np.bool_]] = owner & (
+        np.isin(after["sequence"], sequences)
+        | (np.isin(after["type"], RELEASING[1:]) & np.isin(after["serial"], serials))
+    )
+    return found
+
+
+def _left_running(records: Records) -> Iterator[bool]:
+    """Whether SVM was still on at the end, of each CPU where it ever was."""
+    told = records[np.isin(records["type"], (Type.SVM_ON, Type.SVM_OFF))]
+    before = told[told["sequence"] < end_of(records)]
+    on = {int(record["cpu"]): record["type"] == Type.SVM_ON for record in before}
+    yield from map(bool, on.values())
