@@ -16,7 +16,7 @@ from freeonce.errors import DeadlineExceeded, GuestLost, HostError
 from freeonce.machine.argv import MIB, MachineConfig, Window, kernel_command_line, qemu_argv
 from freeonce.machine.console import console
 from freeonce.machine.folder import guest_folder
-from freeonce.machine.process import qemu_process
+from freeonce.machine.process import QemuEnded, qemu_process
 
 CONFIG = MachineConfig(
     qemu="qemu-system-x86_64",
@@ -72,6 +72,47 @@ def test_a_program_that_ends_says_status_command_and_words(tmp_path: Path) -> No
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         with pytest.raises(GuestLost, match=r"status 7: cannot set up memory\ncommand: /bin/sh"):
             process.check()
+
+
+def test_a_program_that_a_signal_ended_names_it(tmp_path: Path) -> None:
+    with qemu_process(["/bin/sh", "-c", "kill -BUS $$"], tmp_path) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(QemuEnded, match="QEMU was ended by signal SIGBUS: it said") as ended:
+            process.check()
+    assert ended.value.status == -signal.SIGBUS
+
+
+def test_its_group_is_ended_before_its_number_can_be_anothers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking whether it lives reaps nothing: the number of a process that was reaped is free."""
+    killpg, states = os.killpg, []
+
+    def looking(group: int, number: int) -> None:
+        states.append(Path(f"/proc/{group}/stat").read_text().rsplit(")", 1)[1].split()[0])
+        killpg(group, number)
+
+    monkeypatch.setattr(os, "killpg", looking)
+    left = tmp_path / "left"
+    argv = ["/bin/sh", "-c", f"sleep 60 & echo $! >{left}"]
+    with qemu_process(argv, tmp_path) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(QemuEnded):
+            process.check()
+    assert states == ["Z"]
+    # What it left behind went with its group.
+    end = time.monotonic() + 10
+    stat = Path(f"/proc/{left.read_text().strip()}/stat")
+    while stat.exists() and " Z " not in stat.read_text() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not stat.exists() or " Z " in stat.read_text()
+
+
+def test_who_was_reaped_is_sent_no_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with qemu_process(["/bin/true"], tmp_path) as process:
+        pass
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("its number is another's by now"))
+    process.kill()
 
 
 def test_a_program_that_ignores_sigterm_is_killed(
