@@ -51,7 +51,8 @@ def take_template(
         # The guest's end of the connection goes by itself; one that stayed would do no harm.
         time.sleep(QUIET_SECONDS)
         guest.check()
-        guest.monitor.save(folder / STATE, deadline)
+        with (folder / STATE).open("xb") as state:
+            guest.monitor.save(state.fileno(), deadline)
         return table
 
 
@@ -81,8 +82,7 @@ def clone(
     with ExitStack() as stack:
         deadline = Deadline(seconds, "starting a clone")
         state = stack.enter_context(source.read_state())
-        files = *source.rams, state
-        guest = start(source.config, stack, deadline, source.ram, files)
+        guest = start(source.config, stack, deadline, source.ram, source.rams)
         try:
             guest.monitor.restore(state, deadline)
         except GuestLost:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-import shlex
+import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,11 +13,18 @@ from typing import TypeVar
 from qemu.qmp import ExecuteError, Message, QMPClient, QMPError
 
 from freeonce.deadline import Deadline
-from freeonce.errors import GuestLost
+from freeonce.errors import DeadlineExceeded, GuestLost
 
 COMMAND_SECONDS = 10.0
 BY_HAND_SECONDS = 600.0
 RETRY_SECONDS = 0.002
+END_SECONDS = 1.0
+"""Between the end of QEMU's line and that of its process."""
+
+MIGRATES_FILES = (8, 2)
+"""The first QEMU with `file:`. Since 9.1 `fd:` of a plain file is deprecated."""
+STATE_SET = 1
+"""What we call the set of descriptors that holds the state's file."""
 
 T = TypeVar("T")
 
@@ -28,29 +35,52 @@ logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 class Monitor:
     """A QMP connection. Every method raises GuestLost when QEMU does not answer in time."""
 
-    def __init__(self, runner: asyncio.Runner, client: QMPClient, folder: Path) -> None:
+    def __init__(
+        self,
+        runner: asyncio.Runner,
+        client: QMPClient,
+        folder: Path,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self._runner = runner
         self._client = client
         self._folder = folder
+        self._check = check
 
     @property
     def folder(self) -> Path:
         """The guest's folder, which goes with it."""
         return self._folder
 
-    def _run(self, awaitable: Awaitable[T], seconds: float) -> T:
+    def _run(self, awaitable: Awaitable[T], deadline: Deadline) -> T:
         async def bounded() -> T:
-            return await asyncio.wait_for(awaitable, seconds)
+            return await asyncio.wait_for(awaitable, deadline.left())
 
         try:
             return self._runner.run(bounded())
-        except (QMPError, OSError, EOFError, TimeoutError) as error:
-            raise GuestLost(f"QMP: {error or type(error).__name__}") from error
+        except ExecuteError as error:
+            raise GuestLost(f"QEMU refuses {deadline.purpose}: {error}") from error
+        except TimeoutError as error:
+            message = f"QEMU did not answer {deadline.purpose} within {deadline.seconds:g} s"
+            raise GuestLost(message) from error
+        except (QMPError, OSError, EOFError) as error:
+            self._wait_for_its_end()
+            # The library's words are of its own state, not of QEMU's.
+            message = f"QEMU closed its QMP line at {deadline.purpose} ({type(error).__name__})"
+            raise GuestLost(message) from error
+
+    def _wait_for_its_end(self) -> None:
+        """Raise what the process says when it has ended: its line breaks a moment earlier."""
+        deadline = Deadline(END_SECONDS, "QEMU's end")
+        with suppress(DeadlineExceeded):
+            while deadline.left():
+                self._check()
+                time.sleep(RETRY_SECONDS)
 
     def execute(self, command: str, arguments: Mapping[str, object] | None = None) -> object:
         """One QMP command's return value."""
-        deadline = Deadline(COMMAND_SECONDS, command)
-        return self._run(self._client.execute(command, arguments), deadline.left())
+        deadline = Deadline(COMMAND_SECONDS, f"'{command}'")
+        return self._run(self._client.execute(command, arguments), deadline)
 
     def answer(self, message: Mapping[str, object]) -> Mapping[str, object]:
         """QEMU's whole answer to a QMP message: its `return`, or its `error`."""
@@ -61,8 +91,7 @@ class Monitor:
             except ExecuteError as error:
                 return {"error": {"class": error.error_class, "desc": str(error)}}
 
-        deadline = Deadline(BY_HAND_SECONDS, str(message.get("execute")))
-        return self._run(ask(), deadline.left())
+        return self._run(ask(), Deadline(BY_HAND_SECONDS, f"'{message.get('execute')}'"))
 
     def status(self) -> str:
         """`query-status`: running, paused, shutdown, guest-panicked, ..."""
@@ -89,6 +118,13 @@ class Monitor:
         try:
             self.execute("pmemsave", {"val": gpa, "size": size, "filename": str(file)})
             data = file.read_bytes()
+        except GuestLost as lost:
+            # QEMU says no more than "IO error" of a folder that is full.
+            free = shutil.disk_usage(self._folder).free
+            if free < size:
+                message = f"no room for {size} bytes of memory: {self._folder} has {free}"
+                raise GuestLost(f"{message}; {lost}") from lost
+            raise
         finally:
             file.unlink(missing_ok=True)
         if len(data) != size:
@@ -99,11 +135,14 @@ class Monitor:
         """The first CPU's registers as QEMU prints them (HMP `info registers`)."""
         return str(self.execute("human-monitor-command", {"command-line": "info registers"}))
 
-    def save(self, file: Path, deadline: Deadline) -> None:
-        """Stop the guest for good and write its devices' state; shared memory stays where it is."""
+    def save(self, file: int, deadline: Deadline) -> None:
+        """Stop the guest for good and write its devices' state; shared memory stays where it is.
+
+        `file`: a descriptor, open for writing.
+        """
         self.execute("stop")
         self._capabilities()
-        self.execute("migrate", {"uri": f"exec:cat >{shlex.quote(str(file))}"})
+        self.execute("migrate", {"uri": self._handed(file)})
         while True:
             answer = self.execute("query-migrate")
             status = answer.get("status") if isinstance(answer, dict) else None
@@ -115,15 +154,37 @@ class Monitor:
             time.sleep(RETRY_SECONDS)
 
     def restore(self, file: int, deadline: Deadline) -> None:
-        """Take the devices' state from a file that QEMU inherited. The guest stays stopped.
+        """Take the devices' state from a file open for reading. The guest stays stopped.
 
         By the file itself: a program in between would cost as much as all the rest of it.
         """
         self._capabilities()
-        self.execute("migrate-incoming", {"uri": f"fd:{file}"})
+        self.execute("migrate-incoming", {"uri": self._handed(file)})
         while self.status() == "inmigrate":
             deadline.left()
             time.sleep(RETRY_SECONDS)
+
+    def _handed(self, file: int) -> str:
+        """Where QEMU migrates to or from a file, once it has a descriptor of its own for it."""
+        migrates_files = self.version() >= MIGRATES_FILES
+        self._run(self._send(file), Deadline(COMMAND_SECONDS, "a descriptor"))
+        # It belongs to the command that comes next.
+        if migrates_files:
+            self.execute("add-fd", {"fdset-id": STATE_SET})
+            return f"file:/dev/fdset/{STATE_SET}"
+        self.execute("getfd", {"fdname": "state"})
+        return "fd:state"
+
+    async def _send(self, file: int) -> None:
+        self._client.send_fd_scm(file)
+
+    def version(self) -> tuple[int, int]:
+        """QEMU's version, major and minor."""
+        match self.execute("query-version"):
+            case {"qemu": {"major": int(major), "minor": int(minor)}}:
+                return major, minor
+            case other:
+                raise GuestLost(f"QMP: {other!r} is no version of QEMU")
 
     def _capabilities(self) -> None:
         # Memory in a file that both sides see is not sent (QEMU's docs/devel/migration).
@@ -158,12 +219,12 @@ def monitor(folder: Path, deadline: Deadline, check: Callable[[], None]) -> Iter
     """
     with asyncio.Runner() as runner:
         client = QMPClient("freeonce")
-        line = Monitor(runner, client, folder)
+        line = Monitor(runner, client, folder, check)
         while not (folder / "qmp.sock").exists():
             check()
             deadline.left()
             time.sleep(RETRY_SECONDS)
-        line._run(_connect(client, folder / "qmp.sock"), deadline.left())
+        line._run(_connect(client, folder / "qmp.sock"), deadline)
         try:
             yield line
         finally:

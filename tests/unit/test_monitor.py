@@ -1,0 +1,194 @@
+"""QMP against a QEMU that is made up: what we ask of each version, and how its faults are told."""
+
+import json
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from freeonce.deadline import Deadline
+from freeonce.errors import GuestLost
+from freeonce.machine import monitor as module
+from freeonce.machine.monitor import Monitor, monitor
+
+Answer = Callable[[str], object]
+"""To a command's name: what it returns, `None` for a QEMU that goes, an exception's words."""
+
+
+class Silence:
+    """No answer at all."""
+
+
+class FakeQemu:
+    """Speaks QMP as `answer` says; keeps the commands and what descriptors they came with."""
+
+    def __init__(self, folder: Path, answer: Answer) -> None:
+        self.asked: list[tuple[str, object]] = []
+        self.files: list[str] = []
+        self._answer = answer
+        self._door = socket.socket(socket.AF_UNIX)
+        self._door.bind(str(folder / "qmp.sock"))
+        self._door.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        line, _ = self._door.accept()
+        with line:
+            version = {"qemu": {"major": 0, "minor": 0, "micro": 0}, "package": ""}
+            self._send(line, {"QMP": {"version": version, "capabilities": []}})
+            text = ""
+            while True:
+                data, numbers, _, _ = socket.recv_fds(line, 4096, 4)
+                if not data:
+                    return
+                for number in numbers:
+                    self.files.append(os.readlink(f"/proc/self/fd/{number}"))
+                    os.close(number)
+                text += data.decode()
+                try:
+                    asked = json.loads(text)
+                except ValueError:
+                    continue
+                text = ""
+                if not self._reply(line, asked):
+                    return
+
+    def _reply(self, line: socket.socket, asked: dict[str, object]) -> bool:
+        name = str(asked["execute"])
+        if name == "qmp_capabilities":
+            answer: object = {}
+        else:
+            self.asked.append((name, asked.get("arguments")))
+            answer = self._answer(name)
+        match answer:
+            case None:
+                return False
+            case Silence():
+                pass
+            case str():
+                error = {"class": "GenericError", "desc": answer}
+                self._send(line, {"error": error, "id": asked.get("id")})
+            case _:
+                self._send(line, {"return": answer, "id": asked.get("id")})
+        return True
+
+    @staticmethod
+    def _send(line: socket.socket, message: object) -> None:
+        line.sendall(json.dumps(message).encode() + b"\n")
+
+
+@contextmanager
+def talking(
+    folder: Path, answer: Answer, check: Callable[[], None] = lambda: None
+) -> Iterator[tuple[Monitor, FakeQemu]]:
+    qemu = FakeQemu(folder, answer)
+    with monitor(folder, Deadline(10, "QMP"), check) as line:
+        yield line, qemu
+
+
+def of_version(major: int, minor: int) -> Answer:
+    answers: dict[str, object] = {
+        "query-version": {"qemu": {"major": major, "minor": minor, "micro": 0}, "package": ""},
+        "query-status": {"status": "paused"},
+        "query-migrate": {"status": "completed"},
+    }
+    return lambda name: answers.get(name, {})
+
+
+NEW = ("add-fd", {"fdset-id": 1}), "file:/dev/fdset/1"
+OLD = ("getfd", {"fdname": "state"}), "fd:state"
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted"), [((7, 2), OLD), ((8, 1), OLD), ((8, 2), NEW), ((10, 0), NEW)]
+)
+@pytest.mark.parametrize("way", ["migrate", "migrate-incoming"])
+def test_state_goes_through_a_descriptor_by_the_way_that_this_qemu_has(
+    version: tuple[int, int],
+    wanted: tuple[tuple[str, object], str],
+    way: str,
+    tmp_path: Path,
+) -> None:
+    """QEMU's docs/about/deprecated: `fd:` of a plain file since 9.1; `file:` came with 8.2."""
+    state = tmp_path / "state"
+    with state.open("wb") as file, talking(tmp_path, of_version(*version)) as (line, qemu):
+        move = line.save if way == "migrate" else line.restore
+        move(file.fileno(), Deadline(10, "moving"))
+    command, uri = wanted
+    assert qemu.files == [str(state)]
+    asked = qemu.asked
+    assert asked[asked.index(command) + 1] == (way, {"uri": uri})
+
+
+def test_a_descriptor_comes_directly_before_the_command_that_takes_it(tmp_path: Path) -> None:
+    """QEMU keeps the last one that came, whatever command it came with."""
+    with (
+        (tmp_path / "state").open("wb") as file,
+        talking(tmp_path, of_version(10, 0)) as (
+            line,
+            qemu,
+        ),
+    ):
+        line.restore(file.fileno(), Deadline(10, "moving"))
+        names = [name for name, _ in qemu.asked]
+    assert names.index("query-version") < names.index("add-fd")
+
+
+def failing(tmp_path: Path, answer: object, check: Callable[[], None] = lambda: None) -> str:
+    with (
+        talking(tmp_path, lambda _: answer, check) as (line, _),
+        pytest.raises(GuestLost) as lost,
+    ):
+        line.execute("query-status")
+    return str(lost.value)
+
+
+def test_a_qemu_that_stands_still_is_told_with_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FREEONCE_PATIENCE", raising=False)
+    monkeypatch.setattr(module, "COMMAND_SECONDS", 0.2)
+    said = failing(tmp_path, Silence())
+    assert said == "QEMU did not answer 'query-status' within 0.2 s"
+
+
+def test_a_qemu_that_refuses_is_told_with_its_words(tmp_path: Path) -> None:
+    assert failing(tmp_path, "not now") == "QEMU refuses 'query-status': not now"
+
+
+def test_a_line_that_breaks_is_told_by_the_end_of_the_process(tmp_path: Path) -> None:
+    looked: list[int] = []
+
+    def check() -> None:
+        looked.append(0)
+        # The line breaks before the process is seen to have ended.
+        if len(looked) > 3:
+            raise GuestLost("QEMU was ended by signal SIGKILL")
+
+    assert failing(tmp_path, None, check) == "QEMU was ended by signal SIGKILL"
+
+
+def test_a_line_that_breaks_while_the_process_lives_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "END_SECONDS", 0.01)
+    said = failing(tmp_path, None)
+    assert said.startswith("QEMU closed its QMP line at 'query-status'")
+    assert "disconnect()" not in said
+
+
+def test_memory_for_which_the_folder_has_no_room_names_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Usage:
+        free = 4096
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage)
+    with talking(tmp_path, lambda _: "IO error") as (line, _), pytest.raises(GuestLost) as lost:
+        line.read_memory(0, 8192)
+    assert str(lost.value).startswith(f"no room for 8192 bytes of memory: {tmp_path} has 4096")
