@@ -89,6 +89,14 @@ def test_the_same_finding_again_is_counted() -> None:
     assert len(prints) == 2
 
 
+def test_two_findings_of_a_run_that_say_the_same_are_two() -> None:
+    twice = run().release(0, 0, withheld=True).release(0, 0, withheld=True).end().settle()
+    results = log(*[result("a/null", twice)] * 2)["results"]
+    assert [one["occurrenceCount"] for one in results] == [2, 2]
+    prints = {one["partialFingerprints"]["scenarioFinding/v1"] for one in results}
+    assert len(prints) == 2
+
+
 def test_each_rule_is_told_with_what_to_do() -> None:
     rules = log()["tool"]["driver"]["rules"]
     assert [rule["id"] for rule in rules] == list(EXPLANATIONS)

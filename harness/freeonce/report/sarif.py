@@ -17,7 +17,7 @@ from freeonce.audit.model import Finding, Verdict
 from freeonce.audit.result import Result
 from freeonce.report.explanations import EXPLANATIONS, Explanation
 from freeonce.report.places import NOWHERE, Places, origin
-from freeonce.report.words import sentence
+from freeonce.report.words import expected_words, sentence
 from freeonce.subject.symbols import Frame
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0-rtm.5.json"
@@ -72,10 +72,13 @@ def _results(results: Sequence[Result], places: Places) -> Iterable[Object]:
     counts: Counter[str] = Counter()
     first: dict[str, Object] = {}
     for result in results:
+        if result.as_expected and result.scenario.is_planted:
+            continue
+        alike: Counter[Parts] = Counter()
         for finding in result.judgement.findings:
-            if result.as_expected and result.scenario.is_planted:
-                continue
-            same = _fingerprint(result, finding)
+            parts = _parts(result, finding)
+            alike[parts] += 1
+            same = _fingerprint(parts, alike[parts])
             counts[same] += 1
             if same not in first:
                 first[same] = _result(result, finding, places, same)
@@ -125,13 +128,21 @@ def _location(frame: Frame | None, scenario: str) -> Object:
     }
 
 
-def _fingerprint(result: Result, finding: Finding) -> str:
-    """The same for the same finding in every run: no address, no serial, no line."""
-    parts = (
+Parts = tuple[str, ...]
+
+
+def _parts(result: Result, finding: Finding) -> Parts:
+    """What is the same of the same finding in every run: no address, no serial, no line."""
+    return (
         *(result.scenario.name, str(finding.rule), finding.kind),
         *(finding.at or "", finding.what or ""),
     )
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _fingerprint(parts: Parts, number: int) -> str:
+    """`number`: which of the findings of one run with these parts, from 1."""
+    told = parts if number == 1 else (*parts, str(number))
+    return hashlib.sha256("\0".join(told).encode()).hexdigest()
 
 
 def _blind(result: Result) -> bool:
@@ -143,8 +154,8 @@ def _blind(result: Result) -> bool:
 
 def _notification(result: Result) -> Object:
     judgement = result.judgement
-    wanted = ", ".join(f"{one.rule} ({one.kind})" for one in result.scenario.expected)
-    text = "; ".join(judgement.reasons) or f"expected {wanted}, and not all of it came"
+    wanted = f"expected {expected_words(result.scenario)}, and not all of it came"
+    text = "; ".join(judgement.reasons) or wanted
     return {
         "level": "error",
         "message": {"text": f"{result.scenario.name}: {judgement.verdict}: {text}"},
