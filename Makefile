@@ -47,8 +47,9 @@ $(VENV)/made: pyproject.toml
 images: packages
 	@$(MAKE) --no-print-directory -C images KERNEL='$(KERNEL)' image
 
+# make itself ends with 2 whatever fails in it; so the status is said in words.
 run: setup
-	@$(BIN)/freeonce run $(ARGS)
+	@$(BIN)/freeonce run $(ARGS) || { status=$$?; echo "freeonce: status $$status" >&2; exit $$status; }
 
 shell: setup
 	@$(BIN)/freeonce shell $(ARGS)

@@ -362,6 +362,41 @@ def test_a_lane_that_is_none_is_refused_before_anything_is_built(
     assert "usage: " in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "arguments"),
+    [
+        ("--no-faults 'mine/*'", ["--no-faults", "mine/*"]),
+        ('"mine/a b"  c/pool', ["mine/a b", "c/pool"]),
+        ("$(touch x) `touch x`", ["$(touch", "x)", "`touch", "x`"]),
+        ("", []),
+    ],
+)
+def test_a_lane_takes_the_quotes_of_its_arguments_away(
+    words: str, arguments: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "ci").mkdir()
+    (tmp_path / "ci/lane").write_bytes((ROOT / "ci/lane").read_bytes())
+    for folder in ("guest", "images", "build", ".venv/bin", "path"):
+        (tmp_path / folder).mkdir(parents=True)
+    program(tmp_path / "path/make", "exit 0")
+    program(tmp_path / ".venv/bin/freeonce", '[ "$1" = doctor ] || printf \'%s\\n\' "$@"')
+    env = {"ARGS": words, "PATH": f"{tmp_path}/path:{os.environ['PATH']}"}
+    done = run("bash", tmp_path / "ci/lane", "tcg", tmp_path / "reports", env=env)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said[:3] == ["run", "--accel", "tcg"]
+    assert said[3 : said.index("--html")] == arguments
+    assert not list(tmp_path.glob("**/x"))
+
+
+def test_a_lane_refuses_a_quote_without_its_end() -> None:
+    script = (ROOT / "ci/lane").read_text()
+    part = script[script.index("words=") : script.index("exec .venv")]
+    done = run("bash", "-euc", part, env={"ARGS": "'mine/*"})
+    assert done.returncode != 0
+    assert "quote" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["github.yml", "gitlab-ci.yml", "Containerfile"])
 def test_each_pipeline_says_what_it_needs(name: str) -> None:
     text = (ROOT / "ci" / name).read_text()
