@@ -93,6 +93,19 @@ def test_an_error_is_an_exit_status(
     assert str(error) in captured.err
 
 
+def test_an_error_that_nobody_expected_is_no_verdict(
+    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: str) -> None:
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.setattr(run, "find_setting", fail)
+    assert call("run") == 70
+    said = capsys.readouterr().err
+    assert "ZeroDivisionError: of ours" in said
+    assert "an error of freeonce itself" in said
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

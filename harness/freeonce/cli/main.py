@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import traceback
 from importlib import import_module
 from types import FrameType
 
@@ -13,6 +14,8 @@ from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
 USAGE = 2
 HOST = 3
 INCOMPLETE = 4
+INTERNAL = 70
+"""EX_SOFTWARE of sysexits.h: an error of freeonce itself, which no verdict ends with."""
 
 
 VERBS = {
@@ -63,15 +66,20 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """The program. Exit status: 0 to 4 as in README.md, 128 + n after signal n."""
+    """The program. Exit status: as in README.md, 128 + n after signal n."""
     try:
         status = _run()
     except Exception:
-        # It came while an event loop or a destructor ran, and came out as something else.
-        if _Ended.last is None:
-            raise
-        status = _Ended.last
+        # A signal that came while an event loop or a destructor ran may come out as this.
+        status = _Ended.last or _internal()
     sys.exit(status)
+
+
+def _internal() -> int:
+    """Tell an error that nobody expected. Python's own status for it, 1, is a verdict here."""
+    traceback.print_exc()
+    click.echo("freeonce: this is an error of freeonce itself; no verdict was reached", err=True)
+    return INTERNAL
 
 
 def _run() -> int:
