@@ -1,15 +1,17 @@
 """Failure points and the matrix of planted faults: counted from what runs left behind."""
 
 import errno
+import io
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from freeonce.audit.faults import planted, rate
 from freeonce.audit.model import Account, Rule
 from freeonce.audit.points import Outcome, Point, Points, attempts, passed, point
 from freeonce.audit.result import Evidence, Result
-from freeonce.cli.compare import differing, signature
+from freeonce.cli.compare import ABSENT, differing, print_comparison, signature
 from freeonce.errors import Loss
 from freeonce.evidence.ledger import Flag, Type
 from freeonce.evidence.scenarios import Expectation, Scenario
@@ -92,8 +94,8 @@ def test_the_summary_counts_points_and_outcomes() -> None:
     assert document["ok"] is False
 
 
-def fault(history: History, rule: str) -> Result:
-    expected = (Expectation(rule, "pool"),)
+def fault(history: History, rule: str, count: int = 1) -> Result:
+    expected = (Expectation(rule, "pool"),) * count
     scenario = Scenario(0, NAME, "S", "C", None, "L.", expected)
     evidence = Evidence(history.records(), history.memory(), (), Account.AGREE)
     done = conclude(scenario, evidence, 0.1)
@@ -113,6 +115,30 @@ def test_the_matrix_says_who_caught_what_and_when() -> None:
     # The history's clock ticks a microsecond a record: allocate, cpu_state, end.
     assert [one.within for one in found] == [2000, 0, 0]
     assert rate(found) == "planted faults: 2 of 3 caught (66 %)"
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_a_planted_fault_may_declare_any_number_of_findings(count: int) -> None:
+    history = run()
+    for _ in range(2):
+        history.release(0, 0, withheld=True)
+    found = planted([fault(history.end().settle(), "null-free", count)])
+    assert [row.caught for row in found] == [count == 2] * count
+    assert [row.witness for row in found] == ["ledger", "ledger", "-"][:count]
+
+
+def test_images_with_different_tables_are_compared() -> None:
+    clean = result(run().allocate(1, A).release(1, A).end().settle())
+    mine = replace(clean, scenario=replace(clean.scenario, name="mine/[/x]"))
+    assert differing([[clean, mine], [clean]]) == {"mine/[/x]": [signature(mine), ABSENT]}
+    assert differing([[clean], [mine, clean]]) == {"mine/[/x]": [ABSENT, signature(mine)]}
+    output = io.StringIO()
+    names = ["opt-[/2]", "opt-3"]
+    print_comparison(Console(file=output, width=80), names, [[clean, mine], [clean]])
+    said = output.getvalue()
+    assert "  opt-3: absent\n" in said
+    assert "opt-[/2]" in said
+    assert "1 scenarios come to the same in all 2 images, 1 do not" in said
 
 
 def test_two_builds_are_compared_by_what_their_verdicts_say() -> None:

@@ -10,6 +10,7 @@ import xmlschema
 from junitparser import JUnitXml
 from rich.console import Console
 
+from freeonce.audit.faults import Planted
 from freeonce.audit.model import Finding, Rule
 from freeonce.evidence.ledger import Kind, Type
 from freeonce.evidence.scenarios import Expectation
@@ -210,6 +211,49 @@ def test_no_two_cases_of_junit_have_the_same_names() -> None:
     assert len(set(names)) == len(names) == 6
     once = RESULTS[0].scenario.name.rpartition("/")[2]
     assert [name for _, name in names if name.startswith(once)][-2:] == [f"{once} #2", f"{once} #3"]
+
+
+MARKUP = "mine/[/x][bold]"
+
+
+def planted_as(name: str, rule: str, kind: str, witness: str) -> Planted:
+    return Planted(name, rule, kind, "Rust", False, witness, "at the release", 31_595_000)
+
+
+def test_names_of_the_guest_are_no_markup() -> None:
+    hostile = told(RESULTS[2], name=MARKUP, section=MARKUP, lesson=MARKUP)
+    row = planted_as(f"fault/{MARKUP}", "[/rule]", "[/kind]", "[/witness]")
+    output = io.StringIO()
+    print_report(Console(file=output, width=80), HOST, [hostile], [row])
+    said = output.getvalue()
+    assert said.count(MARKUP) == 3
+    assert "[/rule]" in said
+
+
+def test_what_was_expected_is_told_with_name_and_step() -> None:
+    expected = (
+        Expectation("leak", "pool", what="foo"),
+        Expectation("leak", "pool", what="bar", at="build"),
+    )
+    output = io.StringIO()
+    console = Console(file=output, width=80, highlight=False)
+    print_report(console, HOST, [result("a/missing", run().end().settle(), expected)])
+    assert '! expected: leak (pool) of `foo`, leak (pool) of `bar` at "build"' in output.getvalue()
+
+
+def test_no_line_ends_in_blanks_and_no_name_is_broken() -> None:
+    """At 80 columns, whatever the names are, where no terminal shows it."""
+    long = "allocated_memory/" + "a_name_longer_than_its_column" * 2
+    results = [*RESULTS, told(RESULTS[1], name=long)]
+    rows = [planted_as("f", "hardware-use-after-free", "contiguous", "kernel+ledger+memory")]
+    output = io.StringIO()
+    print_report(Console(file=output, width=80, highlight=False), HOST, results, rows)
+    lines = output.getvalue().splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
+    said = output.getvalue()
+    for name in (long, "hardware-use-after-free", "contiguous", "31595 us"):
+        assert name in said
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

@@ -26,7 +26,9 @@ AT_ONCE = {
 
 @dataclass(frozen=True)
 class Planted:
-    """One planted fault. `caught`: by its rule and only it. `found`: at which moment.
+    """One finding that a planted fault declares. `caught`: all that it declares came, and no more.
+
+    `witness`, `found`: who proved it and at which moment, `-` where it was not found.
 
     `within`: nanoseconds of the guest's time in which the fault happened and was found, from
     the last record that is certainly before it; 0 where the fault is itself a record.
@@ -43,14 +45,21 @@ class Planted:
 
 
 def planted(results: Sequence[Result]) -> tuple[Planted, ...]:
-    """The planted faults among the results."""
-    return tuple(_planted(one) for one in results if one.scenario.is_planted)
+    """The planted faults among the results; one that declares no finding has nothing to catch."""
+    return tuple(
+        _planted(one, index)
+        for one in results
+        if one.scenario.is_planted
+        for index in range(len(one.scenario.expected))
+    )
 
 
-def _planted(result: Result) -> Planted:
-    (expected,) = result.scenario.expected
-    findings = result.judgement.findings
-    finding = findings[0] if len(findings) == 1 else None
+def _planted(result: Result, index: int) -> Planted:
+    expected = result.scenario.expected[index]
+    # Of findings that were declared alike the first is the first's.
+    alike = result.scenario.expected[:index].count(expected)
+    met = [one for one in result.judgement.findings if result.why.get(one) == expected]
+    finding = met[alike] if alike < len(met) else None
     return Planted(
         name=result.scenario.name,
         rule=expected.rule,

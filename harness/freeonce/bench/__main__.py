@@ -14,6 +14,7 @@ from freeonce.bench.figure import Figure
 from freeonce.guest import template_of
 from freeonce.project.host import cores
 from freeonce.project.setting import Setting, find_setting
+from freeonce.report.lines import put
 
 SCHEMA = "freeonce/bench/1"
 ROUNDS = 5
@@ -57,7 +58,7 @@ def main(destination: str, rounds: int = ROUNDS) -> None:
     table = Table("figure", "median", "spread", "goal", "", box=None, pad_edge=False)
     for figure in found:
         table.add_row(*figure.row())
-    console.print(table)
+    put(console, table)
     console.print(f"before: {host['before']}; after: {host['after']}")
     document = {"schema": SCHEMA, "host": host, "figures": [one.document() for one in found]}
     Path(destination).write_text(json.dumps(document, indent=1) + "\n")

@@ -18,6 +18,7 @@ from freeonce.machine.template import place_for
 from freeonce.project.accelerator import choose_accelerator
 from freeonce.project.host import find_qemu, kvm_without_svm
 from freeonce.project.image import image_path, load_image
+from freeonce.report.lines import put
 
 SCHEMA = "freeonce/doctor/1"
 HOST = 3
@@ -133,6 +134,6 @@ def doctor(context: click.Context, as_json: bool) -> None:
             mark = Text("ok", "green") if check.ok else Text(bad, "red")
             table.add_row(Text(check.name, "bold"), mark, Text(check.detail))
         console = Console(highlight=False)
-        console.print(table)
+        put(console, table)
         console.print("run can go ahead" if usable else "run cannot go ahead")
     context.exit(0 if usable else HOST)

@@ -31,7 +31,7 @@ from freeonce.report.lifetimes import Bar, Limits, Picture, picture
 from freeonce.report.memory_map import Map, memory_map
 from freeonce.report.places import NOWHERE, Places, origin
 from freeonce.report.terminal import summary
-from freeonce.report.words import sentence
+from freeonce.report.words import expected_words, sentence
 
 BARS = 60_000
 """Bars in the whole page: what a browser parses in well under a second."""
@@ -172,8 +172,7 @@ def _expected(result: Result) -> str:
     """What was declared, where it is not what came."""
     if result.as_expected:
         return ""
-    wanted = [f"{one.rule} ({one.kind})" for one in result.scenario.expected]
-    return f"Not as expected. Expected: {', '.join(wanted) or 'clean'}."
+    return f"Not as expected. Expected: {expected_words(result.scenario)}."
 
 
 def _words(result: Result, finding: Finding, places: Places) -> str:

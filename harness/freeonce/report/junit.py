@@ -12,7 +12,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import Result
 from freeonce.report.places import NOWHERE, Places, origin
-from freeonce.report.words import sentence
+from freeonce.report.words import expected_words, sentence
 
 
 def _case(result: Result, number: int, places: Places) -> TestCase:
@@ -28,7 +28,7 @@ def _case(result: Result, number: int, places: Places) -> TestCase:
         case.system_out = text
         return case
     kind = {Verdict.INCOMPLETE: Error, Verdict.UNSUPPORTED: Skipped}.get(judgement.verdict, Failure)
-    wanted = ", ".join(f"{one.rule} ({one.kind})" for one in result.scenario.expected) or "clean"
+    wanted = expected_words(result.scenario)
     said = kind((lines or [f"expected {wanted}"])[0].splitlines()[0], str(judgement.verdict))
     said.text = f"{text}\nexpected: {wanted}"
     case.result = [said]

@@ -1,9 +1,10 @@
 """The report for a terminal: one table by section, findings in words, the answer."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -12,8 +13,9 @@ from freeonce.audit.faults import Planted, rate
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import Result
 from freeonce.report.answer import QUESTION, answer
+from freeonce.report.lines import put
 from freeonce.report.places import NOWHERE, Places, origin
-from freeonce.report.words import sentence
+from freeonce.report.words import expected_words, sentence
 
 STYLES = {
     Verdict.CLEAN: "green",
@@ -21,6 +23,8 @@ STYLES = {
     Verdict.INCOMPLETE: "yellow",
     Verdict.UNSUPPORTED: "blue",
 }
+
+VERDICT_WIDTH = len(f"{Verdict.UNSUPPORTED} !")
 
 
 def environment_lines(host: dict[str, str]) -> list[str]:
@@ -48,26 +52,37 @@ def _words(result: Result, places: Places) -> list[Text]:
             lines.append(Text(f"    {said[0]} {said[1]}", style="dim"))
     lines += [Text(reason) for reason in judgement.reasons]
     if not result.as_expected and judgement.verdict is not Verdict.INCOMPLETE:
-        wanted = [f"{one.rule} ({one.kind})" for one in result.scenario.expected]
-        lines.append(Text(f"! expected: {', '.join(wanted) or 'clean'}", style="bold yellow"))
+        lines.append(Text(f"! expected: {expected_words(result.scenario)}", style="bold yellow"))
     return lines
 
 
-def _row(name: Text, allocations: str, releases: str, verdict: Text) -> Table:
-    """One line of the table. A table each, so that what follows may take the whole width."""
-    row = Table.grid(expand=True, padding=(0, 1, 0, 0))
-    row.add_column(ratio=1, overflow="fold")
-    row.add_column(justify="right", width=6)
-    row.add_column(justify="right", width=5)
-    row.add_column(width=13)
-    row.add_row(name, allocations, releases, verdict)
-    return row
+@dataclass(frozen=True)
+class _Row:
+    """One line of the table; two where the name needs the first to itself.
+
+    Each for itself, so that what follows may take the whole width.
+    """
+
+    name: Text
+    allocations: str
+    releases: str
+    verdict: Text
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        counts = f" {self.allocations:>6} {self.releases:>5} "
+        room = options.max_width - len(counts) - VERDICT_WIDTH
+        name = self.name.copy()
+        if name.cell_len > room:
+            yield name
+            name = Text()
+        name.pad_right(max(room - name.cell_len, 0))
+        yield Text.assemble(name, counts, self.verdict)
 
 
 def _section(name: str, results: Sequence[Result], places: Places) -> RenderableType:
     parts: list[RenderableType] = [
         Text(),
-        _row(Text(name, style="bold"), "alloc.", "rel.", Text("verdict")),
+        _Row(Text(name, style="bold"), "alloc.", "rel.", Text("verdict")),
     ]
     for _, group in groupby(results, key=_same):
         repeated = list(group)
@@ -77,7 +92,7 @@ def _section(name: str, results: Sequence[Result], places: Places) -> Renderable
         label = Text(result.scenario.name, style="cyan")
         if len(repeated) > 1:
             label.append(f" x {len(repeated)}", style="bold")
-        parts.append(_row(label, *counts, _verdict(result)))
+        parts.append(_Row(label, *counts, _verdict(result)))
         parts.append(Padding(Group(*_words(result, places)), (0, 0, 0, 4)))
     return Group(*parts)
 
@@ -93,9 +108,10 @@ def _matrix(faults: Sequence[Planted]) -> RenderableType:
     """Who caught which planted fault, and when."""
     table = Table(title="Planted faults", title_justify="left", box=None, pad_edge=False)
     table.title_style = "bold"
+    # What has blanks may wrap there; nothing is broken within.
     for column in ("rule", "kind", "from", "caught", "by", "found"):
-        table.add_column(column, overflow="fold", no_wrap=column == "rule")
-    table.add_column("within", justify="right")
+        table.add_column(column, no_wrap=column not in ("by", "found"))
+    table.add_column("within", justify="right", no_wrap=True)
     rows: dict[tuple[str, ...], list[Planted]] = {}
     for one in faults:
         key = one.rule, one.kind, one.language, str(one.caught), one.witness, one.found
@@ -105,10 +121,9 @@ def _matrix(faults: Sequence[Planted]) -> RenderableType:
         good = group[0].caught
         mark = Text(f"{count} of {count}", "green") if good else Text(f"0 of {count} !", "red")
         within = max(one.within for one in group)
-        table.add_row(
-            *(rule, kind, language, mark, witness.replace("+", " ")),
-            *(found, f"{within // 1000} us" if within else ""),
-        )
+        when = Text(f"{within // 1000} us" if within else "")
+        by = Text(witness.replace("+", " "))
+        table.add_row(Text(rule), Text(kind), Text(language), mark, by, Text(found), when)
     return Group(Text(), table)
 
 
@@ -137,10 +152,10 @@ def print_problems(
     if not wrong:
         return
     for name, group in groupby(wrong, key=lambda result: result.scenario.section):
-        console.print(_section(name, list(group), places))
+        put(console, _section(name, list(group), places))
     missed = [fault for fault in faults if not fault.caught]
     if missed:
-        console.print(_matrix(missed))
+        put(console, _matrix(missed))
     console.print()
     console.print(Text(summary(results), style="bold"))
 
@@ -159,12 +174,12 @@ def print_report(
     for line in environment_lines(host):
         console.print(Text(line))
     for name, group in groupby(results, key=lambda result: result.scenario.section):
-        console.print(_section(name, list(group), places))
+        put(console, _section(name, list(group), places))
     # Beside a few named scenarios only a miss is worth the space.
     named_too = any(result.scenario.is_planted for result in results)
     shown = [fault for fault in faults if named_too or not fault.caught]
     if shown:
-        console.print(_matrix(shown))
+        put(console, _matrix(shown))
     lines = answer(results)
     if lines is not None:
         console.print()

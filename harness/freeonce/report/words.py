@@ -1,7 +1,7 @@
-"""A finding in a sentence. Pure."""
+"""A finding in a sentence, and what a scenario expects. Pure."""
 
 from freeonce.audit.model import Finding, Rule
-from freeonce.evidence.scenarios import Expectation
+from freeonce.evidence.scenarios import Expectation, Scenario
 
 OF_THE_CPU = (Rule.NOT_RESTORED, Rule.HARDWARE_USE_AFTER_FREE, Rule.MISPLACED)
 """Rules that may speak of what the CPU was given, without an allocation."""
@@ -48,3 +48,14 @@ def sentence(finding: Finding, expectation: Expectation | None = None) -> str:
     why = f"; {expectation.because}" if expectation and expectation.because else ""
     comma = "," if finding.size is not None else ""
     return f"{subject(finding)}{comma} {_event(finding)}{at}{why}"
+
+
+def expected_words(scenario: Scenario) -> str:
+    """What a scenario declares to be found: rule, kind, name and step of each, or clean."""
+    return ", ".join(map(_expected, scenario.expected)) or "clean"
+
+
+def _expected(one: Expectation) -> str:
+    name = f" of `{one.what}`" if one.what else ""
+    step = f' at "{one.at}"' if one.at else ""
+    return f"{one.rule} ({one.kind}){name}{step}"

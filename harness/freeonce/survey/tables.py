@@ -8,6 +8,7 @@ from rich.text import Text
 
 from freeonce.audit.result import Result
 from freeonce.evidence.exits import Exit
+from freeonce.report.lines import put
 from freeonce.report.terminal import environment_lines
 from freeonce.survey.kinds import ConsistencyRule, Enforced, Kind, Status, Survey
 
@@ -54,7 +55,7 @@ def _kinds(label: str, kinds: Sequence[Kind]) -> Table:
     table = Table(title="Kinds of #VMEXIT", title_justify="left", box=None, pad_edge=False)
     table.title_style = "bold"
     table.add_column("code", no_wrap=True)
-    table.add_column("name", overflow="fold", style="cyan")
+    table.add_column("name", no_wrap=True, style="cyan")
     table.add_column("what", overflow="fold")
     table.add_column("section")
     table.add_column(label, overflow="fold")
@@ -69,7 +70,7 @@ def _rules(label: str, rules: Sequence[ConsistencyRule]) -> Table:
     title = "Consistency rules of VMRUN (15.5.1)"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.title_style = "bold"
-    table.add_column("scenario", overflow="fold", style="cyan")
+    table.add_column("scenario", no_wrap=True, style="cyan")
     table.add_column("rule", overflow="fold")
     table.add_column(label, overflow="fold")
     for rule in rules:
@@ -95,7 +96,7 @@ def print_survey(console: Console, host: dict[str, str], found: Survey) -> None:
     for line in environment_lines(host):
         console.print(Text(line))
     console.print()
-    console.print(_kinds(label(host), found.kinds))
+    put(console, _kinds(label(host), found.kinds))
     for reason in sorted({one.reason for one in found.kinds if one.status is Status.NOT_TRIED}):
         console.print(Text(f"{Status.NOT_TRIED}: {reason}"))
     if found.unknown:
@@ -103,7 +104,7 @@ def print_survey(console: Console, host: dict[str, str], found: Survey) -> None:
         console.print(Text(f"{len(found.unknown)} exit codes that no manual has: {codes}"))
     console.print()
     if found.rules:
-        console.print(_rules(label(host), found.rules))
+        put(console, _rules(label(host), found.rules))
     else:
         console.print("Consistency rules of VMRUN: no scenario tries one")
     console.print()
