@@ -18,7 +18,7 @@ from freeonce.run.hear import collect
 def evidence_of(guest: Guest, command: str) -> Evidence:
     before = guest.header()
     guest.run(command)
-    evidence, fit = collect(guest, before)
+    evidence, fit = collect(guest, before, command)
     assert fit
     return evidence
 

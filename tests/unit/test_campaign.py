@@ -1,18 +1,19 @@
 """What is chosen, what the two accounts of a ledger come to, how a run ends."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
 from freeonce.audit.audit import judge
-from freeonce.audit.model import Account, Judgement, Verdict
+from freeonce.audit.model import Account, Asked, Judgement, Verdict
 from freeonce.audit.result import Evidence, Result
 from freeonce.errors import UsageError
-from freeonce.evidence.ledger import RECORD_BYTES, Type
+from freeonce.evidence.ledger import RECORD_BYTES, Flag, Type
 from freeonce.evidence.scenarios import Scenario
 from freeonce.run.choose import planted_beside, select
 from freeonce.run.conclude import conclude, exit_status
-from freeonce.run.hear import weigh
+from freeonce.run.hear import asked_of, weigh
 from tests.unit.history import History, run
 
 NAMES = ["a/first", "a/second", "b/first"]
@@ -63,11 +64,23 @@ def test_dropped_torn_and_damaged_records_are_none() -> None:
 
 
 def test_what_the_run_before_left_is_not_of_this_one() -> None:
-    history = History(run=1).add(Type.RECLAIM, serial=1).add(Type.SETTLED)
+    history = History(run=1).add(Type.RECLAIM, serial=1).add(Type.SETTLED, detail=1)
     history.run = 2
     records, doubts = weigh(history.begin().end().settle().data(), 0, 0)
     assert doubts == ()
     assert set(records["run"]) == {2}
+
+
+def test_the_host_knows_what_it_asked_of_the_guest() -> None:
+    guest = Mock(config=Mock(cpus=3))
+    assert asked_of(guest, "fail=2") == Asked(cpus=3, flags=0)
+    assert asked_of(guest, "fail=2 act=real") == Asked(cpus=3, flags=Flag.REAL)
+
+
+def test_a_result_is_judged_by_what_the_host_asked_for() -> None:
+    evidence = Evidence(HISTORY.records(), HISTORY.memory(), (), Account.AGREE, asked=Asked(cpus=2))
+    own = Scenario(0, "test/scenario", "S", "C", None, "L.", ())
+    assert conclude(own, evidence, 0.1).judgement.reasons == ("the state of CPU 1 was never told",)
 
 
 def test_something_before_the_begin_is_no_verdict() -> None:

@@ -6,11 +6,12 @@ Reports read this and nothing above it. Pure.
 from dataclasses import dataclass, field
 
 from freeonce.audit.memory import Memory
-from freeonce.audit.model import Account, Finding, Judgement
+from freeonce.audit.model import Account, Asked, Finding, Judgement
 from freeonce.errors import Loss
 from freeonce.evidence.ledger import Records, parse_records
 from freeonce.evidence.scenarios import Expectation, Scenario
 
+PLAIN = Asked()
 NOTHING = parse_records(b"", 0).records
 
 
@@ -19,6 +20,7 @@ class Evidence:
     """What one run left: its records, its memory, and what is wrong with them.
 
     `unloaded`: the whole ledger after the module's unload, of a run that asked for it.
+    `asked`: what the host asked for, whatever the guest says.
     """
 
     records: Records
@@ -27,6 +29,7 @@ class Evidence:
     account: Account = Account.MISSING
     loss: Loss | None = None
     unloaded: Records | None = None
+    asked: Asked = PLAIN
 
 
 @dataclass(frozen=True)

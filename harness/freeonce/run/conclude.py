@@ -15,7 +15,12 @@ def conclude(
     """The result of a scenario from its evidence. `features`: what the machine promised."""
     doubts = (*evidence.doubts, *_of_another(evidence.records, scenario))
     judgement = judge(
-        evidence.records, evidence.memory, doubts, evidence.account, evidence.unloaded
+        evidence.records,
+        evidence.memory,
+        doubts,
+        evidence.account,
+        evidence.unloaded,
+        asked=evidence.asked,
     )
     why, matches = match(judgement.findings, scenario.expected)
     as_expected = {

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 
 from freeonce.audit import cpu_state, memory, rules
+from freeonce.audit.frame import before_begin
 from freeonce.audit.memory import Memory
-from freeonce.audit.model import Account
+from freeonce.audit.model import Account, Asked
 from freeonce.audit.result import NOTHING, Evidence
 from freeonce.errors import CommandFailed, EvidenceError, GuestLost, Loss
-from freeonce.evidence.ledger import RECORD_BYTES, Header, Records, Type, parse_records
+from freeonce.evidence.ledger import RECORD_BYTES, Flag, Header, Records, Type, parse_records
 from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest
 from freeonce.run.task import Options
@@ -24,13 +25,13 @@ def hear(guest: Guest, scenario: Scenario, options: Options) -> tuple[Evidence, 
             before = guest.header()
         try:
             guest.run(f"{scenario.name} {options.command}".strip(), options.seconds)
-            return collect(guest, before)
+            return collect(guest, before, options.command)
         except CommandFailed as error:
             # It said no, and nothing began; or it was killed in the middle.
             fit = guest.header().count == before.count
             return Evidence(NOTHING, doubts=(str(error),)), fit
         except GuestLost as error:
-            return _lost(guest, before, error), False
+            return _lost(guest, before, error, options.command), False
     except EvidenceError as error:
         return Evidence(NOTHING, doubts=(str(error),), loss=Loss.LEDGER), False
     except CommandFailed as error:
@@ -52,9 +53,13 @@ def weigh(host_bytes: bytes, first: int, dropped: int) -> tuple[Records, tuple[s
     # What the run before left may be given back only now, when nobody settled it.
     begins = np.flatnonzero(parsed.records["type"] == Type.BEGIN)
     start = int(begins[0]) if len(begins) else 0
-    if np.any(~np.isin(parsed.records["type"][:start], [Type.RECLAIM, Type.RELEASE, Type.SETTLED])):
-        doubts.append("something happened before the begin of this run")
-    return parsed.records[start:], tuple(doubts)
+    earlier, records = parsed.records[:start], parsed.records[start:]
+    return records, (*doubts, *before_begin(earlier, records))
+
+
+def asked_of(guest: Guest, command: str) -> Asked:
+    """What the host knows of a run without the guest. `command`: words for its `run` file."""
+    return Asked(guest.config.cpus, Flag.REAL if "act=real" in command.split() else 0)
 
 
 def look(guest: Guest, before: Header) -> tuple[bytes, Memory | None]:
@@ -69,10 +74,10 @@ def look(guest: Guest, before: Header) -> tuple[bytes, Memory | None]:
             return data, None
 
 
-def collect(guest: Guest, before: Header) -> tuple[Evidence, bool]:
+def collect(guest: Guest, before: Header, command: str = "") -> tuple[Evidence, bool]:
     """All evidence of the run since `before`, and whether the guest is fit for another.
 
-    The run is settled by this.
+    The run is settled by this. `command`: the words it was asked for with.
 
     Raises EvidenceError when the window holds no ledger, GuestLost when QEMU is gone.
     """
@@ -94,7 +99,8 @@ def collect(guest: Guest, before: Header) -> tuple[Evidence, bool]:
     account = Account.MISSING
     if told is not None:
         account = Account.AGREE if told == data else Account.DISAGREE
-    evidence = Evidence(records, looked, (*doubts, *lost), account, loss)
+    asked = asked_of(guest, command)
+    evidence = Evidence(records, looked, (*doubts, *lost), account, loss, asked=asked)
     if lost or not cpu_state.asks_for_unload(rules.take_apart(records)):
         return evidence, not lost
     return _unloaded(guest, before, data, evidence), False
@@ -117,7 +123,7 @@ def _unloaded(guest: Guest, before: Header, data: bytes, evidence: Evidence) -> 
     return replace(evidence, doubts=doubts, unloaded=parsed.records)
 
 
-def _lost(guest: Guest, before: Header, error: GuestLost) -> Evidence:
+def _lost(guest: Guest, before: Header, error: GuestLost, command: str) -> Evidence:
     """What can still be read of a run whose guest was lost in it."""
     reason = lost_words(error)
     try:
@@ -126,7 +132,8 @@ def _lost(guest: Guest, before: Header, error: GuestLost) -> Evidence:
     except (GuestLost, EvidenceError) as second:
         doubts = (reason, f"its ledger cannot be read: {second}")
         return Evidence(NOTHING, doubts=doubts, loss=error.loss)
-    return Evidence(records, looked, (reason, *doubts), loss=error.loss)
+    asked = asked_of(guest, command)
+    return Evidence(records, looked, (reason, *doubts), loss=error.loss, asked=asked)
 
 
 def lost_words(error: GuestLost) -> str:
