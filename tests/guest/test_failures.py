@@ -9,6 +9,7 @@ from freeonce.audit.model import Verdict
 from freeonce.audit.points import Outcome, passed
 from freeonce.project.setting import Setting
 from freeonce.run.campaign import run_all
+from freeonce.run.choose import select
 from freeonce.run.failures import run_each
 from freeonce.run.hire import clones, shared_guest
 from freeonce.run.task import Options
@@ -29,7 +30,7 @@ BEARING = [
 def test_every_clean_scenario_bears_the_failure_of_each_allocation(setting: Setting) -> None:
     # Hundreds of runs: in one guest they also show that none spoils it for the next.
     with shared_guest(setting) as crew:
-        every = list(run_each(crew, BEARING, QUICK))
+        every = list(run_each(crew, select(crew.scenarios(), BEARING), QUICK))
     found = [one for one in every if one.plain.judgement.verdict is Verdict.CLEAN]
     assert passed(found), [point for one in found for point in one.points if point.detail]
     by_name = {one.plain.scenario.name: one.points for one in found}
@@ -44,7 +45,7 @@ def test_every_clean_scenario_bears_the_failure_of_each_allocation(setting: Sett
 def test_a_failure_that_is_not_borne_is_told(setting: Setting) -> None:
     """It drops a zeroed Foo when the second allocation fails; named, although it is faulty."""
     with clones(setting) as crew:
-        (found,) = run_each(crew, ["box/zeroed_then_assigned"], QUICK)
+        (found,) = run_each(crew, select(crew.scenarios(), ["box/zeroed_then_assigned"]), QUICK)
     outcomes = {(point.number, point.after): point.outcome for point in found.points}
     assert outcomes[1, False] is Outcome.HANDLED
     assert outcomes[2, False] is Outcome.FAULTY

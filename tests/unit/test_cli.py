@@ -1,6 +1,9 @@
 """The command line: exit statuses, and what goes to standard output."""
 
+import errno
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -8,13 +11,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from junitparser import JUnitXml
 
 from freeonce.audit.model import Judgement, Verdict
 from freeonce.audit.result import Result
-from freeonce.cli import doctor, main, progress, run, svm
-from freeonce.cli.output import writable
+from freeonce.cli import doctor, main, outputs, progress, svm
+from freeonce.cli import run as verb_run
+from freeonce.cli.gathered import Gathered
+from freeonce.cli.output import writable, write
 from freeonce.errors import GuestLost, HostError, UsageError
 from freeonce.evidence.scenarios import Scenario
+from freeonce.report.places import sites
+from tests.unit.history import run
+from tests.unit.results import result
 
 HOST = dict.fromkeys(("accelerator", "reason", "qemu", "kernel", "rust"), "x")
 Call = Callable[..., int]
@@ -36,18 +45,25 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
     return program
 
 
-def ending(monkeypatch: pytest.MonkeyPatch, *verdicts: tuple[Verdict, bool]) -> None:
-    """A run that comes to these verdicts, as expected or not."""
+def ending(
+    monkeypatch: pytest.MonkeyPatch,
+    *verdicts: tuple[Verdict, bool],
+    then: BaseException | None = None,
+) -> None:
+    """A run that comes to these verdicts, as expected or not, and `then` to one more."""
     image = SimpleNamespace(module=Path("/no/such/module"))
     setting = SimpleNamespace(document=lambda: HOST, image=image)
 
-    def results(*_: object, **__: object) -> Iterator[Result]:
+    def results(*_: object, chosen: Callable[..., None], **__: object) -> Iterator[Result]:
+        chosen(range(len(verdicts) + (then is not None)), ())
         for index, (verdict, as_expected) in enumerate(verdicts):
             scenario = Scenario(index, f"a/{index}", "S", "C", None, "L.", ())
             judgement = Judgement(verdict, (), (), 0, 0, 0, 2, {})
             yield Result(scenario, judgement, as_expected, {}, 0.1)
+        if then is not None:
+            raise then
 
-    for verb in (run, svm):
+    for verb in (verb_run, svm):
         monkeypatch.setattr(verb, "find_setting", lambda _: setting)
         monkeypatch.setattr(verb, "crew_of", lambda *_: nullcontext())
     monkeypatch.setattr(progress, "run_all", results)
@@ -86,7 +102,7 @@ def test_an_error_is_an_exit_status(
     def fail(_: str) -> None:
         raise error
 
-    monkeypatch.setattr(run, "find_setting", fail)
+    monkeypatch.setattr(verb_run, "find_setting", fail)
     assert call("run") == status
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -99,7 +115,7 @@ def test_an_error_that_nobody_expected_is_no_verdict(
     def fail(_: str) -> None:
         raise ZeroDivisionError("of ours")
 
-    monkeypatch.setattr(run, "find_setting", fail)
+    monkeypatch.setattr(verb_run, "find_setting", fail)
     assert call("run") == 70
     said = capsys.readouterr().err
     assert "ZeroDivisionError: of ours" in said
@@ -113,7 +129,10 @@ def test_an_error_that_nobody_expected_is_no_verdict(
         ["run", "--junit", "-"],
         ["run", "--html", "-"],
         ["run", "--trace", "-"],
-        ["run", "--fail-each", "--sarif", "x.sarif"],
+        ["run", "--fail-each", "--trace", "x.trace"],
+        ["run", "--fail-each", "--fail-at", "3"],
+        ["run", "--fail-at", "0"],
+        ["run", "--fail-at", "3-"],
         ["run", "--fail-each", "--repeat", "2"],
         ["run", "--json", "/no/such/folder/x.json"],
         ["run", "--json", "/tmp"],
@@ -228,3 +247,115 @@ def test_quiet_and_verbose_exclude_each_other(
 ) -> None:
     ending(monkeypatch, (Verdict.CLEAN, True))
     assert call("run", "-q", "-v") == 2
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    return {kind: tmp_path / f"report.{kind}" for kind in FILES}
+
+
+def options(files: dict[str, Path]) -> list[str]:
+    return [part for kind, file in files.items() for part in (f"--{kind}", str(file))]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt(), 130), (ZeroDivisionError(), 70)]
+)
+def test_a_run_that_is_broken_off_leaves_reports_of_what_was_done(
+    error: BaseException,
+    status: int,
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    files: dict[str, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ending(monkeypatch, (Verdict.CLEAN, True), (Verdict.CLEAN, True), then=error)
+    assert call("run", *options(files)) == status
+    told = "broken off after 2 of 3"
+    assert told in capsys.readouterr().out
+    document = json.loads(files["json"].read_text())
+    assert [one["name"] for one in document["scenarios"]] == ["a/0", "a/1"]
+    assert (document["ok"], document["broken_off"]) == (False, told)
+    (suite,) = JUnitXml.fromstring(files["junit"].read_bytes())
+    assert (suite.tests, suite.errors) == (3, 1)
+    assert told in files["html"].read_text()
+    (log,) = json.loads(files["sarif"].read_text())["runs"]
+    assert log["invocations"][0]["executionSuccessful"] is False
+    assert b"a/1: clean" in files["trace"].read_bytes()
+
+
+def test_a_report_that_cannot_be_made_hides_neither_verdict_nor_others(
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    files: dict[str, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object, **__: object) -> str:
+        raise KeyError("of ours")
+
+    def full(file: Path, data: str | bytes) -> None:
+        if file == files["junit"]:
+            raise HostError("cannot-write", f"cannot write {file}: No space left on device")
+        write(file, data)
+
+    monkeypatch.setattr("freeonce.report.html.html_text", fail)
+    monkeypatch.setattr(outputs, "write", full)
+    for verdict, status in (((Verdict.FAULTY, False), 1), ((Verdict.CLEAN, True), 3)):
+        ending(monkeypatch, verdict)
+        assert call("run", *options(files)) == status
+        said = capsys.readouterr()
+        assert "1 scenario: " in said.out
+        assert "junit: No space left on device" in said.err
+        assert "KeyError" in said.err
+        assert [kind for kind in FILES if files[kind].exists()] == ["json", "sarif", "trace"]
+
+
+def test_a_file_is_whole_or_what_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = tmp_path / "there"
+    there.write_text("old")
+    there.chmod(0o640)
+    link = tmp_path / "link"
+    link.symlink_to("there")
+    write(link, "new")
+    assert (there.read_text(), link.is_symlink()) == ("new", True)
+    assert there.stat().st_mode & 0o777 == 0o640
+    with pytest.raises(HostError, match="cannot write"):
+        write(tmp_path / "no/such", "x")
+
+    def stopped(self: Path, data: bytes) -> None:
+        Path.open(self, "wb").write(data[:2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", stopped)
+    with pytest.raises(HostError, match="No space left"):
+        write(there, "newer")
+    assert there.read_text() == "new"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "there"]
+
+
+PROGRAM = [sys.executable, "-m", "freeonce.cli.main", "explain"]
+
+
+def test_a_full_or_forsaken_standard_output_is_no_verdict() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as forsaken:
+        done = subprocess.run(PROGRAM, stdout=forsaken, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 3
+    assert b"nobody reads" in done.stderr
+
+
+def test_only_what_a_report_needs_is_kept() -> None:
+    """Of many runs the evidence would be hundreds of megabytes; pictures alone need all of it."""
+    history = run().allocate(1, 0x1000).release(1, 0x1000).allocate(2, 0x9000)
+    one = result("a/leak", history.end().settle())
+    words, pictures = Gathered(), Gathered(pictures=True)
+    for gathered in (words, pictures):
+        gathered.add(one)
+    (kept,) = words.results
+    assert kept == one
+    assert [int(serial) for serial in kept.evidence.records["serial"]] == [2]
+    assert kept.evidence.records.base is None
+    assert kept.evidence.memory is None
+    assert sites([kept]) == sites([one]) - {0}
+    assert pictures.results[0].evidence is one.evidence

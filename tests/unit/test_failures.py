@@ -2,9 +2,12 @@
 
 import errno
 import io
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import pytest
+from junitparser import JUnitXml
 from rich.console import Console
 
 from freeonce.audit.faults import planted, rate
@@ -12,11 +15,16 @@ from freeonce.audit.model import Account, Rule
 from freeonce.audit.points import Outcome, Point, Points, attempts, passed, point
 from freeonce.audit.result import Evidence, Result
 from freeonce.cli.compare import ABSENT, differing, print_comparison, signature
-from freeonce.errors import Loss
+from freeonce.errors import Loss, UsageError
 from freeonce.evidence.ledger import Flag, Type
 from freeonce.evidence.scenarios import Expectation, Scenario
-from freeonce.report.failures import failures_document, summary
-from freeonce.run.conclude import conclude
+from freeonce.report.failures import failures_document, print_failures, summary
+from freeonce.report.junit import junit_text
+from freeonce.report.sarif import sarif_text
+from freeonce.run.conclude import conclude, exit_status
+from freeonce.run.failures import chosen_for_failures, run_each
+from freeonce.run.task import Options, Task
+from freeonce.subject.symbols import Frame, Place
 from tests.unit.history import History, run
 
 A, B = 0x1000, 0x9000
@@ -35,6 +43,10 @@ def failed(history: History, error: int = errno.ENOMEM, injected: bool = True) -
     return history.add(Type.ALLOCATE_FAILED, detail=-error & 0xFFFF_FFFF, flags=flags, site=0x40)
 
 
+HANDLED = result(failed(run().allocate(1, A)).release(1, A).end(-errno.ENOMEM).settle())
+LEAKS = result(failed(run().allocate(1, A).text(Type.LABEL, "foo", serial=1)).end().settle())
+
+
 def outcome(history: History, loss: Loss | None = None) -> Outcome:
     return point(1, False, result(history, loss)).outcome
 
@@ -43,7 +55,7 @@ def outcome(history: History, loss: Loss | None = None) -> Outcome:
 def test_a_failure_after_which_everything_went_back_is_handled(status: int) -> None:
     history = failed(run().allocate(1, A)).release(1, A).end(status).settle()
     found = point(3, True, result(history))
-    assert found == Point(NAME, 3, True, Outcome.HANDLED, 0x40, "")
+    assert found == Point(NAME, 3, True, Outcome.HANDLED, 0x40, "", found.result)
 
 
 def test_a_failure_that_leaks_leaks() -> None:
@@ -80,11 +92,118 @@ def test_a_plain_run_that_went_wrong_has_no_points() -> None:
     assert not passed([Points(leaky, ())])
 
 
+def test_the_first_allocation_must_fail() -> None:
+    """Else nothing was injected at all, and every point would pass."""
+    plain = result(run().allocate(1, A).release(1, A).end().settle())
+    never = [point(number, False, plain) for number in (1, 2)]
+    assert [one.outcome for one in never] == [Outcome.UNREACHED] * 2
+    assert [one.result.as_expected for one in never] == [False, True]
+    assert not passed([Points(plain, tuple(never))])
+    assert exit_status([one.result for one in never]) == 4
+
+
+LOST = result(failed(run()), Loss.OOPS)
+
+
+@pytest.mark.parametrize(
+    ("found", "status"), [(HANDLED, 0), (LEAKS, 1), (LOST, 4), (result(failed(run()).end()), 4)]
+)
+def test_a_point_ends_with_the_status_that_the_page_tells(found: Result, status: int) -> None:
+    one = point(2, True, found)
+    assert one.result.scenario.name == f"{NAME} fail=2+"
+    assert exit_status([one.result]) == status
+
+
+def printed(*points: Point) -> str:
+    output = io.StringIO()
+    plain = result(run().end().settle())
+    console = Console(file=output, width=80, highlight=False)
+    places = {0x40: Place(Frame("guest/x.c", 7, "f"), ())}
+    print_failures(console, [Points(plain, points)], places=places)
+    return output.getvalue()
+
+
+def test_a_point_that_was_not_handled_is_told_with_what_where_and_why() -> None:
+    said = printed(point(2, True, LEAKS), point(3, False, LOST), point(4, False, HANDLED))
+    assert said.splitlines()[0] == f"{NAME}: 1 handled, 1 leaked, 1 crashed"
+    told = "allocation 2 and everything after it failed at guest/x.c:7: leaked"
+    assert told in said
+    assert "leak: `foo`, 64 bytes pool, never released" in said
+    assert f"again: freeonce run --fail-at 2+ {NAME}" in said
+    assert "the guest was lost" in said
+    assert "allocation 4" not in said
+
+
+def test_a_name_is_not_broken() -> None:
+    name = "allocated_memory/a_very_long_name_of_a_scenario/that_goes_on_and_on_and_on/for_ever"
+    longer = replace(HANDLED, scenario=replace(HANDLED.scenario, name=name))
+    output = io.StringIO()
+    console = Console(file=output, width=80, highlight=False)
+    print_failures(console, [Points(longer, (point(1, False, longer),))])
+    assert name in output.getvalue()
+
+
+def test_failure_points_are_cases_of_junit_and_results_of_sarif() -> None:
+    points = Points(result(run().end().settle()), (point(2, True, LEAKS), point(3, False, LOST)))
+    (suite,) = JUnitXml.fromstring(junit_text(points.results).encode())
+    cases = {case.name: case.result for case in suite}
+    assert list(cases) == ["scenario", "scenario fail=2+", "scenario fail=3"]
+    assert [type(one).__name__ for one in cases["scenario fail=2+"]] == ["Failure"]
+    assert [type(one).__name__ for one in cases["scenario fail=3"]] == ["Error"]
+    (log,) = json.loads(sarif_text(points.results))["runs"]
+    assert [one["properties"]["scenario"] for one in log["results"]] == [f"{NAME} fail=2+"]
+    assert log["invocations"][0]["executionSuccessful"] is False
+
+
+class Told:
+    """A crew whose scenarios come to what they are told to, by the words they are run with."""
+
+    def __init__(self, **results: Result) -> None:
+        self.asked: list[str] = []
+        self._results = results
+
+    def scenarios(self) -> tuple[Scenario, ...]:
+        return (LEAKS.scenario, Scenario(1, "fault/leak/pool/c", "S", "C", None, "L.", (LEAK,)))
+
+    def run(self, tasks: Iterable[Task], _: object) -> Iterator[Result]:
+        for task in tasks:
+            self.asked.append(task.options.command)
+            yield self._results[task.options.command or "plain"]
+
+
+LEAK = Expectation("leak", "pool")
+PLAIN = result(run().allocate(1, A).release(1, A).allocate(2, B).release(2, B).end().settle())
+
+
+def test_each_allocation_fails_alone_and_with_all_after_it() -> None:
+    handled = {f"fail={point}": HANDLED for point in ("1", "1+", "2", "2+")}
+    crew = Told(plain=PLAIN, **handled)
+    (found,) = run_each(crew, crew.scenarios()[:1], Options())
+    assert crew.asked == ["", "fail=1", "fail=1+", "fail=2", "fail=2+"]
+    assert [one.name for one in found.points] == ["1", "1+", "2", "2+"]
+
+
+def test_one_point_is_run_again() -> None:
+    crew = Told(plain=PLAIN, **{"fail=2+": LEAKS})
+    (found,) = run_each(crew, crew.scenarios()[:1], Options(), (2, True))
+    assert crew.asked == ["", "fail=2+"]
+    assert [one.outcome for one in found.points] == [Outcome.LEAKED]
+    with pytest.raises(UsageError, match="makes 2 allocations, so that none is number 3"):
+        list(run_each(crew, crew.scenarios()[:1], Options(), (3, False)))
+
+
+def test_planted_faults_run_beside_failures() -> None:
+    scenarios = Told().scenarios()
+    assert chosen_for_failures(scenarios, (), Options()) == (scenarios[:1], scenarios[1:])
+    assert chosen_for_failures(scenarios, (), Options(faults=False)) == (scenarios[:1], ())
+    assert chosen_for_failures(scenarios, ("fault/*",), Options()) == (scenarios[1:], ())
+
+
 def test_the_summary_counts_points_and_outcomes() -> None:
     clean = result(run().end().settle())
     points = tuple(
-        Point(NAME, number, False, one, 0, "")
-        for number, one in enumerate([Outcome.HANDLED, Outcome.LEAKED, Outcome.UNREACHED], 1)
+        point(number, False, one)
+        for number, one in enumerate([HANDLED, LEAKS, result(run().end().settle())], 1)
     )
     said = summary([Points(clean, points)])
     assert said.startswith("3 failure points, 2 reached: 1 handled, 1 leaked, ")

@@ -109,7 +109,8 @@ def test_a_run_without_evidence_has_a_page_too() -> None:
 
 
 def test_failure_points_have_a_table() -> None:
-    point = Point("a/b", 3, True, Outcome.LEAKED, 0x40, "2 bytes <lost>")
-    page = html_text(HOST, [result("a/b", leaking())], points=[point])
+    plain = result("a/b", leaking())
+    point = Point("a/b", 3, True, Outcome.LEAKED, 0x40, "2 bytes <lost>", plain)
+    page = html_text(HOST, [plain], points=[point])
     assert "2 bytes &lt;lost&gt;" in page
     assert "3 and all after" in page

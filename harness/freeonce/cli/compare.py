@@ -10,6 +10,7 @@ from rich.text import Text
 
 from freeonce.audit.result import Result
 from freeonce.cli.options import accelerator_option
+from freeonce.cli.output import Out
 from freeonce.project.setting import setting_of
 from freeonce.report.lines import put
 from freeonce.run.campaign import run_all
@@ -50,14 +51,14 @@ def differing(runs: Sequence[Sequence[Result]]) -> dict[str, list[Signature]]:
 @click.pass_context
 def compare(context: click.Context, manifests: tuple[Path, ...], accel: str) -> None:
     """Run all scenarios on each image and show whether any verdict changes."""
-    errors = Console(stderr=True)
+    errors = Out(stderr=True)
     names = [manifest.parent.name for manifest in manifests]
     runs = []
     for name, manifest in zip(names, manifests, strict=True):
         with errors.status(Text(f"running {name}")), clones(setting_of(manifest, accel)) as crew:
-            results = list(run_all(crew, (), Options()))
+            results = [one.without_pictures() for one in run_all(crew, (), Options())]
         runs.append(results)
-    print_comparison(Console(highlight=False), names, runs)
+    print_comparison(Out(highlight=False), names, runs)
     status = exit_status([result for results in runs for result in results])
     context.exit(status or (1 if differing(runs) else 0))
 

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from freeonce.cli.output import Out
 from freeonce.errors import HostError
 from freeonce.machine.argv import MachineConfig
 from freeonce.machine.template import place_for
@@ -133,7 +133,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
             bad = "missing" if check.needed else "no"
             mark = Text("ok", "green") if check.ok else Text(bad, "red")
             table.add_row(Text(check.name, "bold"), mark, Text(check.detail))
-        console = Console(highlight=False)
+        console = Out(highlight=False)
         put(console, table)
         console.print("run can go ahead" if usable else "run cannot go ahead")
     context.exit(0 if usable else HOST)

@@ -4,10 +4,11 @@ import difflib
 
 import click
 from click.shell_completion import CompletionItem
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from freeonce.cli.output import Out
 from freeonce.errors import UsageError
 from freeonce.report.explanations import EXPLANATIONS, Elsewhere, Explanation
 
@@ -59,7 +60,7 @@ def explained(one: Explanation) -> RenderableType:
 @click.argument("rule", required=False, shell_complete=_names)
 def explain(rule: str | None) -> None:
     """Tell what a rule means, who else sees it, and how to mend it. Without RULE: all in a line."""
-    console = Console(highlight=False)
+    console = Out(highlight=False)
     if rule is not None:
         console.print(explained(find(rule)))
         return

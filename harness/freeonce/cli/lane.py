@@ -5,12 +5,12 @@ import time
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from freeonce.audit.faults import planted
+from freeonce.cli.gathered import Gathered
 from freeonce.cli.options import output_option
-from freeonce.cli.output import STDOUT, writable, write
+from freeonce.cli.output import STDOUT, Out, writable, write
 from freeonce.cli.progress import with_progress
 from freeonce.project.accelerator import Accelerator, choose_accelerator
 from freeonce.project.host import find_qemu
@@ -72,7 +72,7 @@ def lane(
     kvm = _run_here("auto", patterns) if place == "here" else _run_outer(patterns, timeout, told)
     comparison = compare(outcomes(tcg), outcomes(kvm), place=place)
     told("compared")
-    print_comparison(Console(stderr=json_file == STDOUT, highlight=False), comparison)
+    print_comparison(Out(stderr=json_file == STDOUT, highlight=False), comparison)
     document = lane_document(place, tcg, kvm, comparison)
     if not tcg["ok"]:
         told("the run under TCG is not as expected itself; see 'freeonce run --accel tcg'")
@@ -85,7 +85,7 @@ class _Told:
     """Says on stderr what happens now, and how long it took to get there."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = Out(stderr=True, highlight=False, soft_wrap=True)
         self._start = time.monotonic()
 
     def __call__(self, text: str) -> None:
@@ -95,7 +95,7 @@ class _Told:
 def _run_here(accel: str, patterns: tuple[str, ...]) -> dict[str, object]:
     setting = find_setting(accel)
     options = Options(faults=not patterns)
-    results = list(with_progress(crew_of(setting, shared=True), patterns, options, set()))
+    results = list(with_progress(crew_of(setting, shared=True), patterns, options, Gathered()))
     document = run_document(setting.document(), results, planted(results))
     return document if accel == "tcg" else under_kvm(document)
 

@@ -4,10 +4,10 @@ import json
 from itertools import groupby
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from freeonce.cli.options import accelerator_option
+from freeonce.cli.output import Out
 from freeonce.project.setting import find_setting
 from freeonce.report.document import scenario_document
 from freeonce.run.hire import clones
@@ -21,14 +21,14 @@ SCHEMA = "freeonce/list/1"
 def list_scenarios(as_json: bool, accel: str) -> None:
     """List the scenarios, as a guest told them, with what they teach."""
     setting = find_setting(accel)
-    errors = Console(stderr=True)
+    errors = Out(stderr=True)
     with errors.status("making a guest ready to ask it"), clones(setting) as crew:
         scenarios = crew.scenarios()
     if as_json:
         documents = [scenario_document(scenario) for scenario in scenarios]
         click.echo(json.dumps({"schema": SCHEMA, "scenarios": documents}, indent=1))
         return
-    console = Console(highlight=False)
+    console = Out(highlight=False)
     for section, group in groupby(scenarios, key=lambda scenario: scenario.section):
         console.print(Text(f"\n{section}", style="bold"))
         for scenario in group:

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from freeonce.cli.output import Out
 from freeonce.machine.console import HEARD
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -43,7 +44,7 @@ def stderr_console(quiet: bool, verbose: bool) -> Iterator[Console]:
     """
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose exclude each other")
-    console = Console(stderr=True, quiet=quiet)
+    console = Out(stderr=True, quiet=quiet)
     printer = _Printer(console)
     if verbose:
         HEARD.addHandler(printer)

@@ -1,9 +1,14 @@
 """Files that a verb writes: refused before the work when they could not be written after it."""
 
 import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from freeonce.errors import HostError
 
@@ -32,11 +37,65 @@ def writable(file: Path) -> None:
 
 
 def write(file: Path, text: str | bytes) -> None:
-    """Write to a file, or to standard output for `-`. Raises HostError `cannot-write`."""
+    """Write to a file, or to standard output for `-`. Raises HostError `cannot-write`.
+
+    A file has all of it or is what it was.
+    """
     if file == STDOUT:
-        click.echo(text, nl=False)
+        with written_out():
+            click.echo(text, nl=False)
         return
     try:
-        file.write_bytes(text.encode() if isinstance(text, str) else text)
+        _put(file.resolve(), text.encode() if isinstance(text, str) else text)
     except OSError as error:
         raise HostError("cannot-write", f"cannot write {file}: {error.strerror}") from error
+
+
+def _put(file: Path, data: bytes) -> None:
+    """All of it by one rename, or what was there before: also when we are ended meanwhile."""
+    if file.exists() and not file.is_file():
+        # A pipe or a device: there is nothing to keep whole.
+        file.write_bytes(data)
+        return
+    scratch = file.with_name(f".{file.name}.{os.getpid()}.new")
+    try:
+        scratch.write_bytes(data)
+    except PermissionError:
+        # The file is ours to write and its folder is not.
+        file.write_bytes(data)
+        return
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    if file.exists():
+        shutil.copymode(file, scratch)
+    scratch.rename(file)
+
+
+@contextmanager
+def written_out() -> Iterator[None]:
+    """Raises HostError `cannot-write` when standard output is full or has no reader."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        _let_go(sys.stdout.fileno())
+        raise HostError(
+            "cannot-write", f"cannot write standard output: {error.strerror}"
+        ) from error
+
+
+class Out(Console):
+    """A console of rich whose reader may leave: that is no verdict, as rich's status 1 would be."""
+
+    def on_broken_pipe(self) -> None:
+        """Raises HostError `cannot-write`."""
+        _let_go(self.file.fileno())
+        raise HostError("cannot-write", "nobody reads what is printed any more")
+
+
+def _let_go(descriptor: int) -> None:
+    """Else Python tries again at its end, and ends with a status of its own."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)

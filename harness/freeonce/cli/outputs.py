@@ -1,7 +1,8 @@
 """The files that `run` writes, an option each."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,14 +10,17 @@ from typing import Any, TypeVar
 import click
 
 from freeonce.audit.faults import Planted
-from freeonce.audit.points import Point
+from freeonce.audit.points import Points
 from freeonce.audit.result import Result
 from freeonce.cli.options import output_option
 from freeonce.cli.output import STDOUT, writable, write
+from freeonce.errors import HostError
+from freeonce.report.document import run_document
+from freeonce.report.failures import failures_document
 from freeonce.report.places import Places
 
-FAIL_EACH = {"json", "html"}
-"""What tells of failure points; the others would only tell of the plain runs."""
+PICTURES = {"html", "trace"}
+"""What draws evidence."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Files = Mapping[str, Path]
@@ -24,35 +28,56 @@ Files = Mapping[str, Path]
 
 @dataclass(frozen=True)
 class Report:
-    """All that a file may tell. `document`: for JSON. `results`: planted faults too.
+    """All that a file may tell. `results`: planted faults too, those `beside` by name.
 
-    `points`: of `--fail-each`. `when`: it ended.
+    `points`: of `--fail-each`, None without it; the plain runs are among the results.
+    `when`: it ended. `broken_off`: how far a run came that was; empty for a whole one.
     """
 
     host: Mapping[str, str]
-    document: Mapping[str, object]
     results: Sequence[Result]
+    beside: frozenset[str]
     faults: Sequence[Planted]
-    points: Sequence[Point]
+    points: Sequence[Points] | None
     places: Places
     when: str
+    broken_off: str = ""
+
+    @property
+    def asked_for(self) -> list[Result]:
+        """The results without the planted faults that ran beside them."""
+        return [one for one in self.results if one.scenario.name not in self.beside]
+
+    @property
+    def with_points(self) -> list[Result]:
+        """The results, and after each plain run those of its failure points."""
+        of_points = [one.result for points in self.points or () for one in points.points]
+        return [*self.results, *of_points]
 
 
 def _json(report: Report) -> str:
-    return json.dumps(report.document, indent=1) + "\n"
+    if report.points is None:
+        document = run_document(
+            report.host, report.asked_for, report.faults, report.places, report.broken_off
+        )
+    else:
+        document = failures_document(
+            report.host, report.points, report.faults, report.places, report.broken_off
+        )
+    return json.dumps(document, indent=1) + "\n"
 
 
 # What each of these loads takes time, and only they need it.
 def _junit(report: Report) -> str:
     from freeonce.report.junit import junit_text  # noqa: PLC0415
 
-    return junit_text(report.results, report.host, report.places)
+    return junit_text(report.with_points, report.host, report.places, report.broken_off)
 
 
 def _sarif(report: Report) -> str:
     from freeonce.report.sarif import sarif_text  # noqa: PLC0415
 
-    return sarif_text(report.results, report.places)
+    return sarif_text(report.with_points, report.places, report.broken_off)
 
 
 def _html(report: Report) -> str:
@@ -62,9 +87,10 @@ def _html(report: Report) -> str:
         report.host,
         report.results,
         faults=report.faults,
-        points=report.points,
+        points=[point for one in report.points or () for point in one.points],
         places=report.places,
         when=report.when,
+        broken_off=report.broken_off,
     )
 
 
@@ -90,8 +116,8 @@ def output_options(command: Command) -> Command:
     return command
 
 
-def chosen(options: Mapping[str, Path | None], fail_each: bool) -> Files:
-    """The files asked for, by the writer's name.
+def chosen(options: Mapping[str, Path | None], failures: bool) -> Files:
+    """The files asked for, by the writer's name. `failures`: allocations are made to fail.
 
     Raises click.UsageError, before the run, for what could not be written after it.
     """
@@ -101,13 +127,21 @@ def chosen(options: Mapping[str, Path | None], fail_each: bool) -> Files:
             writable(file)
         elif name != "json":
             raise click.UsageError("only --json may go to standard output")
-        if fail_each and name not in FAIL_EACH:
-            raise click.UsageError(f"--fail-each goes with --json and --html, not with --{name}")
+    if failures and "trace" in files:
+        raise click.UsageError("--trace would tell of the plain runs alone, without any failure")
     return files
 
 
-def write_reports(files: Files, report: Report) -> None:
-    """Write them. Raises HostError `cannot-write`."""
+def write_reports(files: Files, report: Report) -> Iterator[tuple[Path, str | None]]:
+    """Write them: each file, with what went wrong with it. None of them hides another."""
     for name, file in files.items():
         _, writer = WRITERS[name]
-        write(file, writer(report))
+        try:
+            write(file, writer(report))
+        except HostError as error:
+            yield file, str(error)
+        except Exception as error:
+            traceback.print_exc()
+            yield file, f"cannot make {file}, by an error of freeonce itself: {error!r}"
+        else:
+            yield file, None

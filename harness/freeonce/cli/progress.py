@@ -14,6 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import Result
+from freeonce.cli.gathered import Gathered
+from freeonce.cli.output import Out
 from freeonce.evidence.scenarios import Scenario
 from freeonce.run.campaign import run_all
 from freeonce.run.task import Crew, Options, Scenarios
@@ -134,19 +136,19 @@ def with_progress(
     hired: AbstractContextManager[Crew],
     patterns: tuple[str, ...],
     options: Options,
-    beside: set[str],
+    gathered: Gathered,
     console: Console | None = None,
 ) -> Iterator[Result]:
-    """The results of a crew, and into `beside` the names of the planted faults that run with them.
+    """The results of a crew; what runs beside what is asked for, and how many, is noted.
 
     With the stage and the time shown meanwhile, on stderr when no console is given.
     """
-    with _shown(console or Console(stderr=True, highlight=False)) as shown, hired as crew:
+    with _shown(console or Out(stderr=True, highlight=False)) as shown, hired as crew:
 
         def chosen(scenarios: Scenarios, faults: Scenarios) -> None:
-            beside.update(fault.name for fault in faults)
-            total = len(scenarios) * options.repeat + len(faults)
-            shown.chosen(len(scenarios), len(faults), total)
+            gathered.beside.update(fault.name for fault in faults)
+            gathered.total = len(scenarios) * options.repeat + len(faults)
+            shown.chosen(len(scenarios), len(faults), gathered.total)
 
         def starting(scenario: Scenario) -> None:
             shown.starting(scenario.name)

@@ -1,6 +1,6 @@
 """`freeonce run`: scenarios in a real guest, judged."""
 
-from collections.abc import Iterator
+import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,27 +8,48 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.text import Text
 
-from freeonce.audit.faults import planted
-from freeonce.audit.points import Points, passed
 from freeonce.cli.completion import scenario_names
+from freeonce.cli.gathered import Gathered
 from freeonce.cli.loudness import loudness_options, stderr_console
 from freeonce.cli.options import accelerator_option, jobs_option, shared_option
-from freeonce.cli.output import STDOUT
-from freeonce.cli.outputs import Report, chosen, output_options, write_reports
+from freeonce.cli.output import STDOUT, Out, written_out
+from freeonce.cli.outputs import (
+    PICTURES,
+    Files,
+    Report,
+    chosen,
+    output_options,
+    write_reports,
+)
 from freeonce.cli.progress import STARTING, with_progress
 from freeonce.errors import HostError
 from freeonce.guest import COMMAND_SECONDS
 from freeonce.project.setting import Setting, find_setting
-from freeonce.report.document import run_document
-from freeonce.report.failures import failures_document, print_failures
+from freeonce.report.failures import print_failures
 from freeonce.report.places import NOWHERE, Places, sites
 from freeonce.report.terminal import print_problems, print_report
 from freeonce.run.conclude import exit_status
-from freeonce.run.failures import run_each
+from freeonce.run.failures import Where, chosen_for_failures, run_each
 from freeonce.run.hire import crew_of
-from freeonce.run.task import Crew, Options
+from freeonce.run.task import Crew, Options, Task
 from freeonce.subject.symbols import places as places_of
+
+UNWRITTEN = 3
+"""Exit status where every verdict was as expected and a report could not be written."""
+
+
+class _Point(click.ParamType[Where]):
+    name = "N[+]"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Where:
+        match = re.fullmatch(r"([1-9]\d{0,8})(\+?)", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no failure point; write it as 3, or 3+", param, ctx)
+        return int(match[1]), bool(match[2])
 
 
 @click.command()
@@ -56,6 +77,11 @@ from freeonce.subject.symbols import places as places_of
     is_flag=True,
     help="Make each allocation of a scenario fail, one after the other.",
 )
+@click.option(
+    "--fail-at",
+    type=_Point(),
+    help="Only allocation N of each, with + all after it too: a point of --fail-each again.",
+)
 @shared_option
 @jobs_option
 @click.option("--no-faults", is_flag=True, help="Leave the planted faults out.")
@@ -72,6 +98,7 @@ def run(
     act: str,
     repeat: int,
     fail_each: bool,
+    fail_at: Where | None,
     shared: bool,
     jobs: int | None,
     no_faults: bool,
@@ -84,25 +111,30 @@ def run(
     Exit status: 0 every verdict as expected, 1 some not, 2 usage, 3 this host cannot,
     4 some verdict incomplete.
     """
-    files = chosen(outputs, fail_each)
-    if fail_each and (repeat > 1 or act == "real"):
-        raise click.UsageError("--fail-each goes neither with --repeat nor with --act real")
+    failing = fail_each or fail_at is not None
+    files = chosen(outputs, failing)
+    if failing and (repeat > 1 or act == "real"):
+        raise click.UsageError("allocations that fail go neither with --repeat nor --act real")
+    if fail_each and fail_at is not None:
+        raise click.UsageError("--fail-at is one point of --fail-each; give one of them")
     if shared and jobs is not None:
         raise click.UsageError("--jobs is for clones; with --shared-guest there is one guest")
     # With --json - nothing else goes to stdout.
-    console = Console(stderr=files.get("json") == STDOUT, highlight=False)
+    console = Out(stderr=files.get("json") == STDOUT, highlight=False)
     options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
     with stderr_console(quiet, verbose) as errors:
         setting = find_setting(accel)
         crew = crew_of(setting, shared, jobs)
-        task = _Task(setting, crew, patterns, options, console, errors, quiet)
-        report, status = _run_fail_each(task) if fail_each else _run_plainly(task)
-        if files:
-            with errors.status("writing the reports"):
-                write_reports(files, report)
-        for file in files.values():
-            if file != STDOUT:
-                errors.print(f"wrote {file}", highlight=False, markup=False, soft_wrap=True)
+        task = _Task(setting, crew, patterns, options, failing, fail_at, console, errors, quiet)
+        gathered = Gathered(pictures=not PICTURES.isdisjoint(files))
+        try:
+            _gather(task, gathered)
+        except BaseException:
+            # Ctrl-C too: what was done before is not lost with the rest.
+            if gathered.results:
+                _tell(task, gathered, files, gathered.how_far)
+            raise
+        status = _tell(task, gathered, files)
     context.exit(status)
 
 
@@ -110,54 +142,101 @@ def run(
 class _Task:
     """What was asked for. `console`: for the report; `errors`: for how it goes on.
 
-    `hired`: who runs the scenarios, once.
+    `hired`: who runs the scenarios, once. `failing`: allocations are made to fail, only the one
+    `only` where it is given.
     """
 
     setting: Setting
     hired: AbstractContextManager[Crew]
     patterns: tuple[str, ...]
     options: Options
+    failing: bool
+    only: Where | None
     console: Console
     errors: Console
     quiet: bool
 
 
-def _run_plainly(task: _Task) -> tuple[Report, int]:
-    """Run and print the report; the same for files, and the exit status."""
-    beside: set[str] = set()
-    done = list(with_progress(task.hired, task.patterns, task.options, beside, task.errors))
-    results = [result for result in done if result.scenario.name not in beside]
-    host, faults = task.setting.document(), planted(done)
-    places = _places(task.setting, sites(done))
-    if task.quiet:
-        print_problems(task.console, done, faults, places)
-    else:
-        print_report(task.console, host, results, faults, places)
-    document = run_document(host, results, faults, places)
-    return Report(host, document, done, faults, (), places, _now()), exit_status(done)
+def _gather(task: _Task, gathered: Gathered) -> None:
+    """Run all of it; what is done is gathered, whatever then ends it."""
+    if task.failing:
+        _gather_points(task, gathered)
+        return
+    for result in with_progress(task.hired, task.patterns, task.options, gathered, task.errors):
+        gathered.add(result)
 
 
-def _run_fail_each(task: _Task) -> tuple[Report, int]:
-    """The same with each allocation made to fail."""
-    all_points = list(_failures(task))
-    done = [one.plain for one in all_points]
-    points = [point for one in all_points for point in one.points]
-    host, status = task.setting.document(), 0 if passed(all_points) else 1
-    places = _places(task.setting, sites(done) | {point.site for point in points})
-    if status or not task.quiet:
-        print_failures(task.console, all_points, places)
-    document = failures_document(host, all_points)
-    return Report(host, document, done, planted(done), points, places, _now()), status
-
-
-def _failures(task: _Task) -> Iterator[Points]:
-    """The failure points, with what runs now shown meanwhile."""
+def _gather_points(task: _Task, gathered: Gathered) -> None:
+    """The failure points, then the planted faults as they are."""
     with task.errors.status(STARTING) as status, task.hired as crew:
-        for points in run_each(crew, task.patterns, task.options, told=status.update):
-            yield points
+
+        def told(name: str) -> None:
+            status.update(Text(name))
+
+        scenarios, faults = chosen_for_failures(crew.scenarios(), task.patterns, task.options)
+        gathered.total = len(scenarios) + len(faults)
+        gathered.beside.update(fault.name for fault in faults)
+        for points in run_each(crew, scenarios, task.options, task.only, told):
+            gathered.add_points(points)
             if not task.errors.is_terminal:
                 name = points.plain.scenario.name
-                task.errors.print(f"{name}: {len(points.points)} failure points", highlight=False)
+                task.errors.print(Text(f"{name}: {len(points.points)} failure points"))
+        tasks = [Task(fault, task.options) for fault in faults]
+        for result in crew.run(tasks, lambda fault: told(fault.name)):
+            gathered.add(result)
+
+
+def _tell(task: _Task, gathered: Gathered, files: Files, broken_off: str = "") -> int:
+    """Print and write what a run came to. No failure to do so hides a verdict or another report."""
+    report = _report(task, gathered, broken_off)
+    failed = False
+    try:
+        with written_out():
+            _print(task, report)
+    except HostError as error:
+        failed = True
+        click.echo(f"freeonce: {error}", err=True)
+    with task.errors.status("writing the reports"):
+        for file, problem in write_reports(files, report):
+            failed |= problem is not None
+            if problem is not None:
+                click.echo(f"freeonce: {problem}", err=True)
+            elif file != STDOUT:
+                task.errors.print(Text(f"wrote {file}"), soft_wrap=True)
+    return exit_status(report.with_points) or (UNWRITTEN if failed else 0)
+
+
+def _report(task: _Task, gathered: Gathered, broken_off: str) -> Report:
+    points = gathered.points if task.failing else None
+    failed = {point.site for one in gathered.points for point in one.points}
+    of_points = [result for one in gathered.points for result in one.results]
+    wanted = sites([*gathered.results, *of_points]) | failed
+    return Report(
+        host=task.setting.document(),
+        results=gathered.results,
+        beside=frozenset(gathered.beside),
+        faults=gathered.faults,
+        points=points,
+        places=_places(task.setting, wanted),
+        when=datetime.now(UTC).isoformat(" ", "seconds"),
+        broken_off=broken_off,
+    )
+
+
+def _print(task: _Task, report: Report) -> None:
+    console, places = task.console, report.places
+    if report.points is not None:
+        wrong = any(not one.as_expected for one in report.with_points)
+        if wrong or not task.quiet:
+            print_failures(console, report.points, report.faults, places)
+            plain = [one for one in report.results if one.scenario.name in report.beside]
+            print_problems(console, plain, report.faults, places)
+    elif task.quiet or report.broken_off:
+        print_problems(console, report.results, report.faults, places)
+    else:
+        print_report(console, report.host, report.asked_for, report.faults, places)
+    if report.broken_off:
+        console.print(Text(report.broken_off, style="bold yellow"))
 
 
 def _places(setting: Setting, wanted: set[int]) -> Places:
@@ -167,7 +246,3 @@ def _places(setting: Setting, wanted: set[int]) -> Places:
     except HostError as error:
         click.echo(f"freeonce: no lines of source: {error}", err=True)
         return NOWHERE
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(" ", "seconds")

@@ -1,13 +1,13 @@
 """`freeonce shell`: a guest, and a prompt with our verbs and QMP's commands on it."""
 
 import click
-from rich.console import Console
 
 from freeonce.byhand.guests import by_hand
 from freeonce.byhand.prompt import Prompt
 from freeonce.byhand.session import Session
 from freeonce.cli.completion import scenario_names
 from freeonce.cli.options import accelerator_option
+from freeonce.cli.output import Out
 from freeonce.guest import template_of
 from freeonce.project.setting import find_setting
 
@@ -24,7 +24,7 @@ def shell(scenario: str | None, accel: str) -> None:
         if scenario is not None:
             session.find(scenario)
         prompt = Prompt(session)
-        errors = Console(stderr=True, highlight=False)
+        errors = Out(stderr=True, highlight=False)
         errors.print(GREETING)
         if scenario is not None:
             prompt.execute(f"run {scenario}")

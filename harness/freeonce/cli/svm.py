@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 
+from freeonce.cli.gathered import Gathered
 from freeonce.cli.options import accelerator_option, output_option
-from freeonce.cli.output import STDOUT, writable, write
+from freeonce.cli.output import STDOUT, Out, writable, write
 from freeonce.cli.progress import with_progress
 from freeonce.project.setting import find_setting
 from freeonce.run.conclude import exit_status
@@ -30,9 +30,9 @@ def svm(context: click.Context, *, accel: str, json_file: Path | None) -> None:
         writable(json_file)
     setting = find_setting(accel)
     host = setting.document()
-    results = list(with_progress(crew_of(setting), (SCENARIOS,), Options(faults=False), set()))
+    results = list(with_progress(crew_of(setting), (SCENARIOS,), Options(faults=False), Gathered()))
     found = survey(results)
-    print_survey(Console(stderr=json_file == STDOUT, highlight=False), host, found)
+    print_survey(Out(stderr=json_file == STDOUT, highlight=False), host, found)
     if json_file is not None:
         write(json_file, json.dumps(survey_document(host, found, results), indent=1) + "\n")
     context.exit(exit_status(results))

@@ -1,6 +1,6 @@
 """`run --json`: schema freeonce/run/1. Stable: other programs depend on it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from freeonce.audit.faults import Planted
@@ -17,7 +17,8 @@ def _hex(address: int | None) -> str | None:
     return None if address is None else f"{address:#x}"
 
 
-def _finding(result: Result, finding: Finding, places: Places) -> dict[str, object]:
+def finding_document(result: Result, finding: Finding, places: Places) -> dict[str, object]:
+    """A finding with its place, without what it does not say."""
     document: dict[str, object] = {
         "rule": str(finding.rule),
         "kind": finding.kind,
@@ -68,7 +69,7 @@ def result_document(result: Result, places: Places = NOWHERE) -> dict[str, objec
         "releases": judgement.releases,
         "vmruns": judgement.vmruns,
         "events": judgement.events,
-        "findings": [_finding(result, one, places) for one in judgement.findings],
+        "findings": [finding_document(result, one, places) for one in judgement.findings],
         "expected": [expectation_document(one) for one in result.scenario.expected],
         "reasons": list(judgement.reasons),
         "witnesses": {name: str(account) for name, account in judgement.witnesses.items()},
@@ -78,18 +79,24 @@ def result_document(result: Result, places: Places = NOWHERE) -> dict[str, objec
 
 
 def run_document(
-    host: dict[str, str],
+    host: Mapping[str, str],
     results: Sequence[Result],
     faults: Sequence[Planted] = (),
     places: Places = NOWHERE,
+    broken_off: str = "",
 ) -> dict[str, object]:
-    """The whole run. `faults`: the planted ones, those that ran beside the results too."""
+    """The whole run. `faults`: the planted ones, those that ran beside the results too.
+
+    `broken_off`: how far it came, when it did not come to its end.
+    """
     return {
         "schema": SCHEMA,
-        "host": host,
+        "host": dict(host),
         "ok": bool(results)
+        and not broken_off
         and all(result.as_expected for result in results)
         and all(fault.caught for fault in faults),
+        "broken_off": broken_off or None,
         "planted": [asdict(one) for one in faults],
         "scenarios": [result_document(result, places) for result in results],
     }

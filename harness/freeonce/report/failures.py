@@ -1,15 +1,19 @@
 """`run --fail-each`: what became of each failed allocation, for people and for programs."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, Group
+from rich.padding import Padding
 from rich.text import Text
 
+from freeonce.audit.faults import Planted, rate
 from freeonce.audit.points import Outcome, Point, Points, passed
+from freeonce.report.document import finding_document
+from freeonce.report.lines import put
 from freeonce.report.places import NOWHERE, Places
+from freeonce.report.terminal import found_lines
 
 SCHEMA = "freeonce/fail-each/1"
 
@@ -28,48 +32,78 @@ def summary(all_points: Sequence[Points]) -> str:
 
 
 def print_failures(
-    console: Console, all_points: Sequence[Points], places: Places = NOWHERE
+    console: Console,
+    all_points: Sequence[Points],
+    faults: Sequence[Planted] = (),
+    places: Places = NOWHERE,
 ) -> None:
-    """One row a scenario, and one for each point that was not handled. `places`: by site."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("scenario", overflow="fold")
-    for outcome in Outcome:
-        table.add_column(str(outcome), justify="right")
+    """A line a scenario, and all that is known of each point that was not handled.
+
+    `faults`: the planted ones that ran beside. `places`: by site.
+    """
     for one in all_points:
         counts = _counts(one.points)
-        cells = [str(counts[outcome] or "") for outcome in Outcome]
-        table.add_row(Text(one.plain.scenario.name, style="cyan"), *cells)
-    console.print(table)
-    for one in all_points:
+        said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
+        name = (one.plain.scenario.name, "cyan")
+        # One line, whatever the width: a name is not broken.
+        console.print(Text.assemble(name, f": {said or 'no failure points'}"), soft_wrap=True)
         if not one.plain.as_expected:
-            name = one.plain.scenario.name
-            console.print(Text(f"{name}: not as expected even without a failure", style="red"))
+            put(console, Text("    not as expected even without a failure:", style="red"))
+            put(console, Padding(Group(*found_lines(one.plain, places)), (0, 0, 0, 4)))
         for point in one.points:
-            if point.outcome not in (Outcome.HANDLED, Outcome.UNREACHED):
-                after = " and everything after it" if point.after else ""
-                where = places.get(point.site, f"{point.site:#x}")
-                console.print(
-                    Text(
-                        f"{point.scenario}: allocation {point.number}{after} failed at "
-                        f"{where}: {point.outcome} {point.detail}".rstrip(),
-                        style="red",
-                    )
-                )
-    console.print(Text(summary(all_points), style="bold"))
+            if not point.result.as_expected:
+                put(console, Padding(_what_failed(point, places), (0, 0, 0, 4)))
+                put(console, Padding(Group(*found_lines(point.result, places)), (0, 0, 0, 8)))
+                again = f"        again: freeonce run --fail-at {point.name} {point.scenario}"
+                console.print(Text(again, style="dim"), soft_wrap=True)
+    if faults:
+        put(console, Text(rate(faults), style="bold"))
+    put(console, Text(summary(all_points), style="bold"))
 
 
-def failures_document(host: dict[str, str], all_points: Sequence[Points]) -> dict[str, object]:
-    """The same as JSON."""
+def _what_failed(point: Point, places: Places) -> Text:
+    after = " and everything after it" if point.after else ""
+    where = f" at {places.get(point.site, f'{point.site:#x}')}" if point.site else ""
+    return Text(f"allocation {point.number}{after} failed{where}: {point.outcome}", style="red")
+
+
+def failures_document(
+    host: Mapping[str, str],
+    all_points: Sequence[Points],
+    faults: Sequence[Planted] = (),
+    places: Places = NOWHERE,
+    broken_off: str = "",
+) -> dict[str, object]:
+    """The same as JSON. `broken_off`: how far the run came when it did not come to its end."""
+    good = bool(all_points) and passed(all_points) and all(one.caught for one in faults)
     return {
         "schema": SCHEMA,
-        "host": host,
-        "ok": bool(all_points) and passed(all_points),
+        "host": dict(host),
+        "ok": good and not broken_off,
+        "broken_off": broken_off or None,
+        "planted": [asdict(one) for one in faults],
         "scenarios": [
             {
                 "name": one.plain.scenario.name,
                 "as_expected": one.plain.as_expected,
-                "points": [asdict(point) | {"site": f"{point.site:#x}"} for point in one.points],
+                "points": [_point(point, places) for point in one.points],
             }
             for one in all_points
         ],
+    }
+
+
+def _point(point: Point, places: Places) -> dict[str, object]:
+    judgement = point.result.judgement
+    return {
+        "scenario": point.scenario,
+        "number": point.number,
+        "after": point.after,
+        "outcome": str(point.outcome),
+        "as_expected": point.result.as_expected,
+        "site": f"{point.site:#x}",
+        "detail": point.detail,
+        "findings": [finding_document(point.result, one, places) for one in judgement.findings],
+        "reasons": list(judgement.reasons),
+        "loss": point.result.loss,
     }

@@ -54,10 +54,11 @@ def html_text(
     points: Sequence[Point] = (),
     places: Places = NOWHERE,
     when: str = "",
+    broken_off: str = "",
 ) -> str:
     """The page. `faults`: the planted ones. `points`: of `--fail-each`. `when`: it was written.
 
-    `places`: by site.
+    `places`: by site. `broken_off`: how far a run came that did not come to its end.
     """
     most = limits(len(results))
     rules = Counter(str(one.rule) for result in results for one in result.judgement.findings)
@@ -69,7 +70,7 @@ def html_text(
             version=__version__,
             when=when,
             host=host,
-            summary=summary(results),
+            summary="; ".join(filter(None, (summary(results), broken_off))),
             rate=rate(faults) if faults else "",
             question=QUESTION,
             answer=answer(results) or (),

@@ -46,9 +46,15 @@ def _lines(result: Result, places: Places) -> list[str]:
 
 
 def junit_text(
-    results: Sequence[Result], host: Mapping[str, str] | None = None, places: Places = NOWHERE
+    results: Sequence[Result],
+    host: Mapping[str, str] | None = None,
+    places: Places = NOWHERE,
+    broken_off: str = "",
 ) -> str:
-    """The report as XML. `host`: what the run ran on. `places`: by site."""
+    """The report as XML. `host`: what the run ran on. `places`: by site.
+
+    `broken_off`: how far the run came; what did not run must not look like what passed.
+    """
     suite = TestSuite("freeonce")
     for name, value in (host or {}).items():
         suite.add_property(name, value)
@@ -56,6 +62,10 @@ def junit_text(
     for result in results:
         runs[result.scenario.name] += 1
         suite.add_testcase(_case(result, runs[result.scenario.name], places))
+    if broken_off:
+        rest = TestCase("the whole run", "freeonce")
+        rest.result = [Error(broken_off, "broken off")]
+        suite.add_testcase(rest)
     suite.time = round(suite.time, 3)
     xml = JUnitXml("freeonce")
     xml.add_testsuite(suite)

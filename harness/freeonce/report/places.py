@@ -6,7 +6,7 @@ import numpy as np
 
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.result import Result
-from freeonce.evidence.ledger import Type, Witness
+from freeonce.evidence.ledger import Type
 from freeonce.subject.symbols import Place
 
 Places = Mapping[int, Place]
@@ -34,8 +34,5 @@ def origin(result: Result, finding: Finding, places: Places) -> tuple[str, Place
     """
     if place := places.get(finding.site):
         return ("allocated at" if finding.rule in _OF_ALLOCATION else "called from"), place
-    records = result.evidence.records
-    made = (records["type"] == Type.ALLOCATE) & (records["witness"] == Witness.LEDGER)
-    mine = records["site"][made & (records["serial"] == finding.serial)]
-    place = places.get(int(mine[0])) if finding.serial and len(mine) else None
+    place = places.get(result.evidence.allocated_at.get(finding.serial, 0))
     return ("allocated at", place) if place else None

@@ -26,9 +26,11 @@ FINGERPRINT = "scenarioFinding/v1"
 Object = dict[str, object]
 
 
-def sarif_text(results: Sequence[Result], places: Places = NOWHERE) -> str:
-    """The log as JSON. `places`: by site."""
+def sarif_text(results: Sequence[Result], places: Places = NOWHERE, broken_off: str = "") -> str:
+    """The log as JSON. `places`: by site. `broken_off`: how far the run came."""
     notifications = [_notification(one) for one in results if not one.as_expected and _blind(one)]
+    if broken_off:
+        notifications.append(_told(f"the run was {broken_off}"))
     run = {
         "tool": {"driver": _driver()},
         "columnKind": "utf16CodeUnits",
@@ -156,7 +158,8 @@ def _notification(result: Result) -> Object:
     judgement = result.judgement
     wanted = f"expected {expected_words(result.scenario)}, and not all of it came"
     text = "; ".join(judgement.reasons) or wanted
-    return {
-        "level": "error",
-        "message": {"text": f"{result.scenario.name}: {judgement.verdict}: {text}"},
-    }
+    return _told(f"{result.scenario.name}: {judgement.verdict}: {text}")
+
+
+def _told(text: str) -> Object:
+    return {"level": "error", "message": {"text": text}}

@@ -1,6 +1,6 @@
 """The report for a terminal: one table by section, findings in words, the answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -27,7 +27,7 @@ STYLES = {
 VERDICT_WIDTH = len(f"{Verdict.UNSUPPORTED} !")
 
 
-def environment_lines(host: dict[str, str]) -> list[str]:
+def environment_lines(host: Mapping[str, str]) -> list[str]:
     """What the run ran on, and why."""
     return [
         f"QEMU {host['qemu']}, {host['accelerator']}: {host['reason']}",
@@ -44,16 +44,21 @@ def _verdict(result: Result) -> Text:
 def _words(result: Result, places: Places) -> list[Text]:
     """What a reader should know beyond the verdict, a line each."""
     judgement = result.judgement
-    lines = [Text(result.scenario.lesson, style="dim")]
-    for finding in judgement.findings:
+    lines = [Text(result.scenario.lesson, style="dim"), *found_lines(result, places)]
+    if not result.as_expected and judgement.verdict is not Verdict.INCOMPLETE:
+        lines.append(Text(f"! expected: {expected_words(result.scenario)}", style="bold yellow"))
+    return lines
+
+
+def found_lines(result: Result, places: Places) -> list[Text]:
+    """The findings, each with its place, and the reasons."""
+    lines = []
+    for finding in result.judgement.findings:
         words = sentence(finding, result.why.get(finding))
         lines.append(Text.assemble((f"{finding.rule}: ", "bold"), words))
         if said := origin(result, finding, places):
             lines.append(Text(f"    {said[0]} {said[1]}", style="dim"))
-    lines += [Text(reason) for reason in judgement.reasons]
-    if not result.as_expected and judgement.verdict is not Verdict.INCOMPLETE:
-        lines.append(Text(f"! expected: {expected_words(result.scenario)}", style="bold yellow"))
-    return lines
+    return [*lines, *(Text(reason) for reason in result.judgement.reasons)]
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,7 @@ def print_problems(
 
 def print_report(
     console: Console,
-    host: dict[str, str],
+    host: Mapping[str, str],
     results: Sequence[Result],
     faults: Sequence[Planted] = (),
     places: Places = NOWHERE,

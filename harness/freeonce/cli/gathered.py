@@ -1,0 +1,38 @@
+"""What a run has come to so far: as much of it as its reports will tell."""
+
+from dataclasses import dataclass, field
+
+from freeonce.audit.faults import Planted, planted
+from freeonce.audit.points import Points
+from freeonce.audit.result import Result
+
+
+@dataclass
+class Gathered:
+    """`pictures`: whether a report draws evidence, which then is kept; else only its words are.
+
+    `beside`: names of planted faults that run beside what is asked for. `total`: how many runs
+    were planned, or with `points` how many scenarios.
+    """
+
+    pictures: bool = False
+    results: list[Result] = field(default_factory=list)
+    faults: list[Planted] = field(default_factory=list)
+    points: list[Points] = field(default_factory=list)
+    beside: set[str] = field(default_factory=set)
+    total: int = 0
+
+    def add(self, result: Result) -> None:
+        """A run's result."""
+        self.faults += planted([result])
+        self.results.append(result if self.pictures else result.without_pictures())
+
+    def add_points(self, points: Points) -> None:
+        """A scenario's failure points, with its plain run."""
+        self.add(points.plain)
+        self.points.append(Points(self.results[-1], points.points))
+
+    @property
+    def how_far(self) -> str:
+        """Words for a run that is broken off now."""
+        return f"broken off after {len(self.results)} of {self.total}"
