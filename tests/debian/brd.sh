@@ -1,3 +1,4 @@
+#!/bin/sh
 # brd, with rd_nr=2 rd_size=8192: written over, half of it discarded, written again.
 set -e
 for disk in /dev/ram0 /dev/ram1; do

@@ -1,13 +1,15 @@
-# btrfs on a RAM disk of 128 MiB: files, compressed ones, a sync, twice mounted.
+#!/bin/sh
+# btrfs on a RAM disk that is a zram: files, compressed ones, a sync, twice mounted.
 set -e
-mkfs.btrfs -q -f /dev/ram0
+echo 160M >/sys/block/zram0/disksize
+mkfs.btrfs -q -f /dev/zram0 >/dev/null
 mkdir -p /tmp/btrfs
-for options in defaults compress=lzo; do
-    mount -t btrfs -o $options /dev/ram0 /tmp/btrfs
+for options in noatime compress=lzo; do
+    mount -t btrfs -o $options /dev/zram0 /tmp/btrfs
     mkdir -p /tmp/btrfs/folder
     for number in 1 2 3 4 5; do
         dd if=/dev/urandom of=/tmp/btrfs/folder/file$number bs=64k count=$number 2>/dev/null
-        cp /proc/kallsyms /tmp/btrfs/folder/text$number
+        dd if=/proc/kallsyms of=/tmp/btrfs/folder/text$number bs=64k count=8 2>/dev/null
     done
     sync
     rm /tmp/btrfs/folder/file2

@@ -1,3 +1,4 @@
+#!/bin/sh
 # dummy, with numdummies=2: both up, packets into the void.
 set -e
 for number in 0 1; do

@@ -1,9 +1,10 @@
+#!/bin/sh
 # ext4 on a RAM disk: files, folders, links, attributes, a truncation, twice mounted.
 set -e
 mkfs.ext4 -q -F /dev/ram0
 mkdir -p /tmp/ext4
-for round in 1 2; do
-    mount -t ext4 /dev/ram0 /tmp/ext4
+for options in relatime noatime; do
+    mount -t ext4 -o $options /dev/ram0 /tmp/ext4
     cd /tmp/ext4
     mkdir -p folder/deeper
     for number in 1 2 3 4 5 6 7 8 9; do

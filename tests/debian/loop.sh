@@ -1,3 +1,4 @@
+#!/bin/sh
 # loop: a file as a disk with a file system on it, and a second one that grows.
 set -e
 dd if=/dev/zero of=/tmp/disk bs=64k count=64 2>/dev/null

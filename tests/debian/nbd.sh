@@ -1,10 +1,11 @@
+#!/bin/sh
 # nbd, with nbds_max=2: a disk whose server is a process of this guest, in its memory.
 set -e
 nbd_user /dev/nbd0 4194304 &
 user=$!
-for try in 1 2 3 4 5 6 7 8 9 10; do
-    [ "$(cat /sys/block/nbd0/size)" != 0 ] && break
-    sleep 0.2
+while [ "$(cat /sys/block/nbd0/size)" = 0 ]; do
+    kill -0 $user
+    sleep 0.1
 done
 dd if=/dev/urandom of=/tmp/data bs=64k count=32 2>/dev/null
 dd if=/tmp/data of=/dev/nbd0 bs=64k conv=fsync 2>/dev/null

@@ -1,3 +1,4 @@
+#!/bin/sh
 # tun: a TAP and a TUN that stay, one of them with an address and something to drop.
 set -e
 tunctl -t tap0 >/dev/null

@@ -1,3 +1,4 @@
+#!/bin/sh
 # veth: a pair of which one end is in another network namespace, and packets through it.
 set -e
 ip link add name left type veth

@@ -1,3 +1,4 @@
+#!/bin/sh
 # zram, with num_devices=1: a swap of compressed memory, and a second disk that is hot-added.
 set -e
 echo 32M >/sys/block/zram0/disksize
@@ -11,7 +12,7 @@ sync
 dd if=/dev/zram0 of=/dev/null bs=64k count=100 2>/dev/null
 echo 1 >/sys/block/zram0/compact
 number=$(cat /sys/class/zram-control/hot_add)
-echo 4M >/sys/block/zram$number/disksize
-dd if=/dev/urandom of=/dev/zram$number bs=4k count=8 2>/dev/null
+echo 4M >"/sys/block/zram$number/disksize"
+dd if=/dev/urandom of="/dev/zram$number" bs=4k count=8 2>/dev/null
 echo "$number" >/sys/class/zram-control/hot_remove
 echo 1 >/sys/block/zram0/reset

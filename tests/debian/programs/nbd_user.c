@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 // A network block device without a network. Usage: nbd_user DEVICE BYTES
 //
-// One process is the device's user and sleeps in NBD_DO_IT, another one its server, over a socket
-// pair (linux/nbd.h). SIGTERM disconnects.
+// One process sleeps in NBD_DO_IT, another one is its server, over a socket pair (linux/nbd.h), and
+// a third one waits for SIGTERM and disconnects them.
 #include <endian.h>
 #include <fcntl.h>
 #include <linux/nbd.h>
@@ -13,8 +13,6 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static int device;
 
 static void must(int result, const char *what)
 {
@@ -69,18 +67,23 @@ static void serve(int fd, size_t size)
 	exit(0);
 }
 
-static void disconnect(int unused)
+static void use(int device)
 {
-	(void)unused;
-	ioctl(device, NBD_DISCONNECT);
+	must(ioctl(device, NBD_DO_IT), "NBD_DO_IT");
+	must(ioctl(device, NBD_CLEAR_SOCK), "NBD_CLEAR_SOCK");
+	exit(0);
 }
 
 int main(int argc, char **argv)
 {
 	size_t size = argc > 2 ? strtoul(argv[2], NULL, 0) : 0;
-	int ends[2], status;
+	int device, ends[2], status, number;
+	sigset_t signals;
 
 	must(size ? 0 : -1, "usage: nbd_user DEVICE BYTES");
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
 	must(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), "socketpair");
 	if (!fork()) {
 		close(ends[0]);
@@ -92,10 +95,13 @@ int main(int argc, char **argv)
 	must(ioctl(device, NBD_SET_BLKSIZE, 4096), "NBD_SET_BLKSIZE");
 	must(ioctl(device, NBD_SET_SIZE_BLOCKS, size / 4096), "NBD_SET_SIZE_BLOCKS");
 	must(ioctl(device, NBD_SET_SOCK, ends[0]), "NBD_SET_SOCK");
-	signal(SIGTERM, disconnect);
-	must(ioctl(device, NBD_DO_IT), "NBD_DO_IT");
-	must(ioctl(device, NBD_CLEAR_SOCK), "NBD_CLEAR_SOCK");
+	if (!fork())
+		use(device);
 	close(ends[0]);
-	wait(&status);
+	sigwait(&signals, &number);
+	must(ioctl(device, NBD_DISCONNECT), "NBD_DISCONNECT");
+	for (number = 0; number < 2; number++)
+		if (wait(&status) < 0 || status)
+			return 1;
 	return 0;
 }
