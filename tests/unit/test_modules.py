@@ -1,0 +1,76 @@
+"""tests/modules and tests/debian say the same in their files and in what is expected of them."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from freeonce.audit.model import Rule
+
+TESTS = Path(__file__).resolve().parents[1]
+MODULES, DEBIAN = TESTS / "modules", TESTS / "debian"
+SOURCES = {file.stem: file.read_text() for file in sorted(MODULES.glob("*.c"))}
+EXPECTED = tomllib.loads((MODULES / "expected.toml").read_text())
+EXERCISES = tomllib.loads((DEBIAN / "exercises.toml").read_text())
+FAMILIES = {"slab", "object", "cache", "pages", "vmalloc", "kvmalloc", "percpu"}
+EVERYWHERE = {Rule.LEAK, Rule.DOUBLE_FREE}
+POINTERS = FAMILIES - {"cache"}
+
+
+def test_each_module_has_its_expectation_and_the_other_way_round() -> None:
+    assert EXPECTED.keys() == SOURCES.keys()
+    assert len(SOURCES) >= 36
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_module_is_plain_kernel_code(name: str) -> None:
+    text = SOURCES[name]
+    assert text.startswith("// SPDX-License-Identifier: GPL-2.0\n// ")
+    assert "freeonce" not in text
+    assert 'MODULE_LICENSE("GPL");' in text
+    assert "MODULE_DESCRIPTION(" in text
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_an_expectation_names_what_there_is(name: str) -> None:
+    expected = EXPECTED[name]
+    assert expected.keys() <= {"finds", "exercise", "params", "targets", "init"}
+    assert bool(expected["finds"]) != name.startswith("clean_")
+    assert set(expected.get("targets", [])) <= SOURCES.keys()
+    for one in expected["finds"]:
+        assert one.keys() <= {"rule", "family", "function", "count"}
+        assert one["rule"] in list(Rule)
+        assert one["family"] in FAMILIES
+        if "function" in one:
+            assert re.search(rf"\b{one['function']}\(", SOURCES[name])
+
+
+def test_each_family_has_each_fault_that_it_can_have() -> None:
+    there = {(one["rule"], one["family"]) for found in EXPECTED.values() for one in found["finds"]}
+    for rule in EVERYWHERE:
+        assert {family for found, family in there if found == rule} == FAMILIES
+    for rule in (Rule.INVALID_FREE, Rule.MISMATCHED_FREE, Rule.USE_AFTER_FREE):
+        assert {family for found, family in there if found == rule} == POINTERS
+    # A per-CPU allocation has no slack to guard; only pages are released with a size.
+    behind = {family for rule, family in there if rule == Rule.OUT_OF_BOUNDS}
+    assert behind == POINTERS - {"percpu"}
+    assert ("wrong-size-free", "pages") in there
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_an_exercise_is_a_program_and_has_what_it_names(name: str) -> None:
+    exercise = EXERCISES[name]
+    assert exercise.keys() <= {
+        *("targets", "source", "params", "deps", "files", "package", "finds"),
+    }
+    script = DEBIAN / f"{name}.sh"
+    assert os.access(script, os.X_OK)
+    assert script.read_text().startswith("#!/bin/sh\n# ")
+    for file in exercise.get("files", []):
+        assert file in script.read_text()
+
+
+def test_each_script_is_an_exercise() -> None:
+    assert {file.stem for file in DEBIAN.glob("*.sh")} == EXERCISES.keys()
