@@ -6,7 +6,7 @@ import numpy as np
 
 from freeonce.audit.audit import judge
 from freeonce.audit.memory import Memory
-from freeonce.audit.model import Judgement
+from freeonce.audit.model import Asked, Judgement
 from freeonce.evidence.ledger import (
     CPU_STATE_GIF,
     GUARD_BYTES,
@@ -17,6 +17,7 @@ from freeonce.evidence.ledger import (
     RECORD,
     Flag,
     Kind,
+    Phase,
     Records,
     Structure,
     Type,
@@ -274,3 +275,166 @@ class History:
 def run() -> History:
     """A history with its begin."""
     return History().begin()
+
+
+PAGE_OFFSET = 0xFFFF_8880_0000_0000
+CACHE = PAGE_OFFSET + 0x7000
+MAPPED = (Kind.SLAB, Kind.OBJECT, Kind.PAGES)
+LIFE = Asked(cpus=1, flags=int(Flag.LIFE))
+
+
+@dataclass
+class Holding:
+    """One allocation of a subject. `contents`: what stands in it, with its guard."""
+
+    serial: int
+    pointer: int
+    size: int
+    kind: Kind
+    guard: int
+    live: bool = True
+    kept: bool = False
+
+    def contents(self) -> bytes:
+        pattern = bytes([GUARD_LIVE]) * self.guard
+        if self.guard >= GUARD_BYTES:
+            pattern = b"free" + self.serial.to_bytes(4, "little") + pattern[8:]
+        return bytes([POISON_RELEASED if self.kept else 0x5A]) * self.size + pattern
+
+
+class Life(History):
+    """The life of one module as the instrument tells it, with what it acquires and releases."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holdings: dict[int, Holding] = {}
+        self.serial = 0
+
+    def born(self) -> "Life":
+        """From the begin to a module that is live."""
+        self.text(Type.BEGIN, "life", serial=0xFFFF_FFFF)
+        self.rows[-1]["flags"] = int(Flag.LIFE)
+        self.kernel(Type.WITNESS_ON, detail=0b1111).cpu_state()
+        self.text(Type.SUBJECT, "zram", serial=1)
+        return self.phase(Phase.COMING).phase(Phase.LIVE)
+
+    def phase(self, phase: Phase, load: int = 1) -> "Life":
+        self.add(Type.PHASE, serial=load, detail=int(phase))
+        return self
+
+    def acquire(
+        self,
+        kind: Kind,
+        pointer: int,
+        size: int = 64,
+        site: int = 1,
+        guard: int = 0,
+        cache: int = 0,
+        **fields: int,
+    ) -> int:
+        """The serial of it."""
+        self.serial += 1
+        self.holdings[self.serial] = Holding(self.serial, pointer, size, kind, guard)
+        physical = pointer - PAGE_OFFSET if kind in MAPPED else 0
+        if kind is Kind.OBJECT:
+            physical = cache or CACHE
+        self.add(
+            Type.ALLOCATE,
+            serial=self.serial,
+            pointer=pointer,
+            physical=physical,
+            size=size,
+            kind=int(kind),
+            site=site,
+            detail=1 | guard << 16,
+            **fields,
+        )
+        return self.serial
+
+    def drop(
+        self,
+        serial: int,
+        kind: Kind | None = None,
+        pointer: int | None = None,
+        flags: int = 0,
+        size: int | None = None,
+        site: int = 2,
+        cache: int = 0,
+    ) -> "Life":
+        """Released, by the right call unless `kind` says otherwise."""
+        holding = self.holdings.get(serial)
+        if holding is not None and pointer is None:
+            pointer, kind = holding.pointer, kind or holding.kind
+            holding.kept |= holding.live and bool(flags & Flag.KEPT)
+            holding.live = False
+            size = holding.size if size is None and kind is Kind.PAGES else size
+            cache = CACHE if kind is Kind.OBJECT and not cache else cache
+        self.add(
+            Type.RELEASE,
+            serial=serial,
+            pointer=pointer or 0,
+            size=size or 0,
+            kind=int(kind or Kind.SLAB),
+            flags=flags,
+            site=site,
+            physical=cache,
+        )
+        return self
+
+    def taken(self, serial: int, site: int = 3) -> "Life":
+        """The kernel releases it by itself."""
+        holding = self.holdings[serial]
+        holding.live = holding.kept = False
+        self.kernel(
+            Type.RELEASE, serial=serial, pointer=holding.pointer, kind=int(holding.kind), site=site
+        )
+        return self
+
+    def reclaim(self, serial: int) -> "Life":
+        """What was kept goes back to the kernel."""
+        holding = self.holdings[serial]
+        holding.kept = False
+        kind = int(holding.kind)
+        self.add(Type.RECLAIM, serial=serial, pointer=holding.pointer, kind=kind, size=holding.size)
+        return self
+
+    def dead(self, *, unloaded: bool = True) -> "Life":
+        """Unloaded, come to rest, at its end."""
+        if unloaded:
+            self.phase(Phase.GOING).phase(Phase.GONE)
+        live = sum(one.live for one in self.holdings.values())
+        self.add(Type.QUIESCED, detail=0b111, size=live)
+        self.end()
+        self.kept_at_end = {one.serial: one.contents() for one in self.holdings.values()}
+        return self
+
+    def settle(self) -> "Life":
+        """What is kept goes back."""
+        kept = [one.serial for one in self.holdings.values() if one.kept]
+        for serial in kept:
+            self.reclaim(serial)
+        self.add(Type.SETTLED, detail=len(kept))
+        return self
+
+    def memory(self, written: dict[int, int] | None = None) -> Memory:
+        parts = []
+        for serial, contents in self.kept_at_end.items():
+            holding, data = self.holdings[serial], bytearray(contents)
+            for gva, value in (written or {}).items():
+                if 0 <= gva - holding.pointer < len(data):
+                    data[gva - holding.pointer] = value
+            if holding.kind in MAPPED:
+                parts.append((holding.pointer - PAGE_OFFSET, bytes(data)))
+        return Memory(Snapshot(parts), {}, PAGE_OFFSET)
+
+    def judged(self, written: dict[int, int] | None = None) -> Judgement:
+        return judge(self.records(), self.memory(written), asked=LIFE)
+
+    def whole(self, written: dict[int, int] | None = None) -> Judgement:
+        """As `judged`, with the end of its life and the settling added."""
+        return self.dead().settle().judged(written)
+
+
+def born() -> Life:
+    """A module that is live."""
+    return Life().born()

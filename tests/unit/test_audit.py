@@ -335,7 +335,7 @@ def test_names_are_read_once_however_many_findings_there_are(
         history.allocate(serial, A + serial * 4096)
         history.text(Type.LABEL, "lost", serial=serial)
     reads = Mock(side_effect=text_of)
-    monkeypatch.setattr("freeonce.audit.rules.text_of", reads)
+    monkeypatch.setattr("freeonce.audit.run.text_of", reads)
     assert len(history.done().findings) == 1000
     assert reads.call_count == 1000
 

@@ -7,7 +7,7 @@ import pytest
 from freeonce.audit.audit import judge
 from freeonce.audit.hardware import judge_operands
 from freeonce.audit.model import Judgement, Rule, Verdict
-from freeonce.audit.rules import take_apart
+from freeonce.audit.run import take_apart
 from freeonce.evidence.ledger import (
     CPU_STATE_GIF,
     CPU_STATE_SILENT,

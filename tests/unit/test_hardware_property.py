@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from freeonce.audit import hardware
 from freeonce.audit.model import Rule
 from freeonce.audit.operands import ONE_AT_A_TIME, Operand, operands
-from freeonce.audit.rules import Run, take_apart
+from freeonce.audit.run import Run, take_apart
 from freeonce.evidence.ledger import Kind, Structure, Type
 from tests.unit.history import PAGE, History, run
 

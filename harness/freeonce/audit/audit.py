@@ -5,10 +5,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from freeonce.audit import cpu_state, frame, hardware, kernel, memory, operands, rules
+from freeonce.audit import (
+    cpu_state,
+    frame,
+    hardware,
+    kernel,
+    memory,
+    operands,
+    phases,
+    rules,
+)
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Asked, Finding, Judgement, Rule, Verdict
-from freeonce.audit.rules import KIND_NAMES, Dispute
+from freeonce.audit.rules import KIND_NAMES
+from freeonce.audit.run import Dispute, Run, take_apart
 from freeonce.evidence.ledger import Flag, Kind, Records, Type, text_of
 from freeonce.evidence.scenarios import Expectation
 
@@ -41,8 +51,11 @@ def judge(
     `unloaded`: the whole ledger after the unload of the module, when the run asked for it.
     `asked`: what the host knows of the run, whatever the guest says.
     """
-    run = rules.take_apart(records)
+    run = take_apart(records)
     found = [finding for rule in ALL_RULES for finding in rule(run)]
+    if phases.is_life(asked) and not phases.all_gone(run):
+        # What a module holds while it is there is its own business.
+        found = [one for one in found if one.rule is not Rule.LEAK]
     if unloaded is not None:
         found += cpu_state.at_unload(unloaded)
     disputes = [*run.disputes, *rules.unwithheld(run, found)]
@@ -54,6 +67,7 @@ def judge(
         *doubts,
         *frame.reasons(run, records, asked),
         *_inside(records),
+        *phases.reasons(run, asked),
         *rules.reasons(run),
         *cpu_state.reasons(run, asked.cpus),
         *operands.reasons(run),
@@ -68,6 +82,8 @@ def judge(
             for one in found
         ]
     findings = _undisputed([*_confirmed(found, by_memory), *by_kernel], disputes)
+    if phases.is_life(asked):
+        findings = _together(findings)
     unsupported = [text_of(record) for record in records[records["type"] == Type.UNSUPPORTED]]
     return Judgement(
         verdict=_verdict(reasons, unsupported, findings),
@@ -82,10 +98,19 @@ def judge(
 
 
 def _confirmed(found: list[Finding], by_memory: list[Finding]) -> list[Finding]:
-    """Both accounts' findings, where the memory shows what the CPU was accused of as one.
+    """Both accounts' findings, where the memory shows what the ledger tells as one.
 
-    A #VMEXIT into a released page breaks its poison: that is no second fault.
+    A #VMEXIT into a released page breaks its poison, and the instrument looks at what it keeps
+    as the host does: neither is a second fault.
     """
+    shown = {(one.rule, one.serial): one for one in by_memory if one.serial}
+    told = {(one.rule, one.serial) for one in found} & shown.keys()
+    found = [replace(one, witness=BOTH) if (one.rule, one.serial) in told else one for one in found]
+    by_memory = [one for one in by_memory if (one.rule, one.serial) not in told]
+    return _confirmed_of_the_cpu(found, by_memory)
+
+
+def _confirmed_of_the_cpu(found: list[Finding], by_memory: list[Finding]) -> list[Finding]:
     accused = {
         one.serial: one for one in found if one.rule is Rule.HARDWARE_USE_AFTER_FREE and one.serial
     }
@@ -103,6 +128,21 @@ def _confirmed(found: list[Finding], by_memory: list[Finding]) -> list[Finding]:
     return merged + [one for one in by_memory if shown.get(one.serial) is not one]
 
 
+def _together(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Those of one rule, family and stack as one, counted; the first of them speaks for all."""
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for one in findings:
+        key = one.rule, one.kind, one.site, one.released_site, one.witness
+        # Without a stack nothing says that two are of one place.
+        groups.setdefault(key if one.site else (*key, one.sequence, one.serial), []).append(one)
+    return tuple(_counted(group) for group in groups.values())
+
+
+def _counted(group: list[Finding]) -> Finding:
+    sizes = [one.size for one in group if one.size is not None]
+    return replace(group[0], count=len(group), total=sum(sizes) if sizes else None)
+
+
 def _missing(records: Records, looked: Memory | None, guest_account: Account) -> Iterable[str]:
     """The witnesses that were not heard, and two readings of the ledger that differ."""
     if guest_account is Account.MISSING:
@@ -113,9 +153,11 @@ def _missing(records: Records, looked: Memory | None, guest_account: Account) ->
         yield "the kernel witness was not attached when the run began"
     if looked is None:
         yield "nobody looked at the memory"
+    elif looked.unread:
+        yield f"the ledger names {looked.unread} bytes more than are looked at in one run"
 
 
-def _at_unload(run: rules.Run, unloaded: Records | None, asked: Asked) -> Iterable[str]:
+def _at_unload(run: Run, unloaded: Records | None, asked: Asked) -> Iterable[str]:
     if cpu_state.asks_for_unload(run):
         last = int(run.records["sequence"][-1])
         yield from cpu_state.reasons_at_unload(unloaded, last, asked.cpus)

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from freeonce.audit.model import Finding, Rule
-from freeonce.audit.rules import Run, make_finding, take_apart
+from freeonce.audit.rules import make_finding
+from freeonce.audit.run import Run, take_apart
 from freeonce.evidence.ledger import (
     CPU_STATE_GIF,
     CPU_STATE_SILENT,
@@ -54,7 +55,11 @@ def _unknown_cpus(told: set[int], cpus: int | None) -> Iterator[str]:
         yield f"the ledger tells of CPU {max(told)}, and the machine has {cpus}"
 
 
-FRAME = (Type.BEGIN, Type.CPU_STATE, Type.END)
+FRAME = (
+    *(Type.BEGIN, Type.CPU_STATE, Type.END),
+    *(Type.SUBJECT, Type.SECTION, Type.STACK, Type.SYMBOL, Type.QUIESCED),
+)
+"""What the instrument tells by itself."""
 FROM_BELOW = (Type.VMRUN, Type.VMEXIT, Type.BIND, Type.OPERAND)
 """What a hypervisor that was left running goes on to record while its CPU's state is asked."""
 

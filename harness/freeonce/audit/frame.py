@@ -10,10 +10,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from freeonce.audit.model import Asked
-from freeonce.audit.rules import Run, end_of, status_of
+from freeonce.audit.run import Run, end_of, status_of
 from freeonce.evidence.ledger import Records, Type, Witness, text_of
 
-SETTLING = (Type.RECLAIM, Type.SETTLED)
+NAMING = (Type.STACK, Type.SYMBOL)
+SETTLING = (Type.RECLAIM, Type.SETTLED, Type.BROKEN, *NAMING)
+BY_KERNEL = (Type.RELEASE, *NAMING)
 LEAVING = (
     *(Type.BIND, Type.OPERAND, Type.UNBIND, Type.VMRUN, Type.VMEXIT),
     *(Type.SVM_OFF, Type.HOST_REGISTER),
@@ -32,7 +34,7 @@ def before_begin(earlier: Records, records: Records) -> Iterator[str]:
         return
     kernel = earlier["witness"] == Witness.KERNEL
     kinds = earlier["type"]
-    settles = np.where(kernel, kinds == Type.RELEASE, np.isin(kinds, (*SETTLING, *LEAVING)))
+    settles = np.where(kernel, np.isin(kinds, BY_KERNEL), np.isin(kinds, (*SETTLING, *LEAVING)))
     of_this = earlier["run"] == (records["run"][0] if len(records) else 0)
     one_run = len(np.unique(earlier["run"])) == 1 and not np.any(of_this)
     if not (np.all(settles) and one_run and kinds[-1] == Type.SETTLED):
@@ -86,7 +88,7 @@ def _after_the_end(run: Run, records: Records) -> Iterator[str]:
     after = records[records["sequence"] > end_of(records)]
     kinds, kernel = after["type"], after["witness"] == Witness.KERNEL
     too_late = _too_late(run, after)
-    settles = np.where(kernel, kinds == Type.RELEASE, np.isin(kinds, SETTLING))
+    settles = np.where(kernel, np.isin(kinds, BY_KERNEL), np.isin(kinds, SETTLING))
     if any(_left_running(records)):
         settles |= ~kernel & np.isin(kinds, LEAVING)
     names = sorted({Type(int(kind)).name.lower() for kind in kinds[~settles & ~too_late]})

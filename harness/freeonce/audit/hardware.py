@@ -13,7 +13,8 @@ from freeonce.audit.held import Held
 from freeonce.audit.lives import Lives
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.operands import FIELDS, MAPPED, Operand, operands
-from freeonce.audit.rules import CACHE_NAMES, WRITE_BACK, Run, make_finding
+from freeonce.audit.rules import CACHE_NAMES, WRITE_BACK, make_finding
+from freeonce.audit.run import Run
 from freeonce.evidence.ledger import Structure, Type
 
 PAGE = 4096

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from freeonce.audit.families import of_subjects
 from freeonce.audit.model import Finding, Rule
-from freeonce.audit.rules import KIND_NAMES, Dispute
-from freeonce.evidence.ledger import GUARD_BYTES, Flag, Kind, Records, Type, Witness
+from freeonce.audit.rules import KIND_NAMES
+from freeonce.audit.run import Dispute
+from freeonce.evidence.ledger import GUARD_BYTES, Flag, Kind, Records, Type, Witness, choose
 
 PAGE = 4096
 PROBES = 0b1111
@@ -81,11 +83,41 @@ def attached(records: Records) -> bool:
     on = records["type"] == Type.WITNESS_ON
     if np.count_nonzero(on) != 1 or records["type"][0] != Type.BEGIN or not on[1]:
         return False
-    return bool(records["witness"][1] == Witness.KERNEL and records["detail"][1] == PROBES)
+    attached = int(records["detail"][1]) & PROBES == PROBES
+    return bool(records["witness"][1] == Witness.KERNEL) and attached
 
 
 def compare(records: Records) -> tuple[list[Finding], list[Dispute]]:
     """Findings of `unledgered`, and where both accounts speak and differ."""
+    subjects = of_subjects(records["kind"])
+    past = _past_wrappers(records[subjects]) if np.any(subjects) else []
+    findings, disputes = _of_pools(choose(records, ~subjects))
+    return findings + past, disputes
+
+
+def _past_wrappers(records: Records) -> list[Finding]:
+    """`unledgered`: what a subject took by a function without a wrapper, and nobody released."""
+    kernel = records["witness"] == Witness.KERNEL
+    outside = (records["serial"] == 0) & (records["flags"] & Flag.WRAPPED == 0)
+    made = records[kernel & outside & (records["type"] == Type.ALLOCATE)]
+    released = (records["type"] == Type.RELEASE) & (records["flags"] & Flag.WITHHELD == 0)
+    last = _last_by_pointer(records[released])
+    newest = _last_by_pointer(made)
+    text = "taken past the wrappers and never released"
+    return [
+        _unledgered(one, text)
+        for one in made
+        if newest[int(one["pointer"])] == one["sequence"] > last.get(int(one["pointer"]), 0)
+    ]
+
+
+def _last_by_pointer(records: Records) -> dict[int, int]:
+    """The sequence of the last record of each address."""
+    return dict(zip(records["pointer"].tolist(), records["sequence"].tolist(), strict=True))
+
+
+def _of_pools(records: Records) -> tuple[list[Finding], list[Dispute]]:
+    """Of the memory that our own allocators give: both accounts tell all of it."""
     if _plainly_agree(records):
         return [], []
     walk = Walk()
@@ -94,7 +126,7 @@ def compare(records: Records) -> tuple[list[Finding], list[Dispute]]:
     settled = bool(np.any(records["type"] == Type.SETTLED))
     mentioned = sorted(_mentioned(records))
     findings = [
-        _unledgered(record, "released")
+        _unledgered(record, "released past the ledger, seen by the kernel")
         for record in walk.strays
         if not _of_the_kernel(record, mentioned)
     ]
@@ -241,7 +273,7 @@ def _without_owner(walk: Walk, block: Block, mentioned: list[int], findings: lis
     index = bisect_left(mentioned, block.start)
     if index == len(mentioned) or mentioned[index] >= block.start + block.size:
         what = "allocated and released" if block.released else "allocated and never released"
-        findings.append(_unledgered(block.record, what))
+        findings.append(_unledgered(block.record, f"{what} past the ledger, seen by the kernel"))
         return
     record = block.record.copy()
     record["pointer"] = mentioned[index]
@@ -256,7 +288,7 @@ def _at_the_end(walk: Walk, block: Block) -> None:
         walk.dispute(block.owner, "the ledger gave it back; the kernel never got it")
 
 
-def _unledgered(record: np.void, what: str) -> Finding:
+def _unledgered(record: np.void, detail: str) -> Finding:
     return Finding(
         rule=Rule.UNLEDGERED,
         kind=KIND_NAMES[Kind(int(record["kind"]))],
@@ -264,6 +296,6 @@ def _unledgered(record: np.void, what: str) -> Finding:
         pointer=int(record["pointer"]),
         site=int(record["site"]),
         size=int(record["size"]) or None,
-        detail=f"{what} past the ledger, seen by the kernel",
+        detail=detail,
         witness="kernel",
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from freeonce.audit.rules import NONE, Run
+from freeonce.audit.run import NONE, Run
 
 FOREVER = 1 << 32
 """Behind every sequence number."""

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from freeonce.audit import quarantine
+from freeonce.audit.families import of_subjects
 from freeonce.audit.model import Finding, Rule
-from freeonce.audit.rules import NONE, Dispute, Run, make_finding
+from freeonce.audit.rules import make_finding
+from freeonce.audit.run import NONE, Dispute, Run
 from freeonce.evidence.ledger import (
     GUARD,
     GUARD_BYTES,
@@ -30,17 +33,43 @@ class Memory:
     """What the host read while the guest stood still, before the run was settled.
 
     `gpas`: by gva, from the guest's own page tables; None where nothing is mapped.
+    `page_offset`: the gva at which the kernel maps all memory. `unread`: bytes that the
+    ledger names beyond MOST_BYTES.
     """
 
     snapshot: Snapshot
     gpas: dict[int, int | None]
+    page_offset: int = 0
+    unread: int = 0
 
 
-def wanted(run: Run) -> tuple[list[Extent], list[int]]:
+MOST_BYTES = 64 << 20
+"""Of memory to read for one run, whatever its ledger says."""
+
+
+@dataclass(frozen=True)
+class Wanted:
     """What to read: memory with its guard, and the gvas to look up (first and last byte)."""
+
+    extents: list[Extent]
+    gvas: list[int]
+    unread: int
+
+
+def wanted(run: Run, page_offset: int = 0) -> Wanted:
+    """What the host must read before the run is settled. It is bounded; `unread` says by what."""
+    extents, gvas = _of_pools(run)
+    extents += [one.extent for one in quarantine.to_look_at(run, page_offset)]
+    upto = np.cumsum([min(one.size, 1 << 40) for one in extents], dtype=np.uint64)
+    fits = int(np.searchsorted(upto, MOST_BYTES, side="right"))
+    unread = sum(one.size for one in extents[fits:])
+    return Wanted(extents[:fits], gvas, unread)
+
+
+def _of_pools(run: Run) -> tuple[list[Extent], list[int]]:
     extents, gvas = [], []
-    released = _released(run)
-    for allocate, gone in zip(run.allocates, released, strict=True):
+    chosen = np.flatnonzero(~of_subjects(run.allocates["kind"]))
+    for allocate, gone in zip(run.allocates[chosen], _released(run)[chosen], strict=True):
         size = int(allocate["size"])
         gpa, gva = int(allocate["physical"]), int(allocate["pointer"])
         # Of live memory only the guard tells something.
@@ -60,17 +89,19 @@ def _released(run: Run) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
 
 def compare(run: Run, memory: Memory) -> tuple[list[Finding], list[Dispute]]:
     """Findings of `use-after-free` and `out-of-bounds`, and where memory says otherwise."""
-    findings: list[Finding] = []
-    disputes: list[Dispute] = []
-    at_release = _guards_at_release(run)
-    for index, (allocate, gone) in enumerate(zip(run.allocates, _released(run), strict=True)):
+    looked_at = quarantine.to_look_at(run, memory.page_offset)
+    findings, disputes = quarantine.compare(run, memory.snapshot, looked_at, unread=memory.unread)
+    at_release, released = _guards_at_release(run), _released(run)
+    for index in np.flatnonzero(~of_subjects(run.allocates["kind"])):
+        allocate, gone = run.allocates[index], released[index]
         if gone and run.real:
             continue  # the kernel has it, and may have given it to somebody else
-        if index in run.late:
+        if int(index) in run.late:
             continue  # it may have been released before the memory was read, or while it was
         doubt = _unlike(allocate, bool(gone), memory) or _untaken(allocate, bool(gone), at_release)
-        if doubt is not None:
+        if doubt is not None and not memory.unread:
             disputes.append(Dispute(allocate, doubt, "memory"))
+        if doubt is not None:
             continue
         _look(run, allocate, bool(gone), memory, at_release, findings, disputes)
     return findings, disputes

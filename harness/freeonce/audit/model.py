@@ -62,6 +62,8 @@ class Finding:
     the CPU was given. `site`: offset of the caller in the module's code.
     `detail`: the rest in words. `witness`: which ones prove it, joined by `+`.
     `cpu`: where. `released_site`: the caller of another release that the finding speaks of.
+    In a life `site` and `released_site` are numbers of stacks. `count`: how many allocations
+    of one stack it stands for, of `total` bytes; the others are those of the first.
     """
 
     rule: Rule
@@ -78,6 +80,8 @@ class Finding:
     cpu: int = 0
     gpa: int | None = None
     released_site: int = 0
+    count: int = 1
+    total: int | None = None
 
 
 @dataclass(frozen=True)

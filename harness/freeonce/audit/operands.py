@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from freeonce.audit.lives import FOREVER, Lives
-from freeonce.audit.rules import Run
+from freeonce.audit.run import Run
 from freeonce.evidence.ledger import Flag, Records, Structure, Type
 
 PAGE = 4096

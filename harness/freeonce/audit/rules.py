@@ -1,32 +1,26 @@
 """The rules on the owner's own account. Whole arrays at a time, so that ten million do.
 
-Every rule looks at a `Run`. Where the account contradicts itself (an allocation twice,
-a release of one that never was) there is a dispute, and no rule speaks about that
-address.
+Every rule looks at a `Run`, whatever is judged: a scenario or the life of a module.
 """
 
+import errno
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from freeonce.audit.families import of_subjects, right_call, takes_null
 from freeonce.audit.model import Finding, Rule
+from freeonce.audit.run import NONE, Dispute, Mask, Run
 from freeonce.evidence.ledger import (
     ALIGN_INVALID,
+    POISON_RELEASED,
+    Broken,
     Flag,
     Kind,
     Records,
     Type,
-    Witness,
-    choose,
-    signed,
-    text_of,
 )
-
-Indices = npt.NDArray[np.intp]
-Mask = npt.NDArray[np.bool_]
 
 KIND_NAMES = {kind: kind.name.lower() for kind in Kind}
 
@@ -35,225 +29,12 @@ CACHE_NAMES = {0: "UC", 1: "WC", 4: "WT", 5: "WP", 6: "WB", 7: "UC-"}
 UNCACHED = {0, 7}
 WRITE_BACK = 6
 
-NONE = -1
+PAGE = 4096
 
 OF_A_CPU = (Type.OPERAND, Type.CPU_STATE, Type.HOST_REGISTER)
 """In the place of `pointer` they carry something else."""
 
 STEPLESS = {Rule.LEAK, Rule.USE_AFTER_FREE, Rule.OUT_OF_BOUNDS}
-
-
-@dataclass(frozen=True)
-class Dispute:
-    """Two accounts of one address that cannot both be true. `text` names both."""
-
-    record: np.void
-    text: str
-    witness: str = "ledger"
-
-    @property
-    def pointer(self) -> int:
-        """The address."""
-        return int(self.record["pointer"])
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run by its owner's account, taken apart.
-
-    `records`: the owner's alone. `allocates` and `releases` are records in order.
-    `target[i]`: the index in `allocates` of what release i released, NONE without one.
-    `first[i]`: whether it is that allocation's first release. `late`: by index in
-    `allocates`, releases after the end, which are none: their allocations leaked.
-    """
-
-    records: Records
-    allocates: Records
-    releases: Records
-    target: Indices
-    first: Mask
-    late: dict[int, np.void]
-    disputes: tuple[Dispute, ...]
-
-    @cached_property
-    def real(self) -> bool:
-        """Whether the kernel suffered the releases: none was withheld, none kept."""
-        begins = self.records[self.records["type"] == Type.BEGIN]
-        return bool(np.any(begins["flags"] & Flag.REAL))
-
-    @cached_property
-    def over(self) -> bool:
-        """Whether the scenario came to its end."""
-        return bool(np.any(self.records["type"] == Type.END))
-
-    @cached_property
-    def released(self) -> Mask:
-        """Which allocations a release names."""
-        released = np.zeros(len(self.allocates), dtype=np.bool_)
-        released[self.target[self.target != NONE]] = True
-        return released
-
-    @cached_property
-    def labels(self) -> dict[int, str]:
-        """Names of allocations by serial."""
-        chosen = self.records[self.records["type"] == Type.LABEL]
-        return {int(record["serial"]): text_of(record) for record in chosen}
-
-    @cached_property
-    def steps(self) -> Records:
-        """The steps that the scenario named."""
-        chosen: Records = self.records[self.records["type"] == Type.STEP]
-        return chosen
-
-    @cached_property
-    def by_pointer(self) -> Records:
-        """The allocations in the order of their addresses."""
-        return self.allocates[np.argsort(self.allocates["pointer"], kind="stable")]
-
-    def step_before(self, sequence: int) -> str | None:
-        """The last step that the scenario named before a record."""
-        index = int(np.searchsorted(self.steps["sequence"], sequence)) - 1
-        return text_of(self.steps[index]) if index >= 0 else None
-
-    def around(self, release: np.void) -> np.void | None:
-        """The allocation, made before a release, that its pointer lies inside of."""
-        pointer = int(release["pointer"])
-        index = int(np.searchsorted(self.by_pointer["pointer"], pointer, side="right")) - 1
-        if index < 0:
-            return None
-        found: np.void = self.by_pointer[index]
-        inside = pointer - int(found["pointer"]) < int(found["size"])
-        return found if inside and found["sequence"] < release["sequence"] else None
-
-
-def take_apart(everything: Records) -> Run:
-    """Pair releases with allocations, and find what contradicts itself.
-
-    The guest's serial in a release is checked, never believed: the allocation must
-    exist, begin at that pointer and come before. Within a run no address is given out
-    twice, so the pairing is the only one possible.
-    """
-    records = choose(everything, everything["witness"] == Witness.LEDGER)
-    allocates = choose(records, records["type"] == Type.ALLOCATE)
-    every = choose(records, records["type"] == Type.RELEASE)
-    over = every["sequence"] > end_of(records)
-    releases = choose(every, ~over)
-    target = _targets(allocates, releases)
-    first = np.zeros(len(releases), dtype=np.bool_)
-    named = np.flatnonzero(target != NONE)
-    _, earliest = np.unique(target[named], return_index=True)
-    first[named[earliest]] = True
-    disputes = (
-        *_disputed_allocates(allocates),
-        *_disputed_releases(allocates, releases, target),
-        *_disputed_reclaims(records),
-        *_disputed_kinds(records),
-        *_disputed_constraints(records, allocates),
-    )
-    late = _late(allocates, target, choose(every, over))
-    return Run(records, allocates, releases, target, first, late, disputes)
-
-
-def end_of(records: Records) -> int:
-    """The sequence of a run's end; behind every sequence when it has none."""
-    ends = records["sequence"][records["type"] == Type.END]
-    return int(ends[0]) if len(ends) else 1 << 32
-
-
-def _late(allocates: Records, target: Indices, releases: Records) -> dict[int, np.void]:
-    """The first release after the end of each allocation that was live then.
-
-    A module that has settled the run knows the allocation no more, so its serial is 0 then.
-    """
-    if not len(releases):
-        return {}
-    live = np.setdiff1d(np.arange(len(allocates)), target)
-    by_pointer = dict(zip(allocates["pointer"][live].tolist(), live.tolist(), strict=True))
-    late: dict[int, np.void] = {}
-    for release in releases:
-        index = by_pointer.get(int(release["pointer"]))
-        if index is not None and int(release["serial"]) in (0, int(allocates["serial"][index])):
-            late.setdefault(index, release)
-    return late
-
-
-def _targets(allocates: Records, releases: Records) -> Indices:
-    """For each release the index of its allocation, NONE where the guest's word does not hold."""
-    target = np.full(len(releases), NONE, dtype=np.intp)
-    if not len(allocates):
-        return target
-    serials = np.ascontiguousarray(allocates["serial"])
-    order = np.argsort(serials, kind="stable")
-    place = np.searchsorted(serials[order], releases["serial"])
-    place = order[np.minimum(place, len(order) - 1)]
-    fits = (
-        (serials[place] == releases["serial"])
-        & (allocates["pointer"][place] == releases["pointer"])
-        & (allocates["sequence"][place] < releases["sequence"])
-    )
-    target[fits] = place[fits]
-    return target
-
-
-def _disputed_allocates(allocates: Records) -> list[Dispute]:
-    serials = allocates["serial"].astype(np.int64)
-    highest = np.maximum.accumulate(np.concatenate(([0], serials)))[:-1]
-    found = [
-        Dispute(record, f"the ledger gives out serial {record['serial']} out of order")
-        for record in allocates[serials <= highest]
-    ]
-    _, once = np.unique(allocates["pointer"], return_index=True)
-    if len(once) != len(allocates):
-        again = np.ones(len(allocates), dtype=np.bool_)
-        again[once] = False
-        found += [
-            Dispute(record, "the ledger gives out this address twice in one run")
-            for record in allocates[again]
-        ]
-    return found
-
-
-def _disputed_releases(allocates: Records, releases: Records, target: Indices) -> list[Dispute]:
-    found = []
-    unpaired = releases[target == NONE]
-    if not len(unpaired):
-        return []
-    same = np.isin(allocates["pointer"], unpaired["pointer"])
-    starts, once = np.unique(allocates["pointer"][same], return_index=True)
-    sequences = allocates["sequence"][same][once]
-    since = dict(zip(starts.tolist(), sequences.tolist(), strict=True))
-    for release in unpaired:
-        if release["serial"] != 0:
-            text = f"a release names allocation {release['serial']}, which the ledger has not"
-            found.append(Dispute(release, text))
-        elif since.get(int(release["pointer"]), release["sequence"]) < release["sequence"]:
-            found.append(Dispute(release, "a release of a known allocation names none"))
-    return found
-
-
-def _disputed_kinds(records: Records) -> list[Dispute]:
-    kinds = (Type.ALLOCATE, Type.RELEASE, Type.RECLAIM)
-    chosen = np.isin(records["type"], kinds) & (records["kind"] == Kind.NONE)
-    return [Dispute(record, "memory of no kind") for record in records[chosen]]
-
-
-def _disputed_constraints(records: Records, allocates: Records) -> list[Dispute]:
-    """Contiguous memory comes with exactly one word on what was asked for."""
-    serials = records["serial"][records["type"] == Type.CONSTRAINT]
-    known, counts = np.unique(serials, return_counts=True)
-    contiguous = allocates[allocates["kind"] == Kind.CONTIGUOUS]
-    wrong = ~np.isin(contiguous["serial"], known[counts == 1])
-    text = "the ledger does not say once what was asked for here"
-    return [Dispute(record, text) for record in contiguous[wrong]]
-
-
-def _disputed_reclaims(records: Records) -> list[Dispute]:
-    begins = records[records["type"] == Type.BEGIN]
-    if np.any(begins["flags"] & Flag.REAL):
-        return []
-    early = (records["type"] == Type.RECLAIM) & (records["sequence"] < end_of(records))
-    text = "memory went back to the kernel while the scenario ran"
-    return [Dispute(record, text) for record in records[early]]
 
 
 def make_finding(
@@ -292,7 +73,7 @@ def make_finding(
 
 
 def leaks(run: Run) -> list[Finding]:
-    """`leak`: allocated, and no release names it by the end of the run.
+    """`leak`: allocated, and nobody released it by the end of the run.
 
     Not proven while the run is not over: it may still have come.
     """
@@ -310,61 +91,170 @@ def _leak(run: Run, index: int) -> Finding:
 
 
 def null_frees(run: Run) -> list[Finding]:
-    """`null-free`: a release of null. Harmless to kfree(), fatal to other calls."""
-    chosen = run.releases[run.releases["pointer"] == 0]
+    """`null-free`: a release of null by a call that does not take it.
+
+    Where one function of a family takes null and another does not, the module withholds what
+    is wrong.
+    """
+    kinds = run.releases["kind"]
+    wrong = ~takes_null(kinds) & (~of_subjects(kinds) | _withheld(run))
+    chosen = run.releases[wrong & (run.releases["pointer"] == 0)]
     return [make_finding(run, Rule.NULL_FREE, record, None) for record in chosen]
 
 
+def _withheld(run: Run) -> Mask:
+    withheld: Mask = run.releases["flags"] & Flag.WITHHELD != 0
+    return withheld
+
+
 def invalid_frees(run: Run) -> list[Finding]:
-    """`invalid-free`: a pointer at which no allocation of this run begins."""
+    """`invalid-free`: a pointer at which no allocation of this run begins.
+
+    A subject may release what the kernel gave it by other ways; the instrument withholds only
+    what cannot be memory of that kind.
+    """
     found = []
-    for record in run.releases[(run.target == NONE) & (run.releases["pointer"] != 0)]:
+    mine = ~of_subjects(run.releases["kind"]) | _withheld(run)
+    for record in run.releases[mine & (run.target == NONE) & (run.releases["pointer"] != 0)]:
         allocate = run.around(record)
-        detail = "never allocated"
+        detail = _never_allocated(int(record["pointer"]))
         if allocate is not None:
             detail = f"{int(record['pointer']) - int(allocate['pointer'])} bytes inside of it"
         found.append(make_finding(run, Rule.INVALID_FREE, record, allocate, detail))
     return found
 
 
+POISONED = POISON_RELEASED * 0x0101_0101_0101_0101
+SMALL = 1 << 16
+"""Bytes from a pointer read in released memory within which a member of what it means may lie."""
+MOST_ERRNO = 4095
+"""As the kernel's ERR_PTR() has them (include/linux/err.h)."""
+
+
+def _never_allocated(pointer: int) -> str:
+    """What a pointer at which nothing ever was looks like."""
+    if abs(pointer - POISONED) < SMALL:
+        return "never allocated: it is our own poison, so somebody read released memory"
+    error = (1 << 64) - pointer
+    if error <= MOST_ERRNO:
+        return (
+            f"never allocated: it is the error -{error} ({errno.errorcode.get(error, 'unknown')})"
+        )
+    return "never allocated"
+
+
 def double_frees(run: Run) -> list[Finding]:
     """`double-free`: any release of an allocation after its first one."""
     again = np.flatnonzero((run.target != NONE) & ~run.first)
-    return [
-        make_finding(run, Rule.DOUBLE_FREE, run.releases[i], run.allocates[run.target[i]])
-        for i in again
-    ]
+    found = []
+    for i in again:
+        index = int(run.target[i])
+        one = make_finding(run, Rule.DOUBLE_FREE, run.releases[i], run.allocates[index])
+        found.append(replace(one, released_site=released_site(run, index)))
+    return found + _taken_again(run)
+
+
+def _taken_again(run: Run) -> list[Finding]:
+    """What the kernel released by itself, though its owner had done so and it was not due."""
+    found = []
+    for index in np.flatnonzero(run.taken_from != NONE):
+        by_kernel, own = run.taken[run.taken_from[index]], run.first_release.get(int(index))
+        if own is None or own["sequence"] > by_kernel["sequence"]:
+            continue
+        if not int(own["flags"]) & Flag.DEFERRED:
+            detail = "by the kernel"
+            one = make_finding(run, Rule.DOUBLE_FREE, by_kernel, run.allocates[index], detail)
+            found.append(replace(one, released_site=int(own["site"])))
+    return found
+
+
+def released_site(run: Run, index: int) -> int:
+    """Where the first release of an allocation was made; 0: nobody knows."""
+    own = run.first_release.get(index)
+    if own is not None:
+        return int(own["site"])
+    taken = int(run.taken_from[index])
+    return int(run.taken["site"][taken]) if taken != NONE else 0
 
 
 def mismatched_frees(run: Run) -> list[Finding]:
-    """`mismatched-free`: the first release by a call that does not match the kind."""
-    once = np.flatnonzero(run.first)
-    wrong = once[run.releases["kind"][once] != run.allocates["kind"][run.target[once]]]
+    """`mismatched-free`: the first release by a call that is not right for the memory."""
     found = []
-    for i in wrong:
-        call = KIND_NAMES[Kind(int(run.releases[i]["kind"]))]
-        allocate = run.allocates[run.target[i]]
-        detail = f"by the {call} call"
-        found.append(make_finding(run, Rule.MISMATCHED_FREE, run.releases[i], allocate, detail))
+    for i in np.flatnonzero(run.first & ~_right(run)):
+        record, allocate = run.releases[i], run.allocates[run.target[i]]
+        detail = f"by the {KIND_NAMES[Kind(int(record['kind']))]} call"
+        if record["kind"] == allocate["kind"]:
+            detail = "to another cache"
+        found.append(make_finding(run, Rule.MISMATCHED_FREE, record, allocate, detail))
     return found
+
+
+def _right(run: Run) -> Mask:
+    """Of each release with an allocation, whether its call is right for that memory."""
+    right = np.ones(len(run.releases), dtype=np.bool_)
+    named = np.flatnonzero(run.target != NONE)
+    made, gone = run.allocates[run.target[named]], run.releases[named]
+    objects = (made["kind"] == Kind.OBJECT) & (gone["kind"] == Kind.OBJECT)
+    same_cache = made["physical"] == gone["physical"]
+    right[named] = right_call(made["kind"], gone["kind"]) & (~objects | same_cache)
+    return right
 
 
 def wrong_size_frees(run: Run) -> list[Finding]:
     """`wrong-size-free`: the first release by the right call with another layout."""
-    once = np.flatnonzero(run.first)
-    target = run.target[once]
-
-    def differs(name: str) -> Mask:
-        unlike: Mask = run.releases[name][once] != run.allocates[name][target]
-        return unlike
-
-    wrong = ~differs("kind") & (differs("size") | differs("align_log2"))
+    once = np.flatnonzero(run.first & _right(run))
+    made, gone = run.allocates[run.target[once]], run.releases[once]
+    differs = (made["size"] != gone["size"]) | (made["align_log2"] != gone["align_log2"])
+    # Of the subjects' families only pages are released by size, and in whole ones.
+    pages = (gone["kind"] == Kind.PAGES) & (_in_pages(made) != _in_pages(gone))
+    wrong = np.where(of_subjects(made["kind"]), pages, differs)
     found = []
     for i in once[wrong]:
         record, allocate = run.releases[i], run.allocates[run.target[i]]
-        detail = f"as {layout(record)}, allocated as {layout(allocate)}"
+        words = _bytes if allocate["kind"] == Kind.PAGES else layout
+        detail = f"as {words(record)}, allocated as {words(allocate)}"
         found.append(make_finding(run, Rule.WRONG_SIZE_FREE, record, allocate, detail))
     return found
+
+
+def _in_pages(records: Records) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    size = records["size"]
+    pages: np.ndarray[tuple[int], np.dtype[np.uint64]] = size // PAGE + (size % PAGE != 0)
+    return pages
+
+
+def _bytes(record: np.void) -> str:
+    return f"{int(record['size'])} bytes"
+
+
+def broken(run: Run) -> list[Finding]:
+    """`out-of-bounds` and `use-after-free`: guards and poison that the instrument found broken."""
+    found = []
+    for record in run.records[run.records["type"] == Type.BROKEN]:
+        index = run.by_serial.get(int(record["serial"]))
+        if index is None or int(record["detail"]) not in set(Broken):
+            continue
+        allocate = run.allocates[index]
+        rule, detail = _broken(record, allocate)
+        one = make_finding(run, rule, allocate, allocate, detail, witness="memory")
+        found.append(
+            replace(one, sequence=int(record["sequence"]), released_site=released_site(run, index))
+        )
+    return found
+
+
+def _broken(record: np.void, allocate: np.void) -> tuple[Rule, str]:
+    at, wrong = int(record["pointer"]) - int(allocate["pointer"]), int(record["physical"])
+    stands = int(record["size"]).to_bytes(8, "little").hex(" ")
+    many = f"{wrong} wrong byte{'s' if wrong != 1 else ''}, from the first on: {stands}"
+    match Broken(int(record["detail"])):
+        case Broken.POISON:
+            return Rule.USE_AFTER_FREE, f"written at byte {at} after its release ({many})"
+        case Broken.BEHIND:
+            behind = at - int(allocate["size"])
+            return Rule.OUT_OF_BOUNDS, f"written at byte {behind} behind its end ({many})"
+        case _:
+            return Rule.OUT_OF_BOUNDS, f"written {-at} bytes in front of it ({many})"
 
 
 def layout(record: np.void) -> str:
@@ -456,6 +346,7 @@ def reasons(run: Run) -> Iterator[str]:
 
 
 RULES = (
+    broken,
     null_frees,
     invalid_frees,
     double_frees,
@@ -479,19 +370,17 @@ def unwithheld(run: Run, findings: list[Finding]) -> list[Dispute]:
         Rule.HARDWARE_USE_AFTER_FREE,
     }
     faulty = [finding.sequence for finding in findings if finding.rule in keeps]
+    sized = [one.sequence for one in findings if one.rule is Rule.WRONG_SIZE_FREE]
     withheld = run.releases["flags"] & Flag.WITHHELD != 0
     should = np.isin(run.releases["sequence"], np.array(faulty, dtype=np.uint32))
+    # The instrument does not let pages go by another order; the pools' own memory may.
+    may = np.isin(run.releases["sequence"], np.array(sized, dtype=np.uint32))
+    may &= of_subjects(run.releases["kind"])
     found = [
         Dispute(record, "a faulty release was not withheld from the kernel")
         for record in run.releases[should & ~withheld]
     ]
     return found + [
         Dispute(record, "a sound release was withheld from the kernel")
-        for record in run.releases[withheld & ~should]
+        for record in run.releases[withheld & ~should & ~may]
     ]
-
-
-def status_of(records: Records) -> int | None:
-    """What the scenario returned: 0, a negative error number, or None when it never ended."""
-    ends = records[records["type"] == Type.END]
-    return signed(int(ends[0]["detail"])) if len(ends) == 1 else None

@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 from freeonce.audit import kernel, rules
+from freeonce.audit.run import take_apart
 from freeonce.bench.figure import Figure
 from freeonce.evidence.ledger import RECORD, Kind, Records, Type, Witness
 
@@ -49,7 +50,7 @@ def history(count: int) -> Records:
 def audit_seconds(records: Records) -> float:
     """Seconds to judge ledger and kernel witness of a clean run."""
     start = time.perf_counter()
-    run = rules.take_apart(records)
+    run = take_apart(records)
     findings = [finding for rule in rules.RULES for finding in rule(run)]
     unledgered, disputes = kernel.compare(records)
     seconds = time.perf_counter() - start

@@ -8,7 +8,7 @@ import numpy as np
 from freeonce.audit.lives import FOREVER
 from freeonce.audit.model import Finding
 from freeonce.audit.operands import FIELDS, Operand, operands
-from freeonce.audit.rules import Run
+from freeonce.audit.run import Run
 from freeonce.evidence.ledger import Structure
 
 

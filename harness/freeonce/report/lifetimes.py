@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from freeonce.audit.model import Finding, Judgement
-from freeonce.audit.rules import KIND_NAMES, NONE, Run, take_apart
+from freeonce.audit.rules import KIND_NAMES
+from freeonce.audit.run import NONE, Run, take_apart
 from freeonce.evidence.exits import exit_name
 from freeonce.evidence.ledger import Flag, Kind, Records, Type, text_of
 from freeonce.report.bands import Band, bands

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from freeonce.audit import cpu_state, memory, rules
+from freeonce.audit import cpu_state, memory
 from freeonce.audit.frame import before_begin
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Asked
 from freeonce.audit.result import NOTHING, Evidence
+from freeonce.audit.run import take_apart
 from freeonce.errors import CommandFailed, EvidenceError, GuestLost, Loss
 from freeonce.evidence.ledger import RECORD_BYTES, Flag, Header, Records, Type, parse_records
 from freeonce.evidence.scenarios import Scenario
@@ -67,9 +68,10 @@ def look(guest: Guest, before: Header) -> tuple[bytes, Memory | None]:
     with guest.monitor.paused():
         _, data = guest.window(before.count)
         records, _ = weigh(data, before.count, 0)
-        extents, gvas = memory.wanted(rules.take_apart(records))
+        wanted = memory.wanted(take_apart(records), before.page_offset)
         try:
-            return data, Memory(guest.look(extents), guest.translate(gvas))
+            snapshot, gpas = guest.look(wanted.extents), guest.translate(wanted.gvas)
+            return data, Memory(snapshot, gpas, before.page_offset, wanted.unread)
         except EvidenceError:
             return data, None
 
@@ -101,7 +103,7 @@ def collect(guest: Guest, before: Header, command: str = "") -> tuple[Evidence, 
         account = Account.AGREE if told == data else Account.DISAGREE
     asked = asked_of(guest, command)
     evidence = Evidence(records, looked, (*doubts, *lost), account, loss, asked=asked)
-    if lost or not cpu_state.asks_for_unload(rules.take_apart(records)):
+    if lost or not cpu_state.asks_for_unload(take_apart(records)):
         return evidence, not lost
     return _unloaded(guest, before, data, evidence), False
 

@@ -1,0 +1,71 @@
+"""What is to know of each family: by whose calls it is released, and what the host can see of it.
+
+The names and numbers are guest/LEDGER.md's; the instrument has its own table for its wrappers.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from freeonce.evidence.ledger import Kind
+
+Numbers = npt.NDArray[np.integer]
+Mask = npt.NDArray[np.bool_]
+
+SUBJECTS_FIRST = Kind.SLAB
+"""From here on the families of modules that know nothing of freeonce."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of resource.
+
+    `released_by`: the families whose calls are right for it. `null_release`: whether its
+    calls take null. `mapped`: whether its pointer lies in the kernel's map of all memory.
+    """
+
+    released_by: frozenset[Kind]
+    null_release: bool = True
+    mapped: bool = False
+
+
+def _by(*kinds: Kind) -> frozenset[Kind]:
+    return frozenset(kinds)
+
+
+FAMILIES = {
+    Kind.POOL: Family(_by(Kind.POOL), null_release=False, mapped=True),
+    Kind.CONTIGUOUS: Family(_by(Kind.CONTIGUOUS), null_release=False, mapped=True),
+    Kind.SLAB: Family(_by(Kind.SLAB, Kind.KVMALLOC), mapped=True),
+    Kind.OBJECT: Family(_by(Kind.OBJECT, Kind.SLAB, Kind.KVMALLOC), False, mapped=True),
+    Kind.CACHE: Family(_by(Kind.CACHE)),
+    Kind.PAGES: Family(_by(Kind.PAGES), null_release=False, mapped=True),
+    Kind.VMALLOC: Family(_by(Kind.VMALLOC, Kind.KVMALLOC)),
+    Kind.KVMALLOC: Family(_by(Kind.KVMALLOC)),
+    Kind.PERCPU: Family(_by(Kind.PERCPU)),
+}
+
+_RIGHT = np.zeros((256, 256), dtype=np.bool_)
+for _family, _known in FAMILIES.items():
+    _RIGHT[int(_family), [int(kind) for kind in _known.released_by]] = True
+_TAKES_NULL = np.array([FAMILIES[k].null_release for k in Kind if k in FAMILIES], dtype=np.bool_)
+
+
+def right_call(allocated: Numbers, released: Numbers) -> Mask:
+    """Whether memory of each family is released by the call of a family that is right for it."""
+    right: Mask = _RIGHT[allocated, released]
+    return right
+
+
+def takes_null(kinds: Numbers) -> Mask:
+    """Whether the calls of each family take null."""
+    known = np.concatenate(([True], _TAKES_NULL))
+    taken: Mask = known[np.minimum(kinds, len(known) - 1)]
+    return taken
+
+
+def of_subjects(kinds: Numbers) -> Mask:
+    """Which are of the families of modules that know nothing of freeonce."""
+    mine: Mask = kinds >= int(SUBJECTS_FIRST)
+    return mine

@@ -1,0 +1,121 @@
+"""What a life must have come through, and that nothing was lost sight of. Pure."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from freeonce.audit.families import of_subjects
+from freeonce.audit.model import Asked
+from freeonce.audit.run import NONE, Run
+from freeonce.evidence.ledger import Blind, Broken, Flag, Phase, Quiesced, Records, Type, text_of
+
+BLIND = {
+    Blind.BOOKS: "the instrument's books were full",
+    Blind.STACKS: "the instrument had no room for another stack",
+    Blind.RELEASE: "the instrument could not follow a release",
+}
+AWAITED = {
+    Quiesced.RCU: "RCU callbacks",
+    Quiesced.WORK: "work queues",
+    Quiesced.DEFERRED: "deferred releases",
+}
+ORDER = (Phase.COMING, Phase.LIVE, Phase.GOING, Phase.GONE)
+MOST_LOADS = 1000
+"""Named in reasons; whoever loads more is not told of each."""
+
+
+def is_life(asked: Asked) -> bool:
+    """Whether the run is the life of foreign modules."""
+    return bool(asked.flags & Flag.LIFE)
+
+
+def reasons(run: Run, asked: Asked) -> Iterator[str]:
+    """What of a run is not known."""
+    yield from _lost_sight(run.records)
+    if is_life(asked) and run.over:
+        yield from _rest(run)
+        yield from _loads(run.records)
+
+
+def all_gone(run: Run) -> bool:
+    """Whether every subject that was loaded is gone: then what is live has nobody any more."""
+    phases = run.records[run.records["type"] == Type.PHASE]
+    gone = phases["serial"][phases["detail"] == Phase.GONE]
+    return bool(np.all(np.isin(_numbers(run.records), gone)))
+
+
+def _lost_sight(records: Records) -> Iterator[str]:
+    told = records["detail"][records["type"] == Type.BLIND]
+    for why, times in zip(*np.unique(told, return_counts=True), strict=True):
+        known = int(why) in set(Blind)
+        text = BLIND[Blind(int(why))] if known else "the instrument lost sight of something"
+        yield f"{text} ({times} times)"
+    broken = records[records["type"] == Type.BROKEN]
+    made = records["serial"][records["type"] == Type.ALLOCATE]
+    known_where = np.isin(broken["detail"], [int(where) for where in Broken])
+    if not np.all(np.isin(broken["serial"], made) & known_where):
+        yield "memory was found broken that the ledger has not"
+
+
+def _rest(run: Run) -> Iterator[str]:
+    """Whether the kernel came to rest before the end, and the ledger is what the books were."""
+    told = run.records[run.records["type"] == Type.QUIESCED]
+    if len(told) != 1 or np.any(
+        run.records["sequence"][run.records["type"] == Type.END] < told[0]["sequence"]
+    ):
+        yield "the kernel was not seen to come to rest before the end"
+        return
+    deferred = bool(np.any(run.releases["flags"] & Flag.DEFERRED))
+    for bit, name in AWAITED.items():
+        if not int(told[0]["detail"]) & bit and (bit is not Quiesced.DEFERRED or deferred):
+            yield f"{name} were not waited for to the end"
+    live = _live_at(run, int(told[0]["sequence"]))
+    if live != int(told[0]["size"]):
+        yield f"{int(told[0]['size'])} allocations were live by the books, {live} by the ledger"
+
+
+def _live_at(run: Run, sequence: int) -> int:
+    """How many allocations of subjects were live before that record."""
+    mine = of_subjects(run.allocates["kind"]) & (run.allocates["sequence"] < sequence)
+    named = run.target[(run.target != NONE) & (run.releases["sequence"] < sequence)]
+    mine[named] = False
+    taken = run.taken_from != NONE
+    taken[taken] = run.taken["sequence"][run.taken_from[taken]] < sequence
+    return int(np.count_nonzero(mine & ~taken))
+
+
+def _numbers(records: Records) -> list[int]:
+    """The loads that the records speak of."""
+    mine = np.isin(records["type"], (Type.SUBJECT, Type.PHASE))
+    numbers: list[int] = np.unique(records["serial"][mine]).tolist()
+    return numbers
+
+
+def _loads(records: Records) -> Iterator[str]:
+    """Each load came, went live or failed to, and is gone."""
+    numbers = _numbers(records)
+    if not numbers:
+        yield "no module was loaded"
+    by_load: dict[int, list[int]] = {number: [] for number in numbers}
+    names: dict[int, str] = {}
+    for record in records[np.isin(records["type"], (Type.SUBJECT, Type.PHASE))]:
+        number = int(record["serial"])
+        if record["type"] == Type.PHASE:
+            by_load[number].append(int(record["detail"]))
+        else:
+            names[number] = names.get(number, "") + text_of(record)
+    for number in numbers[:MOST_LOADS]:
+        wrong = _wrong(by_load[number])
+        if wrong:
+            yield f"{names.get(number) or f'module {number}'} {wrong}"
+
+
+def _wrong(phases: list[int]) -> str:
+    """Why a load did not go through its phases as it should; nothing when it did."""
+    if Phase.GONE not in phases:
+        return "is still loaded: what it holds may yet be released"
+    if Phase.LIVE not in phases and Phase.INIT_FAILED not in phases:
+        return "never went live, and its init function is not known to have failed"
+    in_order = [phase for phase in phases if phase in ORDER]
+    whole = in_order == sorted(set(in_order)) and phases.count(Phase.INIT_FAILED) <= 1
+    return "" if whole and set(phases) <= set(Phase) else "went through its phases out of order"

@@ -1,0 +1,398 @@
+"""One run by its owner's account, taken apart. Whole arrays at a time, so that ten million do.
+
+Where the account contradicts itself (an allocation twice, a release of one that never was)
+there is a dispute, and no rule speaks about that address.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from freeonce.audit.families import of_subjects
+from freeonce.evidence.ledger import (
+    Flag,
+    Kind,
+    Records,
+    Type,
+    Witness,
+    choose,
+    signed,
+    text_of,
+)
+
+Indices = npt.NDArray[np.intp]
+Sequences = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+NONE = -1
+NEVER = 1 << 32
+"""Behind every sequence number."""
+
+HELD_BACK = int(Flag.WITHHELD | Flag.KEPT | Flag.DEFERRED)
+"""Flags of a release that does not reach the kernel at once."""
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """Two accounts of one address that cannot both be true. `text` names both."""
+
+    record: np.void
+    text: str
+    witness: str = "ledger"
+
+    @property
+    def pointer(self) -> int:
+        """The address."""
+        return int(self.record["pointer"])
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run by its owner's account, taken apart.
+
+    `records`: the owner's alone. `allocates` and `releases` are records in order.
+    `target[i]`: the index in `allocates` of what release i released, NONE without one.
+    `first[i]`: whether it is that allocation's first release. `late`: by index in
+    `allocates`, releases after the end, which are none: their allocations leaked.
+    `taken`: the kernel's own releases of what subjects hold, without their calling it;
+    `taken_from`: by index in `allocates`, where in `taken` its first such release is.
+    """
+
+    records: Records
+    allocates: Records
+    releases: Records
+    target: Indices
+    first: Mask
+    late: dict[int, np.void]
+    taken: Records
+    taken_from: Indices
+    disputes: tuple[Dispute, ...]
+
+    @cached_property
+    def real(self) -> bool:
+        """Whether the kernel suffered the releases: none was withheld, none kept."""
+        begins = self.records[self.records["type"] == Type.BEGIN]
+        return bool(np.any(begins["flags"] & Flag.REAL))
+
+    @cached_property
+    def over(self) -> bool:
+        """Whether the scenario came to its end."""
+        return bool(np.any(self.records["type"] == Type.END))
+
+    @cached_property
+    def released(self) -> Mask:
+        """Which allocations were released, by their owner or by the kernel."""
+        released: Mask = self.taken_from != NONE
+        released[self.target[self.target != NONE]] = True
+        return released
+
+    @cached_property
+    def first_release(self) -> dict[int, np.void]:
+        """By index in `allocates`, its owner's first release."""
+        chosen = np.flatnonzero(self.first)
+        places = self.target[chosen].tolist()
+        return {place: self.releases[i] for place, i in zip(places, chosen, strict=True)}
+
+    @cached_property
+    def by_serial(self) -> dict[int, int]:
+        """The index in `allocates` of each serial."""
+        serials = self.allocates["serial"].tolist()
+        return {serial: index for index, serial in reversed(list(enumerate(serials)))}
+
+    @cached_property
+    def labels(self) -> dict[int, str]:
+        """Names of allocations by serial."""
+        chosen = self.records[self.records["type"] == Type.LABEL]
+        return {int(record["serial"]): text_of(record) for record in chosen}
+
+    @cached_property
+    def steps(self) -> Records:
+        """The steps that the scenario named."""
+        chosen: Records = self.records[self.records["type"] == Type.STEP]
+        return chosen
+
+    @cached_property
+    def by_pointer(self) -> Records:
+        """The allocations in the order of their addresses, at one address as they came."""
+        return self.allocates[np.argsort(self.allocates["pointer"], kind="stable")]
+
+    def step_before(self, sequence: int) -> str | None:
+        """The last step that the scenario named before a record."""
+        index = int(np.searchsorted(self.steps["sequence"], sequence)) - 1
+        return text_of(self.steps[index]) if index >= 0 else None
+
+    def around(self, release: np.void) -> np.void | None:
+        """The newest allocation, made before a release, that its pointer lies inside of."""
+        pointer = int(release["pointer"])
+        starts = self.by_pointer["pointer"]
+        behind = int(np.searchsorted(starts, pointer, side="right"))
+        if not behind:
+            return None
+        first = int(np.searchsorted(starts, starts[behind - 1]))
+        there = self.by_pointer[first:behind]
+        made = int(np.searchsorted(there["sequence"], release["sequence"]))
+        if not made:
+            return None
+        found: np.void = there[made - 1]
+        return found if pointer - int(found["pointer"]) < int(found["size"]) else None
+
+
+def take_apart(everything: Records) -> Run:
+    """Pair releases with allocations, and find what contradicts itself.
+
+    The guest's serial in a release is checked, never believed: the allocation must
+    exist, begin at that pointer and come before.
+    """
+    records = choose(everything, everything["witness"] == Witness.LEDGER)
+    allocates = choose(records, records["type"] == Type.ALLOCATE)
+    every = choose(records, records["type"] == Type.RELEASE)
+    end = end_of(records)
+    releases = choose(every, every["sequence"] < end)
+    taken = _taken(everything, end)
+    target, taken_from = _targets(allocates, releases), _first_of(allocates, taken)
+    late = _late(allocates, target, taken_from, choose(every, every["sequence"] > end))
+    late |= _late_by_kernel(everything, allocates, end, late)
+    passed = (target != NONE) & (releases["flags"] & HELD_BACK == 0)
+    over = _over(records, allocates, (choose(releases, passed), target[passed]), taken)
+    disputes = (
+        *_disputed_allocates(allocates, over),
+        *_disputed_releases(allocates, releases, target, over),
+        *_disputed_taken(allocates, taken, records),
+        *_disputed_reclaims(records),
+        *_disputed_kinds(records),
+        *_disputed_constraints(records, allocates),
+    )
+    first = _first(releases, target, taken, taken_from)
+    return Run(records, allocates, releases, target, first, late, taken, taken_from, disputes)
+
+
+def end_of(records: Records) -> int:
+    """The sequence of a run's end; behind every sequence when it has none."""
+    ends = records["sequence"][records["type"] == Type.END]
+    return int(ends[0]) if len(ends) else NEVER
+
+
+def status_of(records: Records) -> int | None:
+    """What the scenario returned: 0, a negative error number, or None when it never ended."""
+    ends = records[records["type"] == Type.END]
+    return signed(int(ends[0]["detail"])) if len(ends) == 1 else None
+
+
+def _by_kernel(records: Records) -> Mask:
+    """The kernel's releases of what it has in the books, outside of the wrappers' own calls."""
+    mine: Mask = (
+        (records["witness"] == Witness.KERNEL)
+        & (records["type"] == Type.RELEASE)
+        & (records["serial"] != 0)
+        & (records["flags"] & Flag.WRAPPED == 0)
+        & of_subjects(records["kind"])
+    )
+    return mine
+
+
+def _taken(everything: Records, end: int) -> Records:
+    return choose(everything, _by_kernel(everything) & (everything["sequence"] < end))
+
+
+def _places(allocates: Records, named: Records) -> Indices:
+    """For each record the index of the allocation that it names, NONE where that does not hold."""
+    places = np.full(len(named), NONE, dtype=np.intp)
+    if not len(allocates):
+        return places
+    serials = np.ascontiguousarray(allocates["serial"])
+    order = np.argsort(serials, kind="stable")
+    place = np.searchsorted(serials[order], named["serial"])
+    place = order[np.minimum(place, len(order) - 1)]
+    fits = (
+        (serials[place] == named["serial"])
+        & (allocates["pointer"][place] == named["pointer"])
+        & (allocates["sequence"][place] < named["sequence"])
+    )
+    places[fits] = place[fits]
+    return places
+
+
+_targets = _places
+
+
+def _first_of(allocates: Records, named: Records) -> Indices:
+    """For each allocation the index of the first record that names it, NONE without one."""
+    places, found = _places(allocates, named), np.full(len(allocates), NONE, dtype=np.intp)
+    chosen = np.flatnonzero(places != NONE)[::-1]
+    found[places[chosen]] = chosen
+    return found
+
+
+def _first(releases: Records, target: Indices, taken: Records, taken_from: Indices) -> Mask:
+    """Which releases are the first of their allocation, the kernel's own among them."""
+    first = np.zeros(len(releases), dtype=np.bool_)
+    named = np.flatnonzero(target != NONE)
+    _, earliest = np.unique(target[named], return_index=True)
+    first[named[earliest]] = True
+    if len(taken) and len(named):
+        by_kernel = taken_from[target[named]]
+        when = taken["sequence"].astype(np.int64)
+        sequences = np.where(by_kernel == NONE, NEVER, when[by_kernel])
+        first[named[sequences < releases["sequence"][named]]] = False
+    return first
+
+
+def _late(
+    allocates: Records, target: Indices, taken_from: Indices, releases: Records
+) -> dict[int, np.void]:
+    """The first release after the end of each allocation that was live then.
+
+    A module that has settled the run knows the allocation no more, so its serial is 0 then.
+    """
+    if not len(releases):
+        return {}
+    live = np.setdiff1d(np.flatnonzero(taken_from == NONE), target)
+    by_pointer = dict(zip(allocates["pointer"][live].tolist(), live.tolist(), strict=True))
+    late: dict[int, np.void] = {}
+    for release in releases:
+        index = by_pointer.get(int(release["pointer"]))
+        if index is not None and int(release["serial"]) in (0, int(allocates["serial"][index])):
+            late.setdefault(index, release)
+    return late
+
+
+def _late_by_kernel(
+    everything: Records, allocates: Records, end: int, late: dict[int, np.void]
+) -> dict[int, np.void]:
+    """Likewise the kernel's, of what nobody gave back to it."""
+    releases = choose(everything, _by_kernel(everything) & (everything["sequence"] > end))
+    if not len(releases):
+        return {}
+    reclaimed = everything["serial"][everything["type"] == Type.RECLAIM]
+    places = _places(allocates, releases)
+    mine = np.flatnonzero((places != NONE) & ~np.isin(releases["serial"], reclaimed))
+    found = {int(places[i]): releases[i] for i in mine[::-1]}
+    return {index: record for index, record in found.items() if index not in late}
+
+
+def _over(
+    records: Records, allocates: Records, passed: tuple[Records, Indices], taken: Records
+) -> Sequences:
+    """The sequence from which on each allocation's address may come back; NEVER: not in this run.
+
+    That of the pools does not, since the module keeps it, but with act=real. Others are the
+    kernel's again when a release reached it, by whomever, or with a reclaim. `passed`: the
+    owner's releases that did, and of which allocations.
+    """
+    over = np.full(len(allocates), NEVER, dtype=np.int64)
+    reclaims = choose(records, records["type"] == Type.RECLAIM)
+    for ends, places in (
+        passed,
+        (reclaims, _places(allocates, reclaims)),
+        (taken, _places(allocates, taken)),
+    ):
+        known = places != NONE
+        np.minimum.at(over, places[known], ends["sequence"][known].astype(np.int64))
+    real = np.any(records["flags"][records["type"] == Type.BEGIN] & Flag.REAL)
+    over[~of_subjects(allocates["kind"]) & ~np.bool_(real)] = NEVER
+    return over
+
+
+def _disputed_allocates(allocates: Records, over: Sequences) -> list[Dispute]:
+    serials = allocates["serial"].astype(np.int64)
+    highest = np.maximum.accumulate(np.concatenate(([0], serials)))[:-1]
+    found = [
+        Dispute(record, f"the ledger gives out serial {record['serial']} out of order")
+        for record in allocates[serials <= highest]
+    ]
+    order = np.argsort(allocates["pointer"], kind="stable")
+    pointers, sequences = allocates["pointer"][order], allocates["sequence"][order]
+    again = (pointers[1:] == pointers[:-1]) & (over[order[:-1]] > sequences[1:])
+    found += [
+        Dispute(allocates[index], "the ledger gives out this address twice in one run")
+        for index in np.sort(order[1:][again])
+    ]
+    return found
+
+
+def _disputed_releases(
+    allocates: Records, releases: Records, target: Indices, over: Sequences
+) -> list[Dispute]:
+    """Releases that name what is not there, or do not name what is."""
+    unpaired = choose(releases, target == NONE)
+    if not len(unpaired):
+        return []
+    text = "a release names allocation {}, which the ledger has not"
+    named = unpaired[unpaired["serial"] != 0]
+    found = [Dispute(one, text.format(one["serial"])) for one in named]
+    unnamed = choose(unpaired, unpaired["serial"] == 0)
+    newest = _newest_at(allocates, unnamed)
+    known = np.flatnonzero(newest != NONE)
+    there = known[over[newest[known]] > unnamed["sequence"][known]]
+    found += [Dispute(unnamed[i], "a release of a known allocation names none") for i in there]
+    return found
+
+
+def _newest_at(allocates: Records, releases: Records) -> Indices:
+    """For each release the newest allocation before it that began at its pointer, or NONE."""
+    newest = np.full(len(releases), NONE, dtype=np.intp)
+    if not len(allocates) or not len(releases):
+        return newest
+    # Both in one order by address and time: an allocation goes before the releases that follow.
+    pointers = np.concatenate((allocates["pointer"], releases["pointer"]))
+    sequences = np.concatenate((allocates["sequence"], releases["sequence"]))
+    order = np.lexsort((sequences, pointers))
+    made = order < len(allocates)
+    last = np.maximum.accumulate(np.where(made, np.arange(len(order)), NONE))
+    fits = ~made & (last != NONE)
+    candidates = order[last[fits]]
+    mine = order[fits] - len(allocates)
+    same = allocates["pointer"][candidates] == releases["pointer"][mine]
+    newest[mine[same]] = candidates[same]
+    return newest
+
+
+def _disputed_taken(allocates: Records, taken: Records, records: Records) -> list[Dispute]:
+    """The kernel's releases that name what the ledger has not, or what was the kernel's already."""
+    if not len(taken):
+        return []
+    places = _places(allocates, taken)
+    found = [
+        Dispute(one, f"the kernel releases allocation {one['serial']}, which the ledger has not")
+        for one in taken[places == NONE]
+    ]
+    reclaims = choose(records, records["type"] == Type.RECLAIM)
+    back = np.full(len(allocates), NEVER, dtype=np.int64)
+    given = _places(allocates, reclaims)
+    np.minimum.at(back, given[given != NONE], reclaims["sequence"][given != NONE].astype(np.int64))
+    known = np.flatnonzero(places != NONE)
+    twice = known[back[places[known]] < taken["sequence"][known]]
+    _, once = np.unique(places[known], return_index=True)
+    again = np.setdiff1d(known, known[once])
+    text = "the kernel releases what by the ledger it has already"
+    return found + [Dispute(taken[i], text) for i in np.union1d(twice, again)]
+
+
+def _disputed_kinds(records: Records) -> list[Dispute]:
+    kinds = (Type.ALLOCATE, Type.RELEASE, Type.RECLAIM)
+    known = (records["kind"] != Kind.NONE) & (records["kind"] <= max(Kind))
+    chosen = np.isin(records["type"], kinds) & ~known
+    return [Dispute(record, "memory of no kind") for record in records[chosen]]
+
+
+def _disputed_constraints(records: Records, allocates: Records) -> list[Dispute]:
+    """Contiguous memory comes with exactly one word on what was asked for."""
+    serials = records["serial"][records["type"] == Type.CONSTRAINT]
+    known, counts = np.unique(serials, return_counts=True)
+    contiguous = allocates[allocates["kind"] == Kind.CONTIGUOUS]
+    wrong = ~np.isin(contiguous["serial"], known[counts == 1])
+    text = "the ledger does not say once what was asked for here"
+    return [Dispute(record, text) for record in contiguous[wrong]]
+
+
+def _disputed_reclaims(records: Records) -> list[Dispute]:
+    """The pools keep what was released until the run is over; a quarantine is bounded."""
+    begins = records[records["type"] == Type.BEGIN]
+    if np.any(begins["flags"] & Flag.REAL):
+        return []
+    early = (records["type"] == Type.RECLAIM) & (records["sequence"] < end_of(records))
+    early &= ~of_subjects(records["kind"])
+    text = "memory went back to the kernel while the scenario ran"
+    return [Dispute(record, text) for record in records[early]]

@@ -1,0 +1,528 @@
+"""The rules on lives of modules that know nothing of freeonce, family by family."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from freeonce.audit.audit import judge
+from freeonce.audit.families import FAMILIES
+from freeonce.audit.memory import MOST_BYTES, Memory, wanted
+from freeonce.audit.model import Rule, Verdict
+from freeonce.audit.run import take_apart
+from freeonce.evidence.ledger import Blind, Broken, Family, Flag, Kind, Phase, Type
+from freeonce.evidence.snapshot import Snapshot
+from tests.unit.history import LIFE, PAGE, PAGE_OFFSET, Life, born
+
+A, B = PAGE_OFFSET + 0x10_0000, PAGE_OFFSET + 0x20_0000
+FOREIGN = [kind for kind in Kind if kind >= Kind.SLAB]
+WITHHELD, KEPT, DEFERRED = int(Flag.WITHHELD), int(Flag.KEPT), int(Flag.DEFERRED)
+ROOT = Path(__file__).resolve().parents[2]
+
+Found = list[tuple[Rule, str]]
+
+
+def found(life: Life, written: dict[int, int] | None = None) -> Found:
+    """Rules and families of the findings, of a life without any doubt."""
+    judgement = life.whole(written)
+    assert judgement.reasons == ()
+    assert (judgement.verdict is Verdict.CLEAN) == (not judgement.findings)
+    return [(one.rule, one.kind) for one in judgement.findings]
+
+
+def family(kind: Kind) -> str:
+    return kind.name.lower()
+
+
+def test_a_life_that_does_nothing_is_clean() -> None:
+    assert found(born()) == []
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+@pytest.mark.parametrize("flags", [0, KEPT, DEFERRED])
+def test_released_once_by_the_right_call_is_clean(kind: Kind, flags: int) -> None:
+    life = born()
+    serial = life.acquire(kind, A)
+    life.drop(serial, flags=flags)
+    if flags == DEFERRED:
+        life.taken(serial)
+    assert found(life) == []
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_what_nobody_released_is_a_leak(kind: Kind) -> None:
+    life = born()
+    life.acquire(kind, A, site=7)
+    judgement = life.whole()
+    (one,) = judgement.findings
+    assert (one.rule, one.kind, one.site, one.size) == (Rule.LEAK, family(kind), 7, 64)
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_what_the_kernel_released_is_no_leak(kind: Kind) -> None:
+    life = born()
+    assert found(life.taken(life.acquire(kind, A))) == []
+
+
+def test_leaks_of_one_stack_are_one_finding_with_a_count() -> None:
+    life = born()
+    for number, (site, size) in enumerate([(7, 64), (8, 32), (7, 100)]):
+        life.acquire(Kind.SLAB, A + number * PAGE, size, site=site)
+    findings = life.whole().findings
+    told = [(one.site, one.serial, one.size, one.count, one.total) for one in findings]
+    assert told == [(7, 1, 64, 2, 164), (8, 2, 32, 1, 32)]
+
+
+def test_leaks_without_a_stack_are_not_of_one_place() -> None:
+    life = born()
+    life.acquire(Kind.SLAB, A, site=0)
+    life.acquire(Kind.SLAB, B, site=0)
+    assert [one.count for one in life.whole().findings] == [1, 1]
+
+
+@pytest.mark.parametrize("how", ["owner", "kernel"])
+def test_a_release_after_the_end_is_a_leak(how: str) -> None:
+    life = born()
+    serial = life.acquire(Kind.SLAB, A)
+    life.dead()
+    if how == "owner":
+        life.drop(serial, flags=KEPT, site=9)
+    else:
+        life.taken(serial, site=9)
+    (one,) = life.settle().judged().findings
+    assert (one.rule, one.detail, one.released_site) == (
+        Rule.LEAK,
+        "released only after the end",
+        9,
+    )
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_second_release_is_a_double_free(kind: Kind) -> None:
+    life = born()
+    serial = life.acquire(kind, A)
+    life.drop(serial, flags=KEPT, site=5).drop(serial, flags=WITHHELD, site=6)
+    judgement = life.whole()
+    (one,) = judgement.findings
+    assert (one.rule, one.site, one.released_site) == (Rule.DOUBLE_FREE, 6, 5)
+    assert judgement.reasons == ()
+
+
+def test_a_release_of_what_the_kernel_released_is_a_double_free() -> None:
+    life = born()
+    serial = life.acquire(Kind.SLAB, A)
+    life.taken(serial, site=5).drop(serial, flags=WITHHELD, site=6)
+    (one,) = life.whole().findings
+    assert (one.rule, one.site, one.released_site) == (Rule.DOUBLE_FREE, 6, 5)
+
+
+def test_what_the_kernel_releases_that_was_released_is_a_double_free() -> None:
+    life = born()
+    serial = life.acquire(Kind.SLAB, A)
+    life.drop(serial, flags=KEPT, site=5).taken(serial, site=6)
+    (one,) = life.whole().findings
+    assert (one.rule, one.site, one.released_site) == (Rule.DOUBLE_FREE, 6, 5)
+    assert one.detail == "by the kernel"
+
+
+def test_a_deferred_release_is_the_kernels_to_do() -> None:
+    life = born()
+    serial = life.acquire(Kind.SLAB, A)
+    life.drop(serial, flags=DEFERRED).taken(serial).drop(serial, flags=WITHHELD)
+    assert found(life) == [(Rule.DOUBLE_FREE, "slab")]
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_inside_of_an_allocation_nothing_begins(kind: Kind) -> None:
+    life = born()
+    serial = life.acquire(kind, A)
+    life.drop(0, kind, pointer=A + 8, flags=WITHHELD).drop(serial)
+    judgement = life.whole()
+    (one,) = judgement.findings
+    assert (one.rule, one.serial, one.detail) == (Rule.INVALID_FREE, 1, "8 bytes inside of it")
+
+
+def test_inside_of_what_an_address_means_now() -> None:
+    """It had another allocation before, longer, and after the release a third."""
+    life = born()
+    life.drop(life.acquire(Kind.SLAB, A, size=128))
+    second = life.acquire(Kind.SLAB, A, size=64)
+    for site, offset in ((4, 8), (5, 72)):
+        life.drop(0, pointer=A + offset, flags=WITHHELD, site=site)
+    life.drop(second).drop(life.acquire(Kind.SLAB, A, size=256))
+    assert [one.serial for one in life.whole().findings] == [2, 0]
+
+
+def test_what_the_kernel_gave_by_other_ways_may_be_released() -> None:
+    assert found(born().drop(0, pointer=B)) == []
+    assert found(born().drop(0, pointer=B, flags=WITHHELD)) == [(Rule.INVALID_FREE, "slab")]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "words"),
+    [
+        (0x6B6B_6B6B_6B6B_6B6B, "our own poison, so somebody read released memory"),
+        (0x6B6B_6B6B_6B6B_6B6B - 0x18, "our own poison, so somebody read released memory"),
+        ((1 << 64) - 12, "the error -12 (ENOMEM)"),
+        ((1 << 64) - 4096, "never allocated"),
+        (B, "never allocated"),
+    ],
+)
+def test_a_pointer_that_is_none_says_what_it_is(pointer: int, words: str) -> None:
+    life = born().drop(0, pointer=pointer, flags=WITHHELD)
+    (one,) = life.whole().findings
+    assert one.detail.endswith(words)
+
+
+MISMATCHES = [
+    (made, call) for made in FOREIGN for call in FOREIGN if call not in FAMILIES[made].released_by
+]
+
+
+@pytest.mark.parametrize(("made", "call"), MISMATCHES)
+def test_another_familys_call_is_mismatched(made: Kind, call: Kind) -> None:
+    life = born()
+    life.drop(life.acquire(made, A), kind=call, flags=WITHHELD)
+    assert found(life) == [(Rule.MISMATCHED_FREE, family(made))]
+
+
+@pytest.mark.parametrize(
+    ("made", "call"), [(made, call) for made in FOREIGN for call in FAMILIES[made].released_by]
+)
+def test_calls_that_are_right_for_more_than_one_family(made: Kind, call: Kind) -> None:
+    life = born()
+    life.drop(life.acquire(made, A), kind=call)
+    if made in FOREIGN and call in FOREIGN:
+        assert found(life) == []
+
+
+def test_the_kernels_own_words_on_who_may_release_what() -> None:
+    """kfree() takes objects of any cache, kvfree() both kinds; nothing else takes two."""
+    assert FAMILIES[Kind.OBJECT].released_by == {Kind.OBJECT, Kind.SLAB, Kind.KVMALLOC}
+    assert FAMILIES[Kind.SLAB].released_by == {Kind.SLAB, Kind.KVMALLOC}
+    assert FAMILIES[Kind.VMALLOC].released_by == {Kind.VMALLOC, Kind.KVMALLOC}
+    others = set(FOREIGN) - {Kind.OBJECT, Kind.SLAB, Kind.VMALLOC}
+    assert all(FAMILIES[kind].released_by == {kind} for kind in others)
+
+
+def test_the_instruments_table_says_the_same() -> None:
+    path = ROOT / "guest/instrument/families/families.toml"
+    if not path.exists():
+        pytest.skip("the instrument has no table of families yet")
+    for name, told in tomllib.loads(path.read_text()).items():
+        mine = FAMILIES[Family[name.upper()]]
+        assert Kind(told["number"]).name.lower() == name
+        assert {one.name.lower() for one in mine.released_by} == set(told["released_by"])
+        assert mine.null_release == told["null_release"]
+
+
+@pytest.mark.parametrize(("given", "clean"), [(0x77, True), (0x88, False)])
+def test_an_object_goes_back_to_its_own_cache(given: int, clean: bool) -> None:
+    life = born()
+    serial = life.acquire(Kind.OBJECT, A, cache=0x77)
+    life.drop(serial, cache=given, flags=0 if clean else WITHHELD)
+    expected: Found = [] if clean else [(Rule.MISMATCHED_FREE, "object")]
+    assert found(life) == expected
+    if not clean:
+        assert life.judged().findings[0].detail == "to another cache"
+
+
+@pytest.mark.parametrize(("size", "clean"), [(PAGE, False), (2 * PAGE, True), (4 * PAGE, False)])
+@pytest.mark.parametrize("withheld", [True, False])
+def test_pages_are_released_by_their_order(size: int, clean: bool, withheld: bool) -> None:
+    life = born()
+    serial = life.acquire(Kind.PAGES, A, 2 * PAGE)
+    life.drop(serial, size=size, flags=0 if clean or not withheld else WITHHELD)
+    assert found(life) == ([] if clean else [(Rule.WRONG_SIZE_FREE, "pages")])
+
+
+def test_exact_pages_are_released_in_whole_ones() -> None:
+    life = born()
+    assert found(life.drop(life.acquire(Kind.PAGES, A, 5000), size=2 * PAGE)) == []
+
+
+def test_no_other_call_names_a_size() -> None:
+    life = born()
+    assert found(life.drop(life.acquire(Kind.SLAB, A, 64, align_log2=6), size=0)) == []
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_null_is_wrong_only_where_it_is_not_allowed(kind: Kind) -> None:
+    """The instrument tells of no other release of null; a family's table has the last word."""
+    life = born().drop(0, kind, pointer=0, flags=WITHHELD)
+    judgement = life.whole()
+    rules = [one.rule for one in judgement.findings]
+    assert (Rule.NULL_FREE in rules) == (kind in (Kind.OBJECT, Kind.PAGES))
+    assert judgement.verdict is not Verdict.CLEAN
+    assert found(born().drop(0, kind, pointer=0)) == []
+
+
+@pytest.mark.parametrize("kind", [Kind.SLAB, Kind.OBJECT, Kind.PAGES])
+@pytest.mark.parametrize("offset", [0, 8, 63])
+def test_a_write_into_what_is_kept_is_read_by_the_host(kind: Kind, offset: int) -> None:
+    life = born()
+    life.drop(life.acquire(kind, A), flags=KEPT)
+    judgement = life.whole(written={A + offset: 0x42})
+    (one,) = judgement.findings
+    assert (one.rule, one.kind, one.witness) == (Rule.USE_AFTER_FREE, family(kind), "memory")
+    assert f"byte {offset} after its release (1 wrong byte" in one.detail
+    assert (one.site, one.released_site) == (1, 2)
+
+
+def test_what_went_back_before_the_end_is_not_looked_at() -> None:
+    life = born()
+    serial = life.acquire(Kind.SLAB, A)
+    life.drop(serial, flags=KEPT).reclaim(serial)
+    assert found(life, written={A: 0x42}) == []
+
+
+@pytest.mark.parametrize("guard", [1, 15, 16, 64])
+def test_a_guard_that_is_broken_at_the_end_is_read_by_the_host(guard: int) -> None:
+    for offset in {0, guard - 1}:
+        life = born()
+        life.acquire(Kind.SLAB, A, guard=guard)
+        rules = [one.rule for one in life.whole(written={A + 64 + offset: 0x42}).findings]
+        assert sorted(rules) == sorted([Rule.LEAK, Rule.OUT_OF_BOUNDS])
+        assert [one.rule for one in life.judged().findings] == [Rule.LEAK]
+
+
+@pytest.mark.parametrize(
+    ("where", "at", "rule", "words"),
+    [
+        (Broken.POISON, A + 8, Rule.USE_AFTER_FREE, "written at byte 8 after its release"),
+        (Broken.BEHIND, A + 64, Rule.OUT_OF_BOUNDS, "written at byte 0 behind its end"),
+        (Broken.FRONT, A - 3, Rule.OUT_OF_BOUNDS, "written 3 bytes in front of it"),
+    ],
+)
+def test_what_the_instrument_found_broken(where: Broken, at: int, rule: Rule, words: str) -> None:
+    for late in (False, True):
+        life = born()
+        serial = life.acquire(Kind.SLAB, A)
+        life.drop(serial, flags=KEPT)
+        told = {"serial": serial, "detail": int(where), "pointer": at, "physical": 2, "size": 0x42}
+        if late:
+            life.dead().add(Type.BROKEN, **told)
+            judgement = life.settle().judged()
+        else:
+            life.add(Type.BROKEN, **told)
+            judgement = life.whole()
+        (one,) = judgement.findings
+        assert (one.rule, one.serial, one.site, judgement.reasons) == (rule, serial, 1, ())
+        assert one.detail == f"{words} (2 wrong bytes, from the first on: 42 00 00 00 00 00 00 00)"
+
+
+def test_what_instrument_and_host_both_find_is_one_fault() -> None:
+    life = born()
+    serial = life.acquire(Kind.SLAB, A)
+    life.drop(serial, flags=KEPT).dead()
+    life.add(Type.BROKEN, serial=serial, detail=int(Broken.POISON), pointer=A, physical=1, size=1)
+    (one,) = life.settle().judged(written={A: 1}).findings
+    assert (one.rule, one.witness) == (Rule.USE_AFTER_FREE, "ledger+memory")
+
+
+def past_wrappers() -> Life:
+    life = born()
+    life.kernel(Type.ALLOCATE, pointer=B, size=96, kind=int(Kind.SLAB), site=4)
+    return life
+
+
+def test_what_was_taken_past_the_wrappers_and_stays_is_unledgered() -> None:
+    (one,) = past_wrappers().whole().findings
+    assert (one.rule, one.kind, one.site, one.size) == (Rule.UNLEDGERED, "slab", 4, 96)
+
+
+def test_what_was_taken_past_the_wrappers_may_be_released_by_anybody() -> None:
+    assert found(past_wrappers().drop(0, pointer=B)) == []
+    life = past_wrappers()
+    life.kernel(Type.RELEASE, pointer=B, kind=int(Kind.SLAB))
+    assert found(life) == []
+    assert found(past_wrappers().drop(0, pointer=B, flags=WITHHELD))[0][0] is Rule.UNLEDGERED
+
+
+def test_what_was_seen_inside_of_a_wrapper_is_the_owners_to_tell() -> None:
+    life = born()
+    life.kernel(Type.ALLOCATE, pointer=A, kind=int(Kind.SLAB), flags=int(Flag.WRAPPED))
+    serial = life.acquire(Kind.SLAB, A)
+    life.drop(serial)
+    life.kernel(
+        Type.RELEASE, pointer=A, kind=int(Kind.SLAB), flags=int(Flag.WRAPPED), serial=serial
+    )
+    assert found(life) == []
+
+
+def disagreement(life: Life) -> str:
+    (one,) = life.whole().findings
+    assert one.rule is Rule.WITNESSES_DISAGREE
+    return one.detail
+
+
+def test_an_address_that_comes_back_though_it_was_never_given_back() -> None:
+    for flags in (None, KEPT, WITHHELD, DEFERRED):
+        life = born()
+        first = life.acquire(Kind.SLAB, A)
+        if flags is not None:
+            life.drop(first, flags=flags)
+        life.drop(life.acquire(Kind.SLAB, A))
+        assert "gives out this address twice" in disagreement(life)
+
+
+@pytest.mark.parametrize("how", ["passed on", "reclaimed", "by the kernel"])
+def test_an_address_comes_back_when_the_kernel_has_it(how: str) -> None:
+    life = born()
+    first = life.acquire(Kind.SLAB, A)
+    if how == "by the kernel":
+        life.taken(first)
+    else:
+        life.drop(first, flags=KEPT if how == "reclaimed" else 0)
+    if how == "reclaimed":
+        life.reclaim(first)
+    life.drop(life.acquire(Kind.SLAB, A))
+    assert found(life) == []
+
+
+def test_a_release_that_names_nothing_of_what_is_live_disagrees() -> None:
+    life = born()
+    life.acquire(Kind.SLAB, A)
+    assert "names none" in disagreement(life.drop(0, pointer=A))
+
+
+def test_a_release_of_an_address_that_was_given_back_may_name_nothing() -> None:
+    life = born()
+    life.drop(life.acquire(Kind.SLAB, A))
+    assert found(life.drop(0, pointer=A)) == []
+
+
+def test_the_kernel_releases_only_what_the_ledger_has() -> None:
+    life = born()
+    life.kernel(Type.RELEASE, serial=9, pointer=A, kind=int(Kind.SLAB))
+    assert "allocation 9, which the ledger has not" in disagreement(life)
+
+
+def test_the_kernel_releases_nothing_twice() -> None:
+    life = born()
+    serial = life.acquire(Kind.SLAB, A)
+    assert "it has already" in disagreement(life.taken(serial).taken(serial))
+    life = born()
+    serial = life.acquire(Kind.SLAB, A)
+    life.drop(serial, flags=KEPT).reclaim(serial).taken(serial)
+    assert "it has already" in disagreement(life)
+
+
+def reasons(life: Life) -> tuple[str, ...]:
+    judgement = life.settle().judged()
+    assert judgement.verdict is Verdict.INCOMPLETE
+    return judgement.reasons
+
+
+@pytest.mark.parametrize("why", Blind)
+def test_what_the_instrument_lost_sight_of_is_incomplete(why: Blind) -> None:
+    life = born()
+    life.add(Type.BLIND, detail=int(why))
+    assert "(1 times)" in reasons(life.dead())[0]
+
+
+def test_memory_found_broken_that_nobody_has_is_incomplete() -> None:
+    life = born()
+    life.add(Type.BROKEN, serial=9, detail=int(Broken.POISON))
+    assert reasons(life.dead()) == ("memory was found broken that the ledger has not",)
+
+
+def changed(life: Life, kind: Type, **fields: int) -> Life:
+    """With the last record of a type changed, or taken out."""
+    index = max(i for i, row in enumerate(life.rows) if row["type"] == kind)
+    if fields:
+        life.rows[index].update(fields)
+    else:
+        del life.rows[index]
+        for number, row in enumerate(life.rows, start=1):
+            row["sequence"] = number
+    return life
+
+
+def test_a_life_ends_when_the_kernel_has_come_to_rest() -> None:
+    rest = "the kernel was not seen to come to rest before the end"
+    assert reasons(changed(born().dead(), Type.QUIESCED)) == (rest,)
+    twice = born()
+    twice.add(Type.QUIESCED)
+    assert reasons(twice.dead()) == (rest,)
+    assert reasons(changed(born().dead(), Type.QUIESCED, detail=0b110)) == (
+        "RCU callbacks were not waited for to the end",
+    )
+    assert changed(born().dead(), Type.QUIESCED, detail=0b011).settle().judged().reasons == ()
+
+
+def test_a_deferred_release_must_have_been_waited_for() -> None:
+    life = born()
+    serial = life.acquire(Kind.SLAB, A)
+    life.drop(serial, flags=DEFERRED).taken(serial).dead()
+    assert reasons(changed(life, Type.QUIESCED, detail=0b011)) == (
+        "deferred releases were not waited for to the end",
+    )
+
+
+def test_what_is_live_by_the_books_is_live_by_the_ledger() -> None:
+    life = born()
+    life.acquire(Kind.SLAB, A)
+    assert reasons(changed(life.dead(), Type.QUIESCED, size=2)) == (
+        "2 allocations were live by the books, 1 by the ledger",
+    )
+
+
+def test_a_life_without_a_module_is_none() -> None:
+    life = Life()
+    life.born()
+    life.rows = [row for row in life.rows if row["type"] not in (Type.SUBJECT, Type.PHASE)]
+    for number, row in enumerate(life.rows, start=1):
+        row["sequence"] = number
+    assert reasons(life.dead(unloaded=False)) == ("no module was loaded",)
+
+
+def test_what_a_module_holds_while_it_is_loaded_is_no_leak_yet() -> None:
+    life = born()
+    life.acquire(Kind.SLAB, A)
+    assert reasons(life.dead(unloaded=False)) == (
+        "zram is still loaded: what it holds may yet be released",
+    )
+    assert life.judged().findings == ()
+
+
+@pytest.mark.parametrize(
+    ("phases", "wrong"),
+    [
+        ((Phase.COMING, Phase.LIVE, Phase.GOING, Phase.GONE), ""),
+        ((Phase.LIVE, Phase.GOING, Phase.GONE), ""),
+        ((Phase.COMING, Phase.INIT_FAILED, Phase.GONE), ""),
+        ((Phase.COMING, Phase.GOING, Phase.INIT_FAILED, Phase.GONE), ""),
+        ((Phase.COMING, Phase.GONE), "never went live"),
+        ((Phase.COMING, Phase.LIVE, Phase.GONE, Phase.GOING), "out of order"),
+        ((Phase.LIVE, Phase.LIVE, Phase.GONE), "out of order"),
+        ((Phase.LIVE, Phase.GONE, 9), "out of order"),
+    ],
+)
+def test_a_module_goes_through_its_phases(phases: tuple[int, ...], wrong: str) -> None:
+    life = Life()
+    life.born()
+    life.rows = [row for row in life.rows if row["type"] != Type.PHASE]
+    for number, row in enumerate(life.rows, start=1):
+        row["sequence"] = number
+    for phase in phases:
+        life.add(Type.PHASE, serial=1, detail=int(phase))
+    told = life.dead(unloaded=False).settle().judged().reasons
+    assert told == () if not wrong else wrong in told[0]
+
+
+def test_a_ledger_of_a_life_that_names_too_much_memory_is_told_and_not_read() -> None:
+    life = born()
+    for number in range(4):
+        size = MOST_BYTES // 3
+        life.drop(life.acquire(Kind.SLAB, A + number * size, size), flags=KEPT)
+    life.dead().settle()
+    run = take_apart(life.records())
+    asked_for = wanted(run, PAGE_OFFSET)
+    assert sum(one.size for one in asked_for.extents) <= MOST_BYTES
+    read = [(one.gpa, b"\x6b" * one.size) for one in asked_for.extents]
+    looked = Memory(Snapshot(read), {}, PAGE_OFFSET, asked_for.unread)
+    judgement = judge(life.records(), looked, asked=LIFE)
+    assert judgement.verdict is Verdict.INCOMPLETE
+    assert judgement.findings == ()
+    assert "more than are looked at" in judgement.reasons[0]
