@@ -40,6 +40,8 @@ def manifest(folder: Path, toolchain: Path) -> dict[str, object]:
         "kernel": kernel(folder),
         "initramfs": described(folder, "initramfs.cpio"),
         "module": described(folder, "freeonce.ko"),
+        "symvers": described(folder, "freeonce.symvers"),
+        "specimens": described(folder, "specimens.ko"),
         "client_key": described(folder, "keys/client"),
         "host_key": described(folder, "keys/host.pub"),
         "rust": {"rustc": rust["rustc"], "version": rust["version"]},

@@ -51,7 +51,7 @@ def ending(
     then: BaseException | None = None,
 ) -> None:
     """A run that comes to these verdicts, as expected or not, and `then` to one more."""
-    image = SimpleNamespace(module=Path("/no/such/module"))
+    image = SimpleNamespace(specimens=Path("/no/such/module"))
     setting = SimpleNamespace(document=lambda: HOST, image=image)
 
     def results(*_: object, chosen: Callable[..., None], **__: object) -> Iterator[Result]:

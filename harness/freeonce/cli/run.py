@@ -242,7 +242,7 @@ def _print(task: _Task, report: Report) -> None:
 def _places(setting: Setting, wanted: set[int]) -> Places:
     """The lines of source; without them a report is poorer, and says so, but none the less true."""
     try:
-        return places_of(setting.image.module, wanted)
+        return places_of(setting.image.specimens, wanted)
     except HostError as error:
         click.echo(f"freeonce: no lines of source: {error}", err=True)
         return NOWHERE

@@ -44,7 +44,7 @@ def take_template(
         guest = boot_up(config, image, stack, deadline, ram)
         with ExitStack() as connection:
             connect_ssh(guest, image, connection)
-            guest.load_module()
+            guest.load_modules()
             table = guest.command(TABLE)
             parse_scenarios(table)
             _rehearse(guest)

@@ -72,20 +72,25 @@ class Guest(Readable):
             lost.console = lost.console or self.console.tail()
             raise
 
-    def load_module(self) -> None:
-        """Raises HostError with the kernel's words when the module refuses."""
-        window = self.config.window
-        try:
-            self.command(
-                f"insmod /lib/freeonce.ko window_base={window.base} window_bytes={window.size}"
-            )
-        except CommandFailed as error:
-            said = printable(self.command("dmesg | grep freeonce | tail -n 5"))
-            raise HostError("no-module", f"the module does not load: {error}\n{said}") from error
+    def load_modules(self) -> None:
+        """The instrument, then the specimens.
 
-    def unload_module(self) -> None:
-        """Raises CommandFailed when it does not go."""
-        self.command("rmmod freeonce")
+        Raises HostError with the kernel's words when one of them refuses.
+        """
+        window = self.config.window
+        self._load(f"freeonce.ko window_base={window.base} window_bytes={window.size}")
+        self._load("specimens.ko")
+
+    def _load(self, module: str) -> None:
+        try:
+            self.command(f"insmod /lib/{module}")
+        except CommandFailed as error:
+            said = printable(self.command("dmesg | grep -e freeonce -e specimens | tail -n 5"))
+            raise HostError("no-module", f"a module does not load: {error}\n{said}") from error
+
+    def unload_modules(self) -> None:
+        """The specimens, then the instrument. Raises CommandFailed when one does not go."""
+        self.command("rmmod specimens freeonce")
 
     def scenarios(self) -> tuple[Scenario, ...]:
         """The guest's table. Raises EvidenceError when it cannot be read as one."""

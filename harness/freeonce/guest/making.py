@@ -73,5 +73,5 @@ def boot(
         guest = boot_up(config, image, stack, deadline)
         connect_ssh(guest, image, stack)
         if load:
-            guest.load_module()
+            guest.load_modules()
         yield guest

@@ -22,7 +22,8 @@ OUTER_DEFAULT = BUILD / "outer" / "outer.json"
 class Image:
     """One image. `protocol`: how QEMU boots it, `pvh` or `bzimage`.
 
-    `module`: freeonce.ko with its debug info, which the guest's own copy has not.
+    `module`: freeonce.ko, the instrument; `symvers`: what others may call in it; `specimens`:
+    specimens.ko, whose code is judged. Both with the debug info that the guest's copies lack.
     """
 
     manifest: Path
@@ -32,6 +33,8 @@ class Image:
     initramfs: Path
     module: Path
     module_sha256: str
+    symvers: Path
+    specimens: Path
     client_key: Path
     host_key: Path
     rust: str
@@ -53,7 +56,7 @@ def load_image(manifest: Path) -> Image:
         if data["schema"] != SCHEMA:
             raise HostError("no-image", f"{manifest}: schema {data['schema']}, not {SCHEMA}")
         folder = manifest.parent
-        names = ("kernel", "initramfs", "module", "client_key", "host_key")
+        names = ("kernel", "initramfs", "module", "symvers", "specimens", "client_key", "host_key")
         for name in names:
             _verify(folder / data[name]["path"], data[name]["sha256"])
         return Image(
@@ -64,6 +67,8 @@ def load_image(manifest: Path) -> Image:
             initramfs=folder / data["initramfs"]["path"],
             module=folder / data["module"]["path"],
             module_sha256=data["module"]["sha256"],
+            symvers=folder / data["symvers"]["path"],
+            specimens=folder / data["specimens"]["path"],
             client_key=folder / data["client_key"]["path"],
             host_key=folder / data["host_key"]["path"],
             rust=data["rust"]["version"],

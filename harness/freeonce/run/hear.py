@@ -111,7 +111,7 @@ def collect(guest: Guest, before: Header, command: str = "") -> tuple[Evidence, 
 def _unloaded(guest: Guest, before: Header, data: bytes, evidence: Evidence) -> Evidence:
     """The same with the ledger as the module's unload left it."""
     try:
-        guest.unload_module()
+        guest.unload_modules()
     except CommandFailed as error:
         return replace(evidence, doubts=(*evidence.doubts, str(error)))
     except GuestLost as error:
