@@ -6,7 +6,7 @@
 #include <asm/processor.h>
 
 #include "l2.h"
-#include "specimens.h"
+#include "scenarios.h"
 
 /* Intercepts at 0x0c and 0x10 (B-1): INTR, NMI, SHUTDOWN; VMRUN, VMMCALL. */
 #define GUARD_3 (BIT(0) | BIT(1) | BIT(31))

@@ -2,7 +2,7 @@
 // The specimens: code that freeonce judges, right and wrong. A module like any other to it.
 #include <linux/module.h>
 
-#include "specimens.h"
+#include "scenarios.h"
 
 static int run(const struct scenario *scenario)
 {

@@ -2,7 +2,7 @@
 // All scenarios, C and Rust alike, in the order of the report: planted faults last.
 #include <linux/string.h>
 
-#include "specimens.h"
+#include "scenarios.h"
 
 /* specimens.lds */
 extern const struct scenario_array scenarios_begin[], scenarios_end[];
@@ -23,7 +23,7 @@ static const struct scenario *in_c(enum part part, size_t index)
 
 	for (array = scenarios_begin; array < scenarios_end; array++)
 		for (one = array->first; one < array->first + array->count; one++)
-			if (part_of(one) == part && !index--)
+			if (one->name && part_of(one) == part && !index--)
 				return one;
 	return NULL;
 }

@@ -3,7 +3,7 @@
 #include <asm/msr.h>
 #include <asm/page_types.h>
 
-#include "specimens.h"
+#include "scenarios.h"
 
 static u32 left; /* planted: enum unload_left */
 

@@ -5,7 +5,7 @@
 #include <linux/spinlock.h>
 #include <linux/string.h>
 
-#include "specimens.h"
+#include "scenarios.h"
 
 static int pool(void)
 {

@@ -7,7 +7,7 @@
 #include <linux/string.h>
 
 #include "books/books.h"
-#include "specimens.h"
+#include "scenarios.h"
 
 #define SIZE 64
 #define ALIGN_OF 8

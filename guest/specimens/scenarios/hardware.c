@@ -7,7 +7,7 @@
 #include <asm/processor.h>
 
 #include "l2.h"
-#include "specimens.h"
+#include "scenarios.h"
 
 #define BUDGET 1000
 

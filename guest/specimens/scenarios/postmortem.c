@@ -6,7 +6,7 @@
 #include <linux/string.h>
 #include <asm/desc.h>
 
-#include "specimens.h"
+#include "scenarios.h"
 
 #define SIZE 64
 #define ALIGN_OF 8

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* How a scenario is declared in C, and what the files of this module offer each other. */
-#ifndef SPECIMENS_H
-#define SPECIMENS_H
+#ifndef FREEONCE_SCENARIOS_H
+#define FREEONCE_SCENARIOS_H
 
 #include <linux/errno.h>
 #include <linux/kernel.h>
@@ -16,7 +16,7 @@ struct scenario_array {
 	size_t count;
 };
 
-/* Puts an array of `struct scenario` into the table. */
+/* Puts an array of `struct scenario` into the table. Entries without a name are left out. */
 #define SCENARIOS(ARRAY)                                                          \
 	static const struct scenario_array ARRAY##_in_table                       \
 		__used __section("scenarios") = { ARRAY, ARRAY_SIZE(ARRAY) }
