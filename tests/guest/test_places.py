@@ -36,5 +36,7 @@ def test_a_finding_names_the_line_that_committed_it(
     assert found is not None
     words, place = found
     assert (words, place.frame.file) == (said, f"guest/{file}")
+    assert place.frame.file
+    assert place.frame.line
     line = (ROOT / place.frame.file).read_text().splitlines()[place.frame.line - 1]
     assert code in line

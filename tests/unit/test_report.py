@@ -19,7 +19,7 @@ from freeonce.report.document import run_document
 from freeonce.report.junit import junit_text
 from freeonce.report.terminal import print_report
 from freeonce.report.words import sentence
-from freeonce.subject.symbols import Frame, Place
+from freeonce.subject.places import Frame, Place
 from tests.unit.history import History, run
 from tests.unit.results import HOST, result, told
 
@@ -187,7 +187,7 @@ def test_the_schema_refuses_what_is_not_junit() -> None:
 
 
 def test_junit_tells_what_and_where() -> None:
-    places = {0: Place(Frame("guest/x.c", 7, "f"), ())}
+    places = {0: Place(Frame("f", None, "freeonce", "guest/x.c", 7), ())}
     (suite,) = JUnitXml.fromstring(junit_text(RESULTS, HOST, places).encode())
     cases = {case.name: case for case in suite}
     assert cases["clean"].classname == "freeonce.a"
