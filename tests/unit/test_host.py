@@ -12,7 +12,7 @@ from freeonce.errors import HostError
 from freeonce.machine import probe
 from freeonce.project import accelerator, host
 from freeonce.project.accelerator import Accelerator, choose_accelerator
-from freeonce.project.host import Qemu, find_qemu, kvm_without_svm
+from freeonce.project.host import Qemu, find_qemu, kvm_obstacle
 from freeonce.project.image import load_image
 
 QEMU = Qemu("/usr/bin/qemu-system-x86_64", "7.2.22")
@@ -43,7 +43,7 @@ def answering(ecx: int, version: int = 12) -> object:
 
 def test_kvm_with_the_svm_bit_may_do(kvm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fcntl, "ioctl", answering(ecx=1 << 2))
-    assert kvm_without_svm() is None
+    assert kvm_obstacle() is None
 
 
 def test_kvm_that_opens_without_the_svm_bit_is_refused_at_once(
@@ -73,13 +73,13 @@ def test_no_kvm_and_another_version(
     kvm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fcntl, "ioctl", answering(ecx=1 << 2, version=11))
-    assert "API version" in str(kvm_without_svm())
+    assert "API version" in str(kvm_obstacle())
     monkeypatch.setattr(host, "KVM", tmp_path / "none")
-    assert "there is no" in str(kvm_without_svm())
+    assert "there is no" in str(kvm_obstacle())
 
 
 def test_a_file_that_is_no_device_is_refused(kvm: Path) -> None:
-    assert "refuses" in str(kvm_without_svm())
+    assert "refuses" in str(kvm_obstacle())
 
 
 def test_a_probe_of_a_qemu_that_ends_says_why(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from freeonce.errors import HostError
 from freeonce.machine.argv import MachineConfig
 from freeonce.machine.template import place_for
 from freeonce.project.accelerator import choose_accelerator
-from freeonce.project.host import find_qemu, kvm_without_svm
+from freeonce.project.host import find_qemu, kvm_obstacle
 from freeonce.project.image import image_path, load_image
 from freeonce.report.lines import put
 
@@ -42,7 +42,7 @@ def _checked(name: str, needed: bool, look: Callable[[], str]) -> Check:
 
 
 def _kvm() -> str:
-    obstacle = kvm_without_svm()
+    obstacle = kvm_obstacle()
     if obstacle is not None:
         raise HostError("no-kvm", obstacle)
     return "offers guests SVM"

@@ -19,6 +19,7 @@ INTERNAL = 70
 
 
 VERBS = {
+    "audit": "audit",
     "compare": "compare",
     "console": "console",
     "debug": "debug",

@@ -3,7 +3,6 @@
 import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -17,11 +16,13 @@ from freeonce.cli.options import accelerator_option, jobs_option, shared_option
 from freeonce.cli.output import STDOUT, Out, written_out
 from freeonce.cli.outputs import (
     PICTURES,
+    UNWRITTEN,
     Files,
     Report,
     chosen,
+    now,
     output_options,
-    write_reports,
+    tell_reports,
 )
 from freeonce.cli.progress import STARTING, with_progress
 from freeonce.errors import HostError
@@ -35,9 +36,6 @@ from freeonce.run.failures import Where, chosen_for_failures, run_each
 from freeonce.run.hire import crew_of
 from freeonce.run.task import Crew, Options, Task
 from freeonce.subject.symbols import places as places_of
-
-UNWRITTEN = 3
-"""Exit status where every verdict was as expected and a report could not be written."""
 
 
 class _Point(click.ParamType[Where]):
@@ -196,13 +194,7 @@ def _tell(task: _Task, gathered: Gathered, files: Files, broken_off: str = "") -
     except HostError as error:
         failed = True
         click.echo(f"freeonce: {error}", err=True)
-    with task.errors.status("writing the reports"):
-        for file, problem in write_reports(files, report):
-            failed |= problem is not None
-            if problem is not None:
-                click.echo(f"freeonce: {problem}", err=True)
-            elif file != STDOUT:
-                task.errors.print(Text(f"wrote {file}"), soft_wrap=True)
+    failed |= not tell_reports(files, report, task.errors)
     return exit_status(report.with_points) or (UNWRITTEN if failed else 0)
 
 
@@ -218,7 +210,7 @@ def _report(task: _Task, gathered: Gathered, broken_off: str) -> Report:
         faults=gathered.faults,
         points=points,
         places=_places(task.setting, wanted),
-        when=datetime.now(UTC).isoformat(" ", "seconds"),
+        when=now(),
         broken_off=broken_off,
     )
 

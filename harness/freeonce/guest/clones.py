@@ -22,11 +22,15 @@ QUIET_SECONDS = 0.2
 SEED_BYTES = 32
 
 
-def template_of(setting: Setting) -> AbstractContextManager[Template]:
-    """The template of a setting, built when there is none."""
+def template_of(
+    setting: Setting, seconds: float = BOOT_SECONDS
+) -> AbstractContextManager[Template]:
+    """The template of a setting, built when there is none, by a boot of at most `seconds`."""
     config = setting.config()
     about = origin(config, setting.image.manifest, setting.qemu)
-    return template(config, about, lambda folder: take_template(config, setting.image, folder))
+    return template(
+        config, about, lambda folder: take_template(config, setting.image, folder, seconds)
+    )
 
 
 def take_template(

@@ -64,10 +64,16 @@ class Guest(Readable):
             lost.console = lost.console or self.console.tail()
             raise
 
-    def command(self, command: str, seconds: float = COMMAND_SECONDS) -> bytes:
-        """A shell command's output, by SSH. Raises CommandFailed for another status than 0."""
+    def command(
+        self, command: str, seconds: float = COMMAND_SECONDS, data: bytes | None = None
+    ) -> bytes:
+        """A shell command's output, by SSH. Raises CommandFailed for another status than 0.
+
+        `data`: its standard input.
+        """
+        purpose = f"{command[:80]!r} in the guest"
         try:
-            return self._shell.run(command, Deadline(seconds, f"{command!r} in the guest"))
+            return self._shell.run(command, Deadline(seconds, purpose), data)
         except GuestLost as lost:
             lost.console = lost.console or self.console.tail()
             raise

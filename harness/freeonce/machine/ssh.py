@@ -58,19 +58,22 @@ class Ssh:
                 self._check()
         self._connected.result()
 
-    def run(self, command: str, deadline: Deadline) -> bytes:
-        """A command's standard output.
+    def run(self, command: str, deadline: Deadline, data: bytes | None = None) -> bytes:
+        """A command's standard output. `data`: all of its standard input, which then ends.
 
         Raises CommandFailed with its error output for another status than 0, also when
         a signal ended it (RFC 4254, 6.10: then there is no status, but an answer).
         """
         with _lost_on_any_error(repr(command), self._check), self._limit(deadline):
             self._connect(deadline)
-            return self._run(command, deadline)
+            return self._run(command, deadline, data)
 
-    def _run(self, command: str, deadline: Deadline) -> bytes:
+    def _run(self, command: str, deadline: Deadline, data: bytes | None) -> bytes:
         with self._transport.open_session(timeout=deadline.left()) as channel:
             channel.exec_command(command)
+            if data is not None:
+                channel.sendall(data)
+                channel.shutdown_write()
             ended = channel.exit_status_ready
             output, errors = self._drain(channel, command, deadline, ended)
             status = channel.exit_status if channel.exit_status >= 0 else None

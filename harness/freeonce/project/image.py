@@ -5,6 +5,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from freeonce.errors import HostError
 
@@ -24,6 +25,9 @@ class Image:
 
     `module`: freeonce.ko, the instrument; `symvers`: what others may call in it; `specimens`:
     specimens.ko, whose code is judged. Both with the debug info that the guest's copies lack.
+    `modules`, `headers`, `headers_source`: folders of the kernel's package: its modules, what
+    others are built against, and where that was made of, None if in the same folder.
+    `families`: what of the kernel has wrappers.
     """
 
     manifest: Path
@@ -39,6 +43,10 @@ class Image:
     host_key: Path
     rust: str
     rustc: str
+    modules: Path
+    headers: Path
+    headers_source: Path | None
+    families: Path
 
 
 def image_path() -> Path:
@@ -73,10 +81,23 @@ def load_image(manifest: Path) -> Image:
             host_key=folder / data["host_key"]["path"],
             rust=data["rust"]["version"],
             rustc=data["rust"]["rustc"],
+            **_package(folder, data),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"no usable image at {manifest}: {error}; run 'make setup'"
         raise HostError("no-image", message) from error
+
+
+def _package(folder: Path, data: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """What audits need of an image; its files are read, and refused, by them."""
+    # An image that was made before has them in the same places.
+    package = data.get("package", {"modules": "kernel/modules", "headers": "kernel/headers"})
+    return {
+        "modules": folder / package["modules"],
+        "headers": folder / package["headers"],
+        "headers_source": folder / package["source"] if "source" in package else None,
+        "families": folder / data.get("families", {}).get("path", "families.json"),
+    }
 
 
 @dataclass(frozen=True)

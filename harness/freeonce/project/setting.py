@@ -40,13 +40,16 @@ class Setting:
         }
 
 
-def find_setting(accel: str) -> Setting:
-    """Raises HostError, with what to do, for the first thing that is missing."""
-    return setting_of(image_path(), accel)
+def find_setting(accel: str, svm: bool = True) -> Setting:
+    """Where guests come from. `svm`: whether they need it.
+
+    Raises HostError, with what to do, for the first thing that is missing.
+    """
+    return setting_of(image_path(), accel, svm)
 
 
-def setting_of(manifest: Path, accel: str) -> Setting:
+def setting_of(manifest: Path, accel: str, svm: bool = True) -> Setting:
     """The same for an image of one's choice."""
     qemu = find_qemu()
     image = load_image(manifest)
-    return Setting(image, qemu, choose_accelerator(accel, qemu))
+    return Setting(image, qemu, choose_accelerator(accel, qemu, svm))

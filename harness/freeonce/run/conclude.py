@@ -1,12 +1,19 @@
 """Evidence to a result: judged, and held against what the scenario declared. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from freeonce.audit.audit import judge, match
+from freeonce.audit.life import Life, Target
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import Evidence, Result
 from freeonce.evidence.ledger import TEXT_BYTES, Records, text_of
 from freeonce.evidence.scenarios import Scenario
+from freeonce.run.hear import LIFE
+from freeonce.run.life import Lived
+
+LIFE_INDEX = 0xFFFF_FFFF
+"""What stands for the scenario's number in the begin of a life."""
 
 
 def conclude(
@@ -50,3 +57,25 @@ def exit_status(results: Sequence[Result]) -> int:
     if Verdict.INCOMPLETE in wrong:
         return 4
     return 1 if wrong else 0
+
+
+def conclude_life(name: str, targets: tuple[Target, ...], lived: Lived, seconds: float) -> Life:
+    """A life's result from its evidence: clean only when nothing stopped it and nothing is found.
+
+    `name`: what reports call it.
+    """
+    scenario = Scenario(LIFE_INDEX, LIFE, "Modules", "C", None, "", ())
+    evidence = lived.evidence
+    said = *(one.message for one in lived.reasons), *evidence.doubts
+    doubts = dict.fromkeys((*said, *_of_another(evidence.records, scenario)))
+    judgement = judge(
+        evidence.records,
+        evidence.memory,
+        tuple(doubts),
+        evidence.account,
+        asked=evidence.asked,
+    )
+    clean = judgement.verdict is Verdict.CLEAN
+    scenario = replace(scenario, name=name)
+    result = Result(scenario, judgement, clean, {}, seconds, evidence.loss, evidence)
+    return Life(targets, lived.stage, tuple(lived.reasons), tuple(lived.ran), result)

@@ -16,6 +16,9 @@ from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest
 from freeonce.run.task import Options
 
+LIFE = "life"
+"""The name of a run that is a life."""
+
 
 def hear(guest: Guest, scenario: Scenario, options: Options) -> tuple[Evidence, bool]:
     """Run a scenario. All evidence of it, and whether the guest is fit for another."""
@@ -32,7 +35,7 @@ def hear(guest: Guest, scenario: Scenario, options: Options) -> tuple[Evidence, 
             fit = guest.header().count == before.count
             return Evidence(NOTHING, doubts=(str(error),)), fit
         except GuestLost as error:
-            return _lost(guest, before, error, options.command), False
+            return salvage(guest, before, error, options.command), False
     except EvidenceError as error:
         return Evidence(NOTHING, doubts=(str(error),), loss=Loss.LEDGER), False
     except CommandFailed as error:
@@ -59,7 +62,12 @@ def weigh(host_bytes: bytes, first: int, dropped: int) -> tuple[Records, tuple[s
 
 
 def asked_of(guest: Guest, command: str) -> Asked:
-    """What the host knows of a run without the guest. `command`: words for its `run` file."""
+    """What the host knows of a run without the guest.
+
+    `command`: words for its `run` file, or LIFE.
+    """
+    if command == LIFE:
+        return Asked(guest.config.cpus, Flag.LIFE)
     return Asked(guest.config.cpus, Flag.REAL if "act=real" in command.split() else 0)
 
 
@@ -125,7 +133,7 @@ def _unloaded(guest: Guest, before: Header, data: bytes, evidence: Evidence) -> 
     return replace(evidence, doubts=doubts, unloaded=parsed.records)
 
 
-def _lost(guest: Guest, before: Header, error: GuestLost, command: str) -> Evidence:
+def salvage(guest: Guest, before: Header, error: GuestLost, command: str) -> Evidence:
     """What can still be read of a run whose guest was lost in it."""
     reason = lost_words(error)
     try:
