@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from freeonce.machine.argv import MachineConfig, Window
+from freeonce.machine.argv import MIB, MachineConfig, Window
 from freeonce.project.accelerator import Accelerator, choose_accelerator
 from freeonce.project.host import Qemu, find_qemu
 from freeonce.project.image import Image, image_path, load_image
@@ -11,12 +11,13 @@ from freeonce.project.image import Image, image_path, load_image
 
 @dataclass(frozen=True)
 class Setting:
-    """Where guests come from."""
+    """Where guests come from. `memory`: bytes that each has."""
 
     image: Image
     qemu: Qemu
     accelerator: Accelerator
     window: Window = field(default_factory=Window)
+    memory: int = 256 * MIB
 
     def config(self) -> MachineConfig:
         """The machine for one guest."""
@@ -27,6 +28,7 @@ class Setting:
             boot=self.image.boot,
             initramfs=self.image.initramfs,
             window=self.window,
+            memory=self.memory,
         )
 
     def document(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from freeonce.audit.life import Life
 from freeonce.errors import GuestLost, HostError
 from freeonce.guest import BOOT_SECONDS, clone, template_of
+from freeonce.machine.argv import MIB, Window
 from freeonce.machine.template import Template
 from freeonce.project.accelerator import instead_of_kvm
 from freeonce.project.setting import Setting
@@ -15,6 +16,9 @@ from freeonce.run.conclude import conclude_life
 from freeonce.run.life import live
 from freeonce.run.prepare import Prepared
 
+WINDOW = Window(128 * MIB, 64 * MIB)
+"""A million records: a life leaves more than a scenario."""
+MEMORY = 512 * MIB
 KVM_SECONDS = 30.0
 """In which a guest under KVM must be ready: there are machines where it hangs."""
 
@@ -25,6 +29,7 @@ def ready(setting: Setting, forced: bool) -> Iterator[tuple[Setting, Template]]:
 
     `forced`: whether the accelerator was asked for by name; then there is no other.
     """
+    setting = replace(setting, window=WINDOW, memory=max(setting.memory, MEMORY))
     with ExitStack() as stack:
         kvm = setting.accelerator.name == "kvm" and not forced
         try:
