@@ -50,7 +50,7 @@ def test_kvm_that_opens_without_the_svm_bit_is_refused_at_once(
     kvm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fcntl, "ioctl", answering(ecx=~(1 << 2) & 0xFFFFFFFF))
-    monkeypatch.setattr(accelerator, "kvm_probe", lambda _: pytest.fail("nothing to probe"))
+    monkeypatch.setattr(accelerator, "kvm_probe", lambda *_: pytest.fail("nothing to probe"))
     chosen = choose_accelerator("auto", QEMU)
     assert chosen.name == "tcg"
     assert "opens, but KVM offers guests no SVM" in chosen.reason
@@ -63,9 +63,9 @@ def test_kvm_with_svm_that_does_not_run_is_refused(
     kvm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fcntl, "ioctl", answering(ecx=1 << 2))
-    monkeypatch.setattr(accelerator, "kvm_probe", lambda _: "a virtual CPU did nothing")
+    monkeypatch.setattr(accelerator, "kvm_probe", lambda *_: "a virtual CPU did nothing")
     assert choose_accelerator("auto", QEMU).name == "tcg"
-    monkeypatch.setattr(accelerator, "kvm_probe", lambda _: None)
+    monkeypatch.setattr(accelerator, "kvm_probe", lambda *_: None)
     assert choose_accelerator("auto", QEMU).name == "kvm"
 
 
@@ -84,10 +84,11 @@ def test_a_file_that_is_no_device_is_refused(kvm: Path) -> None:
 
 def test_a_probe_of_a_qemu_that_ends_says_why(tmp_path: Path) -> None:
     fake = tmp_path / "qemu"
-    fake.write_text("#!/bin/sh\necho failed to initialize kvm >&2\nexit 1\n")
+    words = ["qemu-system-x86_64: warning: no svm", "qemu-system-x86_64: error: no MSR 0x10a", "x"]
+    fake.write_text("#!/bin/sh\n" + "".join(f"echo '{one}' >&2\n" for one in words) + "exit 1\n")
     fake.chmod(0o755)
-    said = probe.kvm_probe(str(fake))
-    assert str(said).startswith("under KVM QEMU ended with status 1: failed to initialize kvm")
+    # It stands in the head of every report.
+    assert probe.kvm_probe(str(fake)) == "under KVM QEMU ended with status 1: no MSR 0x10a"
 
 
 def test_a_probe_of_a_qemu_that_hangs_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def choose_accelerator(wanted: str, qemu: Qemu, svm: bool = True) -> Accelerator
     if wanted == "tcg":
         return Accelerator("tcg", "asked for; emulates SVM on any host")
     guests = "guests with SVM" if svm else "guests"
-    obstacle = kvm_obstacle(svm) or kvm_probe(qemu.path)
+    obstacle = kvm_obstacle(svm) or kvm_probe(qemu.path, svm)
     if obstacle is None:
         return Accelerator("kvm", f"KVM runs {guests} here")
     if wanted == "kvm":
