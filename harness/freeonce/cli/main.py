@@ -1,5 +1,6 @@
 """`freeonce`: the verbs, signals, and how an error ends the program."""
 
+import io
 import signal
 import sys
 import traceback
@@ -9,6 +10,7 @@ from types import FrameType
 import click
 
 from freeonce import __version__
+from freeonce.cli.output import let_go_of_stdout
 from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
 
 USAGE = 2
@@ -83,15 +85,26 @@ def _internal() -> int:
     return INTERNAL
 
 
-def _run() -> int:
+def _prepare() -> None:
+    """Signals become exceptions, and no letter is too many for a terminal."""
     # An exception unwinds every context manager; the default action would not.
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Under nohup a hang-up is to be ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal of fewer letters shows the others by number.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _run() -> int:
+    _prepare()
     try:
         # Not in standalone mode click returns what a verb exits with.
-        return int(verbs.main(standalone_mode=False) or 0)
+        status = int(verbs.main(standalone_mode=False) or 0)
+        sys.stdout.flush()
+        return status
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -100,6 +113,14 @@ def _run() -> int:
         return 128 + signal.SIGINT
     except FreeonceError as error:
         return _Ended.last or _report(error)
+    except _Ended:
+        raise
+    except SystemExit:
+        # Click's own, with 1: its reader left. No verb of ours ends so.
+        return _report(HostError("cannot-write", "nobody reads what is printed any more"))
+    except OSError as error:
+        let_go_of_stdout()
+        return _Ended.last or _report(HostError("os-error", str(error)))
 
 
 def _report(error: FreeonceError) -> int:
