@@ -51,6 +51,7 @@ def manifest(folder: Path, toolchain: Path) -> dict[str, object]:
         "package": package(folder),
         "initramfs": described(folder, "initramfs.cpio"),
         "module": described(folder, "freeonce.ko"),
+        "families": described(folder, "families.json"),
         "symvers": described(folder, "freeonce.symvers"),
         "specimens": described(folder, "specimens.ko"),
         "client_key": described(folder, "keys/client"),

@@ -15,7 +15,7 @@ ln -s "$base"/{kernel,boot,keys,programs} "$image/"
 if diff -rq "$ours/instrument" "$guest/instrument" >/dev/null; then
     ln -s "$base"/{freeonce.ko,freeonce.symvers} "$image/"
 else
-    "$here/instrument.sh" "$base/kernel" "$guest" "$image/freeonce.ko" "$image/freeonce.symvers"
+    "$here/instrument.sh" "$base/kernel" "$guest" "$image/freeonce.ko" "$image/freeonce.symvers" "$image/families.json"
 fi
 RUST_OPT=$opt RUST_LTO=$lto "$here/rust-crate.sh" "$toolchain" "$base/kernel/config" "$base/rust" "$guest/rust" "$image/freeonce_rust.o"
 "$here/specimens.sh" "$base/kernel" "$guest" "$image/freeonce.symvers" "$image/freeonce_rust.o" "$image/specimens.ko"

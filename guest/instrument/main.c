@@ -2,12 +2,14 @@
 // Load and unload. The guest testifies, the host judges: no rule lives here, and nothing that is judged.
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/rcupdate.h>
 
 #include "books/books.h"
 #include "control/control.h"
 #include "cpu/cpu.h"
 #include "engine/engine.h"
 #include "ledger/ledger.h"
+#include "subjects/subjects.h"
 #include "witness/witness.h"
 
 static unsigned long long window_base;
@@ -27,9 +29,18 @@ static int __init freeonce_init(void)
 	error = allocation_open();
 	if (error)
 		goto close_window;
-	error = host_state_open();
+	error = books_open();
 	if (error)
 		goto close_allocation;
+	error = subjects_open();
+	if (error)
+		goto close_books;
+	error = rest_open();
+	if (error)
+		goto close_subjects;
+	error = host_state_open();
+	if (error)
+		goto close_rest;
 	error = operand_open();
 	if (error)
 		goto close_host_state;
@@ -48,6 +59,12 @@ close_witness:
 	operand_close();
 close_host_state:
 	host_state_close();
+close_rest:
+	rest_close();
+close_subjects:
+	subjects_close();
+close_books:
+	books_close();
 close_allocation:
 	allocation_close();
 close_window:
@@ -65,6 +82,11 @@ static void __exit freeonce_exit(void)
 	witness_close();
 	operand_close();
 	host_state_close();
+	subjects_close();
+	/* Callbacks of deferred releases are functions of ours. */
+	rcu_barrier();
+	rest_close();
+	books_close();
 	allocation_close();
 	window_close();
 }

@@ -46,7 +46,7 @@ int bench_measure_pair(const struct scenario_table *table, void *into)
 	allocation_reclaim_all();
 	pair->ledger = ktime_to_ns(ktime_sub(ktime_get(), start)) / PAIRS;
 
-	witness_watch();
+	witness_watch(false);
 	start = ktime_get();
 	nanoseconds(ledgered_pair);
 	allocation_reclaim_all();

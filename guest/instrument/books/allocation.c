@@ -19,7 +19,6 @@ static struct allocation *table;
 static struct hlist_head buckets[1 << BUCKET_BITS];
 static LIST_HEAD(unused);
 static LIST_HEAD(known);
-static u32 last_serial;
 static DEFINE_SPINLOCK(allocation_lock);
 static const struct claims *claims;
 
@@ -111,7 +110,7 @@ void allocation_publish(struct allocation *allocation, struct ledger_record *rec
 
 	spin_lock_irqsave(&allocation_lock, flags);
 	allocation->state = ALLOCATION_LIVE;
-	allocation->serial = ++last_serial;
+	allocation->serial = books_next_serial();
 	allocation->run = ledger_run();
 	hlist_add_head(&allocation->by_pointer, bucket(allocation->pointer));
 	list_add_tail(&allocation->in_order, &known);

@@ -10,6 +10,7 @@
 #define FREEONCE_BOOKS_H
 
 #include <linux/list.h>
+#include <linux/rbtree.h>
 #include <linux/types.h>
 
 #include "ledger/ledger.h"
@@ -41,6 +42,119 @@ struct claims {
 	void (*unlock)(void);
 	bool (*hold)(u64 gpa, size_t size); /* with the lock */
 };
+
+/*
+ * holdings.c: what subjects hold of the kernel, of whatever family, by address.
+ *
+ * LIVE -> HELD by a right release: poisoned, in quarantine
+ *      -> DEFERRED: released, but the kernel is to wait for readers first
+ *      -> GONE: the kernel has it. Known until the kernel gives that address out again, or the
+ *         table needs the room: so a second release is still known as one.
+ */
+enum holding_state { HOLDING_UNUSED, HOLDING_LIVE, HOLDING_HELD, HOLDING_DEFERRED, HOLDING_GONE };
+
+/* Addresses of one space cannot mean two things. A percpu cookie is no address at all. */
+enum space { SPACE_SLAB, SPACE_CACHE, SPACE_PAGES, SPACE_VMALLOC, SPACE_PERCPU, SPACES, SPACE_EITHER };
+
+struct holding;
+struct kmem_cache;
+struct release;
+
+/* A kind of resource. Bits of `released_by`: families whose releases are right for it. */
+struct family {
+	enum ledger_family number;
+	enum space space;  /* EITHER: slab or vmalloc, by the address */
+	u32 released_by;
+	bool held;         /* may be poisoned and kept after its release */
+	bool slack;        /* behind it there may be room for a guard */
+	bool sized;        /* a release names a size, which must be right */
+	bool (*shared)(const struct release *give); /* others have references still; NULL: never */
+	bool (*plausible)(unsigned long address);   /* it may be somebody else's */
+	void (*give_back)(const struct holding *holding);
+};
+
+/* By books_lock; but who brings a holding to HELD may poison it without. */
+struct holding {
+	struct hlist_node by_address;
+	struct rb_node in_order;  /* while not GONE */
+	struct list_head queue;   /* unused, gone or in quarantine: the oldest first */
+	const struct family *family;
+	unsigned long address;
+	unsigned long cache;      /* the kmem_cache of an object, or 0 */
+	size_t size;
+	u32 serial;
+	u16 function;
+	u16 guard;                /* bytes directly behind */
+	u8 state;
+	u8 space;
+	bool busy;                /* HELD, and somebody is at its memory: not in quarantine */
+	bool whole;               /* must not be poisoned: who gets it next expects it as it is */
+	bool poisoned;
+	bool taken;               /* by the kernel, while it was busy */
+	bool fronted;             /* in front of it there is a guard, too */
+	bool told;                /* that it is broken */
+};
+
+/* What a wrapper got of the kernel. */
+struct acquisition {
+	const struct family *family;
+	void *frame;
+	unsigned long address;
+	unsigned long cache;
+	size_t size;
+	size_t align;
+	u16 function;
+	bool failed; /* was made to */
+	bool whole;
+};
+
+/* What a wrapper was given to release. */
+struct release {
+	const struct family *family;
+	void *frame;
+	unsigned long address;
+	unsigned long cache;
+	size_t size;
+	u16 function;
+	bool null_is_right;
+	bool deferred;
+	bool renewed; /* the same memory is acquired anew: neither poisoned nor held */
+};
+
+int books_open(void);
+void books_close(void);
+
+/* run.c: what happens is told from begin to end; until settled, releases of what is known are. */
+bool books_listening(void);
+void books_begin(void);
+void books_end(void);
+void books_inspect(void);
+u32 books_settle(void);
+u32 books_live(void);
+u32 books_deferred(void);
+u32 books_next_serial(void);
+void books_blind(enum ledger_blind why, u32 serial);
+
+/* owner.c: what wrappers were asked for. */
+void books_acquired(struct acquisition *take);
+void books_refused(const struct acquisition *take, int error);
+bool books_released(struct release *give);
+bool books_known(unsigned long address, struct holding *copy);
+void books_flush_cache(struct kmem_cache *cache);
+bool books_deferred_in(struct kmem_cache *cache);
+unsigned long books_around(unsigned long address);
+void books_deferred_is_over(unsigned long address, void *frame);
+
+/* kernel.c: what the kernel's allocators say, by address. From any context. */
+void books_kernel_gave(unsigned long address, size_t size, enum space space);
+void books_kernel_took(unsigned long address, enum space space, void *frame);
+void books_past_wrappers(enum ledger_family family, unsigned long address, size_t size, void *frame);
+
+/* stacks.c: each saved once, by number. `frame`: of a function; its caller is the innermost. */
+int stacks_open(void);
+void stacks_close(void);
+void stacks_begin(void);
+u32 stack_of(void *frame);
 
 int allocation_open(void);
 void allocation_close(void);

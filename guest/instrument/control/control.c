@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-// The debugfs files: scenarios, run, settle, rewind, bench, bench_vmrun, ledger.
+// The debugfs files: scenarios, run, subjects, life, settle, rewind, bench, bench_vmrun, ledger.
 #include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
@@ -12,8 +13,10 @@
 #include "control/control.h"
 #include "engine/engine.h"
 #include "ledger/ledger.h"
+#include "subjects/subjects.h"
 
 #define COMMAND_SIZE 128
+#define SUBJECTS_SIZE 500
 
 static struct dentry *folder;
 
@@ -83,26 +86,42 @@ static int parse_option(char *option, struct run_options *options)
 	return kstrtou32(option + 5, 10, &options->fail_at);
 }
 
-/* One command a write: NAME [OPTION ...]. */
-static ssize_t run_write(struct file *file, const char __user *buffer, size_t count, loff_t *at)
+static int parse_options(char *rest, struct run_options *options)
 {
-	char command[COMMAND_SIZE], *rest, *name, *option;
-	struct run_options options = {};
-	ssize_t length;
-	int error;
+	char *option;
 
-	length = strncpy_from_user(command, buffer, min(count, sizeof(command)));
+	while ((option = strsep(&rest, " ")))
+		if (parse_option(option, options))
+			return -EINVAL;
+	return 0;
+}
+
+/* One command a write. `start`: its first character that is no blank. */
+static int take_command(char *command, size_t size, const char __user *buffer, size_t count,
+			char **start)
+{
+	ssize_t length = strncpy_from_user(command, buffer, min(count, size));
+
 	if (length < 0)
 		return length;
-	if (length >= sizeof(command))
+	if (length >= size)
 		return -EINVAL;
 	command[length] = '\0';
-	rest = strim(command);
+	*start = strim(command);
+	return 0;
+}
+
+/* NAME [OPTION ...]. */
+static ssize_t run_write(struct file *file, const char __user *buffer, size_t count, loff_t *at)
+{
+	struct run_options options = {};
+	char command[COMMAND_SIZE], *rest, *name;
+	int error = take_command(command, sizeof(command), buffer, count, &rest);
+
+	if (error)
+		return error;
 	name = strsep(&rest, " ");
-	while ((option = strsep(&rest, " ")))
-		if (parse_option(option, &options))
-			return -EINVAL;
-	error = scenario_run(name, &options);
+	error = parse_options(rest, &options) ?: scenario_run(name, &options);
 	return error ?: count;
 }
 
@@ -110,6 +129,67 @@ static const struct file_operations run_fops = {
 	.owner = THIS_MODULE,
 	.write = run_write,
 	.llseek = noop_llseek,
+};
+
+/* begin [OPTION ...], or end. */
+static ssize_t life_write(struct file *file, const char __user *buffer, size_t count, loff_t *at)
+{
+	struct run_options options = {};
+	char command[COMMAND_SIZE], *rest, *verb;
+	int error = take_command(command, sizeof(command), buffer, count, &rest);
+
+	if (error)
+		return error;
+	verb = strsep(&rest, " ");
+	if (!strcmp(verb, "begin")) {
+		error = parse_options(rest, &options);
+		if (!error && options.act_real)
+			error = -EINVAL;
+		if (!error)
+			life_begin(&options);
+	} else {
+		error = strcmp(verb, "end") || rest ? -EINVAL : life_end();
+	}
+	return error ?: count;
+}
+
+static const struct file_operations life_fops = {
+	.owner = THIS_MODULE,
+	.write = life_write,
+	.llseek = noop_llseek,
+};
+
+static int subjects_seq_show(struct seq_file *file, void *unused)
+{
+	subjects_show(file);
+	return 0;
+}
+
+static int subjects_seq_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, subjects_seq_show, NULL);
+}
+
+static ssize_t subjects_write(struct file *file, const char __user *buffer, size_t count,
+			      loff_t *at)
+{
+	char *names = memdup_user_nul(buffer, min_t(size_t, count, SUBJECTS_SIZE));
+	int error;
+
+	if (IS_ERR(names))
+		return PTR_ERR(names);
+	error = count > SUBJECTS_SIZE ? -E2BIG : subjects_choose(strim(names));
+	kfree(names);
+	return error ?: count;
+}
+
+static const struct file_operations subjects_fops = {
+	.owner = THIS_MODULE,
+	.open = subjects_seq_open,
+	.read = seq_read,
+	.write = subjects_write,
+	.llseek = seq_lseek,
+	.release = single_release,
 };
 
 static ssize_t settle_write(struct file *file, const char __user *buffer, size_t count, loff_t *at)
@@ -157,6 +237,8 @@ int control_open(void)
 	debugfs_create_file("bench", 0400, folder, NULL, &bench_fops);
 	debugfs_create_file("bench_vmrun", 0400, folder, NULL, &bench_vmrun_fops);
 	debugfs_create_file("run", 0200, folder, NULL, &run_fops);
+	debugfs_create_file("life", 0200, folder, NULL, &life_fops);
+	debugfs_create_file("subjects", 0600, folder, NULL, &subjects_fops);
 	debugfs_create_file("settle", 0200, folder, NULL, &settle_fops);
 	debugfs_create_file("rewind", 0200, folder, NULL, &rewind_fops);
 	debugfs_create_file("ledger", 0400, folder, NULL, &ledger_fops);

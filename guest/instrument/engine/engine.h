@@ -53,6 +53,15 @@ int scenario_bench(int (*measure)(const struct scenario_table *table, void *into
 void freeonce_unload_after(void);
 bool freeonce_unload_wanted(void);
 
+/* rest.c: waits for what the kernel has put off. May sleep. */
+int rest_open(void);
+void rest_close(void);
+bool rest_awaited(void);
+
+/* life.c */
+void life_begin(const struct run_options *options);
+int life_end(void);
+
 /* say.c: for scenarios. Texts are cut at LEDGER_TEXT_SIZE. */
 void freeonce_step(const char *text, size_t length);
 void freeonce_label(const void *pointer, const char *text, size_t length);

@@ -5,15 +5,11 @@
 #include <linux/mutex.h>
 #include <linux/string.h>
 
-#include "books/books.h"
 #include "engine/engine.h"
+#include "engine/run.h"
 #include "ledger/ledger.h"
 #include "subjects/subjects.h"
-#include "witness/witness.h"
 
-/* One run at a time: inject.c, cpu_state.c, on_cpu.c and the run number rely on it. */
-static DEFINE_MUTEX(run_mutex);
-static u32 last_run;
 static const struct scenario_table *table; /* NULL: nobody has registered one */
 static bool unload_wanted;
 
@@ -50,34 +46,18 @@ static int run(const struct scenario *scenario)
 	return 0;
 }
 
-/* With run_mutex held. What the run left goes back to the kernel, leaked memory too. */
-static void settle(void)
-{
-	struct ledger_record record = { .type = LEDGER_SETTLED };
-
-	if (!ledger_run())
-		return;
-	virtualize_leave_all();
-	cpu_state_restore_all();
-	operand_unbind_all();
-	record.detail = allocation_reclaim_all();
-	ledger_append(&record);
-	witness_look_away();
-	ledger_set_run(0);
-}
-
 /* Not at the run's end, but when the host has looked at the memory that the run left. */
 void scenario_settle(void)
 {
 	mutex_lock(&run_mutex);
-	settle();
+	run_settle();
 	mutex_unlock(&run_mutex);
 }
 
 void scenario_rewind(void)
 {
 	mutex_lock(&run_mutex);
-	settle();
+	run_settle();
 	ledger_rewind();
 	mutex_unlock(&run_mutex);
 }
@@ -102,7 +82,7 @@ EXPORT_SYMBOL_GPL(freeonce_register_scenarios);
 void freeonce_unregister_scenarios(void)
 {
 	mutex_lock(&run_mutex);
-	settle();
+	run_settle();
 	subject_go();
 	table = NULL;
 	mutex_unlock(&run_mutex);
@@ -128,7 +108,7 @@ int scenario_bench(int (*measure)(const struct scenario_table *table, void *into
 	int error;
 
 	mutex_lock(&run_mutex);
-	settle();
+	run_settle();
 	ledger_rewind();
 	error = measure(table, into);
 	ledger_rewind();
@@ -136,41 +116,17 @@ int scenario_bench(int (*measure)(const struct scenario_table *table, void *into
 	return error;
 }
 
-/* What planted faults and injected failures may have left. */
-static void plant(const struct run_options *options)
-{
-	inject_reset(options);
-	host_state_reset();
-	lie_reset();
-}
-
 static void begin(const struct scenario *scenario, u32 index, const struct run_options *options)
 {
 	struct ledger_record record = {
-		.type = LEDGER_BEGIN,
 		.serial = index,
 		.flags = options->act_real ? FLAG_REAL : 0,
 	};
 
-	plant(options);
 	unload_wanted = false;
-	ledger_set_run(++last_run);
 	memcpy(record.text, scenario->name,
 	       min_t(size_t, strlen(scenario->name), LEDGER_TEXT_SIZE));
-	ledger_append(&record);
-	witness_watch();
-	cpu_state_append_all();
-}
-
-static void end(int error)
-{
-	static const struct run_options nothing;
-	struct ledger_record record = { .type = LEDGER_END, .detail = error };
-
-	cpu_state_append_all();
-	record.flags = unload_wanted ? FLAG_UNLOAD : 0;
-	ledger_append(&record);
-	plant(&nothing);
+	run_begin(&record, options);
 }
 
 /* -ENOENT: no scenario of that name. */
@@ -183,9 +139,9 @@ int scenario_run(const char *name, const struct run_options *options)
 	mutex_lock(&run_mutex);
 	scenario = scenario_named(name, &index);
 	if (scenario) {
-		settle();
 		begin(scenario, index, options);
-		end(run(scenario));
+		error = run(scenario);
+		run_end(error, unload_wanted ? FLAG_UNLOAD : 0);
 		error = 0;
 	}
 	mutex_unlock(&run_mutex);

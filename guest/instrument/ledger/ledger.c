@@ -81,7 +81,7 @@ static u32 check_of(const struct ledger_record *record)
  * The index comes from the window itself. The code under test can write over it;
  * a wrong index then lands inside the window or nowhere, and the host sees it.
  */
-void ledger_append_as(enum ledger_witness witness, struct ledger_record *record)
+static void append(enum ledger_witness witness, struct ledger_record *record, u32 run)
 {
 	u64 index = atomic64_fetch_inc(appended());
 	struct ledger_record *slot;
@@ -92,12 +92,23 @@ void ledger_append_as(enum ledger_witness witness, struct ledger_record *record)
 	record->sequence = index + 1;
 	record->check = 0;
 	record->time = ktime_get_mono_fast_ns();
-	record->run = ledger_run();
+	record->run = run;
 	record->witness = witness;
 	record->cpu = raw_smp_processor_id();
 	record->check = check_of(record);
 	memcpy((u64 *)slot + 1, (u64 *)record + 1, sizeof(*record) - sizeof(u64));
 	smp_store_release((u64 *)slot, *(u64 *)record);
+}
+
+void ledger_append_as(enum ledger_witness witness, struct ledger_record *record)
+{
+	append(witness, record, ledger_run());
+}
+
+/* What happens after a run's end belongs to none. */
+void ledger_append_late(enum ledger_witness witness, struct ledger_record *record)
+{
+	append(witness, record, 0);
 }
 
 void ledger_append(struct ledger_record *record)

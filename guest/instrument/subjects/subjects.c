@@ -59,3 +59,11 @@ bool instrument_has(unsigned long address)
 
 	return address - text.start < text.size;
 }
+
+/* Of the linker: the wrappers' own code, wrappers.lds. */
+extern const char wrappers_begin[], wrappers_end[];
+
+bool wrapper_has(unsigned long address)
+{
+	return address - (unsigned long)wrappers_begin < wrappers_end - wrappers_begin;
+}

@@ -9,9 +9,11 @@
 #include <linux/string.h>
 #include <linux/tracepoint.h>
 #include <trace/events/kmem.h>
+#include <trace/events/percpu.h>
 
 #include "ledger/ledger.h"
 #include "subjects/subjects.h"
+#include "witness/address.h"
 #include "witness/witness.h"
 
 #define STACK_DEPTH 24
@@ -21,16 +23,17 @@
  * write to the kernel's code on every CPU, which costs more than most scenarios do.
  */
 static bool run_watched;
+static bool bulk_watched;
 
 static bool watching(void)
 {
 	return READ_ONCE(run_watched);
 }
 
-/* Code whose calls are told: that of the subject, which is judged, and our allocators for it. */
+/* Code whose calls are told: that of the scenarios, and our allocators for it. Wrappers tell by themselves. */
 static bool ours(unsigned long address)
 {
-	return instrument_has(address) || subject_has(address);
+	return subject_has(address) || (instrument_has(address) && !wrapper_has(address));
 }
 
 static void append_flagged(enum ledger_type type, enum ledger_kind kind, const void *pointer,
@@ -58,6 +61,7 @@ static void append(enum ledger_type type, enum ledger_kind kind, const void *poi
 static void on_kmalloc(void *unused, unsigned long site, const void *pointer, size_t asked,
 		       size_t given, gfp_t flags, int node)
 {
+	address_given(FAMILY_SLAB, SPACE_SLAB, site, (unsigned long)pointer, asked);
 	if (watching() && pointer && ours(site))
 		append(LEDGER_ALLOCATE, KIND_POOL, pointer, given, subject_site(site));
 }
@@ -77,6 +81,7 @@ static bool calls_kfree(unsigned long site)
 
 static void on_kfree(void *unused, unsigned long site, const void *pointer)
 {
+	address_taken(SPACE_SLAB, (unsigned long)pointer);
 	if (watching() && pointer && ours(site))
 		append_flagged(LEDGER_RELEASE, KIND_POOL, pointer, 0, subject_site(site),
 			       calls_kfree(site) ? 0 : FLAG_TAIL);
@@ -133,6 +138,9 @@ static void on_page_alloc(void *unused, struct page *page, unsigned int order, g
 {
 	unsigned long caller = page && watching() ? page_caller() : 0;
 
+	if (page)
+		address_given(FAMILY_PAGES, SPACE_PAGES, 0, (unsigned long)page_address(page),
+			      PAGE_SIZE << order);
 	if (caller)
 		append(LEDGER_ALLOCATE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order,
 		       subject_site(caller));
@@ -142,6 +150,7 @@ static void on_page_free(void *unused, struct page *page, unsigned int order)
 {
 	unsigned long caller = watching() ? page_caller() : 0;
 
+	address_taken(SPACE_PAGES, (unsigned long)page_address(page));
 	if (caller)
 		append(LEDGER_RELEASE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order,
 		       subject_site(caller));
@@ -157,6 +166,10 @@ static struct probe {
 	{ "kfree", on_kfree },
 	{ "mm_page_alloc", on_page_alloc },
 	{ "mm_page_free", on_page_free },
+	{ "kmem_cache_alloc", on_cache_alloc },
+	{ "kmem_cache_free", on_cache_free },
+	{ "percpu_alloc_percpu", on_percpu_alloc },
+	{ "percpu_free_percpu", on_percpu_free },
 };
 
 static void remember(struct tracepoint *tracepoint, void *unused)
@@ -177,14 +190,19 @@ void witness_open(void)
 	check_trace_callback_type_kfree(on_kfree);
 	check_trace_callback_type_mm_page_alloc(on_page_alloc);
 	check_trace_callback_type_mm_page_free(on_page_free);
+	check_trace_callback_type_kmem_cache_alloc(on_cache_alloc);
+	check_trace_callback_type_kmem_cache_free(on_cache_free);
+	check_trace_callback_type_percpu_alloc_percpu(on_percpu_alloc);
+	check_trace_callback_type_percpu_free_percpu(on_percpu_free);
 	for_each_kernel_tracepoint(remember, NULL);
 	for (i = 0; i < ARRAY_SIZE(probes); i++)
 		probes[i].attached = probes[i].tracepoint &&
 			!tracepoint_probe_register(probes[i].tracepoint, probes[i].function, NULL);
+	bulk_watched = bulk_watch();
 }
 
 /* detail: a bit for each probe that is attached. A missing one makes the verdict incomplete. */
-void witness_watch(void)
+void witness_watch(bool life)
 {
 	struct ledger_record record = { .type = LEDGER_WITNESS_ON };
 	int i;
@@ -192,7 +210,10 @@ void witness_watch(void)
 	for (i = 0; i < ARRAY_SIZE(probes); i++)
 		if (probes[i].attached)
 			record.detail |= BIT(i);
-	WRITE_ONCE(run_watched, true);
+	if (bulk_watched)
+		record.detail |= BIT(ARRAY_SIZE(probes));
+	/* A life's calls are known by their addresses. */
+	WRITE_ONCE(run_watched, !life);
 	ledger_append_as(WITNESS_KERNEL, &record);
 }
 
@@ -207,6 +228,8 @@ void witness_close(void)
 {
 	int i;
 
+	if (bulk_watched)
+		bulk_look_away();
 	for (i = 0; i < ARRAY_SIZE(probes); i++)
 		if (probes[i].attached)
 			tracepoint_probe_unregister(probes[i].tracepoint, probes[i].function, NULL);

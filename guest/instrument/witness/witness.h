@@ -4,7 +4,7 @@
 #define FREEONCE_WITNESS_H
 
 void witness_open(void);
-void witness_watch(void);
+void witness_watch(bool life);
 void witness_look_away(void);
 void witness_close(void);
 
