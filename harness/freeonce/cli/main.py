@@ -1,16 +1,17 @@
 """`freeonce`: the verbs, signals, and how an error ends the program."""
 
-import io
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
+from textwrap import indent
 from types import FrameType
 
 import click
 
 from freeonce import __version__
-from freeonce.cli.output import let_go_of_stdout
+from freeonce.cli import streams
 from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
 
 USAGE = 2
@@ -70,8 +71,13 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """The program. Exit status: as in README.md, 128 + n after signal n."""
+    streams.open_missing()
+    streams.escape_what_they_cannot_show()
     try:
         status = _run()
+        streams.flush()
+    except OSError as error:
+        status = _Ended.last or _of_this_host(error)
     except Exception:
         # A signal that came while an event loop or a destructor ran may come out as this.
         status = _Ended.last or _internal()
@@ -85,26 +91,33 @@ def _internal() -> int:
     return INTERNAL
 
 
-def _prepare() -> None:
-    """Signals become exceptions, and no letter is too many for a terminal."""
+def _of_this_host(error: OSError) -> int:
+    """Tell what this host refused, where nothing nearer to it had better words."""
+    if isinstance(error, BrokenPipeError):
+        return _forsaken()
+    what = f"{error.filename}: " if error.filename else ""
+    with suppress(OSError):
+        streams.flush()
+    streams.give_up()
+    click.echo(f"freeonce: host-refused: {what}{error.strerror or error}", err=True)
+    return HOST
+
+
+def _forsaken() -> int:
+    """Nobody reads what is printed: that is no verdict, and it is told to who can still hear."""
+    streams.give_up()
+    return _report(HostError("cannot-write", "nobody reads what is printed any more"))
+
+
+def _run() -> int:
     # An exception unwinds every context manager; the default action would not.
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Under nohup a hang-up is to be ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal of fewer letters shows the others by number.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _run() -> int:
-    _prepare()
     try:
         # Not in standalone mode click returns what a verb exits with.
-        status = int(verbs.main(standalone_mode=False) or 0)
-        sys.stdout.flush()
-        return status
+        return int(verbs.main(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -115,12 +128,11 @@ def _run() -> int:
         return _Ended.last or _report(error)
     except _Ended:
         raise
-    except SystemExit:
-        # Click's own, with 1: its reader left. No verb of ours ends so.
-        return _report(HostError("cannot-write", "nobody reads what is printed any more"))
-    except OSError as error:
-        let_go_of_stdout()
-        return _Ended.last or _report(HostError("os-error", str(error)))
+    except SystemExit as ended:
+        if ended.code != 1:
+            raise
+        # Click's own: its reader left. No verb of ours ends so.
+        return _forsaken()
 
 
 def _report(error: FreeonceError) -> int:
@@ -133,7 +145,8 @@ def _report(error: FreeonceError) -> int:
             click.echo(f"freeonce: {reason}: {error}", err=True)
             return HOST
         case GuestLost(console=console) if console:
-            click.echo(f"freeonce: {error}; the console's last lines:\n{console}", err=True)
+            said = indent(console, "guest: ", lambda _: True)
+            click.echo(f"freeonce: {error}; the console's last lines:\n{said}", err=True)
         case _:
             click.echo(f"freeonce: {error}", err=True)
     return INCOMPLETE

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from freeonce.cli import streams
 from freeonce.errors import HostError
 
 STDOUT = Path("-")
@@ -79,7 +80,7 @@ def written_out() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except OSError as error:
-        let_go_of_stdout()
+        streams.give_up()
         message = f"cannot write standard output: {error.strerror}"
         raise HostError("cannot-write", message) from error
 
@@ -89,15 +90,5 @@ class Out(Console):
 
     def on_broken_pipe(self) -> None:
         """Raises HostError `cannot-write`."""
-        let_go_of_stdout()
+        streams.give_up()
         raise HostError("cannot-write", "nobody reads what is printed any more")
-
-
-def let_go_of_stdout() -> None:
-    """When it takes no more: else Python tries again at its end, and ends with its own status."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
