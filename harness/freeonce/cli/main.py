@@ -12,11 +12,12 @@ import click
 
 from freeonce import __version__
 from freeonce.cli import streams
-from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
+from freeonce.errors import FreeonceError, GuestLost, HostError, OuterLost, UsageError
 
 USAGE = 2
 HOST = 3
 INCOMPLETE = 4
+OUTER_LOST = 5
 INTERNAL = 70
 """EX_SOFTWARE of sysexits.h: an error of freeonce itself, which no verdict ends with."""
 
@@ -149,7 +150,7 @@ def _report(error: FreeonceError) -> int:
             click.echo(f"freeonce: {error}; the console's last lines:\n{said}", err=True)
         case _:
             click.echo(f"freeonce: {error}", err=True)
-    return INCOMPLETE
+    return OUTER_LOST if isinstance(error, OuterLost) else INCOMPLETE
 
 
 if __name__ == "__main__":
