@@ -13,11 +13,12 @@ from rich.console import Console
 from freeonce.audit.life import Life, Reason, Stage
 from freeonce.audit.model import Verdict
 from freeonce.cli.loudness import loudness_options, stderr_console
-from freeonce.cli.options import accelerator_option
+from freeonce.cli.options import accelerator_option, machine_options
 from freeonce.cli.output import STDOUT, Out, written_out
 from freeonce.cli.outputs import UNWRITTEN, Report, chosen, now, output_options, tell_reports
 from freeonce.errors import GuestLost, HostError, Obstacle, SubjectError, UsageError
 from freeonce.evidence.scenarios import Expectation
+from freeonce.project.machine import Machine
 from freeonce.project.setting import Setting, find_setting
 from freeonce.report.expected import Known, compare, parse_expected
 from freeonce.report.found import Traces, found
@@ -65,6 +66,7 @@ FILE = click.Path(path_type=Path)
     help="Seconds that one exercise may take.",
 )
 @accelerator_option
+@machine_options
 @loudness_options
 @output_options
 @click.pass_context
@@ -84,6 +86,7 @@ def audit(
     expect: Path | None,
     timeout: float,
     accel: str,
+    machine: Machine,
     quiet: bool,
     verbose: bool,
     **outputs: Path | None,
@@ -114,7 +117,7 @@ def audit(
     # With --json - nothing else goes to stdout.
     console = Out(stderr=files.get("json") == STDOUT, highlight=False)
     with stderr_console(quiet, verbose) as errors:
-        done = _audited(wish, find_setting(accel, svm=False), accel != "auto", errors)
+        done = _audited(wish, find_setting(accel, svm=False, machine=machine), errors)
         told = _told(done, known)
         host = done.setting.document()
         report = Report(
@@ -161,7 +164,7 @@ class _Done:
     traces: Traces
 
 
-def _audited(wish: Wish, setting: Setting, forced: bool, errors: Console) -> _Done:
+def _audited(wish: Wish, setting: Setting, errors: Console) -> _Done:
     """From the wish to the life. A subject that cannot be judged is a life that ended early."""
     with ExitStack() as stack:
         status = stack.enter_context(errors.status("reading the modules"))
@@ -174,7 +177,7 @@ def _audited(wish: Wish, setting: Setting, forced: bool, errors: Console) -> _Do
             errors.print(warning, highlight=False, markup=False, soft_wrap=True)
         status.update("making a guest ready")
         try:
-            setting, source = stack.enter_context(ready(setting, forced))
+            setting, source = stack.enter_context(ready(setting))
             status.update(" ".join(target.name for target in prepared.targets))
             life = lead(setting, source, prepared)
         except GuestLost as lost:

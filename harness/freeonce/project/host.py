@@ -58,10 +58,6 @@ def find_qemu() -> Qemu:
     return Qemu(path, match[1])
 
 
-<<<<<<< HEAD
-def kvm_obstacle(svm: bool = True) -> str | None:
-    """Why KVM here cannot run guests, with `svm` SVM guests, as far as asking tells.
-=======
 def _answer_of(path: str) -> str:
     """What it says when asked for its version."""
     seconds = Deadline(VERSION_SECONDS, "asking QEMU for its version").left()
@@ -77,9 +73,8 @@ def _answer_of(path: str) -> str:
     return printable(done.stdout)
 
 
-def kvm_without_svm() -> str | None:
-    """Why KVM here cannot run SVM guests, as far as asking tells; None when it may.
->>>>>>> 3347d0b (Page cache is free memory, limits above our control group count; Ctrl-C ends guests being made; a lost outer machine has status 5)
+def kvm_obstacle(svm: bool = True) -> str | None:
+    """Why KVM here cannot run guests, with `svm` SVM guests, as far as asking tells.
 
     None when it may. That /dev/kvm opens proves nothing: KVM on Intel, or without nested
     support, opens too, and on some machines it opens and no guest ever runs.

@@ -7,17 +7,20 @@ from freeonce.machine.argv import MIB, MachineConfig, Window
 from freeonce.project.accelerator import Accelerator, choose_accelerator
 from freeonce.project.host import Qemu, find_qemu
 from freeonce.project.image import Image, image_path, load_image
+from freeonce.project.machine import Machine
+
+MACHINE = Machine()
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Where guests come from. `memory`: bytes that each has."""
+    """Where guests come from."""
 
     image: Image
     qemu: Qemu
     accelerator: Accelerator
     window: Window = field(default_factory=Window)
-    memory: int = 256 * MIB
+    machine: Machine = field(default_factory=Machine)
 
     def config(self) -> MachineConfig:
         """The machine for one guest."""
@@ -28,30 +31,38 @@ class Setting:
             boot=self.image.boot,
             initramfs=self.image.initramfs,
             window=self.window,
-            memory=self.memory,
+            memory=self.machine.memory * MIB,
+            cpus=self.machine.cpus,
+            append=self.machine.append,
+            extra=self.machine.qemu,
+            features=frozenset({"svm"}) if self.accelerator.svm else frozenset(),
         )
 
     def document(self) -> dict[str, str]:
         """What a report says of the host."""
-        return {
+        document = {
             "accelerator": self.accelerator.name,
             "reason": self.accelerator.reason,
             "qemu": self.qemu.version,
             "kernel": self.image.release,
             "rust": self.image.rust,
         }
+        if self.machine != Machine():
+            document["machine"] = str(self.machine)
+        return document
 
 
-def find_setting(accel: str, svm: bool = True) -> Setting:
+def find_setting(accel: str, svm: bool = True, machine: Machine = MACHINE) -> Setting:
     """Where guests come from. `svm`: whether they need it.
 
     Raises HostError, with what to do, for the first thing that is missing.
     """
-    return setting_of(image_path(), accel, svm)
+    return setting_of(image_path(), accel, svm, machine)
 
 
-def setting_of(manifest: Path, accel: str, svm: bool = True) -> Setting:
+def setting_of(manifest: Path, accel: str, svm: bool = True, machine: Machine = MACHINE) -> Setting:
     """The same for an image of one's choice."""
     qemu = find_qemu()
     image = load_image(manifest)
-    return Setting(image, qemu, choose_accelerator(accel, qemu, svm))
+    chosen = choose_accelerator(accel, qemu, svm, image)
+    return Setting(image, qemu, chosen, machine=machine)
