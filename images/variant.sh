@@ -13,12 +13,12 @@ mkdir "$image"
 ln -s "$base"/{kernel,boot,keys,programs} "$image/"
 # The instrument is the base's, unless that copy has another.
 if diff -rq "$ours/instrument" "$guest/instrument" >/dev/null; then
-    ln -s "$base"/{freeonce.ko,freeonce.symvers} "$image/"
+    ln -s "$base"/{freeonce.ko,freeonce.symvers,families.json} "$image/"
 else
     "$here/instrument.sh" "$base/kernel" "$guest" "$image/freeonce.ko" "$image/freeonce.symvers" "$image/families.json"
 fi
 RUST_OPT=$opt RUST_LTO=$lto "$here/rust-crate.sh" "$toolchain" "$base/kernel/config" "$base/rust" "$guest/rust" "$image/freeonce_rust.o"
 "$here/specimens.sh" "$base/kernel" "$guest" "$image/freeonce.symvers" "$image/freeonce_rust.o" "$image/specimens.ko"
 "$here/initramfs.sh" "$base/kernel" "$image" "$guest/init" "$image/initramfs.cpio"
-"$here/manifest.py" write "$image" "$toolchain"
+"${PYTHON:-python3}" "$here/manifest.py" write "$image" "$toolchain"
 publish "$image" "$dest"
