@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# The guest's whole file system: busybox, dropbear, our init, our programs, our module.
-# Usage: initramfs.sh KERNEL MODULE KEYS PROGRAMS INIT DEST
+# The guest's whole file system: busybox, dropbear, our init, our programs, our modules.
+# Usage: initramfs.sh KERNEL IMAGE INIT DEST     IMAGE: a folder with freeonce.ko, specimens.ko, keys, programs
 here=$(dirname "$(realpath "$0")")
 . "$here/lib.sh"
 . "$here/root.sh"
-kernel=$(realpath "$1") module=$(realpath "$2") keys=$(realpath "$3")
-programs=$(realpath "$4") init=$(realpath "$5") dest=$(realpath -m -- "$6")
+kernel=$(realpath "$1") image=$(realpath "$2") init=$(realpath "$3") dest=$(realpath -m -- "$4")
 
 scratch_beside "$dest"
 root=$scratch/root
@@ -14,14 +13,16 @@ mkdir -m 700 "$root/root" "$root/root/.ssh"
 
 install_busybox
 install_program "$(program dropbear)"
-for file in "$programs"/*; do install_program "$file"; done
+for file in "$image/programs"/*; do install_program "$file"; done
 # Network and pvpanic.
 install_drivers virtio_pci virtio_net pvpanic-pci
 
 cp -r "$init"/etc/. "$root/etc/"
 ln -s bin/busybox "$root/init"
-install -m 600 "$keys/host.dropbear" "$root/etc/dropbear/host_key"
-install -m 600 "$keys/client.pub" "$root/root/.ssh/authorized_keys"
+install -m 600 "$image/keys/host.dropbear" "$root/etc/dropbear/host_key"
+install -m 600 "$image/keys/client.pub" "$root/root/.ssh/authorized_keys"
 # Debug info is for the host.
-strip --strip-debug -o "$root/lib/freeonce.ko" "$module"
+for module in freeonce specimens; do
+    strip --strip-debug -o "$root/lib/$module.ko" "$image/$module.ko"
+done
 pack "$dest"

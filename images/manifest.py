@@ -33,13 +33,27 @@ def kernel(folder: Path) -> dict[str, str]:
     }
 
 
+def package(folder: Path) -> dict[str, str]:
+    """Folders of the kernel's package: its modules, and what others are built against.
+
+    `source`: where the headers were made of, when they lie in two folders.
+    """
+    kernel = folder / "kernel"
+    names = {"modules": "modules", "headers": "headers", "source": "headers-source"}
+    return {key: f"kernel/{name}" for key, name in names.items() if (kernel / name).exists()}
+
+
 def manifest(folder: Path, toolchain: Path) -> dict[str, object]:
     rust = json.loads(toolchain.read_text())
     return {
         "schema": SCHEMA,
         "kernel": kernel(folder),
+        "package": package(folder),
         "initramfs": described(folder, "initramfs.cpio"),
         "module": described(folder, "freeonce.ko"),
+        "families": described(folder, "families.json"),
+        "symvers": described(folder, "freeonce.symvers"),
+        "specimens": described(folder, "specimens.ko"),
         "client_key": described(folder, "keys/client"),
         "host_key": described(folder, "keys/host.pub"),
         "rust": {"rustc": rust["rustc"], "version": rust["version"]},

@@ -167,9 +167,9 @@ def test_a_full_ledger_is_never_a_verdict(guest: Guest) -> None:
 
 def test_unloading_gives_everything_back_and_loading_begins_anew(guest: Guest) -> None:
     guest.run("fault/leak/pool/c")
-    guest.command("rmmod freeonce")
+    guest.unload_modules()
     assert guest.command(f"ls {CONTROL} 2>/dev/null || echo gone") == b"gone\n"
-    guest.load_module()
+    guest.load_modules()
     # Only each CPU's state, as the module found it.
     assert guest.header().appended == guest.config.cpus
     result, _ = run_one(guest, next(one for one in guest.scenarios() if one.name == "c/pool"))
@@ -177,7 +177,7 @@ def test_unloading_gives_everything_back_and_loading_begins_anew(guest: Guest) -
 
 
 def test_the_module_refuses_a_window_in_ordinary_memory(guest: Guest) -> None:
-    guest.command("rmmod freeonce")
+    guest.unload_modules()
     try:
         with pytest.raises(CommandFailed):
             guest.command("insmod /lib/freeonce.ko window_base=0x4000000 window_bytes=0x800000")
@@ -186,7 +186,7 @@ def test_the_module_refuses_a_window_in_ordinary_memory(guest: Guest) -> None:
         with pytest.raises(CommandFailed):
             guest.command("insmod /lib/freeonce.ko")
     finally:
-        guest.load_module()
+        guest.load_modules()
 
 
 def test_findings_carry_the_place_of_the_call(guest: Guest) -> None:

@@ -96,7 +96,7 @@ def test_the_module_leaves_every_cpu_as_it_found_it(setting: Setting) -> None:
     with boot(setting.config(), setting.image) as guest:
         guest.run("hypervisor/virtualize")
         guest.run("fault/not-restored/none/c/efer-elsewhere")
-        guest.command("rmmod freeonce")
+        guest.unload_modules()
         header, data = guest.window(0)
         records = parse_records(data, 0).records
         assert header.dropped == 0

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
         # What stands on the line that committed it, and in which file.
         ("fault/leak/pool/rust", "allocated at", "rust/src/scenarios/faults.rs", "try_new_in"),
         ("fault/null-free/pool/rust", "called from", "rust/src/scenarios/faults.rs", "drop("),
-        ("fault/leak/pool/c", "allocated at", "module/scenarios/faults.c", "pool_alloc("),
+        ("fault/leak/pool/c", "allocated at", "specimens/scenarios/faults.c", "pool_alloc("),
         ("box/zeroed_then_assigned", "called from", "rust/src/scenarios/boxes.rs", ".bar = "),
         ("fault/out-of-bounds/pool/rust", "allocated at", "rust/src/scenarios/faults.rs", "("),
     ],
@@ -32,9 +32,11 @@ def test_a_finding_names_the_line_that_committed_it(
     (scenario,) = (one for one in guest.scenarios() if one.name == name)
     result, _ = run_one(guest, scenario)
     (finding,) = result.judgement.findings
-    found = origin(finding, places(setting.image.module, sites([result])))
+    found = origin(finding, places(setting.image.specimens, sites([result])))
     assert found is not None
     words, place = found
     assert (words, place.frame.file) == (said, f"guest/{file}")
+    assert place.frame.file
+    assert place.frame.line
     line = (ROOT / place.frame.file).read_text().splitlines()[place.frame.line - 1]
     assert code in line

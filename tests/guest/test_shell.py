@@ -190,7 +190,7 @@ def test_gdb_stands_before_the_vmrun_of_a_scenario(start: Start) -> None:
     debug.expect_exact("struct vcpu {")
     debug.expect_exact("(gdb) ")
     debug.sendline("info source")
-    debug.expect_exact("guest/module/vcpu.c")
+    debug.expect_exact("guest/instrument/cpu/vcpu.c")
     debug.expect_exact("(gdb) ")
     debug.sendline("info symbol start_kernel")
     debug.expect_exact("start_kernel in section .text of ")

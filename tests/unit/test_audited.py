@@ -13,7 +13,7 @@ from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest
 from freeonce.run.conclude import conclude
 from freeonce.run.task import Options
-from freeonce.subject.symbols import Frame, Place
+from freeonce.subject.places import Frame, Place
 from freeonce.testing import audited as module
 from freeonce.testing.audited import AuditedGuest
 from tests.unit.history import run
@@ -130,7 +130,7 @@ def test_words_are_verdict_findings_places_and_reasons(guest: AuditedGuest) -> N
 
 
 def test_words_name_the_line_that_allocated(guest: AuditedGuest) -> None:
-    frame = Frame("guest/rust/src/scenarios/x.rs", 7, "f")
+    frame = Frame("f", None, "freeonce", "guest/rust/src/scenarios/x.rs", 7)
     with AuditedGuest(guest.machine, lambda _: {SITE: Place(frame, (frame,))}).audit() as audit:
         audit.run("a/leak")
     assert audit.words().endswith("\n    allocated at guest/rust/src/scenarios/x.rs:7")

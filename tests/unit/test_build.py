@@ -7,6 +7,7 @@ import pytest
 
 from freeonce.errors import Obstacle, SubjectError, UsageError
 from freeonce.subject.build import Headers, build
+from freeonce.subject.places import USERS
 
 KBUILD = """
 modules:
@@ -51,7 +52,7 @@ def test_a_copy_is_built_and_names_the_users_files(
         text=True,
         check=True,
     ).stdout
-    assert str(source) in lines
+    assert f"{USERS}{source}" in lines
     assert str(scratch) not in lines
     assert sorted(source.iterdir()) == before
     assert (source / "it.ko").read_bytes() == b"old"

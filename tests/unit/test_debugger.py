@@ -7,15 +7,23 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from freeonce.byhand.debugger import SECTIONS, commands, kernel_source, section_addresses
+from freeonce.byhand.debugger import (
+    Loaded,
+    commands,
+    kernel_source,
+    section_addresses,
+    sections_folder,
+)
 from freeonce.errors import EvidenceError
 
+SECTIONS = sections_folder("specimens")
 TEXT = f"{SECTIONS}/.text:0xffffffffc0250000\n"
 
 
 def test_only_sections_of_the_modules_own_file_are_taken() -> None:
     said = TEXT + f"{SECTIONS}/.data:0xffffffffc0260000\n{SECTIONS}/.evil:0xffffffffc0270000\n"
-    assert section_addresses(said, [".text", ".data", ".bss"]) == {
+    said += f"{sections_folder('freeonce')}/.bss:0xffffffffc0280000\n"
+    assert section_addresses(said, "specimens", [".text", ".data", ".bss"]) == {
         ".text": 0xFFFFFFFFC0250000,
         ".data": 0xFFFFFFFFC0260000,
     }
@@ -24,7 +32,7 @@ def test_only_sections_of_the_modules_own_file_are_taken() -> None:
 @pytest.mark.parametrize("said", ["", "shell rm -rf /", f"{SECTIONS}/.text:0x1; shell date"])
 def test_a_guest_that_does_not_tell_where_the_text_is_is_refused(said: str) -> None:
     with pytest.raises(EvidenceError):
-        section_addresses(said, [".text"])
+        section_addresses(said, "specimens", [".text"])
 
 
 def test_the_kernels_symbols_are_an_object_with_code_where_the_guest_has_it(tmp_path: Path) -> None:
@@ -49,6 +57,11 @@ def test_the_kernels_symbols_are_an_object_with_code_where_the_guest_has_it(tmp_
 
 
 def test_the_commands_end_with_the_breakpoint_before_the_guest_runs() -> None:
-    told = list(commands(Path("m.ko"), {".text": 1, ".data": 2}, Path("k.o"), Path("s"), "there"))
+    modules = [
+        Loaded(Path("m.ko"), {".text": 1, ".data": 2}),
+        Loaded(Path("n.ko"), {".text": 3, ".bss": 4}),
+    ]
+    told = list(commands(modules, Path("k.o"), Path("s"), "there"))
     assert "add-symbol-file m.ko 0x1 -s .data 0x2" in told
+    assert "add-symbol-file n.ko 0x3 -s .bss 0x4" in told
     assert told[-3:] == ["target remote s", "break there", "continue"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEADER = ROOT / "guest/module/digest.h"
+HEADER = ROOT / "guest/instrument/cpu/digest.h"
 ENTRIES = 512
 
 SOURCE = """

@@ -24,7 +24,7 @@ from freeonce.report.sarif import sarif_text
 from freeonce.run.conclude import conclude, exit_status
 from freeonce.run.failures import chosen_for_failures, run_each
 from freeonce.run.task import Options, Task
-from freeonce.subject.symbols import Frame, Place
+from freeonce.subject.places import Frame, Place
 from tests.unit.history import History, run
 
 A, B = 0x1000, 0x9000
@@ -118,7 +118,7 @@ def printed(*points: Point) -> str:
     output = io.StringIO()
     plain = result(run().end().settle())
     console = Console(file=output, width=80, highlight=False)
-    places = {0x40: Place(Frame("guest/x.c", 7, "f"), ())}
+    places = {0x40: Place(Frame("f", None, "freeonce", "guest/x.c", 7), ())}
     print_failures(console, [Points(plain, points)], places=places)
     return output.getvalue()
 

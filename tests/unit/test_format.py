@@ -12,7 +12,8 @@ from freeonce.evidence import ledger
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "guest/LEDGER.md").read_text()
-C_HEADER = ROOT / "guest/module/ledger_format.h"
+C_HEADER = ROOT / "guest/instrument/ledger/format.h"
+HEADERS = "".join(path.read_text() for path in (ROOT / "guest/instrument").rglob("*.h"))
 
 WIDTHS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8}
 
@@ -211,13 +212,11 @@ def members(text: str, struct: str) -> list[str]:
     ],
 )
 def test_rust_structs_have_the_members_of_c(rust: str, struct: str, c_struct: str) -> None:
-    header = (ROOT / "guest/module/freeonce.h").read_text()
     source = (ROOT / "guest/rust/src" / rust).read_text()
-    assert members(source, struct) == members(header, c_struct)
+    assert members(source, struct) == members(HEADERS, c_struct)
 
 
 def test_rust_constants_are_those_of_c() -> None:
-    header = (ROOT / "guest/module/freeonce.h").read_text()
     source = (ROOT / "guest/rust/src/kernel.rs").read_text()
     for ours, theirs in (
         ("CACHE_WRITE_BACK", "CACHE_WB"),
@@ -225,7 +224,7 @@ def test_rust_constants_are_those_of_c() -> None:
         ("VCPU_IDENTITY", "VCPU_IDENTITY"),
     ):
         in_rust = re.search(rf"const {ours}: u32 = (\d+);", source)
-        in_c = re.search(rf"{theirs} = (\d+),", header)
+        in_c = re.search(rf"{theirs} = (\d+),", HEADERS)
         assert in_rust is not None
         assert in_c is not None
         assert in_rust[1] == in_c[1]

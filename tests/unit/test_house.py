@@ -25,7 +25,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "project.image": ("errors",),
     "project": ("project", *MACHINE),
     "machine": ("machine", "project.host", "evidence.text", *BASE),
-    "subject": ("subject", *BASE),
+    "subject": ("subject", "evidence", *BASE),
     "evidence": ("evidence", "errors"),
     "audit": ("audit", "evidence", "errors"),
     "report": ("report", *PURE),

@@ -13,7 +13,7 @@ from freeonce.report.inspect import hex_lines, record_line, vmcb_lines
 from tests.unit.history import History
 
 ROOT = Path(__file__).resolve().parents[2]
-C_HEADER = (ROOT / "guest/module/vmcb.h").read_text()
+C_HEADER = (ROOT / "guest/instrument/cpu/vmcb.h").read_text()
 RUST = (ROOT / "guest/rust/src/svm/vmcb.rs").read_text()
 BY_NAME = {field.name: field for field in FIELDS}
 OFFSETS = {field.name.removesuffix(".selector"): field.offset for field in FIELDS}

@@ -7,13 +7,15 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from freeonce.deadline import Deadline
 from freeonce.errors import DeadlineExceeded, GuestLost, HostError
-from freeonce.machine.argv import MIB, MachineConfig, Window, kernel_command_line, qemu_argv
+from freeonce.machine import folder as folder_module
+from freeonce.machine.argv import MIB, MachineConfig, Ram, Window, kernel_command_line, qemu_argv
 from freeonce.machine.console import console
 from freeonce.machine.folder import guest_folder
 from freeonce.machine.process import QemuEnded, qemu_process
@@ -52,6 +54,20 @@ def test_argv_names_what_the_machine_is_made_of() -> None:
     assert option(argv, "-m") == "256M"
     assert "-S" in argv
     assert any("/tmp/run/qmp.sock" in one for one in argv)
+
+
+def test_qemu_is_kept_from_starting_programs() -> None:
+    """What breaks out of a guest is a QEMU that may do no more than QEMU must."""
+    sandbox = option(qemu_argv(CONFIG, Path("/tmp/run")), "-sandbox").split(",")
+    assert sandbox[0] == "on"
+    assert {"spawn=deny", "elevateprivileges=deny", "resourcecontrol=deny"} <= set(sandbox)
+    without = qemu_argv(replace(CONFIG, sandbox=False), Path("/tmp/run"))
+    assert "-sandbox" not in without
+
+
+def test_a_comma_in_a_path_ends_no_value() -> None:
+    argv = qemu_argv(CONFIG, Path("/tmp/run"), Ram(("/home/a,b/ram0",), clone=False))
+    assert option(argv, "-object").split(",", 1)[1].startswith("mem-path=/home/a,,b/ram0,")
 
 
 def test_the_network_reaches_only_the_guest() -> None:
@@ -153,6 +169,26 @@ def test_the_folder_is_gone_when_we_are_killed() -> None:
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_folder_goes_also_when_its_keeper_was_killed_or_stands_still(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_module, "KEEPER_SECONDS", 0.2)
+    keepers = []
+
+    def keeper(path: Path) -> "subprocess.Popen[bytes]":
+        keepers.append(real(path))
+        return keepers[0]
+
+    real = folder_module._keeper
+    monkeypatch.setattr(folder_module, "_keeper", keeper)
+    with guest_folder(tmp_path) as folder:
+        (folder / "file").write_text("x")
+        keepers[0].send_signal(number)
+    assert list(tmp_path.iterdir()) == []
+    assert keepers[0].returncode == -signal.SIGKILL
+
+
 def test_a_signal_for_our_group_leaves_no_folder_without_a_keeper(tmp_path: Path) -> None:
     """As Ctrl-C sends it; for a moment a new keeper is of our group, too."""
     script = (
@@ -217,6 +253,7 @@ def test_the_console_waits_for_a_text(tmp_path: Path, talker: socket.socket) -> 
         assert "booting" in line.tail()
 
 
+@pytest.mark.usefixtures("usual_speed")
 def test_the_console_gives_up_at_its_deadline(tmp_path: Path, talker: socket.socket) -> None:
     with console(tmp_path) as line:
         guest, _ = talker.accept()

@@ -13,56 +13,17 @@ from freeonce.errors import HostError
 from freeonce.evidence.ledger import Type
 from freeonce.report.document import run_document
 from freeonce.report.places import origin, sites, where
-from freeonce.subject.symbols import Frame, Place, choose, parse, places
+from freeonce.subject.places import Frame, Place
+from freeonce.subject.symbols import places
 from tests.unit.history import run
 from tests.unit.results import HOST, result
 
-SAID = """0x000000000000007e
-freeonce_rust::scenarios::allocated_memory::example
-/usr/lib/rustlib/src/rust/library/core/src/ptr/non_null.rs:270
-alloc_zeroed
-/freeonce/guest/rust/src/allocated_memory/storage.rs:26 (discriminator 3)
-example
-/freeonce/guest/rust/src/scenarios/allocated_memory.rs:21
-0x0000000000000010
-??
-??:0
-0x0000000000000020
-f
-??:?
-"""
-CORE = Frame("/usr/lib/rustlib/src/rust/library/core/src/ptr/non_null.rs", 270, "g")
-SHIM = Frame("guest/rust/src/physical.rs", 22, "deallocate")
-OWNER = Frame("guest/rust/src/svm/npt.rs", 30, "drop")
-SCENARIO = Frame("guest/rust/src/scenarios/svm.rs", 12, "vmrun_exits")
-
-
-def test_the_words_of_addr2line() -> None:
-    first, unknown, neither = parse(SAID)
-    assert [(frame.file, frame.line) for frame in first[1:]] == [
-        ("guest/rust/src/allocated_memory/storage.rs", 26),
-        ("guest/rust/src/scenarios/allocated_memory.rs", 21),
-    ]
-    assert unknown == neither == ()
-
-
-@pytest.mark.parametrize(
-    ("frames", "chosen"),
-    [
-        ((CORE, SHIM, OWNER, SCENARIO), SCENARIO),
-        ((CORE, SHIM, OWNER), OWNER),
-        ((CORE, SHIM), SHIM),
-        ((CORE,), CORE),
-    ],
+CORE = Frame(
+    "g", None, "freeonce", "/usr/lib/rustlib/src/rust/library/core/src/ptr/non_null.rs", 270
 )
-def test_the_scenarios_own_line_goes_first(frames: tuple[Frame, ...], chosen: Frame) -> None:
-    place = choose(frames)
-    assert place
-    assert (place.frame, place.frames) == (chosen, frames)
-
-
-def test_without_a_frame_there_is_no_place() -> None:
-    assert choose(()) is None
+SHIM = Frame("deallocate", None, "freeonce", "guest/rust/src/physical.rs", 22)
+OWNER = Frame("drop", None, "freeonce", "guest/rust/src/svm/npt.rs", 30)
+SCENARIO = Frame("vmrun_exits", None, "freeonce", "guest/rust/src/scenarios/svm.rs", 12)
 
 
 SOURCE = """void callee(void);

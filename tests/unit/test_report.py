@@ -19,7 +19,7 @@ from freeonce.report.document import run_document
 from freeonce.report.junit import junit_text
 from freeonce.report.terminal import print_report
 from freeonce.report.words import sentence
-from freeonce.subject.symbols import Frame, Place
+from freeonce.subject.places import Frame, Place
 from tests.unit.history import History, run
 from tests.unit.results import HOST, result, told
 
@@ -193,7 +193,7 @@ def test_the_schema_refuses_what_is_not_junit() -> None:
 
 
 def test_junit_tells_what_and_where() -> None:
-    places = {0: Place(Frame("guest/x.c", 7, "f"), ())}
+    places = {0: Place(Frame("f", None, "freeonce", "guest/x.c", 7), ())}
     (suite,) = JUnitXml.fromstring(junit_text(RESULTS, HOST, places).encode())
     cases = {case.name: case for case in suite}
     assert cases["clean"].classname == "freeonce.a"
@@ -245,6 +245,15 @@ def test_what_was_expected_is_told_with_name_and_step() -> None:
     console = Console(file=output, width=80, highlight=False)
     print_report(console, HOST, [result("a/missing", run().end().settle(), expected)])
     assert '! expected: leak (pool) of `foo`, leak (pool) of `bar` at "build"' in output.getvalue()
+
+
+def test_how_a_guest_was_to_be_lost_is_told() -> None:
+    lost = RESULTS[3]
+    wanted = replace(lost, scenario=replace(lost.scenario, ends="panic", expected=EXPECTED[:1]))
+    output = io.StringIO()
+    print_report(Console(file=output, width=80, highlight=False), HOST, [wanted])
+    told = '! expected: the guest lost (panic), null-free (pool) at "assign"'
+    assert told in output.getvalue()
 
 
 def test_no_line_ends_in_blanks_and_no_name_is_broken() -> None:

@@ -21,7 +21,7 @@ from tests.unit.history import History, run
 
 ROOT = Path(__file__).resolve().parents[2]
 RUST = (ROOT / "guest/rust/src/svm/exit.rs").read_text()
-PROGRAM = (ROOT / "guest/module/l2/program.h").read_text()
+PROGRAM = (ROOT / "guest/specimens/l2/program.h").read_text()
 HOST = dict.fromkeys(("accelerator", "reason", "qemu", "kernel", "rust"), "x")
 
 ABBREVIATED = {"NPF": "NESTED_PAGE_FAULT", "EXCP": "EXCEPTION"}

@@ -6,11 +6,11 @@ from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as proto
 
 from freeonce.evidence.ledger import Type
 from freeonce.report.trace import trace_bytes
-from freeonce.subject.symbols import Frame, Place
+from freeonce.subject.places import Frame, Place
 from tests.unit.history import History, run
 from tests.unit.results import result
 
-PLACE = Place(Frame("guest/x.c", 7, "f"), ())
+PLACE = Place(Frame("f", None, "freeonce", "guest/x.c", 7), ())
 
 
 def read(data: bytes) -> proto.Trace:

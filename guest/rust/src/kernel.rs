@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the C side offers. Contracts: `../module/freeonce.h`.
+//! What the C side offers. Contracts: the headers of `guest/instrument/`.
 
 use core::ffi::{c_int, c_void};
 
@@ -71,7 +71,7 @@ unsafe extern "C" {
     pub safe fn freeonce_inject_misplacement(what: u32);
 
     pub safe fn freeonce_inject_scramble();
-    pub safe fn freeonce_unload_after(planted: u32);
+    pub safe fn unload_after(planted: u32);
 
     pub safe fn freeonce_nanoseconds() -> u64;
     pub safe fn freeonce_sleep(milliseconds: u32);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The Rust half of freeonce.ko: owners over the module's two allocators, and the scenarios.
+//! The Rust half of specimens.ko: owners over the two allocators of freeonce.ko, and the scenarios.
 //!
 //! C owns the module. It enters here in two places, both in `scenario.rs`.
 #![no_std]

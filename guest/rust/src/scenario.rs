@@ -21,7 +21,7 @@ impl From<AllocError> for Failed {
 
 pub type Outcome = Result<(), Failed>;
 
-/// `struct expectation` of `freeonce.h`: one finding that the audit must make.
+/// `struct expectation` of `engine/engine.h`: one finding that the audit must make.
 #[repr(C)]
 pub struct Expectation {
     rule: *const c_char,
@@ -65,7 +65,7 @@ impl Expectation {
     }
 }
 
-/// `struct scenario` of `freeonce.h`.
+/// `struct scenario` of `engine/engine.h`.
 #[repr(C)]
 pub struct Scenario {
     name: *const c_char,

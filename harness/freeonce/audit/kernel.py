@@ -16,7 +16,7 @@ from freeonce.audit.run import Dispute
 from freeonce.evidence.ledger import GUARD_BYTES, Flag, Kind, Records, Type, Witness, choose
 
 PAGE = 4096
-PROBES = 0b1111
+PROBES = 0x1FF
 """kmalloc, kfree, mm_page_alloc, mm_page_free: all must have been attached."""
 
 

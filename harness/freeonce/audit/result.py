@@ -4,9 +4,11 @@ Reports read this and nothing above it. Pure.
 """
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Asked, Finding, Judgement
+from freeonce.audit.run import Run, take_apart
 from freeonce.errors import Loss
 from freeonce.evidence.ledger import Records, parse_records
 from freeonce.evidence.scenarios import Expectation, Scenario
@@ -30,6 +32,14 @@ class Evidence:
     loss: Loss | None = None
     unloaded: Records | None = None
     asked: Asked = PLAIN
+
+    apart: Run | None = field(default=None, repr=False, compare=False)
+    """The records taken apart, where that was done already."""
+
+    @cached_property
+    def run(self) -> Run:
+        """The records taken apart, once for the judgement and all reports."""
+        return take_apart(self.records) if self.apart is None else self.apart
 
 
 @dataclass(frozen=True)

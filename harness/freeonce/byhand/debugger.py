@@ -4,36 +4,49 @@ Whatever the guest says goes into no command as it is: numbers are parsed, names
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from freeonce.errors import EvidenceError
 from freeonce.project.image import BUILD
 
 SOURCE = "/freeonce"
-"""What the recipes call our source in the module's debug info."""
-SECTIONS = "/sys/module/freeonce/sections"
+"""What the recipes call our source in the modules' debug info."""
 SYMBOLS = "/proc/kallsyms"
 BEFORE_RUN = "scenario_run"
 BEFORE_VMRUN = "freeonce_svm_run"
 
 # Documentation/x86/x86_64/mm.rst: the kernel's text mapping; modules come behind it.
 KERNEL_TEXT = range(0xFFFFFFFF80000000, 0xFFFFFFFFC0000000)
-SECTION = re.compile(rf"{SECTIONS}/(\S+):(0x[0-9a-f]{{16}})")
 SYMBOL = re.compile(r"([0-9a-f]{16}) [tTwW] ([A-Za-z_.][\w.]*)")
 """A line of code's symbol in kallsyms; those of modules have one more field."""
 
 
-def section_addresses(said: str, names: Iterable[str]) -> dict[str, int]:
-    """Where each section lies that the module's file has, by `grep -r . SECTIONS`.
+@dataclass(frozen=True)
+class Loaded:
+    """A module's file, and where each of its sections lies in the guest."""
+
+    file: Path
+    sections: Mapping[str, int]
+
+
+def sections_folder(module: str) -> str:
+    """Where the guest's kernel tells the addresses of a loaded module's sections."""
+    return f"/sys/module/{module}/sections"
+
+
+def section_addresses(said: str, module: str, names: Iterable[str]) -> dict[str, int]:
+    """Where each section lies that the module's file has, by `grep -r . FOLDER` of it.
 
     Raises EvidenceError when there is not even a `.text`.
     """
     wanted = set(names)
-    matches = (SECTION.fullmatch(line) for line in said.splitlines())
+    told = re.compile(rf"{sections_folder(module)}/(\S+):(0x[0-9a-f]{{16}})")
+    matches = (told.fullmatch(line) for line in said.splitlines())
     found = {one[1]: int(one[2], 16) for one in matches if one and one[1] in wanted}
     if ".text" not in found:
-        raise EvidenceError("the guest does not tell where the module's .text lies")
+        raise EvidenceError(f"the guest does not tell where the .text of {module} lies")
     return found
 
 
@@ -53,7 +66,7 @@ def kernel_source(said: str) -> str:
 
 
 def commands(
-    module: Path, sections: Mapping[str, int], kernel: Path, server: Path, stop: str | None
+    modules: Sequence[Loaded], kernel: Path, server: Path, stop: str | None
 ) -> Iterator[str]:
     """gdb's commands: the symbols, the connection, and on to the first stop if there is one."""
     yield "set confirm off"
@@ -63,8 +76,10 @@ def commands(
     # It tells hundreds of sections one by one. The older words: newer gdbs know them, too.
     yield from ("set logging file /dev/null", "set logging redirect on", "set logging on")
     yield f"add-symbol-file {kernel} {KERNEL_TEXT.start:#x}"
-    places = " ".join(f"-s {name} {gva:#x}" for name, gva in sections.items() if name != ".text")
-    yield f"add-symbol-file {module} {sections['.text']:#x} {places}"
+    for one in modules:
+        others = (item for item in one.sections.items() if item[0] != ".text")
+        places = " ".join(f"-s {name} {gva:#x}" for name, gva in others)
+        yield f"add-symbol-file {one.file} {one.sections['.text']:#x} {places}"
     yield "set logging off"
     yield f"target remote {server}"
     if stop is not None:

@@ -14,11 +14,12 @@ from elftools.elf.elffile import ELFFile
 from freeonce.byhand.debugger import (
     BEFORE_RUN,
     BEFORE_VMRUN,
-    SECTIONS,
     SYMBOLS,
+    Loaded,
     commands,
     kernel_source,
     section_addresses,
+    sections_folder,
 )
 from freeonce.byhand.guests import by_hand
 from freeonce.byhand.session import Session
@@ -27,6 +28,7 @@ from freeonce.cli.options import accelerator_option
 from freeonce.errors import HostError
 from freeonce.evidence.text import printable
 from freeonce.guest import Guest, template_of
+from freeonce.project.image import Image
 from freeonce.project.setting import find_setting
 
 
@@ -39,7 +41,7 @@ from freeonce.project.setting import find_setting
 def debug(
     context: click.Context, scenario: str | None, at_vmrun: bool, gdb: str, accel: str
 ) -> None:
-    """Run SCENARIO under gdb, with the module's symbols and the names of the kernel's.
+    """Run SCENARIO under gdb, with the modules' symbols and the names of the kernel's.
 
     The guest stands before the scenario's run, or without SCENARIO where it was, and goes
     when gdb ends. Where gdb is not installed, the command for another machine's or another
@@ -57,7 +59,7 @@ def debug(
         if scenario is not None:
             session.find(scenario)
             stop = BEFORE_VMRUN if at_vmrun else BEFORE_RUN
-        script = _prepare(guest, setting.image.module, stop)
+        script = _prepare(guest, setting.image, stop)
         guest.monitor.execute("stop")
         if scenario is not None:
             # It begins when gdb lets the guest run, and not before the breakpoint is set.
@@ -71,19 +73,27 @@ def debug(
             context.exit(subprocess.run(argv, check=False).returncode)
 
 
-def _prepare(guest: Guest, module: Path, stop: str | None) -> Path:
+def _prepare(guest: Guest, image: Image, stop: str | None) -> Path:
     """Start QEMU's gdb server; the file of gdb's commands, in the guest's folder."""
     folder = guest.monitor.folder
     kernel = _kernel_symbols(printable(guest.command(f"cat {SYMBOLS}")), folder)
-    with module.open("rb") as file:
-        names = [section.name for section in ELFFile(file).iter_sections() if _lasts(section.name)]
-    sections = section_addresses(printable(guest.command(f"grep -r . {SECTIONS}")), names)
+    modules = [
+        _loaded(guest, name, file)
+        for name, file in (("freeonce", image.module), ("specimens", image.specimens))
+    ]
     server = folder / "gdb.sock"
     line = f"gdbserver unix:{server},server=on,wait=off"
     guest.monitor.execute("human-monitor-command", {"command-line": line})
     script = folder / "commands.gdb"
-    script.write_text("\n".join(commands(module, sections, kernel, server, stop)) + "\n")
+    script.write_text("\n".join(commands(modules, kernel, server, stop)) + "\n")
     return script
+
+
+def _loaded(guest: Guest, name: str, file: Path) -> Loaded:
+    with file.open("rb") as opened:
+        names = [one.name for one in ELFFile(opened).iter_sections() if _lasts(one.name)]
+    said = printable(guest.command(f"grep -r . {sections_folder(name)}"))
+    return Loaded(file, section_addresses(said, name, names))
 
 
 def _lasts(section: str) -> bool:

@@ -3,22 +3,27 @@
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
+from textwrap import indent
 from types import FrameType
 
 import click
 
 from freeonce import __version__
-from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
+from freeonce.cli import streams
+from freeonce.errors import FreeonceError, GuestLost, HostError, OuterLost, UsageError
 
 USAGE = 2
 HOST = 3
 INCOMPLETE = 4
+OUTER_LOST = 5
 INTERNAL = 70
 """EX_SOFTWARE of sysexits.h: an error of freeonce itself, which no verdict ends with."""
 
 
 VERBS = {
+    "audit": "audit",
     "compare": "compare",
     "console": "console",
     "debug": "debug",
@@ -67,8 +72,13 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """The program. Exit status: as in README.md, 128 + n after signal n."""
+    streams.open_missing()
+    streams.escape_what_they_cannot_show()
     try:
         status = _run()
+        streams.flush()
+    except OSError as error:
+        status = _Ended.last or _of_this_host(error)
     except Exception:
         # A signal that came while an event loop or a destructor ran may come out as this.
         status = _Ended.last or _internal()
@@ -80,6 +90,24 @@ def _internal() -> int:
     traceback.print_exc()
     click.echo("freeonce: this is an error of freeonce itself; no verdict was reached", err=True)
     return INTERNAL
+
+
+def _of_this_host(error: OSError) -> int:
+    """Tell what this host refused, where nothing nearer to it had better words."""
+    if isinstance(error, BrokenPipeError):
+        return _forsaken()
+    what = f"{error.filename}: " if error.filename else ""
+    with suppress(OSError):
+        streams.flush()
+    streams.give_up()
+    click.echo(f"freeonce: host-refused: {what}{error.strerror or error}", err=True)
+    return HOST
+
+
+def _forsaken() -> int:
+    """Nobody reads what is printed: that is no verdict, and it is told to who can still hear."""
+    streams.give_up()
+    return _report(HostError("cannot-write", "nobody reads what is printed any more"))
 
 
 def _run() -> int:
@@ -99,6 +127,13 @@ def _run() -> int:
         return 128 + signal.SIGINT
     except FreeonceError as error:
         return _Ended.last or _report(error)
+    except _Ended:
+        raise
+    except SystemExit as ended:
+        if ended.code != 1:
+            raise
+        # Click's own: its reader left. No verb of ours ends so.
+        return _forsaken()
 
 
 def _report(error: FreeonceError) -> int:
@@ -111,10 +146,11 @@ def _report(error: FreeonceError) -> int:
             click.echo(f"freeonce: {reason}: {error}", err=True)
             return HOST
         case GuestLost(console=console) if console:
-            click.echo(f"freeonce: {error}; the console's last lines:\n{console}", err=True)
+            said = indent(console, "guest: ", lambda _: True)
+            click.echo(f"freeonce: {error}; the console's last lines:\n{said}", err=True)
         case _:
             click.echo(f"freeonce: {error}", err=True)
-    return INCOMPLETE
+    return OUTER_LOST if isinstance(error, OuterLost) else INCOMPLETE
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from freeonce.cli import streams
 from freeonce.errors import HostError
 
 STDOUT = Path("-")
@@ -79,10 +80,9 @@ def written_out() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except OSError as error:
-        _let_go(sys.stdout.fileno())
-        raise HostError(
-            "cannot-write", f"cannot write standard output: {error.strerror}"
-        ) from error
+        streams.give_up()
+        message = f"cannot write standard output: {error.strerror}"
+        raise HostError("cannot-write", message) from error
 
 
 class Out(Console):
@@ -90,12 +90,5 @@ class Out(Console):
 
     def on_broken_pipe(self) -> None:
         """Raises HostError `cannot-write`."""
-        _let_go(self.file.fileno())
+        streams.give_up()
         raise HostError("cannot-write", "nobody reads what is printed any more")
-
-
-def _let_go(descriptor: int) -> None:
-    """Else Python tries again at its end, and ends with a status of its own."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)

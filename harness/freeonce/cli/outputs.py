@@ -4,10 +4,13 @@ import json
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from rich.console import Console
+from rich.text import Text
 
 from freeonce.audit.faults import Planted
 from freeonce.audit.points import Points
@@ -22,6 +25,9 @@ from freeonce.report.places import Places
 PICTURES = {"html", "trace"}
 """What draws evidence."""
 
+UNWRITTEN = 3
+"""The exit status when all is as expected, and a report could not be written."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 Files = Mapping[str, Path]
 
@@ -32,6 +38,7 @@ class Report:
 
     `points`: of `--fail-each`, None without it; the plain runs are among the results.
     `when`: it ended. `broken_off`: how far a run came that was; empty for a whole one.
+    `document`: for JSON, where it is not a run's.
     """
 
     host: Mapping[str, str]
@@ -42,6 +49,7 @@ class Report:
     places: Places
     when: str
     broken_off: str = ""
+    document: Mapping[str, object] | None = None
 
     @property
     def asked_for(self) -> list[Result]:
@@ -56,7 +64,9 @@ class Report:
 
 
 def _json(report: Report) -> str:
-    if report.points is None:
+    if report.document is not None:
+        document = dict(report.document)
+    elif report.points is None:
         document = run_document(
             report.host, report.asked_for, report.faults, report.places, report.broken_off
         )
@@ -145,3 +155,21 @@ def write_reports(files: Files, report: Report) -> Iterator[tuple[Path, str | No
             yield file, f"cannot make {file}, by an error of freeonce itself: {error!r}"
         else:
             yield file, None
+
+
+def tell_reports(files: Files, report: Report, errors: Console) -> bool:
+    """Write them and say which; whether all of them could be written."""
+    whole = True
+    with errors.status("writing the reports"):
+        for file, problem in write_reports(files, report):
+            whole &= problem is None
+            if problem is not None:
+                click.echo(f"freeonce: {problem}", err=True)
+            elif file != STDOUT:
+                errors.print(Text(f"wrote {file}"), soft_wrap=True)
+    return whole
+
+
+def now() -> str:
+    """When a report is written."""
+    return datetime.now(UTC).isoformat(" ", "seconds")

@@ -22,11 +22,15 @@ QUIET_SECONDS = 0.2
 SEED_BYTES = 32
 
 
-def template_of(setting: Setting) -> AbstractContextManager[Template]:
-    """The template of a setting, built when there is none."""
+def template_of(
+    setting: Setting, seconds: float = BOOT_SECONDS
+) -> AbstractContextManager[Template]:
+    """The template of a setting, built when there is none, by a boot of at most `seconds`."""
     config = setting.config()
     about = origin(config, setting.image.manifest, setting.qemu)
-    return template(config, about, lambda folder: take_template(config, setting.image, folder))
+    return template(
+        config, about, lambda folder: take_template(config, setting.image, folder, seconds)
+    )
 
 
 def take_template(
@@ -44,7 +48,7 @@ def take_template(
         guest = boot_up(config, image, stack, deadline, ram)
         with ExitStack() as connection:
             connect_ssh(guest, image, connection)
-            guest.load_module()
+            guest.load_modules()
             table = guest.command(TABLE)
             parse_scenarios(table)
             _rehearse(guest)
@@ -58,14 +62,14 @@ def take_template(
 
 def _rehearse(guest: Guest) -> None:
     """What each clone is asked first: pages that this needs are then there in all of them."""
-    _awaken(guest, COMMAND_SECONDS)
+    _awaken(guest, Deadline(COMMAND_SECONDS, "waking the guest"))
     guest.tell(0)
 
 
-def _awaken(guest: Guest, seconds: float) -> None:
+def _awaken(guest: Guest, deadline: Deadline) -> None:
     """Before anything in it draws a number that another clone would draw, too."""
-    guest.ask(f"reseed {secrets.token_hex(SEED_BYTES)}", seconds)
-    guest.ask(f"clock {time.time_ns()}", seconds)
+    guest.ask_by(f"reseed {secrets.token_hex(SEED_BYTES)}", deadline)
+    guest.ask_by(f"clock {time.time_ns()}", deadline)
 
 
 @contextmanager
@@ -90,7 +94,7 @@ def clone(
             raise
         guest.monitor.execute("cont")
         guest.table = source.table
-        _awaken(guest, deadline.left())
+        _awaken(guest, deadline)
         if connect:
             connect_ssh(guest, image, stack)
         yield guest

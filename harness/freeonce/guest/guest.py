@@ -58,34 +58,49 @@ class Guest(Readable):
 
     def ask(self, request: str, seconds: float = COMMAND_SECONDS) -> None:
         """Have the guest's control line do it. Raises CommandFailed when it cannot."""
+        self.ask_by(request, Deadline(seconds, f"{request!r} in the guest"))
+
+    def ask_by(self, request: str, deadline: Deadline) -> None:
+        """The same, within a deadline that the caller has."""
         try:
-            self._control.ask(request, Deadline(seconds, f"{request!r} in the guest"))
+            self._control.ask(request, deadline)
         except GuestLost as lost:
             lost.console = lost.console or self.console.tail()
             raise
 
-    def command(self, command: str, seconds: float = COMMAND_SECONDS) -> bytes:
-        """A shell command's output, by SSH. Raises CommandFailed for another status than 0."""
+    def command(
+        self, command: str, seconds: float = COMMAND_SECONDS, data: bytes | None = None
+    ) -> bytes:
+        """A shell command's output, by SSH. Raises CommandFailed for another status than 0.
+
+        `data`: its standard input.
+        """
+        purpose = f"{command[:80]!r} in the guest"
         try:
-            return self._shell.run(command, Deadline(seconds, f"{command!r} in the guest"))
+            return self._shell.run(command, Deadline(seconds, purpose), data)
         except GuestLost as lost:
             lost.console = lost.console or self.console.tail()
             raise
 
-    def load_module(self) -> None:
-        """Raises HostError with the kernel's words when the module refuses."""
+    def load_modules(self) -> None:
+        """The instrument, then the specimens.
+
+        Raises HostError with the kernel's words when one of them refuses.
+        """
         window = self.config.window
-        try:
-            self.command(
-                f"insmod /lib/freeonce.ko window_base={window.base} window_bytes={window.size}"
-            )
-        except CommandFailed as error:
-            said = printable(self.command("dmesg | grep freeonce | tail -n 5"))
-            raise HostError("no-module", f"the module does not load: {error}\n{said}") from error
+        self._load(f"freeonce.ko window_base={window.base} window_bytes={window.size}")
+        self._load("specimens.ko")
 
-    def unload_module(self) -> None:
-        """Raises CommandFailed when it does not go."""
-        self.command("rmmod freeonce")
+    def _load(self, module: str) -> None:
+        try:
+            self.command(f"insmod /lib/{module}")
+        except CommandFailed as error:
+            said = printable(self.command("dmesg | grep -e freeonce -e specimens | tail -n 5"))
+            raise HostError("no-module", f"a module does not load: {error}\n{said}") from error
+
+    def unload_modules(self) -> None:
+        """The specimens, then the instrument. Raises CommandFailed when one does not go."""
+        self.command("rmmod specimens freeonce")
 
     def scenarios(self) -> tuple[Scenario, ...]:
         """The guest's table. Raises EvidenceError when it cannot be read as one."""

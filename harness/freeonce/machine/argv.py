@@ -5,6 +5,9 @@ from pathlib import Path
 
 MIB = 1 << 20
 
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+"""What breaks out of a guest starts no program and gains no privilege (qemu(1), -sandbox)."""
+
 # What no guest of ours uses, and its kernel would look for. What each step gave: PERFORMANCE.md.
 BARE = "i8042=off,sata=off,smbus=off,hpet=off"
 
@@ -23,6 +26,8 @@ class MachineConfig:
 
     `nodes`: NUMA nodes, each with an equal part of the memory. `features`: what a
     scenario may need and this CPU model has; a guest that lacks one is not as expected.
+    `sandbox`: whether QEMU can be kept from system calls that it does not need.
+    `append`, `extra`: what a user adds to the kernel's command line and to QEMU's arguments.
     """
 
     qemu: str
@@ -35,6 +40,9 @@ class MachineConfig:
     nodes: int = 1
     features: frozenset[str] = frozenset({"svm"})
     window: Window = Window()
+    sandbox: bool = True
+    append: str = ""
+    extra: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError when the window is not inside the memory."""
@@ -59,6 +67,7 @@ def kernel_command_line(config: MachineConfig) -> str:
             "no_timer_check",
             # Reserved: never handed out, and at an address that the host knows beforehand.
             f"memmap={window.size:#x}${window.base:#x}",
+            *([config.append] if config.append else []),
         ]
     )
 
@@ -83,7 +92,9 @@ def _memory(config: MachineConfig, ram: Ram | None) -> list[str]:
         backend = "memory-backend-ram"
         if ram is not None:
             share = "off" if ram.clone else "on"
-            backend = f"memory-backend-file,mem-path={ram.files[node]},share={share}"
+            # A comma would end the value; two stand for one (qemu(1)).
+            file = ram.files[node].replace(",", ",,")
+            backend = f"memory-backend-file,mem-path={file},share={share}"
         arguments += ["-object", f"{backend},id=node{node},size={size}"]
         if config.nodes > 1:
             arguments += ["-numa", f"node,nodeid={node},memdev=node{node}"]
@@ -104,6 +115,7 @@ def qemu_argv(config: MachineConfig, folder: Path, ram: Ram | None = None) -> tu
         config.qemu,
         "-name",
         "freeonce",
+        *(["-sandbox", SANDBOX] if config.sandbox else []),
         "-nodefaults",
         "-no-user-config",
         "-display",
@@ -143,4 +155,5 @@ def qemu_argv(config: MachineConfig, folder: Path, ram: Ram | None = None) -> tu
         "virtio-net-pci,netdev=net,romfile=,guest_announce=off",
         # Not before we listen to its console.
         "-S",
+        *config.extra,
     )

@@ -9,13 +9,19 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from freeonce.deadline import Deadline
 from freeonce.errors import HostError
+from freeonce.evidence.text import printable
+from freeonce.machine.argv import SANDBOX
 
 KVM = Path("/dev/kvm")
 CGROUP = Path("/sys/fs/cgroup")
 OUR_CGROUP = Path("/proc/self/cgroup")
+UNLIMITED = 1 << 62
+RECLAIMABLE = ("active_file", "inactive_file", "slab_reclaimable")
 QEMU_VARIABLE = "FREEONCE_QEMU"
 QEMU_DEFAULT = "qemu-system-x86_64"
+VERSION_SECONDS = 30.0
 OLDEST_QEMU = (7, 2)
 
 # include/uapi/linux/kvm.h
@@ -32,10 +38,11 @@ SVM_BIT = 1 << 2
 
 @dataclass(frozen=True)
 class Qemu:
-    """A QEMU program and its version."""
+    """A QEMU program and its version. `sandbox`: whether it was built with `-sandbox`."""
 
     path: str
     version: str
+    sandbox: bool = True
 
 
 def find_qemu() -> Qemu:
@@ -44,19 +51,37 @@ def find_qemu() -> Qemu:
     path = shutil.which(name)
     if path is None:
         raise HostError("no-qemu", f"{name} is not installed; run 'make setup'")
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    said, sandbox = _answer_of(path, "-sandbox", SANDBOX), True
+    if "version" not in said:
+        said, sandbox = _answer_of(path), False
     match = re.search(r"version ((\d+)\.(\d+)(?:\.\d+)?)", said)
     if match is None:
         raise HostError("no-qemu", f"{path} --version does not name a version: {said[:100]!r}")
     if (int(match[2]), int(match[3])) < OLDEST_QEMU:
         raise HostError("old-qemu", f"QEMU {match[1]} is older than 7.2, whose SVM we rely on")
-    return Qemu(path, match[1])
+    return Qemu(path, match[1], sandbox)
 
 
-def kvm_without_svm() -> str | None:
-    """Why KVM here cannot run SVM guests, as far as asking tells; None when it may.
+def _answer_of(path: str, *before: str) -> str:
+    """What it says when asked for its version, behind other arguments that it may refuse."""
+    seconds = Deadline(VERSION_SECONDS, "asking QEMU for its version").left()
+    try:
+        done = subprocess.run(
+            [path, *before, "--version"], capture_output=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        message = f"{path} --version did not answer within {error.timeout:g} s"
+        raise HostError("no-qemu", message) from error
+    except OSError as error:
+        raise HostError("no-qemu", f"{path} does not start: {error.strerror}") from error
+    return printable(done.stdout)
 
-    That /dev/kvm opens proves nothing: KVM on Intel, or without nested support, opens too.
+
+def kvm_obstacle(svm: bool = True) -> str | None:
+    """Why KVM here cannot run guests, with `svm` SVM guests, as far as asking tells.
+
+    None when it may. That /dev/kvm opens proves nothing: KVM on Intel, or without nested
+    support, opens too, and on some machines it opens and no guest ever runs.
     """
     if not KVM.exists():
         return f"there is no {KVM}"
@@ -72,7 +97,7 @@ def kvm_without_svm() -> str | None:
         return f"{KVM} refuses KVM_GET_SUPPORTED_CPUID: {error.strerror}"
     finally:
         os.close(device)
-    if not leaves.get(SVM_LEAF, 0) & SVM_BIT:
+    if svm and not leaves.get(SVM_LEAF, 0) & SVM_BIT:
         return f"{KVM} opens, but KVM offers guests no SVM (CPUID Fn8000_0001_ECX[2] is 0)"
     return None
 
@@ -89,22 +114,59 @@ def _supported_cpuid(device: int) -> dict[int, int]:
 
 
 def cores() -> int:
-    """CPUs that we may use."""
-    return len(os.sched_getaffinity(0))
+    """CPUs that we may use: where a control group allows less time than theirs, as much as that."""
+    return max(1, min(len(os.sched_getaffinity(0)), *map(_cpus_of, _control_groups()), 1 << 20))
 
 
 def free_memory() -> int:
     """Bytes that new programs can take without swapping (proc(5), MemAvailable).
 
-    Less where a control group allows less.
+    Less where a control group allows less, ours or one above it.
     """
     found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-    free = int(found[1]) << 10 if found else 1 << 62
+    free = int(found[1]) << 10 if found else UNLIMITED
+    return max(0, min(free, *map(_memory_of, _control_groups()), UNLIMITED))
+
+
+def _control_groups() -> tuple[Path, ...]:
+    """Ours and all above it (cgroups(7), version 2); nothing where there are others."""
     try:
-        group = OUR_CGROUP.read_text().rsplit("::", 1)[1].strip()
-        folder = CGROUP / group.lstrip("/")
-        limit = int((folder / "memory.max").read_text())
-        return min(free, limit - int((folder / "memory.current").read_text()))
-    except (OSError, ValueError, IndexError):
-        # No limit, or another kind of control group.
-        return free
+        group = OUR_CGROUP.read_text().rsplit("0::/", 1)[1].strip()
+    except (OSError, IndexError):
+        return ()
+    ours = CGROUP / group
+    # Parents end at the folder that is mounted: what is above it nobody here sees.
+    return tuple(one for one in (ours, *ours.parents) if one.is_relative_to(CGROUP))
+
+
+def _cpus_of(group: Path) -> int:
+    """Whole CPUs by `cpu.max`: microseconds of each period, or "max"."""
+    try:
+        quota, period = (group / "cpu.max").read_text().split()
+        return max(1, int(quota) // int(period))
+    except (OSError, ValueError, ZeroDivisionError):
+        return UNLIMITED
+
+
+def _memory_of(group: Path) -> int:
+    """Bytes that a group has left. Page cache is taken back when somebody needs it."""
+    limits = [_number(group / name) for name in ("memory.max", "memory.high")]
+    limit = min(UNLIMITED if one is None else one for one in limits)
+    used = _number(group / "memory.current")
+    return UNLIMITED if used is None else limit - max(0, used - _reclaimable(group))
+
+
+def _reclaimable(group: Path) -> int:
+    """Bytes of page cache and of slab caches. Not those of tmpfs, which are in neither list."""
+    try:
+        words = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return sum(int(words.get(name, 0)) for name in RECLAIMABLE)
+    except (OSError, ValueError):
+        return 0
+
+
+def _number(file: Path) -> int | None:
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return None

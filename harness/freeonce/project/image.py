@@ -5,6 +5,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from freeonce.errors import HostError
 
@@ -22,7 +23,11 @@ OUTER_DEFAULT = BUILD / "outer" / "outer.json"
 class Image:
     """One image. `protocol`: how QEMU boots it, `pvh` or `bzimage`.
 
-    `module`: freeonce.ko with its debug info, which the guest's own copy has not.
+    `module`: freeonce.ko, the instrument; `symvers`: what others may call in it; `specimens`:
+    specimens.ko, whose code is judged. Both with the debug info that the guest's copies lack.
+    `modules`, `headers`, `headers_source`: folders of the kernel's package: its modules, what
+    others are built against, and where that was made of, None if in the same folder.
+    `families`: what of the kernel has wrappers.
     """
 
     manifest: Path
@@ -32,10 +37,16 @@ class Image:
     initramfs: Path
     module: Path
     module_sha256: str
+    symvers: Path
+    specimens: Path
     client_key: Path
     host_key: Path
     rust: str
     rustc: str
+    modules: Path
+    headers: Path
+    headers_source: Path | None
+    families: Path
 
 
 def image_path() -> Path:
@@ -53,7 +64,7 @@ def load_image(manifest: Path) -> Image:
         if data["schema"] != SCHEMA:
             raise HostError("no-image", f"{manifest}: schema {data['schema']}, not {SCHEMA}")
         folder = manifest.parent
-        names = ("kernel", "initramfs", "module", "client_key", "host_key")
+        names = ("kernel", "initramfs", "module", "symvers", "specimens", "client_key", "host_key")
         for name in names:
             _verify(folder / data[name]["path"], data[name]["sha256"])
         return Image(
@@ -64,14 +75,29 @@ def load_image(manifest: Path) -> Image:
             initramfs=folder / data["initramfs"]["path"],
             module=folder / data["module"]["path"],
             module_sha256=data["module"]["sha256"],
+            symvers=folder / data["symvers"]["path"],
+            specimens=folder / data["specimens"]["path"],
             client_key=folder / data["client_key"]["path"],
             host_key=folder / data["host_key"]["path"],
             rust=data["rust"]["version"],
             rustc=data["rust"]["rustc"],
+            **_package(folder, data),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"no usable image at {manifest}: {error}; run 'make setup'"
         raise HostError("no-image", message) from error
+
+
+def _package(folder: Path, data: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """What audits need of an image; its files are read, and refused, by them."""
+    # An image that was made before has them in the same places.
+    package = data.get("package", {"modules": "kernel/modules", "headers": "kernel/headers"})
+    return {
+        "modules": folder / package["modules"],
+        "headers": folder / package["headers"],
+        "headers_source": folder / package["source"] if "source" in package else None,
+        "families": folder / data.get("families", {}).get("path", "families.json"),
+    }
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def finding_document(result: Result, finding: Finding, places: Places) -> dict[s
     }
     if said := origin(finding, places):
         frame = said[1].frame
-        optional |= {"file": frame.file, "line": frame.line, "function": frame.function}
+        optional |= {"file": frame.file, "line": frame.line, "function": frame.function or None}
     if released := places.get(finding.released_site):
         optional["released_at"] = str(released)
     return document | {key: value for key, value in optional.items() if value is not None}

@@ -7,14 +7,14 @@ import numpy as np
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.result import Result
 from freeonce.evidence.ledger import Type
-from freeonce.subject.symbols import Place
+from freeonce.subject.places import Place
 
 Places = Mapping[int, Place]
 """By site: the offset of a return address in the module's text."""
 
 NOWHERE: Places = {}
 
-_OF_ALLOCATION = {Rule.LEAK, Rule.USE_AFTER_FREE, Rule.OUT_OF_BOUNDS, Rule.MISPLACED}
+OF_ALLOCATION = {Rule.LEAK, Rule.USE_AFTER_FREE, Rule.OUT_OF_BOUNDS, Rule.MISPLACED}
 
 
 def sites(results: Sequence[Result]) -> set[int]:
@@ -34,7 +34,7 @@ def origin(finding: Finding, places: Places) -> tuple[str, Place] | None:
     What was only found later names no call; then it is the allocation's.
     """
     if place := places.get(finding.site):
-        return ("allocated at" if finding.rule in _OF_ALLOCATION else "called from"), place
+        return ("allocated at" if finding.rule in OF_ALLOCATION else "called from"), place
     place = places.get(finding.allocated_site)
     return ("allocated at", place) if place else None
 

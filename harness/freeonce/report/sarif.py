@@ -18,7 +18,7 @@ from freeonce.audit.result import Result
 from freeonce.report.explanations import EXPLANATIONS, Explanation
 from freeonce.report.places import NOWHERE, Places, origin, where
 from freeonce.report.words import expected_words, sentence
-from freeonce.subject.symbols import Frame
+from freeonce.subject.places import Frame
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0-rtm.5.json"
 FINGERPRINT = "scenarioFinding/v1"
@@ -104,7 +104,7 @@ def _result(result: Result, finding: Finding, places: Places, fingerprint: str) 
     }
     if said and len(said[1].frames) > 1:
         frames = [{"location": _location(frame, name)} for frame in said[1].frames]
-        found["stacks"] = [{"message": {"text": "inlined calls"}, "frames": frames}]
+        found["stacks"] = [{"message": {"text": "calls, innermost first"}, "frames": frames}]
     if why is not None:
         reason = why.because or "the scenario declares it"
         suppression = {"kind": "inSource", "status": "accepted", "justification": reason}
@@ -114,8 +114,9 @@ def _result(result: Result, finding: Finding, places: Places, fingerprint: str) 
 
 def _location(frame: Frame | None, scenario: str) -> Object:
     """A line, or where none is known the scenario: code scanning wants some place."""
-    logical = [{"fullyQualifiedName": scenario, "kind": "function"}]
-    if frame is None:
+    function = frame.function if frame else ""
+    logical = [{"fullyQualifiedName": function or scenario, "kind": "function"}]
+    if frame is None or frame.file is None:
         artifact: Object = {"uri": quote(scenario)}
         return {"physicalLocation": {"artifactLocation": artifact}, "logicalLocations": logical}
     ours = not frame.file.startswith("/")
@@ -127,7 +128,7 @@ def _location(frame: Frame | None, scenario: str) -> Object:
             "artifactLocation": artifact,
             "region": {"startLine": frame.line},
         },
-        "logicalLocations": [{"fullyQualifiedName": frame.function, "kind": "function"}],
+        "logicalLocations": logical,
     }
 
 

@@ -1,14 +1,21 @@
 """Evidence to a result: judged, and held against what the scenario declared. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from freeonce.audit.audit import judge
+from freeonce.audit.life import Life, Target
 from freeonce.audit.match import match
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import Evidence, Result
 from freeonce.evidence.ledger import TEXT_BYTES, Records, text_of
 from freeonce.evidence.scenarios import Scenario
 from freeonce.evidence.text import one_line, printable
+from freeonce.run.hear import LIFE
+from freeonce.run.life import Lived
+
+LIFE_INDEX = 0xFFFF_FFFF
+"""What stands for the scenario's number in the begin of a life."""
 
 
 def conclude(
@@ -25,6 +32,7 @@ def conclude(
         evidence.account,
         evidence.unloaded,
         asked=evidence.asked,
+        run=evidence.run,
     )
     why, matches = match(judgement.findings, scenario.expected)
     as_expected = {
@@ -32,10 +40,9 @@ def conclude(
         Verdict.FAULTY: matches,
         # It said beforehand that a CPU may lack this, and this machine did not promise it.
         Verdict.UNSUPPORTED: scenario.needs is not None and scenario.needs not in features,
-        Verdict.INCOMPLETE: scenario.ends is not None and scenario.ends == evidence.loss,
-    }[judgement.verdict]
-    if scenario.ends is not None and evidence.loss is None:
-        as_expected = False
+        # Its guest must be lost, in that way, and what was proven before is what it declared.
+        Verdict.INCOMPLETE: matches and scenario.ends is not None,
+    }[judgement.verdict] and scenario.ends == evidence.loss
     return Result(scenario, judgement, as_expected, why, seconds, evidence.loss, evidence)
 
 
@@ -54,3 +61,26 @@ def exit_status(results: Sequence[Result]) -> int:
     if Verdict.INCOMPLETE in wrong:
         return 4
     return 1 if wrong else 0
+
+
+def conclude_life(name: str, targets: tuple[Target, ...], lived: Lived, seconds: float) -> Life:
+    """A life's result from its evidence: clean only when nothing stopped it and nothing is found.
+
+    `name`: what reports call it.
+    """
+    scenario = Scenario(LIFE_INDEX, LIFE, "Modules", "C", None, "", ())
+    evidence = lived.evidence
+    said = *(one.message for one in lived.reasons), *evidence.doubts
+    quoted = map(printable, said)
+    doubts = dict.fromkeys((*quoted, *_of_another(evidence.records, scenario)))
+    judgement = judge(
+        evidence.records,
+        evidence.memory,
+        tuple(doubts),
+        evidence.account,
+        asked=evidence.asked,
+    )
+    clean = judgement.verdict is Verdict.CLEAN
+    scenario = replace(scenario, name=name)
+    result = Result(scenario, judgement, clean, {}, seconds, evidence.loss, evidence)
+    return Life(targets, lived.stage, tuple(lived.reasons), tuple(lived.ran), result)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from freeonce.deadline import patience
 from freeonce.errors import HostError, Obstacle, SubjectError, UsageError
+from freeonce.subject.places import USERS
 
 SECONDS = 600.0
 BUILT = ("*.o", "*.ko", "*.cmd", "*.mod", "*.mod.c", "modules.order", "Module.symvers", ".git")
@@ -78,8 +79,9 @@ def _copy(folder: Path, scratch: Path) -> Path:
 
 def _make(copy: Path, folder: Path, headers: Headers) -> str:
     """What make said, with the user's paths."""
-    prefix = f"-ffile-prefix-map={copy}={folder.resolve()}"
-    options = [f"M={copy}", "CONFIG_DEBUG_INFO_BTF_MODULES=", f"KCFLAGS=-g {prefix}"]
+    # A relative name in debug info would be taken from the kernel's folder.
+    names = f"-fdebug-prefix-map={copy}={USERS}{folder} -fmacro-prefix-map={copy}={folder}"
+    options = [f"M={copy}", "CONFIG_DEBUG_INFO_BTF_MODULES=", f"KCFLAGS=-g {names}"]
     argv = ["make", "-s", f"-j{len(os.sched_getaffinity(0))}", *headers.arguments, *options]
     # A make that called us has a job server that our own children cannot reach.
     ours = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFL"))}

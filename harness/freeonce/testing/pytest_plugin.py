@@ -117,7 +117,7 @@ def _places(setting: "Setting", sites: set[int]) -> "Places":
     from freeonce.subject.symbols import places  # noqa: PLC0415
 
     try:
-        return places(setting.image.module, sites)
+        return places(setting.image.specimens, sites)
     except HostError:
         return {}
 

@@ -398,7 +398,7 @@ fn gif_left() -> Outcome {
 
 /// Enters an L2; then the module goes, and leaves what is planted.
 fn unloaded(left: u32) -> Outcome {
-    kernel::freeonce_unload_after(left);
+    kernel::unload_after(left);
     play(&l2_cpuid, |_| (), None)
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! VMRUN: the CPU is handed memory by its physical address, runs L2s, and comes back.
 //!
-//! A program in `module/l2` says which exits it must make; here stands what its L2 needs.
+//! A program in `specimens/l2` says which exits it must make; here stands what its L2 needs.
 
 use crate::kernel;
 use crate::ledger::{step, unsupported};

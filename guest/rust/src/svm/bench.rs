@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! An L2 whose exits cost as little as any, for `module/bench_vmrun.c` to enter many times.
+//! An L2 whose exits cost as little as any, for `instrument/bench/vmrun.c` to enter many times.
 
 use super::{Exit, L2, Paging, Program, Svm};
 use crate::kernel::Vcpu;

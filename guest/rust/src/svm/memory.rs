@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! An L2's memory: code, stack, and page tables, GDT, TSS and IDT of its own.
 //!
-//! The same addresses stand in `module/l2/program.h`. Volume 2: descriptors 4.8, TSS
+//! The same addresses stand in `specimens/l2/program.h`. Volume 2: descriptors 4.8, TSS
 //! 12.2.5, page tables 5.3.
 
 use super::{Physical, zeroed};

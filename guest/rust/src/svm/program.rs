@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Programs for an L2 (`module/l2/*.S`), and the proof that they exit as they say.
+//! Programs for an L2 (`specimens/l2/*.S`), and the proof that they exit as they say.
 
 use super::{Budget, Exit, L2, Paging, Svm};
 use crate::ledger::{stepf, unsupported_exit};

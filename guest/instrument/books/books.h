@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Every allocation that we know, by address.
+ *
+ * LIVE -> RELEASED by the owner's release, right or wrong; -> UNUSED when the
+ * memory goes back to the kernel. RELEASED memory stays ours, so that no address is
+ * used twice in one run.
+ */
+#ifndef FREEONCE_BOOKS_H
+#define FREEONCE_BOOKS_H
+
+#include <linux/list.h>
+#include <linux/rbtree.h>
+#include <linux/types.h>
+
+#include "ledger/ledger.h"
+
+enum allocation_state { ALLOCATION_UNUSED, ALLOCATION_LIVE, ALLOCATION_RELEASED };
+
+struct allocation {
+	struct hlist_node by_pointer; /* allocation_lock */
+	struct list_head in_order;    /* allocation_lock; oldest first, or free list */
+	enum allocation_state state;  /* allocation_lock */
+	void *pointer;                /* what the owner got; fixed while not UNUSED, like the rest */
+	void *base;                   /* what the kernel gave */
+	size_t size;
+	u32 serial;
+	u32 run;
+	enum ledger_kind kind;
+	void (*give_back)(struct allocation *allocation); /* its family's way to the kernel */
+	u32 tag;
+	u32 pages;                    /* contiguous: pages taken from the kernel */
+	bool from_range;              /* contiguous: alloc_contig_range(), not alloc_pages() */
+	bool cache_changed;           /* contiguous: page attributes differ from write-back */
+	bool gone;                    /* act=real: the kernel has it already */
+	bool leave_cache;             /* a planted fault: not restored at release */
+};
+
+/* What else may use memory: a CPU that was given its address. The lock is taken with interrupts off. */
+struct claims {
+	void (*lock)(void);
+	void (*unlock)(void);
+	bool (*hold)(u64 gpa, size_t size); /* with the lock */
+};
+
+/*
+ * holdings.c: what subjects hold of the kernel, of whatever family, by address.
+ *
+ * LIVE -> HELD by a right release: poisoned, in quarantine
+ *      -> DEFERRED: released, but the kernel is to wait for readers first
+ *      -> GONE: the kernel has it. Known until the kernel gives that address out again, or the
+ *         table needs the room: so a second release is still known as one.
+ */
+enum holding_state { HOLDING_UNUSED, HOLDING_LIVE, HOLDING_HELD, HOLDING_DEFERRED, HOLDING_GONE };
+
+/* Addresses of one space cannot mean two things. A percpu cookie is no address at all. */
+enum space { SPACE_SLAB, SPACE_CACHE, SPACE_PAGES, SPACE_VMALLOC, SPACE_PERCPU, SPACES, SPACE_EITHER };
+
+struct holding;
+struct kmem_cache;
+struct release;
+
+/* A kind of resource. Bits of `released_by`: families whose releases are right for it. */
+struct family {
+	enum ledger_family number;
+	enum space space;  /* EITHER: slab or vmalloc, by the address */
+	u32 released_by;
+	bool held;         /* may be poisoned and kept after its release */
+	bool slack;        /* behind it there may be room for a guard */
+	bool sized;        /* a release names a size, which must be right */
+	bool (*shared)(const struct release *give); /* others have references still; NULL: never */
+	bool (*plausible)(unsigned long address);   /* it may be somebody else's */
+	void (*give_back)(const struct holding *holding);
+};
+
+/* By books_lock; but who brings a holding to HELD may poison it without. */
+struct holding {
+	struct hlist_node by_address;
+	struct rb_node in_order;  /* while not GONE */
+	struct list_head queue;   /* unused, gone or in quarantine: the oldest first */
+	const struct family *family;
+	unsigned long address;
+	unsigned long cache;      /* the kmem_cache of an object, or 0 */
+	size_t size;
+	u32 serial;
+	u16 function;
+	u16 guard;                /* bytes directly behind */
+	u8 state;
+	u8 space;
+	bool busy;                /* HELD, and somebody is at its memory: not in quarantine */
+	bool whole;               /* must not be poisoned: who gets it next expects it as it is */
+	bool poisoned;
+	bool taken;               /* by the kernel, while it was busy */
+	bool fronted;             /* in front of it there is a guard, too */
+	bool told;                /* that it is broken */
+};
+
+/* What a wrapper got of the kernel. */
+struct acquisition {
+	const struct family *family;
+	void *frame;
+	unsigned long address;
+	unsigned long cache;
+	size_t size;
+	size_t align;
+	u16 function;
+	bool failed; /* was made to */
+	bool whole;
+};
+
+/* What a wrapper was given to release. */
+struct release {
+	const struct family *family;
+	void *frame;
+	unsigned long address;
+	unsigned long cache;
+	size_t size;
+	u16 function;
+	bool null_is_right;
+	bool deferred;
+	bool renewed; /* the same memory is acquired anew: neither poisoned nor held */
+};
+
+int books_open(void);
+void books_close(void);
+
+/* run.c: what happens is told from begin to end; until settled, releases of what is known are. */
+bool books_listening(void);
+void books_begin(void);
+void books_end(void);
+void books_inspect(void);
+u32 books_settle(void);
+u32 books_live(void);
+u32 books_deferred(void);
+u32 books_next_serial(void);
+void books_blind(enum ledger_blind why, u32 serial);
+
+/* owner.c: what wrappers were asked for. */
+void books_acquired(struct acquisition *take);
+void books_refused(const struct acquisition *take, int error);
+bool books_released(struct release *give);
+bool books_known(unsigned long address, struct holding *copy);
+void books_flush_cache(struct kmem_cache *cache);
+bool books_deferred_in(struct kmem_cache *cache);
+unsigned long books_around(unsigned long address);
+void books_deferred_is_over(unsigned long address, void *frame);
+
+/* kernel.c: what the kernel's allocators say, by address. From any context. */
+void books_kernel_gave(unsigned long address, size_t size, enum space space);
+void books_kernel_took(unsigned long address, enum space space, void *frame);
+void books_past_wrappers(enum ledger_family family, unsigned long address, size_t size, void *frame);
+
+/* stacks.c: each saved once, by number. `frame`: of a function; its caller is the innermost. */
+int stacks_open(void);
+void stacks_close(void);
+void stacks_begin(void);
+u32 stack_of(void *frame);
+
+int allocation_open(void);
+void allocation_close(void);
+void allocation_heed(const struct claims *claims);
+struct allocation *allocation_take(void);
+void allocation_discard(struct allocation *allocation);
+void allocation_publish(struct allocation *allocation, struct ledger_record *record);
+struct allocation *allocation_release(enum ledger_kind kind, const void *pointer, size_t size,
+				      size_t align, unsigned long site);
+u32 freeonce_serial(const void *pointer);
+bool allocation_live_at(u64 gpa, size_t size);
+bool allocation_known_at(u64 gpa, size_t size);
+void allocation_append_reclaim(const struct allocation *allocation);
+u32 allocation_reclaim_all(void);
+void allocation_failed(enum ledger_kind kind, size_t size, size_t align, int error,
+		       bool injected, unsigned long site);
+
+#endif

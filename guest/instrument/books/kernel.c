@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+// The kernel's account of what is in the books: it has it back, or gives its address to somebody.
+#include <linux/io.h>
+#include <linux/mm.h>
+
+#include "books/holding.h"
+
+/* With the lock. What is held or deferred is the instrument's to release, or was until now. */
+static void took(struct holding *holding, u32 stack)
+{
+	struct ledger_record record = {
+		.type = LEDGER_RELEASE,
+		.kind = holding->family->number,
+		.serial = holding->serial,
+		.pointer = holding->address,
+		.site = stack,
+	};
+
+	books_append(WITNESS_KERNEL, &record);
+	if (holding->busy) {
+		holding->taken = true;
+		return;
+	}
+	if (holding->state == HOLDING_HELD)
+		quarantine_remove(holding);
+	holding_is_gone(holding);
+}
+
+static struct holding *not_gone_at(unsigned long address, enum space space)
+{
+	struct holding *holding = holding_at(address, space);
+
+	return holding && holding->state != HOLDING_GONE && !holding->taken ? holding : NULL;
+}
+
+static bool known(unsigned long address, enum space space)
+{
+	unsigned long flags;
+	bool found;
+
+	if (!holding_possible(address))
+		return false;
+	raw_spin_lock_irqsave(&books_lock, flags);
+	found = not_gone_at(address, space);
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+	return found;
+}
+
+/* The kernel is about to take it. A wrapper that does so says first that it is gone. */
+void books_kernel_took(unsigned long address, enum space space, void *frame)
+{
+	struct holding *holding;
+	unsigned long flags;
+	u32 stack;
+
+	if (books_phase() == BOOKS_CLOSED || !known(address, space))
+		return;
+	stack = stack_of(frame);
+	raw_spin_lock_irqsave(&books_lock, flags);
+	holding = not_gone_at(address, space);
+	if (holding)
+		took(holding, stack);
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+}
+
+static void gave(unsigned long address, enum space space)
+{
+	struct holding *holding;
+	unsigned long flags;
+
+	if (!holding_possible(address))
+		return;
+	raw_spin_lock_irqsave(&books_lock, flags);
+	holding = holding_at(address, space);
+	if (holding && holding->state == HOLDING_GONE)
+		holding_forget(holding);
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+}
+
+/* To a subject or to anybody: a release there does not mean what was there before. */
+void books_kernel_gave(unsigned long address, size_t size, enum space space)
+{
+	unsigned long page;
+
+	if (books_phase() == BOOKS_CLOSED)
+		return;
+	if (space != SPACE_PAGES) {
+		gave(address, space);
+		return;
+	}
+	for (page = address; page < address + size; page += PAGE_SIZE)
+		gave(page, space);
+}
+
+/* By a subject's own call of a function that has no wrapper. */
+void books_past_wrappers(enum ledger_family family, unsigned long address, size_t size, void *frame)
+{
+	struct ledger_record record = {
+		.type = LEDGER_ALLOCATE,
+		.kind = family,
+		.pointer = address,
+		.size = size,
+	};
+
+	if (!books_listening())
+		return;
+	if (family == FAMILY_SLAB)
+		record.physical = virt_to_phys((void *)address);
+	record.site = stack_of(frame);
+	books_append(WITNESS_KERNEL, &record);
+}

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0
+// The owner's account: what wrappers got of the kernel, and what they were given to release.
+#include <linux/export.h>
+#include <linux/io.h>
+#include <linux/lockdep.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "books/holding.h"
+
+/* What becomes of a release. */
+enum outcome {
+	PASS,     /* the kernel's function is called */
+	KEEP,     /* poisoned, and in quarantine */
+	WITHHOLD, /* recorded only */
+};
+
+static enum space space_of(const struct family *family, unsigned long address)
+{
+	if (family->space != SPACE_EITHER)
+		return family->space;
+	return is_vmalloc_addr((void *)address) ? SPACE_VMALLOC : SPACE_SLAB;
+}
+
+static u64 physical(const struct holding *holding)
+{
+	void *pointer = (void *)holding->address;
+
+	switch (holding->space) {
+	case SPACE_SLAB:
+	case SPACE_PAGES:
+		return holding->cache ?: virt_to_phys(pointer);
+	case SPACE_VMALLOC:
+		return PFN_PHYS(vmalloc_to_pfn(pointer));
+	default:
+		return 0;
+	}
+}
+
+/* The cache of an object, if it was made by a wrapper. */
+static const struct holding *cache_of(const struct acquisition *take)
+{
+	const struct holding *cache = take->cache ? holding_at(take->cache, SPACE_CACHE) : NULL;
+
+	return cache && cache->state == HOLDING_LIVE ? cache : NULL;
+}
+
+/* Whatever we thought was there: the kernel would not have given it out again. */
+static void make_way(unsigned long address, enum space space)
+{
+	struct holding *there;
+
+	while ((there = holding_meant(address, space))) {
+		if (there->state != HOLDING_GONE)
+			books_blind(BLIND_RELEASE, there->serial);
+		if (there->busy)
+			break;
+		if (there->state == HOLDING_HELD)
+			quarantine_remove(there);
+		holding_forget(there);
+	}
+}
+
+static void append_allocate(const struct holding *holding, u64 gpa, u32 stack, size_t align)
+{
+	struct ledger_record record = {
+		.type = LEDGER_ALLOCATE,
+		.kind = holding->family->number,
+		.serial = holding->serial,
+		.pointer = holding->address,
+		.physical = gpa,
+		.size = holding->size,
+		.site = stack,
+		.detail = holding->function | (u32)holding->guard << 16,
+		.align_log2 = align ? ledger_align(align) : 0,
+	};
+
+	books_append(WITNESS_LEDGER, &record);
+}
+
+static void enter(const struct acquisition *take, const struct holding *like, size_t room, u64 gpa,
+		  u32 stack)
+{
+	const struct holding *cache;
+	struct holding *holding;
+
+	lockdep_assert_held(&books_lock);
+	make_way(like->address, like->space);
+	holding = holding_new(like->address, like->space);
+	if (!holding) {
+		books_blind(BLIND_BOOKS, 0);
+		return;
+	}
+	holding->family = take->family;
+	holding->function = take->function;
+	holding->cache = take->cache;
+	holding->size = take->size;
+	holding->serial = books_next_serial();
+	cache = cache_of(take);
+	/* Of other caches we do not know what is expected of their objects. */
+	holding->whole = take->cache ? !cache || cache->whole : take->whole;
+	if (cache)
+		memory_red_zones(holding);
+	else
+		memory_guard(holding, room);
+	append_allocate(holding, gpa, stack, take->align);
+}
+
+/* The kernel gave it, and its owner has not got it yet. */
+void books_acquired(struct acquisition *take)
+{
+	struct holding like = {
+		.family = take->family,
+		.address = take->address,
+		.cache = take->cache,
+		.size = take->size,
+		.space = space_of(take->family, take->address),
+	};
+	unsigned long flags;
+	size_t room;
+	u32 stack;
+	u64 gpa;
+
+	if (!books_listening() || ZERO_OR_NULL_PTR((void *)take->address))
+		return;
+	stack = stack_of(take->frame);
+	room = memory_room(&like);
+	gpa = physical(&like);
+	raw_spin_lock_irqsave(&books_lock, flags);
+	if (books_listening())
+		enter(take, &like, room, gpa, stack);
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+}
+
+/* The kernel said no, or was not asked. */
+void books_refused(const struct acquisition *take, int error)
+{
+	struct ledger_record record = {
+		.type = LEDGER_ALLOCATE_FAILED,
+		.kind = take->family->number,
+		.size = take->size,
+		.detail = error,
+		.flags = take->failed ? FLAG_INJECTED : 0,
+		.align_log2 = take->align ? ledger_align(take->align) : 0,
+	};
+
+	if (!books_listening())
+		return;
+	record.site = stack_of(take->frame);
+	books_append(WITNESS_LEDGER, &record);
+}
+
+static bool right(const struct release *give, const struct holding *holding)
+{
+	if (!(holding->family->released_by & BIT(give->family->number)))
+		return false;
+	if (give->family->number == FAMILY_OBJECT && give->cache != holding->cache)
+		return false;
+	return !give->family->sized || PAGE_ALIGN(give->size) == PAGE_ALIGN(holding->size);
+}
+
+/* Of an address at which nothing that we know begins. */
+static enum outcome judge_unknown(const struct release *give, enum space space)
+{
+	if (holding_around(give->address, space))
+		return WITHHOLD;
+	return give->family->plausible(give->address) ? PASS : WITHHOLD;
+}
+
+/* Of a live one, and released as it should be. */
+static enum outcome judge_right(const struct release *give, const struct holding *holding)
+{
+	if (give->renewed || give->deferred)
+		return PASS;
+	/* The host is looking at it, or has not begun to. */
+	if (books_phase() == BOOKS_ENDED)
+		return KEEP;
+	if (holding->whole || !holding->family->held || !quarantine_takes(holding))
+		return PASS;
+	return KEEP;
+}
+
+static void append_release(const struct release *give, u32 serial, enum outcome outcome, u32 stack)
+{
+	struct ledger_record record = {
+		.type = LEDGER_RELEASE,
+		.kind = give->family->number,
+		.serial = serial,
+		.pointer = give->address,
+		.physical = give->cache,
+		.size = give->size,
+		.site = stack,
+		.detail = give->function,
+	};
+
+	if (outcome == WITHHOLD)
+		record.flags = FLAG_WITHHELD;
+	else if (give->deferred)
+		record.flags = FLAG_DEFERRED;
+	else if (outcome == KEEP)
+		record.flags = FLAG_KEPT;
+	books_append(WITNESS_LEDGER, &record);
+}
+
+static void hold(struct holding *holding)
+{
+	holding->state = HOLDING_HELD;
+	holding->poisoned = books_listening();
+	holding->busy = holding->poisoned;
+	if (!holding->busy)
+		quarantine_add(holding);
+}
+
+/* A live one. A wrong release leaves it as it is: a right one may follow. */
+static enum outcome release_live(const struct release *give, struct holding *holding, u32 stack)
+{
+	enum outcome outcome = right(give, holding) ? judge_right(give, holding) : WITHHOLD;
+
+	append_release(give, holding->serial, outcome, stack);
+	if (outcome == WITHHOLD)
+		return WITHHOLD;
+	if (books_listening())
+		memory_check_guard(holding);
+	if (give->renewed)
+		memory_unguard(holding);
+	if (outcome == KEEP)
+		hold(holding);
+	else if (give->deferred)
+		holding->state = HOLDING_DEFERRED;
+	else
+		holding_is_gone(holding);
+	return outcome;
+}
+
+/* A page whose count is not zero was given out again, by a way that no tracepoint tells of. */
+static bool given_out_again(const struct release *give, const struct holding *gone)
+{
+	return gone->space == SPACE_PAGES && gone->state == HOLDING_GONE &&
+	       give->family->plausible(give->address);
+}
+
+static enum outcome release(const struct release *give, struct holding **found, u32 stack)
+{
+	enum space space = space_of(give->family, give->address);
+	struct holding *holding = holding_meant(give->address, space);
+	enum outcome outcome = WITHHOLD;
+
+	lockdep_assert_held(&books_lock);
+	*found = NULL;
+	if (holding && given_out_again(give, holding)) {
+		holding_forget(holding);
+		holding = NULL;
+	}
+	if (holding && holding->state == HOLDING_LIVE) {
+		*found = holding;
+		return release_live(give, holding, stack);
+	}
+	if (!holding)
+		outcome = judge_unknown(give, space);
+	append_release(give, holding ? holding->serial : 0, outcome, stack);
+	return outcome;
+}
+
+/* Whoever gave it here is the only one who has it, but for those who use it after its release. */
+static void poison(struct holding *holding)
+{
+	unsigned long flags;
+
+	memory_poison(holding);
+	raw_spin_lock_irqsave(&books_lock, flags);
+	holding->busy = false;
+	if (holding->taken)
+		holding_is_gone(holding);
+	else
+		quarantine_add(holding);
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+}
+
+/* Whether the kernel is to be called. A wrong release is recorded, not executed. */
+bool books_released(struct release *give)
+{
+	enum space space = space_of(give->family, give->address);
+	struct holding *holding;
+	enum outcome outcome;
+	unsigned long flags;
+	u32 stack;
+
+	if (books_phase() == BOOKS_CLOSED)
+		return true;
+	if (ZERO_OR_NULL_PTR((void *)give->address) && give->null_is_right)
+		return true;
+	if (give->family->shared && give->family->shared(give))
+		return true;
+	stack = stack_of(give->frame);
+	raw_spin_lock_irqsave(&books_lock, flags);
+	outcome = release(give, &holding, stack);
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+	if (outcome == KEEP && holding->busy)
+		poison(holding);
+	if (outcome == KEEP && books_listening())
+		quarantine_trim(space);
+	return outcome == PASS;
+}
+
+/* A copy of what begins there and is live. */
+bool books_known(unsigned long address, struct holding *copy)
+{
+	struct holding *holding;
+	unsigned long flags;
+	bool live;
+
+	raw_spin_lock_irqsave(&books_lock, flags);
+	holding = holding_meant(address, SPACE_EITHER);
+	live = holding && holding->state == HOLDING_LIVE;
+	if (live)
+		*copy = *holding;
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+	return live;
+}
+
+/* Before the kernel looks whether any of its objects is left. */
+void books_flush_cache(struct kmem_cache *cache)
+{
+	quarantine_flush_cache((unsigned long)cache);
+}
+
+/* Whether any of its objects waits for readers. */
+bool books_deferred_in(struct kmem_cache *cache)
+{
+	unsigned long flags;
+	bool any;
+
+	raw_spin_lock_irqsave(&books_lock, flags);
+	any = holdings_deferred_in((unsigned long)cache);
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+	return any;
+}
+
+/* Where that begins which has this address in it; the address itself if nothing has. */
+unsigned long books_around(unsigned long address)
+{
+	struct holding *holding;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&books_lock, flags);
+	holding = holding_around(address, SPACE_EITHER);
+	if (holding)
+		address = holding->address;
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+	return address;
+}
+
+/* The readers have gone; the kernel gets it now. */
+void books_deferred_is_over(unsigned long address, void *frame)
+{
+	books_kernel_took(address, is_vmalloc_addr((void *)address) ? SPACE_VMALLOC : SPACE_SLAB,
+			  frame);
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+// Released memory is kept for a while, full of poison: who still uses it is found out.
+#include <linux/list.h>
+#include <linux/lockdep.h>
+#include <linux/sizes.h>
+
+#include "books/holding.h"
+
+/*
+ * A queue for each space: what is given back when one of a space is released may be given back
+ * there, since the caller's own release could have been. (vfree() may sleep, kfree() may not.)
+ */
+struct queue {
+	struct list_head held; /* the oldest first */
+	size_t bytes;
+	size_t most_bytes;
+	u32 count;
+	u32 most;
+};
+
+static struct queue queues[SPACES] = {
+	[SPACE_SLAB] = { .most_bytes = SZ_4M, .most = 8192 },
+	[SPACE_PAGES] = { .most_bytes = SZ_4M, .most = 1024 },
+	[SPACE_VMALLOC] = { .most_bytes = SZ_8M, .most = 256 },
+	[SPACE_PERCPU] = { .most_bytes = SZ_64K, .most = 64 },
+};
+
+void quarantine_reset(void)
+{
+	int i;
+
+	for (i = 0; i < SPACES; i++) {
+		INIT_LIST_HEAD(&queues[i].held);
+		queues[i].bytes = 0;
+		queues[i].count = 0;
+	}
+}
+
+/* What is as large as all of it would only drive out the others. */
+bool quarantine_takes(const struct holding *holding)
+{
+	return holding->size <= queues[holding->space].most_bytes / 4;
+}
+
+void quarantine_add(struct holding *holding)
+{
+	struct queue *queue = &queues[holding->space];
+
+	lockdep_assert_held(&books_lock);
+	list_add_tail(&holding->queue, &queue->held);
+	queue->bytes += holding->size;
+	queue->count++;
+}
+
+void quarantine_remove(struct holding *holding)
+{
+	struct queue *queue = &queues[holding->space];
+
+	lockdep_assert_held(&books_lock);
+	list_del_init(&holding->queue);
+	queue->bytes -= holding->size;
+	queue->count--;
+}
+
+/* Out of the queue, and nobody else's; NULL: there is none to give back. */
+static struct holding *take(const struct queue *queue, bool all, unsigned long cache)
+{
+	struct holding *holding;
+
+	lockdep_assert_held(&books_lock);
+	if (!all && !cache && queue->count <= queue->most && queue->bytes <= queue->most_bytes)
+		return NULL;
+	list_for_each_entry(holding, &queue->held, queue)
+		if (!cache || holding->cache == cache) {
+			quarantine_remove(holding);
+			holding->busy = true;
+			return holding;
+		}
+	return NULL;
+}
+
+static void append_reclaim(const struct holding *holding)
+{
+	struct ledger_record record = {
+		.type = LEDGER_RECLAIM,
+		.kind = holding->family->number,
+		.serial = holding->serial,
+		.pointer = holding->address,
+		.size = holding->size,
+	};
+
+	ledger_append(&record);
+}
+
+/* Its memory is looked at first. It counts as held until then, and as gone before the kernel has it. */
+static void evict(struct holding *holding)
+{
+	struct holding copy;
+	unsigned long flags;
+
+	memory_check_poison(holding);
+	raw_spin_lock_irqsave(&books_lock, flags);
+	if (!holding->taken) {
+		memory_check_guard(holding);
+		append_reclaim(holding);
+	}
+	copy = *holding;
+	holding->busy = false;
+	holding_is_gone(holding);
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+	if (!copy.taken)
+		copy.family->give_back(&copy);
+}
+
+static struct holding *take_locked(struct queue *queue, bool all, unsigned long cache)
+{
+	struct holding *holding;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&books_lock, flags);
+	holding = take(queue, all, cache);
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+	return holding;
+}
+
+/* Back to its bounds. Where memory of that space may be released. */
+void quarantine_trim(enum space space)
+{
+	struct holding *holding;
+
+	while ((holding = take_locked(&queues[space], false, 0)))
+		evict(holding);
+}
+
+/* The objects of a cache that is about to be destroyed. */
+void quarantine_flush_cache(unsigned long cache)
+{
+	struct holding *holding;
+
+	while ((holding = take_locked(&queues[SPACE_SLAB], false, cache)))
+		evict(holding);
+}
+
+/* Everything. May sleep. Returns how many that were. */
+u32 quarantine_flush(void)
+{
+	struct holding *holding;
+	u32 count = 0;
+	int i;
+
+	for (i = 0; i < SPACES; i++)
+		for (; (holding = take_locked(&queues[i], true, 0)); count++)
+			evict(holding);
+	return count;
+}

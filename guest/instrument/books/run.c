@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+// From one begin to the next: when the books listen, and what becomes of all that is in them.
+#include <linux/atomic.h>
+#include <linux/delay.h>
+
+#include "books/holding.h"
+
+#define PATIENCE_MS 1000 /* for those who are poisoning memory */
+
+static enum books_phase phase;
+static atomic_t last_serial;
+
+enum books_phase books_phase(void)
+{
+	return READ_ONCE(phase);
+}
+
+bool books_listening(void)
+{
+	return books_phase() == BOOKS_LISTEN;
+}
+
+static void enter(enum books_phase next)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&books_lock, flags);
+	WRITE_ONCE(phase, next);
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+}
+
+/* One count for all that is acquired, of whatever family. */
+u32 books_next_serial(void)
+{
+	return atomic_inc_return(&last_serial);
+}
+
+/* After a settled run, or at first. */
+void books_begin(void)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&books_lock, flags);
+	holdings_reset();
+	quarantine_reset();
+	WRITE_ONCE(phase, BOOKS_LISTEN);
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+	stacks_begin();
+}
+
+/* What is held or was released, one by one: the host cannot see all of it. Before the end. */
+void books_inspect(void)
+{
+	struct holding *holding;
+	unsigned long flags;
+	unsigned int i;
+
+	for (i = 0;; i++) {
+		raw_spin_lock_irqsave(&books_lock, flags);
+		holding = holding_number(i);
+		if (holding && holding->state == HOLDING_LIVE)
+			memory_check_guard(holding);
+		if (holding && holding->state == HOLDING_HELD && !holding->busy)
+			memory_check_poison(holding);
+		raw_spin_unlock_irqrestore(&books_lock, flags);
+		if (!holding)
+			return;
+	}
+}
+
+/* From now on nothing is acquired for the books, and what is released stays as it is for the host. */
+void books_end(void)
+{
+	enter(BOOKS_ENDED);
+}
+
+static u32 count(enum holding_state state)
+{
+	unsigned long flags;
+	u32 found;
+
+	raw_spin_lock_irqsave(&books_lock, flags);
+	found = holdings_in(state);
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+	return found;
+}
+
+u32 books_live(void)
+{
+	return count(HOLDING_LIVE);
+}
+
+u32 books_deferred(void)
+{
+	return count(HOLDING_DEFERRED);
+}
+
+static bool anybody_busy(void)
+{
+	unsigned long flags;
+	bool busy;
+
+	raw_spin_lock_irqsave(&books_lock, flags);
+	busy = holdings_busy();
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+	return busy;
+}
+
+/*
+ * What was released goes back to the kernel. What was not stays where it is: somebody of whom
+ * we know nothing may use it. May sleep. Returns how many went back.
+ */
+u32 books_settle(void)
+{
+	u32 settled;
+	int waited;
+
+	for (waited = 0; anybody_busy() && waited < PATIENCE_MS; waited++)
+		msleep(1);
+	settled = quarantine_flush();
+	enter(BOOKS_CLOSED);
+	return settled;
+}
+
+/* Of the run that is on; of none, once it has ended. */
+void books_append(enum ledger_witness witness, struct ledger_record *record)
+{
+	if (books_phase() == BOOKS_ENDED)
+		ledger_append_late(witness, record);
+	else if (witness == WITNESS_LEDGER)
+		ledger_append(record);
+	else
+		ledger_append_as(witness, record);
+}
+
+void books_blind(enum ledger_blind why, u32 serial)
+{
+	struct ledger_record record = { .type = LEDGER_BLIND, .detail = why, .serial = serial };
+
+	books_append(WITNESS_LEDGER, &record);
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+// Code on a CPU of one's choice, in process context.
+#include <linux/cpumask.h>
+#include <linux/export.h>
+#include <linux/smp.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "cpu/cpu.h"
+
+struct task {
+	struct work_struct work;
+	on_cpu_body body;
+	void *argument;
+	int result;
+};
+
+static DEFINE_PER_CPU(struct task, tasks);
+
+u32 freeonce_cpu_count(void)
+{
+	return num_online_cpus();
+}
+EXPORT_SYMBOL_GPL(freeonce_cpu_count);
+
+static void run(struct work_struct *work)
+{
+	struct task *task = container_of(work, struct task, work);
+
+	task->result = task->body(task->argument);
+}
+
+static void start(u32 cpu, on_cpu_body body, void *argument)
+{
+	struct task *task = per_cpu_ptr(&tasks, cpu);
+
+	task->body = body;
+	task->argument = argument;
+	INIT_WORK(&task->work, run);
+	queue_work_on(cpu, system_long_wq, &task->work);
+}
+
+static int finish(u32 cpu)
+{
+	struct task *task = per_cpu_ptr(&tasks, cpu);
+
+	flush_work(&task->work);
+	return task->result;
+}
+
+/* What `body` returns, or -ENODEV. Under the run mutex, like all that scenarios call. */
+int freeonce_on_cpu(u32 cpu, on_cpu_body body, void *argument)
+{
+	if (cpu >= nr_cpu_ids || !cpu_online(cpu))
+		return -ENODEV;
+	start(cpu, body, argument);
+	return finish(cpu);
+}
+EXPORT_SYMBOL_GPL(freeonce_on_cpu);
+
+/* All at once. Returns when the last one is done: 0, or what the last that failed returned. */
+int freeonce_on_each_cpu(on_cpu_body body, void *argument)
+{
+	int error = 0;
+	u32 cpu;
+
+	for_each_online_cpu(cpu)
+		start(cpu, body, argument);
+	for_each_online_cpu(cpu)
+		error = finish(cpu) ?: error;
+	return error;
+}
+EXPORT_SYMBOL_GPL(freeonce_on_each_cpu);

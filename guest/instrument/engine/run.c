@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+// One run: what is watched from its begin to its end, and given back when the host has looked at it.
+#include <linux/lockdep.h>
+
+#include "books/books.h"
+#include "cpu/cpu.h"
+#include "engine/run.h"
+#include "subjects/subjects.h"
+#include "witness/witness.h"
+
+DEFINE_MUTEX(run_mutex);
+static u32 last_run;
+static bool on;
+
+/* What planted faults and injected failures may have left. */
+static void plant(const struct run_options *options)
+{
+	inject_reset(options);
+	host_state_reset();
+	lie_reset();
+}
+
+/* What an earlier run left is settled. `begin` says of what this one is. */
+void run_begin(struct ledger_record *begin, const struct run_options *options)
+{
+	lockdep_assert_held(&run_mutex);
+	run_settle();
+	plant(options);
+	ledger_set_run(++last_run);
+	begin->type = LEDGER_BEGIN;
+	ledger_append(begin);
+	witness_watch(begin->flags & FLAG_LIFE);
+	books_begin();
+	subjects_tell();
+	cpu_state_append_all();
+	on = true;
+}
+
+/* After its end the run is told nothing more but what settles it. */
+void run_end(int error, u8 flags)
+{
+	static const struct run_options nothing;
+	struct ledger_record record = { .type = LEDGER_END, .detail = error, .flags = flags };
+
+	lockdep_assert_held(&run_mutex);
+	cpu_state_append_all();
+	books_end();
+	ledger_append(&record);
+	plant(&nothing);
+	on = false;
+}
+
+bool run_is_on(void)
+{
+	lockdep_assert_held(&run_mutex);
+	return on;
+}
+
+/* What the run left goes back to the kernel. First all that it has under way: nobody is at it then. */
+void run_settle(void)
+{
+	struct ledger_record record = { .type = LEDGER_SETTLED };
+
+	lockdep_assert_held(&run_mutex);
+	if (!ledger_run())
+		return;
+	if (on)
+		run_end(0, 0);
+	rest_awaited();
+	virtualize_leave_all();
+	cpu_state_restore_all();
+	operand_unbind_all();
+	record.detail = allocation_reclaim_all() + books_settle();
+	ledger_append(&record);
+	witness_look_away();
+	ledger_set_run(0);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Between scenarios and lives: one run at a time, of either. */
+#ifndef FREEONCE_RUN_H
+#define FREEONCE_RUN_H
+
+#include <linux/mutex.h>
+
+#include "engine/engine.h"
+#include "ledger/ledger.h"
+
+/* inject.c, cpu_state.c, on_cpu.c and the run's number rely on it. */
+extern struct mutex run_mutex;
+
+/* run.c, all with run_mutex. */
+void run_begin(struct ledger_record *begin, const struct run_options *options);
+void run_end(int error, u8 flags);
+bool run_is_on(void);
+void run_settle(void);
+
+#endif

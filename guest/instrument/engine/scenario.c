@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+// The table of scenarios, and one run of one of them.
+#include <linux/errno.h>
+#include <linux/export.h>
+#include <linux/mutex.h>
+#include <linux/string.h>
+
+#include "engine/engine.h"
+#include "engine/run.h"
+#include "ledger/ledger.h"
+#include "subjects/subjects.h"
+
+static const struct scenario_table *table; /* NULL: nobody has registered one */
+static bool unload_wanted;
+
+static const struct scenario *scenario_at(size_t index)
+{
+	return table ? table->at(index) : NULL;
+}
+
+static const struct scenario *scenario_named(const char *name, u32 *index)
+{
+	const struct scenario *scenario;
+
+	for (*index = 0; (scenario = scenario_at(*index)); ++*index)
+		if (!strcmp(scenario->name, name))
+			return scenario;
+	return NULL;
+}
+
+static const char *missing(const struct scenario *scenario)
+{
+	/* "svm:" and a part of it that the scenario itself looks for. */
+	if (scenario->needs && str_has_prefix(scenario->needs, "svm"))
+		return svm_missing();
+	return scenario->needs;
+}
+
+static int run(const struct scenario *scenario)
+{
+	const char *lacks = missing(scenario);
+
+	if (!lacks)
+		return table->run(scenario);
+	freeonce_unsupported(lacks, strlen(lacks), 0);
+	return 0;
+}
+
+/* Not at the run's end, but when the host has looked at the memory that the run left. */
+void scenario_settle(void)
+{
+	mutex_lock(&run_mutex);
+	run_settle();
+	mutex_unlock(&run_mutex);
+}
+
+void scenario_rewind(void)
+{
+	mutex_lock(&run_mutex);
+	run_settle();
+	ledger_rewind();
+	mutex_unlock(&run_mutex);
+}
+
+/* -EBUSY: another module has its scenarios here. */
+int freeonce_register_scenarios(const struct scenario_table *theirs)
+{
+	int error = -EBUSY;
+
+	mutex_lock(&run_mutex);
+	if (!table) {
+		table = theirs;
+		subject_come(theirs->owner);
+		error = 0;
+	}
+	mutex_unlock(&run_mutex);
+	return error;
+}
+EXPORT_SYMBOL_GPL(freeonce_register_scenarios);
+
+/* Before the module goes: what it left running is stopped, and nothing of it is called again. */
+void freeonce_unregister_scenarios(void)
+{
+	mutex_lock(&run_mutex);
+	run_settle();
+	subject_go();
+	table = NULL;
+	mutex_unlock(&run_mutex);
+}
+EXPORT_SYMBOL_GPL(freeonce_unregister_scenarios);
+
+/* All of the table, until `tell` returns an error, which is then returned. */
+int scenario_each(int (*tell)(const struct scenario *scenario, void *to), void *to)
+{
+	const struct scenario *scenario;
+	int error = 0;
+	size_t i;
+
+	mutex_lock(&run_mutex);
+	for (i = 0; !error && (scenario = scenario_at(i)); i++)
+		error = tell(scenario, to);
+	mutex_unlock(&run_mutex);
+	return error;
+}
+
+int scenario_bench(int (*measure)(const struct scenario_table *table, void *into), void *into)
+{
+	int error;
+
+	mutex_lock(&run_mutex);
+	run_settle();
+	ledger_rewind();
+	error = measure(table, into);
+	ledger_rewind();
+	mutex_unlock(&run_mutex);
+	return error;
+}
+
+static void begin(const struct scenario *scenario, u32 index, const struct run_options *options)
+{
+	struct ledger_record record = {
+		.serial = index,
+		.flags = options->act_real ? FLAG_REAL : 0,
+	};
+
+	unload_wanted = false;
+	memcpy(record.text, scenario->name,
+	       min_t(size_t, strlen(scenario->name), LEDGER_TEXT_SIZE));
+	run_begin(&record, options);
+}
+
+/* -ENOENT: no scenario of that name. */
+int scenario_run(const char *name, const struct run_options *options)
+{
+	const struct scenario *scenario;
+	int error = -ENOENT;
+	u32 index;
+
+	mutex_lock(&run_mutex);
+	scenario = scenario_named(name, &index);
+	if (scenario) {
+		begin(scenario, index, options);
+		error = run(scenario);
+		run_end(error, unload_wanted ? FLAG_UNLOAD : 0);
+		error = 0;
+	}
+	mutex_unlock(&run_mutex);
+	return error;
+}
+
+/* The host unloads both modules when this run is settled, and judges what they left. */
+void freeonce_unload_after(void)
+{
+	unload_wanted = true;
+}
+EXPORT_SYMBOL_GPL(freeonce_unload_after);
+
+/* Whether the last run asked for it. */
+bool freeonce_unload_wanted(void)
+{
+	return unload_wanted;
+}
+EXPORT_SYMBOL_GPL(freeonce_unload_wanted);

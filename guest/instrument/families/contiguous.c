@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0
+// Physically contiguous pages with constraints on where they lie.
+#include <linux/export.h>
+#include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/nodemask.h>
+
+#include "books/books.h"
+#include "families/families.h"
+#include "subjects/subjects.h"
+
+#define BUDDY_MAX_ORDER 10  /* the kernel renamed its own limit twice since 6.1 */
+#define SCAN_ATTEMPTS 256   /* bounds the search for a place, not the range searched */
+
+#define TAG FREEONCE_TAG('p', 'a', 'g', 'e') /* callers name no tag for pages */
+
+/* Where the allocation must lie: `size` bytes of it, at the start of `pages` pages. */
+struct place {
+	u64 size;
+	u64 pages;
+	u64 align;
+	u64 lowest;
+	u64 highest;
+	u64 boundary;
+	int node;
+};
+
+/* The first gpa behind all memory. */
+u64 freeonce_memory_end(void)
+{
+	u64 end = 0;
+	int node;
+
+	for_each_online_node(node)
+		end = max_t(u64, end, PFN_PHYS(node_end_pfn(node)));
+	return end;
+}
+EXPORT_SYMBOL_GPL(freeonce_memory_end);
+
+static bool fits(const struct place *place, u64 gpa)
+{
+	u64 last = gpa + place->size - 1;
+
+	if (gpa < place->lowest || last > place->highest || gpa & (place->align - 1))
+		return false;
+	if (place->boundary && (gpa ^ last) & ~(place->boundary - 1))
+		return false;
+	return place->node < 0 || pfn_to_nid(PHYS_PFN(gpa)) == place->node;
+}
+
+/* -EINVAL: the request contradicts itself. -ENODEV: no such node. */
+static int check(const struct contiguous_request *request)
+{
+	if (!request->size || !is_power_of_2(request->align) ||
+	    request->lowest > request->highest ||
+	    request->size - 1 > request->highest - request->lowest)
+		return -EINVAL;
+	if (request->boundary &&
+	    (!is_power_of_2(request->boundary) || request->boundary < request->size ||
+	     request->boundary < PAGE_SIZE))
+		return -EINVAL;
+	if (!cache_type_known(request->cache))
+		return -EINVAL;
+	if (request->size > SZ_1G || request->align > SZ_1G)
+		return -E2BIG;
+	if (request->node >= 0 && (request->node >= MAX_NUMNODES || !node_online(request->node)))
+		return -ENODEV;
+	return 0;
+}
+
+/*
+ * The zone that lies wholly at or below `highest`. False when none does, or when
+ * there is a `lowest`: then the buddy allocator might give what does not fit. No
+ * trial and error: pages taken and given back would be pages that the ledger does
+ * not know.
+ */
+static bool zone_that_fits(const struct place *place, gfp_t *zone)
+{
+	if (place->lowest)
+		return false;
+	if (place->highest >= freeonce_memory_end() - 1)
+		*zone = 0;
+	else if (place->highest >= SZ_4G - 1)
+		*zone = GFP_DMA32;
+	else if (place->highest >= SZ_16M - 1)
+		*zone = GFP_DMA;
+	else
+		return false;
+	return true;
+}
+
+/* A block is aligned to its own size, so it keeps any boundary that is not smaller. */
+static struct page *buddy_pages(const struct place *place, unsigned int order)
+{
+	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY, zone;
+
+	if (order > BUDDY_MAX_ORDER || !zone_that_fits(place, &zone))
+		return NULL;
+	if (place->node >= 0)
+		gfp |= __GFP_THISNODE;
+	return alloc_pages_node(place->node < 0 ? NUMA_NO_NODE : place->node, gfp | zone, order);
+}
+
+static bool ordinary_memory(u64 first, u64 pages)
+{
+	u64 pfn;
+
+	for (pfn = first; pfn < first + pages; pfn++)
+		if (!pfn_valid(pfn) || PageReserved(pfn_to_page(pfn)))
+			return false;
+	return page_zone(pfn_to_page(first)) == page_zone(pfn_to_page(first + pages - 1));
+}
+
+/*
+ * The buddy allocator cannot be told a range; this asks for pages by number.
+ * -ERANGE: no place in the range is ordinary memory all through. -ENOMEM: some
+ * are, but none is free.
+ */
+static long range_pages(const struct place *place)
+{
+	u64 end = min(place->highest, freeonce_memory_end() - 1);
+	u64 gpa = ALIGN(place->lowest, place->align);
+	long error = -ERANGE;
+	u64 step;
+
+	if (gpa > end)
+		return error;
+	step = max(place->align, ALIGN((end - gpa) / SCAN_ATTEMPTS, place->align));
+	for (; gpa <= end; gpa += step) {
+		u64 pfn = PHYS_PFN(gpa);
+
+		if (!fits(place, gpa) || !ordinary_memory(pfn, place->pages))
+			continue;
+		error = -ENOMEM;
+		if (!alloc_contig_range(pfn, pfn + place->pages, MIGRATE_MOVABLE,
+					GFP_KERNEL | __GFP_NOWARN))
+			return pfn;
+	}
+	return error;
+}
+
+static void give_pages(void *base, u64 pages, bool from_range)
+{
+	if (from_range)
+		free_contig_range(PHYS_PFN(virt_to_phys(base)), pages);
+	else
+		__free_pages(virt_to_page(base), get_order(pages * PAGE_SIZE));
+}
+
+static int take_range(struct allocation *allocation, const struct place *place)
+{
+	long pfn = range_pages(place);
+
+	if (pfn < 0)
+		return pfn;
+	allocation->base = pfn_to_kaddr(pfn);
+	allocation->pages = place->pages;
+	allocation->from_range = true;
+	return 0;
+}
+
+static int take(struct allocation *allocation, const struct place *place)
+{
+	unsigned int order = max(get_order(place->pages * PAGE_SIZE), get_order(place->align));
+	struct page *page = buddy_pages(place, order);
+
+	if (!page)
+		return take_range(allocation, place);
+	allocation->base = page_address(page);
+	allocation->pages = 1 << order;
+	return 0;
+}
+
+/* A planted fault: pages above the range. */
+static int take_outside(struct allocation *allocation, struct place place)
+{
+	place.lowest = place.highest + 1;
+	place.highest = U64_MAX;
+	return take_range(allocation, &place);
+}
+
+static int restore_cache(struct allocation *allocation)
+{
+	int error;
+
+	if (!allocation->cache_changed)
+		return 0;
+	error = cache_type_set(allocation->base, allocation->pages, CACHE_WB);
+	allocation->cache_changed = error;
+	return error;
+}
+
+/* Pages whose attributes cannot be restored are better lost than handed to somebody else. */
+static void give_back(struct allocation *allocation)
+{
+	if (restore_cache(allocation))
+		pr_err("freeonce: cannot restore page attributes; %u pages are lost\n",
+		       allocation->pages);
+	else
+		give_pages(allocation->base, allocation->pages, allocation->from_range);
+}
+
+/* Linux may grant another type than asked for (nopat, MTRRs); that is no success. */
+static int change_cache(struct allocation *allocation, enum cache_type cache)
+{
+	enum cache_type now;
+	int error;
+
+	/* Before the attempt: it may fail with some pages changed. */
+	allocation->cache_changed = true;
+	error = cache_type_set(allocation->base, allocation->pages, cache);
+	if (error)
+		return error;
+	now = cache_type_of(allocation->base, allocation->pages);
+	if (now == cache || (cache == CACHE_UC && now == CACHE_UC_MINUS))
+		return 0;
+	return -EOPNOTSUPP;
+}
+
+static int obtain(struct allocation *allocation, const struct contiguous_request *request)
+{
+	u32 misplaced = inject_misplacement();
+	u64 shift = misplaced & MISPLACE_SHIFT ? PAGE_SIZE : 0;
+	struct place place = {
+		.size = request->size,
+		.pages = DIV_ROUND_UP(request->size + GUARD_SIZE, PAGE_SIZE),
+		.align = max_t(u64, request->align, PAGE_SIZE),
+		.lowest = request->lowest,
+		.highest = request->highest,
+		.boundary = request->boundary,
+		.node = request->node,
+	};
+	int error;
+
+	if (shift) {
+		/* Twice the room, aligned to all of it: a page further on nothing holds. */
+		place.align = roundup_pow_of_two(2 * max(place.pages * PAGE_SIZE, place.align));
+		place.pages = PHYS_PFN(place.align) + 1;
+		place.boundary = 0;
+	}
+	error = misplaced & MISPLACE_RANGE ? take_outside(allocation, place)
+					   : take(allocation, &place);
+	if (error)
+		return error;
+	allocation->pointer = allocation->base + shift;
+	if (request->cache == CACHE_WB || misplaced & MISPLACE_CACHE)
+		return 0;
+	error = change_cache(allocation, request->cache);
+	if (error)
+		give_back(allocation);
+	allocation->leave_cache = misplaced & MISPLACE_LEAVE;
+	return error;
+}
+
+static u32 placement(u32 cache, int node)
+{
+	return cache | (u32)(node + 1) << 8;
+}
+
+static void publish(struct allocation *allocation, const struct contiguous_request *request,
+		    unsigned long site)
+{
+	u32 pages = DIV_ROUND_UP(allocation->size, PAGE_SIZE);
+	struct ledger_record record = {
+		.flags = allocation->from_range ? FLAG_RANGE : 0,
+		.physical = virt_to_phys(allocation->pointer),
+		.align_log2 = ledger_align(request->align),
+		.detail = placement(cache_type_of(allocation->pointer, pages),
+				    page_to_nid(virt_to_page(allocation->pointer))),
+		.site = subject_site(site),
+	};
+	struct ledger_record constraint = {
+		.type = LEDGER_CONSTRAINT,
+		.kind = KIND_CONTIGUOUS,
+		.pointer = request->lowest,
+		.physical = request->highest,
+		.size = request->boundary,
+		.detail = placement(request->cache, request->node),
+	};
+
+	allocation_publish(allocation, &record);
+	constraint.serial = allocation->serial;
+	ledger_append(&constraint);
+}
+
+/* NULL when refused or out of memory; the ledger has the reason. Never relaxes the request. */
+void *freeonce_contiguous_alloc(const struct contiguous_request *request)
+{
+	struct allocation *allocation;
+	int error = check(request);
+	bool injected = !error && inject_should_fail();
+
+	if (error || injected) {
+		allocation_failed(KIND_CONTIGUOUS, request->size, request->align,
+				  error ?: -ENOMEM, injected, _RET_IP_);
+		return NULL;
+	}
+	allocation = allocation_take();
+	if (!allocation) {
+		allocation_failed(KIND_CONTIGUOUS, request->size, request->align, -ENOSPC,
+				  false, _RET_IP_);
+		return NULL;
+	}
+	allocation->kind = KIND_CONTIGUOUS;
+	allocation->give_back = give_back;
+	allocation->tag = TAG;
+	allocation->size = request->size;
+	error = obtain(allocation, request);
+	if (error) {
+		allocation_discard(allocation);
+		allocation_failed(KIND_CONTIGUOUS, request->size, request->align, error, false,
+				  _RET_IP_);
+		return NULL;
+	}
+	publish(allocation, request, _RET_IP_);
+	return allocation->pointer;
+}
+EXPORT_SYMBOL_GPL(freeonce_contiguous_alloc);
+
+/* Matches freeonce_contiguous_alloc() and nothing else. Page attributes are restored here. */
+void freeonce_contiguous_free(void *pointer, size_t size, size_t align)
+{
+	struct allocation *allocation =
+		allocation_release(KIND_CONTIGUOUS, pointer, size, align, _RET_IP_);
+	struct ledger_record record = { .type = LEDGER_RESTORED, .kind = KIND_CONTIGUOUS };
+
+	if (!allocation || !allocation->cache_changed)
+		return;
+	if (!allocation->leave_cache)
+		restore_cache(allocation);
+	record.serial = allocation->serial;
+	record.pointer = (unsigned long)allocation->pointer;
+	record.detail = cache_type_of(allocation->base, allocation->pages);
+	ledger_append(&record);
+}
+EXPORT_SYMBOL_GPL(freeonce_contiguous_free);

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+// What is to know of each family, and how its memory goes back to the kernel.
+#include "families/wrap.h"
+
+static void give_slab(const struct holding *holding)
+{
+	kfree((void *)holding->address);
+}
+
+static void give_object(const struct holding *holding)
+{
+	kmem_cache_free((struct kmem_cache *)holding->cache, (void *)holding->address);
+}
+
+static void give_pages(const struct holding *holding)
+{
+	__free_pages(virt_to_page((void *)holding->address), get_order(holding->size));
+}
+
+/* alloc_pages_exact() took single pages and gave back those behind the last. */
+static void give_exact_pages(const struct holding *holding)
+{
+	free_pages_exact((void *)holding->address, holding->size);
+}
+
+static void give_some_pages(const struct holding *holding)
+{
+	if (holding->function == FUNCTION_ALLOC_PAGES_EXACT)
+		give_exact_pages(holding);
+	else
+		give_pages(holding);
+}
+
+static void give_virtual(const struct holding *holding)
+{
+	kvfree((void *)holding->address);
+}
+
+static void give_percpu(const struct holding *holding)
+{
+	free_percpu((void __percpu *)holding->address);
+}
+
+/* Only one of several references is given back. */
+static bool others_have_it(const struct release *give)
+{
+	return virt_addr_valid((void *)give->address) &&
+	       page_ref_count(virt_to_page((void *)give->address)) > 1;
+}
+
+static bool is_slab(unsigned long address)
+{
+	return virt_addr_valid((void *)address) &&
+	       (PageSlab(virt_to_head_page((void *)address)) ||
+		PageHead(virt_to_page((void *)address)));
+}
+
+static bool is_page(unsigned long address)
+{
+	return PAGE_ALIGNED(address) && virt_addr_valid((void *)address) &&
+	       page_ref_count(virt_to_page((void *)address)) > 0;
+}
+
+static bool is_vmalloc(unsigned long address)
+{
+	return PAGE_ALIGNED(address) && is_vmalloc_addr((void *)address);
+}
+
+static bool is_any(unsigned long address)
+{
+	return is_vmalloc_addr((void *)address) ? is_vmalloc(address) : is_slab(address);
+}
+
+/* A percpu cookie is no address; nothing can be told by looking at it. */
+static bool is_percpu(unsigned long address)
+{
+	return !IS_ERR_VALUE(address);
+}
+
+const struct family families[FAMILY_PERCPU + 1] = {
+	[FAMILY_SLAB] = {
+		.number = FAMILY_SLAB, .released_by = SLAB_RELEASED_BY, .space = SPACE_SLAB,
+		.held = true, .slack = true, .give_back = give_slab, .plausible = is_slab,
+	},
+	[FAMILY_OBJECT] = {
+		.number = FAMILY_OBJECT, .released_by = OBJECT_RELEASED_BY, .space = SPACE_SLAB,
+		.held = true, .give_back = give_object, .plausible = is_slab,
+	},
+	[FAMILY_CACHE] = {
+		.number = FAMILY_CACHE, .released_by = CACHE_RELEASED_BY, .space = SPACE_CACHE,
+		.plausible = is_slab,
+	},
+	[FAMILY_PAGES] = {
+		.number = FAMILY_PAGES, .released_by = PAGES_RELEASED_BY, .space = SPACE_PAGES,
+		.held = true, .slack = true, .sized = true, .shared = others_have_it, .give_back = give_some_pages,
+		.plausible = is_page,
+	},
+	[FAMILY_VMALLOC] = {
+		.number = FAMILY_VMALLOC, .released_by = VMALLOC_RELEASED_BY,
+		.space = SPACE_VMALLOC, .held = true, .slack = true, .give_back = give_virtual,
+		.plausible = is_vmalloc,
+	},
+	[FAMILY_KVMALLOC] = {
+		.number = FAMILY_KVMALLOC, .released_by = KVMALLOC_RELEASED_BY,
+		.space = SPACE_EITHER, .held = true, .slack = true, .give_back = give_virtual,
+		.plausible = is_any,
+	},
+	[FAMILY_PERCPU] = {
+		.number = FAMILY_PERCPU, .released_by = PERCPU_RELEASED_BY, .space = SPACE_PERCPU,
+		.held = true, .give_back = give_percpu, .plausible = is_percpu,
+	},
+};

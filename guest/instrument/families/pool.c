@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+// Non-paged pool: kmalloc() with a four-character tag.
+#include <linux/export.h>
+#include <linux/io.h>
+#include <linux/log2.h>
+#include <linux/slab.h>
+
+#include "books/books.h"
+#include "families/families.h"
+#include "subjects/subjects.h"
+
+#define MISPLACED_BY 8 /* bytes; less than any alignment a planted fault asks for */
+
+static void *place(struct allocation *allocation, size_t size, size_t align, gfp_t gfp)
+{
+	size_t shift = inject_misplacement() & MISPLACE_SHIFT ? MISPLACED_BY : 0;
+	size_t room = size + shift + GUARD_SIZE;
+
+	/* kmalloc() aligns to the size only when that is a power of two. */
+	if (align > ARCH_KMALLOC_MINALIGN)
+		room = roundup_pow_of_two(max(room, align));
+	allocation->base = kmalloc(room, gfp | __GFP_NOWARN);
+	return allocation->base ? allocation->base + shift : NULL;
+}
+
+static void give_back(struct allocation *allocation)
+{
+	kfree(allocation->base);
+}
+
+static int check(size_t size, size_t align)
+{
+	if (!size || !is_power_of_2(align))
+		return -EINVAL;
+	if (size > KMALLOC_MAX_SIZE / 2 || align > KMALLOC_MAX_SIZE)
+		return -E2BIG;
+	return 0;
+}
+
+static void *pool_alloc(size_t size, size_t align, u32 tag, gfp_t gfp, unsigned long site)
+{
+	struct ledger_record record = {
+		.align_log2 = ledger_align(align),
+		.detail = tag,
+		.site = subject_site(site),
+	};
+	struct allocation *allocation;
+	int error = check(size, align);
+	bool injected = !error && inject_should_fail();
+
+	if (error || injected) {
+		allocation_failed(KIND_POOL, size, align, error ?: -ENOMEM, injected, site);
+		return NULL;
+	}
+	allocation = allocation_take();
+	if (!allocation) {
+		allocation_failed(KIND_POOL, size, align, -ENOSPC, false, site);
+		return NULL;
+	}
+	allocation->kind = KIND_POOL;
+	allocation->give_back = give_back;
+	allocation->tag = tag;
+	allocation->size = size;
+	allocation->pointer = place(allocation, size, align, gfp);
+	if (!allocation->pointer) {
+		allocation_discard(allocation);
+		allocation_failed(KIND_POOL, size, align, -ENOMEM, false, site);
+		return NULL;
+	}
+	record.physical = virt_to_phys(allocation->pointer);
+	allocation_publish(allocation, &record);
+	return allocation->pointer;
+}
+
+/* Usable in atomic context, as ExAllocatePoolWithTag(NonPagedPool) is at DISPATCH_LEVEL. */
+void *freeonce_pool_alloc(size_t size, size_t align, u32 tag)
+{
+	return pool_alloc(size, align, tag, GFP_ATOMIC, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(freeonce_pool_alloc);
+
+void *freeonce_pool_alloc_zeroed(size_t size, size_t align, u32 tag)
+{
+	return pool_alloc(size, align, tag, GFP_ATOMIC | __GFP_ZERO, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(freeonce_pool_alloc_zeroed);
+
+/* Matches freeonce_pool_alloc*() and nothing else. */
+void freeonce_pool_free(void *pointer, size_t size, size_t align)
+{
+	struct allocation *allocation =
+		allocation_release(KIND_POOL, pointer, size, align, _RET_IP_);
+
+	if (!inject_act_real())
+		return;
+	/* What an allocator without our books would do. */
+	if (allocation) {
+		allocation->gone = true;
+		allocation_append_reclaim(allocation);
+	}
+	kfree(pointer);
+}
+EXPORT_SYMBOL_GPL(freeonce_pool_free);

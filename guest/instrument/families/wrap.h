@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What every wrapper is made of. A wrapper stands between a subject's call and the kernel's function. */
+#ifndef FREEONCE_WRAP_H
+#define FREEONCE_WRAP_H
+
+#include <linux/bitmap.h>
+#include <linux/err.h>
+#include <linux/export.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/vmalloc.h>
+
+#include "books/books.h"
+#include "families/families.h"
+#include "families/functions.h"
+
+/* Kernels before 6.11 have no buckets. */
+#ifndef DECL_BUCKET_PARAMS
+#define DECL_BUCKET_PARAMS(size, b) size_t (size)
+#define PASS_BUCKET_PARAMS(size, b) (size)
+#endif
+
+extern const struct family families[];
+
+/* The frame is the wrapper's: above it stands the subject's call. */
+#define ACQUISITION(number, name) { \
+	.function = number, .family = &families[FAMILY_##name], \
+	.frame = __builtin_frame_address(0) }
+#define RELEASE(number, name) { \
+	.function = number, .family = &families[FAMILY_##name], \
+	.frame = __builtin_frame_address(0) }
+
+/* What kstrdup_const() and its like give back as it is. */
+static inline bool in_kernel_image(const void *pointer)
+{
+	return (unsigned long)pointer >= __START_KERNEL_map;
+}
+
+/* False: the call fails, as was asked for. Ends in acquired() or not_acquired(). */
+static inline bool may_acquire(struct acquisition *take, gfp_t flags)
+{
+	take->failed = !(flags & __GFP_NOFAIL) && books_listening() && inject_should_fail();
+	return !take->failed;
+}
+
+/* The function that is wrapped said no, or was made to. */
+static inline void not_acquired(struct acquisition *take, int error)
+{
+	books_refused(take, error);
+}
+
+static inline void acquired(struct acquisition *take)
+{
+	books_acquired(take);
+}
+
+/* False: the kernel must not be called. */
+static inline bool may_release(struct release *give)
+{
+	return books_released(give);
+}
+
+#endif

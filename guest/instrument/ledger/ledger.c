@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+// The ledger: append only, lock-free, usable from any context. Format: ../../LEDGER.md.
+#include <linux/atomic.h>
+#include <linux/build_bug.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/smp.h>
+#include <linux/string.h>
+#include <linux/timekeeping.h>
+#include <linux/utsname.h>
+
+#include "ledger/ledger.h"
+
+static struct ledger_header *header;
+static struct ledger_record *records;
+static u64 capacity;
+static u32 current_run; /* of the next records; 0: outside of any */
+
+static_assert(sizeof(struct ledger_record) == 64);
+static_assert(sizeof(struct ledger_header) <= LEDGER_HEADER_SIZE);
+static_assert(sizeof(struct ledger_guard) == GUARD_SIZE);
+static_assert(GUARD_SIZE <= LEDGER_TEXT_SIZE);
+static_assert(offsetof(struct ledger_record, cpu) == 62);
+
+static atomic64_t *appended(void)
+{
+	return (atomic64_t *)&header->appended;
+}
+
+void ledger_open(void)
+{
+	header = freeonce_window_address();
+	records = freeonce_window_address() + LEDGER_HEADER_SIZE;
+	capacity = (window_size() - LEDGER_HEADER_SIZE) / sizeof(struct ledger_record);
+	header->version = LEDGER_VERSION;
+	header->record_size = sizeof(struct ledger_record);
+	header->capacity = capacity;
+	header->page_offset = PAGE_OFFSET;
+	strscpy(header->release, utsname()->release, sizeof(header->release));
+	/* The magic last: the host takes the header only when it stands. */
+	smp_wmb();
+	memcpy(header->magic, LEDGER_MAGIC, sizeof(header->magic));
+}
+
+/* The text that sites count from. */
+void ledger_set_text(unsigned long start)
+{
+	header->text_gva = start;
+}
+
+void ledger_set_run(u32 run)
+{
+	WRITE_ONCE(current_run, run);
+}
+
+u32 ledger_run(void)
+{
+	return READ_ONCE(current_run);
+}
+
+/* While nobody appends. Old records go first: none may stand behind the new count. */
+void ledger_rewind(void)
+{
+	memset(records, 0, ledger_bytes() - LEDGER_HEADER_SIZE);
+	atomic64_set(appended(), 0);
+}
+
+static u32 check_of(const struct ledger_record *record)
+{
+	const u64 *word = (const u64 *)record;
+	u64 hash = LEDGER_CHECK_PRIME;
+	int i;
+
+	hash = (hash ^ record->sequence) * LEDGER_CHECK_PRIME;
+	for (i = 1; i < sizeof(*record) / sizeof(*word); i++)
+		hash = (hash ^ word[i]) * LEDGER_CHECK_PRIME;
+	return hash >> 32;
+}
+
+/*
+ * The index comes from the window itself. The code under test can write over it;
+ * a wrong index then lands inside the window or nowhere, and the host sees it.
+ */
+static void append(enum ledger_witness witness, struct ledger_record *record, u32 run)
+{
+	u64 index = atomic64_fetch_inc(appended());
+	struct ledger_record *slot;
+
+	if (index >= capacity)
+		return;
+	slot = &records[index];
+	record->sequence = index + 1;
+	record->check = 0;
+	record->time = ktime_get_mono_fast_ns();
+	record->run = run;
+	record->witness = witness;
+	record->cpu = raw_smp_processor_id();
+	record->check = check_of(record);
+	memcpy((u64 *)slot + 1, (u64 *)record + 1, sizeof(*record) - sizeof(u64));
+	smp_store_release((u64 *)slot, *(u64 *)record);
+}
+
+void ledger_append_as(enum ledger_witness witness, struct ledger_record *record)
+{
+	append(witness, record, ledger_run());
+}
+
+/* What happens after a run's end belongs to none. */
+void ledger_append_late(enum ledger_witness witness, struct ledger_record *record)
+{
+	append(witness, record, 0);
+}
+
+void ledger_append(struct ledger_record *record)
+{
+	switch (lie_about(record->type)) {
+	case LIE_DROP:
+		return;
+	case LIE_DUPLICATE:
+		ledger_append_as(WITNESS_LEDGER, record);
+		break;
+	case LIE_NONE:
+		break;
+	}
+	ledger_append_as(WITNESS_LEDGER, record);
+}
+
+void ledger_append_text(enum ledger_type type, u32 serial, const char *text, size_t length)
+{
+	struct ledger_record record = { .type = type, .serial = serial };
+
+	memcpy(record.text, text, min_t(size_t, length, LEDGER_TEXT_SIZE));
+	ledger_append(&record);
+}
+
+/* Bytes of the window that hold the header and every record begun so far. */
+size_t ledger_bytes(void)
+{
+	u64 count = min_t(u64, atomic64_read(appended()), capacity);
+
+	return LEDGER_HEADER_SIZE + count * sizeof(struct ledger_record);
+}

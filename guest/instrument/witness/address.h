@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Between witness.c, which attaches the probes, and address.c, which knows whom they concern. */
+#ifndef FREEONCE_ADDRESS_H
+#define FREEONCE_ADDRESS_H
+
+#include <linux/gfp.h>
+#include <linux/types.h>
+
+#include "books/books.h"
+
+void address_given(enum ledger_family family, enum space space, unsigned long site,
+		   unsigned long address, size_t size);
+void address_taken(enum space space, unsigned long address);
+
+void on_cache_alloc(void *unused, unsigned long site, const void *pointer, struct kmem_cache *cache,
+		    gfp_t flags, int node);
+void on_cache_free(void *unused, unsigned long site, const void *pointer,
+		   const struct kmem_cache *cache);
+void on_percpu_alloc(void *unused, unsigned long site, bool reserved, bool atomic, size_t size,
+		     size_t align, void *base, int offset, void __percpu *cookie, size_t given,
+		     gfp_t flags);
+void on_percpu_free(void *unused, void *base, int offset, void __percpu *cookie);
+
+bool bulk_watch(void);
+void bulk_look_away(void);
+
+#endif

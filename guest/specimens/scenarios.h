@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* How a scenario is declared in C, and what the files of this module offer each other. */
+#ifndef FREEONCE_SCENARIOS_H
+#define FREEONCE_SCENARIOS_H
+
+#include <linux/errno.h>
+#include <linux/kernel.h>
+
+#include "engine/engine.h"
+#include "families/families.h"
+#include "ledger/ledger.h"
+
+/* One array of scenarios of a file. There may be several. */
+struct scenario_array {
+	const struct scenario *first;
+	size_t count;
+};
+
+/* Puts an array of `struct scenario` into the table. Entries without a name are left out. */
+#define SCENARIOS(ARRAY)                                                          \
+	static const struct scenario_array ARRAY##_in_table                       \
+		__used __section("scenarios") = { ARRAY, ARRAY_SIZE(ARRAY) }
+
+#define EXPECT(...)                                                        \
+	.expected = (const struct expectation[]){ __VA_ARGS__ },           \
+	.expected_count = sizeof((const struct expectation[]){ __VA_ARGS__ }) / \
+			  sizeof(struct expectation)
+
+/* A planted fault: exactly one finding of this rule. */
+#define FAULT(NAME, RULE, KIND, RUN, LESSON, ...)              \
+	{                                                      \
+		.name = "fault/" NAME,                         \
+		.section = "Planted faults, from C",           \
+		.language = "C",                               \
+		.lesson = LESSON,                              \
+		EXPECT({ .rule = RULE, .kind = KIND }),        \
+		.run = RUN,                                    \
+		__VA_ARGS__                                    \
+	}
+
+#define STEP(text) freeonce_step(text, sizeof(text) - 1)
+#define LABEL(pointer, text) freeonce_label(pointer, text, sizeof(text) - 1)
+
+#define TAG FREEONCE_TAG('f', 'o', 'c', ' ')
+
+#define ANYWHERE .highest = ~0ULL, .node = -1, .cache = CACHE_WB
+
+/* table.c */
+const struct scenario *scenario_at(size_t index);
+
+/* unload.c: what this module leaves behind, if the last run planted it. */
+enum unload_left {
+	LEFT_EFER = 1,
+	LEFT_HOST_SAVE_AREA = 2,
+};
+
+void unload_after(u32 planted);
+void unload_leave(void);
+
+/* rust/src/scenario.rs, rust/src/svm/bench.rs */
+const struct scenario *freeonce_rust_scenario(bool planted, size_t index);
+int freeonce_rust_run(const struct scenario *scenario);
+int freeonce_rust_bench(void (*measure)(struct vcpu *vcpu, void *into), void *into);
+
+#endif

@@ -1,0 +1,65 @@
+"""What a life of foreign modules came to: how far it got, what stopped it, and its result. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from freeonce.audit.result import Result
+from freeonce.errors import Obstacle
+
+
+class Stage(StrEnum):
+    """Where a life is, in order. Stable: other programs depend on it."""
+
+    READ = "read"
+    BOOT = "boot"
+    PREPARE = "prepare"
+    LOAD = "load"
+    EXERCISE = "exercise"
+    UNLOAD = "unload"
+    QUIESCE = "quiesce"
+    JUDGE = "judge"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A module that is judged. `file`: as it was given; `release`: of its kernel.
+
+    `audited`: functions whose calls are judged; `unaudited`: those that look like
+    acquiring something and that no family has.
+    """
+
+    name: str
+    file: str
+    release: str
+    audited: tuple[str, ...]
+    unaudited: tuple[str, ...]
+    has_debug_info: bool
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a life is not what it should be. `obstacle`: the kind of it, for programs."""
+
+    obstacle: Obstacle
+    message: str
+
+
+@dataclass(frozen=True)
+class Ran:
+    """An exercise and how it ended. `status`: None when it did not end in time."""
+
+    name: str
+    status: int | None
+    output: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Life:
+    """One life. `stage`: the last that was begun; `reasons`: what spoilt it, nothing when whole."""
+
+    targets: tuple[Target, ...]
+    stage: Stage
+    reasons: tuple[Reason, ...]
+    ran: tuple[Ran, ...]
+    result: Result

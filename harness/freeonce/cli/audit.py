@@ -1,0 +1,226 @@
+"""`freeonce audit`: the life of any kernel module in a guest, judged."""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+from rich.console import Console
+
+from freeonce.audit.life import Life, Reason, Stage
+from freeonce.audit.model import Verdict
+from freeonce.cli.loudness import loudness_options, stderr_console
+from freeonce.cli.options import accelerator_option, machine_options
+from freeonce.cli.output import STDOUT, Out, written_out
+from freeonce.cli.outputs import UNWRITTEN, Report, chosen, now, output_options, tell_reports
+from freeonce.errors import GuestLost, HostError, Obstacle, SubjectError, UsageError
+from freeonce.evidence.scenarios import Expectation
+from freeonce.project.machine import Machine
+from freeonce.project.setting import Setting, find_setting
+from freeonce.report.expected import Known, compare, parse_expected
+from freeonce.report.found import Traces, found
+from freeonce.report.life import Told, audit_document, print_life
+from freeonce.report.places import Places
+from freeonce.run.audit import audit as lead
+from freeonce.run.audit import ready
+from freeonce.run.conclude import conclude_life, exit_status
+from freeonce.run.hear import lost_words
+from freeonce.run.life import DEFAULT_LIMITS, Limits, Lived
+from freeonce.run.prepare import Prepared, Wish, prepare
+from freeonce.subject.places import Source, choose
+from freeonce.subject.traces import traces
+
+SECONDS = click.FloatRange(min=0.1)
+FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+@click.option("--params", default="", help="Of the targets, as of insmod: 'a=1 b=2'.")
+@click.option(
+    "--exercise",
+    "exercises",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True),
+    help="A script or program, or a folder of them, run when all is loaded.",
+)
+@click.option("-c", "commands", multiple=True, help="A command of the guest's shell, likewise.")
+@click.option(
+    "--file", "carried", multiple=True, metavar="HOST[:GUEST]", help="A file that these need."
+)
+@click.option(
+    "--dep", "dependencies", multiple=True, help="A module to load before, and not to judge."
+)
+@click.option("--no-unload", is_flag=True, help="Leave the targets loaded: no leak is proven then.")
+@click.option("--keep-loaded", type=SECONDS, default=None, help="Seconds after the exercises.")
+@click.option("--debug-info", type=FILE, help="A file or folder with the targets' debug info.")
+@click.option("--expect", type=FILE, help="Findings that are known, as TOML (docs/audit-a-module).")
+@click.option(
+    "--timeout",
+    type=SECONDS,
+    default=DEFAULT_LIMITS.exercise,
+    show_default=True,
+    help="Seconds that one exercise may take.",
+)
+@accelerator_option
+@machine_options
+@loudness_options
+@output_options
+@click.pass_context
+def audit(
+    context: click.Context,
+    /,
+    *,
+    targets: tuple[str, ...],
+    params: str,
+    exercises: tuple[Path, ...],
+    commands: tuple[str, ...],
+    carried: tuple[str, ...],
+    dependencies: tuple[str, ...],
+    no_unload: bool,
+    keep_loaded: float | None,
+    debug_info: Path | None,
+    expect: Path | None,
+    timeout: float,
+    accel: str,
+    machine: Machine,
+    quiet: bool,
+    verbose: bool,
+    **outputs: Path | None,
+) -> None:
+    """Load modules, exercise and unload them, and judge all that they acquired.
+
+    TARGET: a .ko (also .xz, .zst, .gz), a module of the guest's kernel package by its name,
+    or a folder with a Kbuild file. Several are judged together.
+
+    Exit status: 0 every verdict as expected, 1 some not, 2 usage, 3 this host cannot,
+    4 some verdict incomplete.
+    """
+    files = chosen(outputs, failures=False)
+    known = _known(expect)
+    wish = Wish(
+        targets=targets,
+        parameters=params,
+        dependencies=dependencies,
+        exercises=exercises,
+        commands=commands,
+        carried=carried,
+        keep=keep_loaded or 0.0,
+        unload=not no_unload,
+        limits=Limits(exercise=timeout),
+        debug_info=debug_info,
+    )
+    start = time.monotonic()
+    # With --json - nothing else goes to stdout.
+    console = Out(stderr=files.get("json") == STDOUT, highlight=False)
+    with stderr_console(quiet, verbose) as errors:
+        done = _audited(wish, find_setting(accel, svm=False, machine=machine), errors)
+        told = _told(done, known)
+        host = done.setting.document()
+        report = Report(
+            host=host,
+            results=[told.life.result],
+            beside=frozenset(),
+            faults=(),
+            points=None,
+            places=_places(done.traces),
+            when=now(),
+            document=audit_document(host, [told], time.monotonic() - start),
+        )
+        whole = _printed(console, host, told, quiet)
+        whole &= tell_reports(files, report, errors)
+    context.exit(exit_status([told.life.result]) or (0 if whole else UNWRITTEN))
+
+
+def _printed(console: Console, host: Mapping[str, str], told: Told, quiet: bool) -> bool:
+    """Print it; whether it could be. What fails here hides neither verdict nor files."""
+    try:
+        with written_out():
+            print_life(console, host, told, quiet)
+    except HostError as error:
+        click.echo(f"freeonce: {error}", err=True)
+        return False
+    return True
+
+
+def _known(expect: Path | None) -> tuple[Known, ...]:
+    if expect is None:
+        return ()
+    try:
+        return parse_expected(expect.read_text(), str(expect))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {expect}: {error}") from error
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A life, the setting that it was led in, and the frames of its stacks."""
+
+    life: Life
+    setting: Setting
+    traces: Traces
+
+
+def _audited(wish: Wish, setting: Setting, errors: Console) -> _Done:
+    """From the wish to the life. A subject that cannot be judged is a life that ended early."""
+    with ExitStack() as stack:
+        status = stack.enter_context(errors.status("reading the modules"))
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="freeonce-")))
+        try:
+            prepared = prepare(wish, setting.image, scratch)
+        except SubjectError as error:
+            return _Done(_unborn(wish, Stage.READ, error.reason, str(error)), setting, {})
+        for warning in prepared.warnings:
+            errors.print(warning, highlight=False, markup=False, soft_wrap=True)
+        status.update("making a guest ready")
+        try:
+            setting, source = stack.enter_context(ready(setting))
+            status.update(" ".join(target.name for target in prepared.targets))
+            life = lead(setting, source, prepared)
+        except GuestLost as lost:
+            life = _unborn(wish, Stage.BOOT, Obstacle.GUEST_LOST, lost_words(lost), prepared)
+        return _Done(life, setting, _traces(life, prepared.sources))
+
+
+def _unborn(
+    wish: Wish, stage: Stage, reason: Obstacle, message: str, prepared: Prepared | None = None
+) -> Life:
+    """A life that never began."""
+    targets = prepared.targets if prepared else ()
+    name = " ".join(Path(target).name for target in wish.targets)
+    lived = Lived(stage, [Reason(reason, message)])
+    return conclude_life(name, targets, lived, 0.0)
+
+
+def _traces(life: Life, sources: Sequence[Source]) -> Traces:
+    """Without them a report is poorer, and says so, but none the less true."""
+    try:
+        return traces(life.result.evidence.records, sources)
+    except HostError as error:
+        click.echo(f"freeonce: no lines of source: {error}", err=True)
+        return {}
+
+
+def _told(done: _Done, known: Sequence[Known]) -> Told:
+    """The life held against what was expected: by default that nothing is found."""
+    life = done.life
+    result = life.result
+    groups = found(result.judgement.findings, done.traces)
+    met, missing = compare(groups, known)
+    whole = result.judgement.verdict in (Verdict.CLEAN, Verdict.FAULTY)
+    as_expected = whole and not missing and len(met) == len(groups)
+    why = {finding: _expectation(met[one]) for one in met for finding in one.findings}
+    result = replace(result, as_expected=as_expected, why=why)
+    return Told(replace(life, result=result), groups, met, missing)
+
+
+def _expectation(known: Known) -> Expectation:
+    return Expectation(known.rule, known.family, because=known.because)
+
+
+def _places(all_traces: Traces) -> Places:
+    chosen_places = {number: choose(frames) for number, frames in all_traces.items()}
+    return {number: place for number, place in chosen_places.items() if place}

@@ -1,0 +1,245 @@
+"""A life of foreign modules for programs and for people. Pure but for printing.
+
+`audit --json`: schema freeonce/audit/1. Stable: other programs depend on it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from freeonce.audit.life import Life, Ran, Stage, Target
+from freeonce.audit.model import Verdict
+from freeonce.audit.rules import KIND_NAMES
+from freeonce.evidence.ledger import Flag, Kind, Records, Type, Witness
+from freeonce.report.expected import Known
+from freeonce.report.found import Found
+from freeonce.report.terminal import STYLES
+from freeonce.report.words import sentence
+from freeonce.subject.places import Frame
+
+SCHEMA = "freeonce/audit/1"
+SHOWN_FRAMES = 8
+SHOWN_OUTPUT = 20
+"""Lines of an exercise's output that are shown when it fails."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A life with what its reports tell. `known`: findings that were expected, and why.
+
+    `missing`: those that were expected and did not come.
+    """
+
+    life: Life
+    found: tuple[Found, ...]
+    known: Mapping[Found, Known]
+    missing: tuple[Known, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether it came to what was expected: by default to nothing at all."""
+        return self.life.result.as_expected
+
+
+@dataclass(frozen=True)
+class Count:
+    """What was acquired and given back, of one family."""
+
+    acquired: int
+    released: int
+
+
+def by_family(records: Records) -> dict[str, Count]:
+    """Each family that was used. Released: by the owner, or by the kernel for it, once each."""
+    owner = records["witness"] == Witness.LEDGER
+    acquired = records[owner & (records["type"] == Type.ALLOCATE)]
+    given_back = (records["type"] == Type.RELEASE) & (records["flags"] & Flag.WITHHELD == 0)
+    released = np.isin(acquired["serial"], records["serial"][given_back])
+    return {
+        KIND_NAMES[Kind(int(kind))]: Count(
+            int(np.count_nonzero(acquired["kind"] == kind)),
+            int(np.count_nonzero(released & (acquired["kind"] == kind))),
+        )
+        for kind in np.unique(acquired["kind"])
+    }
+
+
+def audit_document(
+    host: Mapping[str, str], lives: Sequence[Told], seconds: float
+) -> dict[str, object]:
+    """All of it, for programs."""
+    targets = {target.name: target for told in lives for target in told.life.targets}
+    return {
+        "schema": SCHEMA,
+        "host": dict(host),
+        "ok": bool(lives) and all(told.ok for told in lives),
+        "targets": [asdict(target) for target in targets.values()],
+        "lives": [_life(told) for told in lives],
+        "seconds": round(seconds, 3),
+    }
+
+
+def _life(told: Told) -> dict[str, object]:
+    life, result = told.life, told.life.result
+    counts = by_family(result.evidence.records)
+    return {
+        "name": result.scenario.name,
+        "targets": [target.name for target in life.targets],
+        "phase": str(life.stage),
+        "verdict": str(result.judgement.verdict),
+        "as_expected": told.ok,
+        "acquired": sum(one.acquired for one in counts.values()),
+        "released": sum(one.released for one in counts.values()),
+        "by_family": {name: asdict(one) for name, one in counts.items()},
+        "findings": [_finding(one, told.known.get(one)) for one in told.found],
+        "missing": [_known(one) for one in told.missing],
+        "reasons": [{"reason": str(one.obstacle), "message": one.message} for one in life.reasons],
+        "doubts": list(result.judgement.reasons),
+        "exercises": [asdict(ran) for ran in life.ran],
+        "witnesses": {name: str(one) for name, one in result.judgement.witnesses.items()},
+        "loss": result.loss,
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def _finding(one: Found, known: Known | None) -> dict[str, object]:
+    finding = one.finding
+    frame = one.place.frame if one.place else Frame("")
+    return {
+        "rule": str(finding.rule),
+        "family": finding.kind,
+        "size": finding.size,
+        "message": sentence(finding),
+        "function": frame.function or None,
+        "offset": frame.offset,
+        "module": frame.module or None,
+        "file": frame.file,
+        "line": frame.line,
+        "stack": _frames(one.stack),
+        "allocated_at": _frames(one.allocated),
+        "released_at": _frames(one.released),
+        "count": one.count,
+        "witness": finding.witness,
+        "known": known.because or True if known else False,
+    }
+
+
+def _frames(frames: Sequence[Frame]) -> list[dict[str, object]]:
+    return [{key: value for key, value in asdict(one).items() if value} for one in frames]
+
+
+def _known(one: Known) -> dict[str, object]:
+    return {key: value for key, value in asdict(one).items() if value is not None}
+
+
+def print_life(console: Console, host: Mapping[str, str], told: Told, quiet: bool = False) -> None:
+    """One life, readable at 80 columns and without colour; with `quiet` only what is wrong."""
+    if quiet and told.ok:
+        return
+    life, judgement = told.life, told.life.result.judgement
+    console.print(Text(f"QEMU {host['qemu']}, {host['accelerator']}: {host['reason']}"))
+    console.print(Text(f"guest kernel {host['kernel']}"))
+    for target in life.targets:
+        _print_target(console, target)
+    for ran in life.ran:
+        _print_ran(console, ran)
+    if counts := by_family(life.result.evidence.records):
+        console.print()
+        console.print(_table(counts))
+    for one in told.found:
+        _print_found(console, one, told.known.get(one))
+    for known in told.missing:
+        console.print()
+        console.print(Text(f"! expected and not found: {known}", style="bold yellow"))
+    _print_reasons(console, told)
+    console.print()
+    console.print(Text(_summary(told), style=f"bold {STYLES[judgement.verdict]}"))
+
+
+def _print_target(console: Console, target: Target) -> None:
+    console.print()
+    console.print(Text(target.name, style="bold cyan"))
+    lines = [f"{len(target.audited)} functions are audited: {', '.join(target.audited)}"]
+    if target.unaudited:
+        lines.append(f"not audited: {', '.join(target.unaudited)}")
+    if not target.has_debug_info:
+        lines.append("no debug info: functions and offsets, no lines (--debug-info PATH)")
+    console.print(Padding(Text("\n".join(lines), style="dim"), (0, 0, 0, 4)))
+
+
+def _print_ran(console: Console, ran: Ran) -> None:
+    console.print()
+    how = "does not end" if ran.status is None else f"status {ran.status}"
+    console.print(Text(f"exercise {ran.name}: {how}, {ran.seconds:.1f} s"))
+    if ran.status != 0 and ran.output:
+        last = ran.output.rstrip().splitlines()[-SHOWN_OUTPUT:]
+        console.print(Padding(Text("\n".join(last), style="dim"), (0, 0, 0, 4)))
+
+
+def _table(counts: Mapping[str, Count]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("family")
+    table.add_column("acquired", justify="right")
+    table.add_column("released", justify="right")
+    for name, one in counts.items():
+        table.add_row(name, str(one.acquired), str(one.released))
+    return table
+
+
+def _print_found(console: Console, one: Found, known: Known | None) -> None:
+    many = f" ({one.count} times)" if one.count > 1 else ""
+    console.print()
+    console.print(Text.assemble((f"{one.finding.rule}: ", "bold"), sentence(one.finding), many))
+    lines = list(_where(one))
+    if known:
+        lines.append(f"known: {known.because or 'expected'}")
+    console.print(Padding(Text("\n".join(lines), style="dim"), (0, 0, 0, 4)))
+
+
+def _where(one: Found) -> Iterator[str]:
+    for said, frames in (
+        (one.said, one.stack),
+        ("allocated at", one.allocated),
+        ("released at", one.released),
+    ):
+        for number, frame in enumerate(frames[:SHOWN_FRAMES]):
+            yield f"{said if not number else 'by':>12} {described(frame)}"
+
+
+def described(frame: Frame) -> str:
+    """Function, offset and module, and the line where it is known."""
+    offset = "" if frame.offset is None else f"+{frame.offset:#x}"
+    module = f" [{frame.module}]" if frame.module else ""
+    line = f" {frame.file}:{frame.line}" if frame.file else ""
+    return f"{frame.function}{offset}{module}{line}"
+
+
+def _print_reasons(console: Console, told: Told) -> None:
+    """Why it is incomplete: each once, those with a name first."""
+    named = {one.message: str(one.obstacle) for one in told.life.reasons}
+    others = [text for text in told.life.result.judgement.reasons if text not in named]
+    for text, name in [*named.items(), *((text, "") for text in others)]:
+        console.print()
+        console.print(Text.assemble((f"{name}: " if name else "", "bold yellow"), text))
+
+
+def _summary(told: Told) -> str:
+    result = told.life.result
+    counts = by_family(result.evidence.records)
+    acquired = sum(one.acquired for one in counts.values())
+    released = sum(one.released for one in counts.values())
+    reached = "" if told.life.stage is Stage.JUDGE else f", reached {told.life.stage}"
+    expected = (
+        ""
+        if told.ok == (result.judgement.verdict is Verdict.CLEAN)
+        else (", as expected" if told.ok else ", not as expected")
+    )
+    return (
+        f"{result.scenario.name}: {result.judgement.verdict}{expected}; {acquired} acquired, "
+        f"{released} released{reached}"
+    )

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# freeonce.ko, what other modules may call in it, and which functions of the kernel it has wrappers for.
+# Usage: instrument.sh KERNEL GUEST DEST SYMVERS FAMILIES
+here=$(dirname "$(realpath "$0")")
+. "$here/lib.sh"
+. "$here/kbuild.sh"
+kernel=$(realpath "$1") guest=$2 dest=$(realpath -m -- "$3") symvers=$(realpath -m -- "$4") families=$(realpath -m -- "$5")
+
+scratch_beside "$dest"
+mkdir "$scratch/guest"
+cp -r -- "$guest/instrument" "$scratch/guest/"
+table=$scratch/guest/instrument/families/families.toml
+"${PYTHON:-python3}" "$here/wrappers.py" generate "$table" "$kernel/headers/Module.symvers" "$scratch/guest/instrument/families"
+build_module instrument
+built=$scratch/guest/instrument/Module.symvers
+"${PYTHON:-python3}" "$here/wrappers.py" describe "$table" "$kernel/headers/Module.symvers" "$built" "$scratch/families.json"
+publish "$scratch/families.json" "$families"
+publish "$built" "$symvers"
+publish "$scratch/guest/instrument/freeonce.ko" "$dest"

@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""The wrappers of a kernel's functions, made of guest/instrument/families/families.toml.
+
+Usage: wrappers.py generate FAMILIES SYMVERS INTO      writes INTO/functions.h and INTO/wrappers.c
+       wrappers.py describe FAMILIES SYMVERS BUILT DEST    writes families.json
+
+SYMVERS: the kernel's Module.symvers; only functions that it exports get a wrapper. BUILT: that of
+the instrument, for the checksums by which the kernel knows the wrappers.
+"""
+
+import json
+import re
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SCHEMA = "freeonce/families/1"
+WRAPPER = "freeonce_wrap_"
+PROTOTYPE = re.compile(r"(?P<returns>.*?[ *])(?P<name>\w+)\((?P<parameters>.*)\)")
+NAME = re.compile(r"(\w+)$")
+MADE = "/* SPDX-License-Identifier: GPL-2.0 */\n/* Made by images/wrappers.py of families.toml. */\n"
+
+
+@dataclass(frozen=True)
+class Function:
+    """A line of the table. `number`: its place in it, the same for every kernel."""
+
+    number: int
+    family: str
+    role: str
+    returns: str
+    name: str
+    parameters: str
+    keys: dict[str, Any]
+
+    @property
+    def constant(self) -> str:
+        """Its number's name in C."""
+        return f"FUNCTION_{self.name.upper()}"
+
+    @property
+    def names(self) -> list[str]:
+        """Of the parameters."""
+        found = (NAME.search(one.strip()) for one in self.parameters.split(","))
+        return [one[1] for one in found if one]
+
+    def named(self, exported: dict[str, list[str]]) -> str | None:
+        """What this kernel calls it; None: it has none."""
+        return next((n for n in (self.name, f"{self.name}_noprof") if n in exported), None)
+
+
+def functions(table: dict[str, Any]) -> list[Function]:
+    """All lines, in their order."""
+    lines = [
+        (family, role, line)
+        for family, keys in table.items()
+        for role in ("acquire", "release")
+        for line in keys[role]
+    ]
+    return [function(number, *line) for number, line in enumerate(lines, 1)]
+
+
+def function(number: int, family: str, role: str, line: dict[str, Any]) -> Function:
+    """Raises ValueError for a line that is no prototype."""
+    found = PROTOTYPE.fullmatch(line["is"])
+    if not found:
+        raise ValueError(f"families.toml: {line['is']!r} is no prototype")
+    return Function(
+        number,
+        family,
+        line.get("role", role),
+        found["returns"].strip(),
+        found["name"],
+        found["parameters"],
+        line,
+    )
+
+
+def exports(symvers: Path) -> dict[str, list[str]]:
+    """Columns by symbol: checksum, symbol, module, kind of export."""
+    rows = (line.split("\t") for line in symvers.read_text().splitlines())
+    return {row[1]: row for row in rows}
+
+
+def acquire(one: Function, name: str) -> str:
+    """A wrapper that takes."""
+    keys = one.keys
+    size = keys["size"]
+    said_no = keys.get("fails", "NULL")
+    flags = next((n for n in one.names if n == "flags"), None)
+    fields = [f".address = (unsigned long)({keys.get('handle', 'result')})", f".size = {size}"]
+    fields += [f".align = {keys['align']}"] if "align" in keys else []
+    fields += [f".cache = (unsigned long){keys['cache']}"] if "cache" in keys else []
+    taken = "!IS_ERR_OR_NULL((void *)result)"
+    told = "\n".join(f"\t\ttake.{field[1:]};" for field in fields)
+    if "passes" in keys:
+        told = f"\t\tif ({keys['passes']})\n\t\t\treturn result;\n{told}"
+    asked = "0" if "result" in size else size
+    return f"""
+{one.returns} {WRAPPER}{name}({one.parameters})
+{{
+	struct acquisition take = ACQUISITION({one.constant}, {one.family.upper()});
+	{one.returns} result = {said_no};
+
+	if (may_acquire(&take, {flags or "0"}))
+		result = ({name})({keys.get("call", ", ".join(one.names))});
+	if ({taken}) {{
+{told}
+		acquired(&take);
+	}} else {{
+		take.size = {asked};
+		not_acquired(&take, PTR_ERR_OR_ZERO((void *)result) ?: -ENOMEM);
+	}}
+	return result;
+}}
+"""
+
+
+def release(one: Function, name: str, null: bool) -> str:
+    """A wrapper that gives back."""
+    keys = one.keys
+    fields = [f".address = (unsigned long)({keys.get('handle', one.names[0])})"]
+    fields += [f".size = {keys['size']}"] if "size" in keys else []
+    fields += [f".cache = (unsigned long){keys['cache']}"] if "cache" in keys else []
+    fields += [".null_is_right = true"] if keys.get("null", null) else []
+    told = "\n".join(f"\tgive.{field[1:]};" for field in fields)
+    skip = f"{keys['passes']} || " if "passes" in keys else ""
+    return f"""
+{one.returns} {WRAPPER}{name}({one.parameters})
+{{
+	struct release give = RELEASE({one.constant}, {one.family.upper()});
+
+{told}
+	if ({skip}may_release(&give))
+		({name})({keys.get("call", ", ".join(one.names))});
+}}
+"""
+
+
+def wrapper(one: Function, name: str, row: list[str], null: bool) -> str:
+    """Its code, proof that it has the prototype of what it stands for, and its export."""
+    code = acquire(one, name) if one.role == "acquire" else release(one, name, null)
+    same = f"static_assert(__same_type({WRAPPER}{name}, {name}));\n"
+    return f"{code}{same}{row[3]}({WRAPPER}{name});\n"
+
+
+def generate(families: str, symvers: str, into: str) -> None:
+    """The C of them."""
+    table = tomllib.loads(Path(families).read_text())
+    exported = exports(Path(symvers))
+    every = functions(table)
+    found = [(one, name) for one in every if (name := one.named(exported))]
+    hand = [(one, name) for one, name in found if "hand" in one.keys]
+    plain = [(one, name) for one, name in found if "hand" not in one.keys]
+    lines = ["enum function {", *(f"\t{one.constant} = {one.number}," for one in every), "};", ""]
+    lines += ["/* Written by hand, where this kernel exports it: its name there, and the wrapper's. */"]
+    for one, name in hand:
+        lines += [f"#define KERNEL_{one.name.upper()} {name}"]
+        lines += [f"#define WRAP_{one.name.upper()} {WRAPPER}{name}"]
+    lines += [""]
+    lines += [
+        f"#define {family.upper()}_RELEASED_BY ({mask})"
+        for family, keys in table.items()
+        if (mask := " | ".join(f"BIT(FAMILY_{by.upper()})" for by in keys["released_by"]))
+    ]
+    declared = [f"{o.returns} {WRAPPER}{n}({o.parameters});" for o, n in plain]
+    folder = Path(into)
+    (folder / "functions.h").write_text(MADE + "\n".join(lines) + "\n")
+    (folder / "wrappers.c").write_text(
+        MADE
+        + '#include "families/wrap.h"\n\n'
+        + "\n".join(declared)
+        + "\n"
+        + "".join(wrapper(o, n, exported[n], table[o.family]["null_release"]) for o, n in plain)
+    )
+
+
+def describe(families: str, symvers: str, built: str, dest: str) -> None:
+    """What the host redirects to what."""
+    table = tomllib.loads(Path(families).read_text())
+    exported, wrappers = exports(Path(symvers)), exports(Path(built))
+    document = {
+        "schema": SCHEMA,
+        "families": [
+            {"number": keys["number"], "name": name, "released_by": keys["released_by"]}
+            | {"null_release": keys["null_release"]}
+            for name, keys in table.items()
+        ],
+        "functions": [
+            {"number": one.number, "name": name, "wrapper": WRAPPER + name}
+            | {"crc": wrappers[WRAPPER + name][0], "family": one.family, "role": one.role}
+            for one in functions(table)
+            if (name := one.named(exported))
+        ],
+    }
+    Path(dest).write_text(json.dumps(document, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["generate", families, symvers, into]:
+            generate(families, symvers, into)
+        case ["describe", families, symvers, built, dest]:
+            describe(families, symvers, built, dest)
+        case _:
+            sys.exit(__doc__)
