@@ -32,7 +32,7 @@ def test_a_finding_names_the_line_that_committed_it(
     (scenario,) = (one for one in guest.scenarios() if one.name == name)
     result, _ = run_one(guest, scenario)
     (finding,) = result.judgement.findings
-    found = origin(result, finding, places(setting.image.specimens, sites([result])))
+    found = origin(finding, places(setting.image.specimens, sites([result])))
     assert found is not None
     words, place = found
     assert (words, place.frame.file) == (said, f"guest/{file}")

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from freeonce.audit.audit import match
+from freeonce.audit.match import match
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import Evidence, Result
 from freeonce.evidence.scenarios import Expectation, Scenario

@@ -4,7 +4,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from freeonce.audit.audit import judge, match
+from freeonce.audit.audit import judge
+from freeonce.audit.match import match
 from freeonce.audit.model import Account, Judgement, Rule, Verdict
 from freeonce.evidence.ledger import Flag, Kind, Type, text_of
 from freeonce.evidence.scenarios import Expectation

@@ -331,6 +331,17 @@ def test_operands_that_found_no_room_are_incomplete() -> None:
     assert judgement.reasons == ("not all addresses given to the CPU are known",)
 
 
+def test_more_operands_than_are_judged_are_incomplete(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freeonce.audit.operands.MOST_OPERANDS", 2)
+    monkeypatch.setattr("freeonce.audit.hardware.MOST_OPERANDS", 2)
+    history = run().bind(1, VMCB)
+    for number in range(3):
+        history.operand(1, Structure.NESTED_PAGE, VMCB + number * PAGE)
+    judgement = history.done()
+    assert judgement.reasons == ("of 3 addresses given to the CPU the first 2 are judged",)
+    assert len(judgement.findings) == 2
+
+
 def test_a_withheld_vmrun_needs_no_exit() -> None:
     history = bound().add(Type.VMRUN, serial=1, physical=VMCB, flags=int(Flag.WITHHELD))
     history.add(Type.UNBIND, serial=1)

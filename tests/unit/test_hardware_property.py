@@ -1,11 +1,7 @@
 """What the CPU was given, judged as its definition says, on random histories; and how much work."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +13,7 @@ from freeonce.audit.operands import ONE_AT_A_TIME, Operand, operands
 from freeonce.audit.run import Run, take_apart
 from freeonce.evidence.ledger import Kind, Structure, Type
 from tests.unit.history import PAGE, History, run
+from tests.unit.steps import lines
 
 PLACES = [PAGE * number for number in range(16, 24)]
 STRUCTURES = [
@@ -198,27 +195,6 @@ def _nested_in_each_other(history: History, number: int) -> None:
     history.operand(number, Structure.NESTED_PAGE, PAGE * number, (1 << 30) - 2 * PAGE * number)
 
 
-def _lines(taken: Run) -> int:
-    """How many lines of the audit run, by the interpreter's own count."""
-    folder = str(Path(hardware.__file__).parent)
-    count = 0
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal count
-        if not frame.f_code.co_filename.startswith(folder):
-            return None
-        count += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        hardware.judge_operands(taken)
-    finally:
-        sys.settrace(before)
-    return count
-
-
 @pytest.mark.parametrize(
     "tell",
     [_one_place, _at_odds_everywhere, _all_memory, _again_and_again, _nested_in_each_other],
@@ -230,7 +206,8 @@ def test_twice_the_ledger_is_little_more_than_twice_the_work(
         history = run()
         for number in range(1, count + 1):
             tell(history, number)
-        return _lines(take_apart(history.records()))
+        taken = take_apart(history.records())
+        return lines(lambda: hardware.judge_operands(taken), "freeonce.audit")
 
     # Of n log n twice is below 2.5 from here on; of n * n it is 4.
     assert work(400) < 2.5 * work(200)

@@ -12,7 +12,7 @@ from freeonce.audit.model import Rule
 from freeonce.errors import HostError
 from freeonce.evidence.ledger import Type
 from freeonce.report.document import run_document
-from freeonce.report.places import origin, sites
+from freeonce.report.places import origin, sites, where
 from freeonce.subject.places import Frame, Place
 from freeonce.subject.symbols import places
 from tests.unit.history import run
@@ -86,12 +86,36 @@ def test_what_is_found_later_points_at_the_allocation() -> None:
     places = {0x40: Place(OWNER, (OWNER,)), 0x80: Place(SCENARIO, (SCENARIO,))}
     by_rule = {finding.rule: finding for finding in one.judgement.findings}
     leak, null = by_rule[Rule.LEAK], by_rule[Rule.NULL_FREE]
-    assert origin(one, leak, places) == ("allocated at", places[0x40])
-    assert origin(one, null, places) == ("called from", places[0x80])
+    assert origin(leak, places) == ("allocated at", places[0x40])
+    assert origin(null, places) == ("called from", places[0x80])
     # A record without a site, as that of a guard, still names its allocation.
-    assert origin(one, replace(leak, site=0), places) == ("allocated at", places[0x40])
-    assert origin(one, null, {}) is None
+    assert origin(replace(leak, site=0), places) == ("allocated at", places[0x40])
+    assert origin(null, {}) is None
     assert sites([one]) == {0x40, 0x80}
+
+
+def test_a_leak_that_was_released_too_late_says_where() -> None:
+    history = run().allocate(1, 0x1000)
+    history.rows[-1]["site"] = 0x40
+    settled = run().allocate(1, 0x1000).end().settle()
+    history.end().add(Type.RELEASE, serial=1, pointer=0x1000, kind=1, site=0x80)
+    for row in settled.rows[-3:]:
+        history.rows.append(dict(row, sequence=len(history.rows) + 1))
+    (leak,) = result("a", history).judgement.findings
+    places = {0x40: Place(OWNER, (OWNER,)), 0x80: Place(SCENARIO, (SCENARIO,))}
+    assert where(leak, places) == [f"allocated at {places[0x40]}", f"released at {places[0x80]}"]
+
+
+def test_a_double_free_says_where_the_first_release_was() -> None:
+    history = run().allocate(1, 0x1000).release(1, 0x1000)
+    release = next(row for row in history.rows if row["type"] == Type.RELEASE)
+    release["site"] = 0x80
+    history.release(1, 0x1000, withheld=True)
+    history.rows[-1]["site"] = 0x40
+    (double,) = result("a", history.end().settle()).judgement.findings
+    places = {0x40: Place(OWNER, (OWNER,)), 0x80: Place(SCENARIO, (SCENARIO,))}
+    first = f"first released at {places[0x80]}"
+    assert where(double, places) == [f"called from {places[0x40]}", first]
 
 
 def test_programs_get_file_and_line() -> None:

@@ -84,6 +84,12 @@ def test_a_finding_is_a_sentence(finding: Finding, words: str) -> None:
     assert sentence(finding) == words
 
 
+def test_the_step_stands_beside_the_release_and_not_beside_the_allocation() -> None:
+    detail = "as 32 bytes aligned to 4, allocated as 64 bytes aligned to 8"
+    one = finding(Rule.WRONG_SIZE_FREE, at="as floats", detail=detail, **LIVE)
+    assert sentence(one) == f'`bar`, 64 bytes pool, released at "as floats" {detail}'
+
+
 def test_the_reason_a_scenario_declares_ends_the_sentence() -> None:
     expectation = Expectation("leak", "contiguous", because=BECAUSE)
     assert sentence(finding(Rule.LEAK, kind="contiguous", **LIVE), expectation) == (

@@ -65,4 +65,4 @@ def test_a_list_without_end_is_refused() -> None:
 
 def test_a_table_cannot_move_the_cursor() -> None:
     (scenario,) = parse_scenarios(b"scenario\ta\x1b[2J\tS\tC\t-\t-\tL\x07.\n")
-    assert (scenario.name, scenario.lesson) == ("a[2J", "L.")
+    assert (scenario.name, scenario.lesson) == (r"a\x1b[2J", r"L\x07.")

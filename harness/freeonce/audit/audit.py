@@ -20,7 +20,6 @@ from freeonce.audit.model import Account, Asked, Finding, Judgement, Rule, Verdi
 from freeonce.audit.rules import KIND_NAMES
 from freeonce.audit.run import Dispute, Run, take_apart
 from freeonce.evidence.ledger import Flag, Kind, Records, Type, text_of
-from freeonce.evidence.scenarios import Expectation
 
 BOTH = "ledger+memory"
 PLAIN = Asked()
@@ -250,32 +249,3 @@ def _inside(records: Records) -> Iterable[str]:
     entered = (records["type"] == Type.VMRUN) & (records["flags"] & Flag.WITHHELD == 0)
     if np.count_nonzero(entered) != count[Type.VMEXIT]:
         yield "a VMRUN never came back"
-
-
-def match(
-    findings: tuple[Finding, ...], expected: tuple[Expectation, ...]
-) -> tuple[dict[Finding, Expectation], bool]:
-    """Which expectation each finding meets, and whether both sides match exactly.
-
-    An expectation that says more is tried first, so that it is not met by a finding
-    that a vaguer one could have taken.
-    """
-    met: dict[Finding, Expectation] = {}
-    missing = 0
-    for expectation in sorted(expected, key=lambda one: (one.at is None) + (one.what is None)):
-        for finding in findings:
-            if finding not in met and _meets(finding, expectation):
-                met[finding] = expectation
-                break
-        else:
-            missing += 1
-    return met, missing == 0 and len(met) == len(findings)
-
-
-def _meets(finding: Finding, expectation: Expectation) -> bool:
-    return (
-        finding.rule == expectation.rule
-        and finding.kind == expectation.kind
-        and expectation.at in (None, finding.at)
-        and expectation.what in (None, finding.what)
-    )

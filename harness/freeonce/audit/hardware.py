@@ -12,7 +12,7 @@ import numpy as np
 from freeonce.audit.held import Held
 from freeonce.audit.lives import Lives
 from freeonce.audit.model import Finding, Rule
-from freeonce.audit.operands import FIELDS, MAPPED, Operand, operands
+from freeonce.audit.operands import FIELDS, MAPPED, MOST_OPERANDS, Operand, operands
 from freeonce.audit.rules import CACHE_NAMES, WRITE_BACK, make_finding
 from freeonce.audit.run import Run
 from freeonce.evidence.ledger import Structure, Type
@@ -32,7 +32,8 @@ def judge_operands(run: Run) -> list[Finding]:
     At most one finding for an allocation and rule: its release, or else the first; where
     no allocation is, for an address.
     """
-    given = [one for one in operands(run) if one.structure is not Structure.MORE]
+    told = operands(run)[:MOST_OPERANDS]
+    given = [one for one in told if one.structure is not Structure.MORE]
     if not given:
         return []
     lives = Lives(run)
@@ -77,7 +78,7 @@ def _fault(
 
 def _released(run: Run, given: list[Operand], lives: Lives) -> Iterator[Finding]:
     """Releases of what the CPU may use at that moment."""
-    held = Held(given)
+    held = Held.by_users(given)
     found: list[Finding] = []
 
     def look(release: np.void, allocate: np.void) -> None:
@@ -155,7 +156,7 @@ def _shared(run: Run, given: list[Operand], lives: Lives) -> Iterator[Finding]:
     vcpus of the same page table.
     """
     chosen = [one for one in given if not one.identity and one.structure not in SHAREABLE]
-    held = Held(chosen)
+    held = Held.by_rivals(chosen)
     found: list[Finding] = []
 
     def look(one: Operand) -> None:

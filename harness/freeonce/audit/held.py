@@ -14,6 +14,8 @@ from freeonce.audit.operands import Operand
 class _ByKey:
     """Operands by a key, so that one under another key is found at once."""
 
+    __slots__ = ("_keys",)
+
     def __init__(self) -> None:
         # Ordered, since a plain dict that lost its first items is slow to begin.
         self._keys: OrderedDict[Hashable, OrderedDict[int, Operand]] = OrderedDict()
@@ -35,49 +37,81 @@ class _ByKey:
         return None
 
 
-class _Node:
-    """Operands in one place."""
+class _Users:
+    """Operands in one place, whoever has them."""
+
+    __slots__ = ("_open",)
 
     def __init__(self) -> None:
-        self.by_owner = _ByKey()
-        self.written_by_owner = _ByKey()
-        self.read_by_root = _ByKey()
-
-    def _groups(self, one: Operand) -> Iterator[tuple[_ByKey, Hashable]]:
-        yield self.by_owner, one.owner
-        if one.written:
-            yield self.written_by_owner, one.owner
-        else:
-            yield self.read_by_root, one.root
+        self._open: OrderedDict[int, Operand] = OrderedDict()
 
     def add(self, one: Operand) -> None:
-        for group, key in self._groups(one):
-            group.add(key, one)
+        self._open[one.start] = one
 
     def remove(self, one: Operand) -> None:
-        for group, key in self._groups(one):
-            group.remove(key, one)
+        del self._open[one.start]
 
-    def against(self, one: Operand) -> Operand | None:
-        """One that must not share bytes with this one; an owner has one root at a time."""
+    def against(self, _: Operand | None) -> Operand | None:
+        """One that is in use."""
+        return next(iter(self._open.values()), None)
+
+
+class _Rivals:
+    """Operands in one place, by what keeps them from being shared."""
+
+    __slots__ = ("_by_owner", "_read_by_root", "_written_by_owner")
+
+    def __init__(self) -> None:
+        self._by_owner = _ByKey()
+        self._written_by_owner: _ByKey | None = None
+        self._read_by_root: _ByKey | None = None
+
+    def add(self, one: Operand) -> None:
+        self._by_owner.add(one.owner, one)
         if one.written:
-            return self.by_owner.other(one.owner)
-        return self.written_by_owner.other(one.owner) or self.read_by_root.other(one.root)
+            self._written_by_owner = self._written_by_owner or _ByKey()
+            self._written_by_owner.add(one.owner, one)
+        else:
+            self._read_by_root = self._read_by_root or _ByKey()
+            self._read_by_root.add(one.root, one)
 
-    def any(self) -> Operand | None:
-        return self.by_owner.other(None)
+    def remove(self, one: Operand) -> None:
+        self._by_owner.remove(one.owner, one)
+        if one.written and self._written_by_owner:
+            self._written_by_owner.remove(one.owner, one)
+        elif self._read_by_root:
+            self._read_by_root.remove(one.root, one)
+
+    def against(self, one: Operand | None) -> Operand | None:
+        """One that must not share bytes with this one; an owner has one root at a time."""
+        assert one is not None
+        if one.written:
+            return self._by_owner.other(one.owner)
+        written = self._written_by_owner.other(one.owner) if self._written_by_owner else None
+        read = self._read_by_root.other(one.root) if self._read_by_root else None
+        return written or read
 
 
 class Held:
     """Operands out of a list known beforehand, opened and closed one by one."""
 
-    def __init__(self, known: list[Operand]) -> None:
+    def __init__(self, known: list[Operand], node: type[_Users] | type[_Rivals]) -> None:
         ends = {one.gpa for one in known} | {one.gpa + one.size for one in known}
         self._bounds = sorted(ends)
         # By number of a node: the root is 1, below n are 2n and 2n + 1. `here`: of operands
         # that cover all of it and are not counted above; `within`: those and all below.
-        self._here: defaultdict[int, _Node] = defaultdict(_Node)
-        self._within: defaultdict[int, _Node] = defaultdict(_Node)
+        self._here: defaultdict[int, _Users | _Rivals] = defaultdict(node)
+        self._within: defaultdict[int, _Users | _Rivals] = defaultdict(node)
+
+    @classmethod
+    def by_users(cls, known: list[Operand]) -> "Held":
+        """To be asked whether anybody uses some bytes."""
+        return cls(known, _Users)
+
+    @classmethod
+    def by_rivals(cls, known: list[Operand]) -> "Held":
+        """To be asked whether somebody uses the bytes of an operand who must not."""
+        return cls(known, _Rivals)
 
     def _nodes(self, gpa: int, size: int) -> tuple[set[int], set[int]]:
         """The few nodes that together cover these bytes, and all above them."""
@@ -97,7 +131,7 @@ class Held:
                 above.add(node)
         return cover, above
 
-    def _of(self, one: Operand) -> Iterator[_Node]:
+    def _of(self, one: Operand) -> Iterator[_Users | _Rivals]:
         """Every node that an operand is in while it is open."""
         cover, above = self._nodes(one.gpa, one.size)
         yield from (self._here[node] for node in cover)
@@ -113,7 +147,7 @@ class Held:
         for node in self._of(one):
             node.remove(one)
 
-    def _around(self, gpa: int, size: int) -> Iterator[_Node]:
+    def _around(self, gpa: int, size: int) -> Iterator[_Users | _Rivals]:
         """Nodes that hold all open operands that share bytes with these, and no other."""
         cover, above = self._nodes(gpa, size)
         yield from (self._within[node] for node in cover if node in self._within)
@@ -125,7 +159,7 @@ class Held:
 
     def user(self, gpa: int, size: int) -> Operand | None:
         """An open operand, an early one, that shares bytes with these."""
-        return _first(node.any() for node in self._around(gpa, size))
+        return _first(node.against(None) for node in self._around(gpa, size))
 
 
 def _first(found: Iterator[Operand | None]) -> Operand | None:

@@ -61,8 +61,9 @@ class Finding:
     begins, or what was released; None where it is about neither. `gpa`: the address that
     the CPU was given. `site`: offset of the caller in the module's code.
     `detail`: the rest in words. `witness`: which ones prove it, joined by `+`.
-    `cpu`: where. `released_site`: the caller of another release that the finding speaks of.
-    In a life `site` and `released_site` are numbers of stacks. `count`: how many allocations
+    `cpu`: where. `allocated_site`: who allocated it. `released_site`: the caller of another
+    release that the finding speaks of.
+    In a life sites are numbers of stacks. `count`: how many allocations
     of one stack it stands for, of `total` bytes; the others are those of the first.
     """
 
@@ -79,6 +80,7 @@ class Finding:
     witness: str = "ledger"
     cpu: int = 0
     gpa: int | None = None
+    allocated_site: int = 0
     released_site: int = 0
     count: int = 1
     total: int | None = None

@@ -129,9 +129,16 @@ def operands(run: Run) -> list[Operand]:
     return sorted(done, key=lambda one: one.start)
 
 
+MOST_OPERANDS = 16_384
+"""That are judged in one run: memory and time are bounded whatever the ledger says."""
+
+
 def reasons(run: Run) -> Iterator[str]:
     """What is not known of the addresses given to the CPU."""
     told = _told(run)
+    count = int(np.count_nonzero(told["type"] == Type.OPERAND))
+    if count > MOST_OPERANDS:
+        yield f"of {count} addresses given to the CPU the first {MOST_OPERANDS} are judged"
     if any(_structure(one) is Structure.MORE for one in told[told["type"] == Type.OPERAND]):
         yield "not all addresses given to the CPU are known"
     if not all(_entries_told(run)):

@@ -69,6 +69,7 @@ def make_finding(
         witness=witness,
         cpu=int(record["cpu"]),
         gpa=gpa,
+        allocated_site=0 if allocate is None else int(allocate["site"]),
     )
 
 

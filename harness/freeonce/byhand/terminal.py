@@ -13,7 +13,7 @@ from selectors import EVENT_READ, DefaultSelector
 from typing import IO
 
 from freeonce.errors import GuestLost
-from freeonce.evidence.text import printable
+from freeonce.evidence.text import without_controls
 
 DETACH = b"\x1d"
 """Ctrl-], as with telnet and virsh."""
@@ -49,7 +49,7 @@ def _pass_on(console: socket.socket, selector: DefaultSelector) -> bool:
             said = _said(console)
             if not said:
                 return False
-            sys.stdout.write(printable(decode(said), ALLOWED))
+            sys.stdout.write(without_controls(decode(said), ALLOWED))
             sys.stdout.flush()
         if sys.stdin in ready:
             keys = os.read(sys.stdin.fileno(), READ_BYTES)

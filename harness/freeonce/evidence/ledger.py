@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from freeonce.errors import EvidenceError
-from freeonce.evidence.text import printable
+from freeonce.evidence.text import one_line
 
 MAGIC = b"FREEONCE"
 VERSION = 1
@@ -254,7 +254,7 @@ def parse_header(data: bytes, window_bytes: int) -> Header:
         capacity=capacity,
         appended=int(raw["appended"]),
         text_gva=int(raw["text_gva"]),
-        release=printable(bytes(raw["release"])),
+        release=one_line(bytes(raw["release"])),
         page_offset=int(raw["page_offset"]),
     )
 
@@ -337,7 +337,7 @@ def bytes_of(record: np.void) -> bytes:
 
 def text_of(record: np.void) -> str:
     """The text that a record carries in those bytes."""
-    return printable(bytes_of(record).rstrip(b"\0"))
+    return one_line(bytes_of(record).rstrip(b"\0"))
 
 
 def signed(detail: int) -> int:

@@ -6,7 +6,7 @@ from freeonce.errors import EvidenceError
 from freeonce.evidence.text import printable
 
 MAX_SCENARIOS = 10_000
-MAX_EXPECTED = 1_000
+MAX_EXPECTED = 100
 FAULTS = "fault/"
 """How the names of planted faults begin."""
 

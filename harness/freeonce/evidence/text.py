@@ -1,10 +1,38 @@
-"""Bytes of the guest to text that is safe to print. Pure."""
+"""Bytes of the guest to text that is safe to print. Pure.
+
+A guest must not move the user's cursor, speak to whoever reads a log, nor spoil an XML report.
+What cannot be shown is shown as an escape: it must not vanish either.
+"""
+
+import re
+
+LINES = "\n\t"
+LINE_END = re.compile(r"\r+(?=\n|\Z)")
 
 
-def printable(raw: bytes | str, allowed: str = "\n\t") -> str:
-    """The text without control characters, but for those allowed: line breaks and tabs.
+def printable(raw: bytes | str, allowed: str = LINES) -> str:
+    """The text with escapes for all that cannot be shown, but for what is allowed.
 
-    A guest must not move the user's cursor, nor spoil an XML report.
+    Where line feeds are allowed, a carriage return before one or at the end is part of it.
+    Bytes that are no UTF-8 are escapes as well.
     """
-    text = raw if isinstance(raw, str) else raw.decode("utf-8", "replace")
+    text = raw if isinstance(raw, str) else raw.decode("utf-8", "backslashreplace")
+    if "\n" in allowed:
+        text = LINE_END.sub("", text)
+    if text.isprintable():
+        return text
+    return "".join(c if c in allowed or c.isprintable() else _escape(c) for c in text)
+
+
+def one_line(raw: bytes | str) -> str:
+    """Likewise of a name or a label, in which a line feed is an escape too."""
+    return printable(raw, allowed="")
+
+
+def without_controls(text: str, allowed: str) -> str:
+    """The text without what cannot be shown: for a terminal on which somebody works."""
     return "".join(c for c in text if c in allowed or c.isprintable())
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode()

@@ -34,9 +34,11 @@ def finding_document(result: Result, finding: Finding, places: Places) -> dict[s
         "serial": finding.serial or None,
         "size": finding.size,
     }
-    if said := origin(result, finding, places):
+    if said := origin(finding, places):
         frame = said[1].frame
         optional |= {"file": frame.file, "line": frame.line, "function": frame.function or None}
+    if released := places.get(finding.released_site):
+        optional["released_at"] = str(released)
     return document | {key: value for key, value in optional.items() if value is not None}
 
 

@@ -29,7 +29,7 @@ from freeonce.report.bands import Band
 from freeonce.report.explanations import EXPLANATIONS
 from freeonce.report.lifetimes import Bar, Limits, Picture, picture
 from freeonce.report.memory_map import Map, memory_map
-from freeonce.report.places import NOWHERE, Places, origin
+from freeonce.report.places import NOWHERE, Places, where
 from freeonce.report.terminal import summary
 from freeonce.report.words import expected_words, sentence
 
@@ -177,9 +177,7 @@ def _expected(result: Result) -> str:
 
 
 def _words(result: Result, finding: Finding, places: Places) -> str:
-    said = origin(result, finding, places)
-    where = f"; {said[0]} {said[1]}" if said else ""
-    return f"{sentence(finding, result.why.get(finding))}{where}"
+    return "; ".join([sentence(finding, result.why.get(finding)), *where(finding, places)])
 
 
 def _bar(bar: Bar, places: Places) -> dict[str, object]:

@@ -11,7 +11,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import Result
-from freeonce.report.places import NOWHERE, Places, origin
+from freeonce.report.places import NOWHERE, Places, where
 from freeonce.report.words import expected_words, sentence
 
 
@@ -39,9 +39,8 @@ def _lines(result: Result, places: Places) -> list[str]:
     """Findings with their place, and the reasons."""
     lines = []
     for finding in result.judgement.findings:
-        said = origin(result, finding, places)
-        where = f"; {said[0]} {said[1]}" if said else ""
-        lines.append(f"{finding.rule}: {sentence(finding, result.why.get(finding))}{where}")
+        told = [sentence(finding, result.why.get(finding)), *where(finding, places)]
+        lines.append(f"{finding.rule}: {'; '.join(told)}")
     return [*lines, *result.judgement.reasons]
 
 

@@ -16,7 +16,7 @@ from freeonce import __version__
 from freeonce.audit.model import Finding, Verdict
 from freeonce.audit.result import Result
 from freeonce.report.explanations import EXPLANATIONS, Explanation
-from freeonce.report.places import NOWHERE, Places, origin
+from freeonce.report.places import NOWHERE, Places, origin, where
 from freeonce.report.words import expected_words, sentence
 from freeonce.subject.places import Frame
 
@@ -88,15 +88,16 @@ def _results(results: Sequence[Result], places: Places) -> Iterable[Object]:
 
 
 def _result(result: Result, finding: Finding, places: Places, fingerprint: str) -> Object:
-    said = origin(result, finding, places)
-    where = f"; {said[0]} {said[1]}" if said else ""
+    said = origin(finding, places)
     name = result.scenario.name
     why = result.why.get(finding)
     found: Object = {
         "ruleId": str(finding.rule),
         "ruleIndex": list(EXPLANATIONS).index(str(finding.rule)),
         "level": "error",
-        "message": {"text": f"{name}: {sentence(finding, why)}{where}"},
+        "message": {
+            "text": "; ".join([f"{name}: {sentence(finding, why)}", *where(finding, places)])
+        },
         "locations": [_location(said[1].frame if said else None, name)],
         "partialFingerprints": {FINGERPRINT: fingerprint},
         "properties": {"witness": finding.witness, "scenario": name},

@@ -14,8 +14,11 @@ from freeonce.audit.model import Verdict
 from freeonce.audit.result import Result
 from freeonce.report.answer import QUESTION, answer
 from freeonce.report.lines import put
-from freeonce.report.places import NOWHERE, Places, origin
+from freeonce.report.places import NOWHERE, Places, where
 from freeonce.report.words import expected_words, sentence
+
+MOST_SHOWN = 50
+"""Findings of one run that a terminal shows: nobody reads more of them there."""
 
 STYLES = {
     Verdict.CLEAN: "green",
@@ -53,13 +56,14 @@ def _words(result: Result, places: Places) -> list[Text]:
 
 
 def found_lines(result: Result, places: Places) -> list[Text]:
-    """The findings, each with its place, and the reasons."""
-    lines = []
-    for finding in result.judgement.findings:
+    """The findings, the first of them at least, each with its places, and the reasons."""
+    findings, lines = result.judgement.findings, []
+    for finding in findings[:MOST_SHOWN]:
         words = sentence(finding, result.why.get(finding))
         lines.append(Text.assemble((f"{finding.rule}: ", "bold"), words))
-        if said := origin(result, finding, places):
-            lines.append(Text(f"    {said[0]} {said[1]}", style="dim"))
+        lines += [Text(f"    {said}", style="dim") for said in where(finding, places)]
+    if len(findings) > MOST_SHOWN:
+        lines.append(Text(f"and {len(findings) - MOST_SHOWN} more (--json tells all)"))
     return [*lines, *(Text(reason) for reason in result.judgement.reasons)]
 
 

@@ -21,25 +21,21 @@ def subject(finding: Finding) -> str:
     return f"{name}, {finding.size} {unit} {finding.kind}"
 
 
-def _event(finding: Finding) -> str:
-    events = {
-        Rule.LEAK: finding.detail or "never released",
-        Rule.DOUBLE_FREE: "released again",
-        Rule.NULL_FREE: f"released by the {finding.kind} call",
-        Rule.INVALID_FREE: f"released by a pointer {finding.detail}",
-        Rule.MISMATCHED_FREE: f"released {finding.detail}",
-        Rule.WRONG_SIZE_FREE: f"released {finding.detail}",
-        Rule.MISPLACED: finding.detail,
-        Rule.NOT_RESTORED: finding.detail,
-        Rule.USE_AFTER_FREE: finding.detail,
-        Rule.OUT_OF_BOUNDS: finding.detail,
-        Rule.HARDWARE_USE_AFTER_FREE: finding.detail,
-        Rule.UNLEDGERED: finding.detail,
-        Rule.WITNESSES_DISAGREE: finding.detail,
-    }
-    if finding.rule is Rule.INVALID_FREE and finding.size is None:
-        return f"released by the {finding.kind} call, but {finding.detail}"
-    return events[finding.rule]
+def _event(finding: Finding) -> tuple[str, str]:
+    """What happened, and what is to be said of it: the step stands between."""
+    match finding.rule:
+        case Rule.DOUBLE_FREE:
+            return f"released again {finding.detail}".rstrip(), ""
+        case Rule.NULL_FREE:
+            return f"released by the {finding.kind} call", ""
+        case Rule.INVALID_FREE if finding.size is None:
+            return f"released by the {finding.kind} call", f", but {finding.detail}"
+        case Rule.INVALID_FREE:
+            return "released", f" by a pointer {finding.detail}"
+        case Rule.MISMATCHED_FREE | Rule.WRONG_SIZE_FREE:
+            return "released", f" {finding.detail}"
+        case _:
+            return finding.detail or "never released", ""
 
 
 def sentence(finding: Finding, expectation: Expectation | None = None) -> str:
@@ -47,7 +43,8 @@ def sentence(finding: Finding, expectation: Expectation | None = None) -> str:
     at = f' at "{finding.at}"' if finding.at else ""
     why = f"; {expectation.because}" if expectation and expectation.because else ""
     comma = "," if finding.size is not None else ""
-    return f"{subject(finding)}{comma} {_event(finding)}{at}{why}"
+    verb, rest = _event(finding)
+    return f"{subject(finding)}{comma} {verb}{at}{rest}{why}"
 
 
 def expected_words(scenario: Scenario) -> str:

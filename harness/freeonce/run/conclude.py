@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from freeonce.audit.audit import judge, match
+from freeonce.audit.audit import judge
 from freeonce.audit.life import Life, Target
+from freeonce.audit.match import match
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import Evidence, Result
 from freeonce.evidence.ledger import TEXT_BYTES, Records, text_of
 from freeonce.evidence.scenarios import Scenario
+from freeonce.evidence.text import one_line, printable
 from freeonce.run.hear import LIFE
 from freeonce.run.life import Lived
 
@@ -20,7 +22,9 @@ def conclude(
     scenario: Scenario, evidence: Evidence, seconds: float, features: frozenset[str] = frozenset()
 ) -> Result:
     """The result of a scenario from its evidence. `features`: what the machine promised."""
-    doubts = (*evidence.doubts, *_of_another(evidence.records, scenario))
+    # They quote the guest, and what speaks for it; no report may be spoilt by that.
+    quoted = tuple(map(printable, evidence.doubts))
+    doubts = (*quoted, *_of_another(evidence.records, scenario))
     judgement = judge(
         evidence.records,
         evidence.memory,
@@ -47,7 +51,7 @@ def _of_another(records: Records, scenario: Scenario) -> tuple[str, ...]:
     if not len(records):
         return ()
     said = text_of(records[0]), int(records[0]["serial"])
-    wanted = scenario.name.encode()[:TEXT_BYTES].decode("utf-8", "replace"), scenario.index
+    wanted = one_line(scenario.name.encode()[:TEXT_BYTES]), scenario.index
     return () if said == wanted else (f"the ledger is of another scenario: {said[0]}",)
 
 

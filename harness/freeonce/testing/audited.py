@@ -8,7 +8,7 @@ from freeonce.audit.result import Result
 from freeonce.errors import EvidenceError, GuestLost, UsageError
 from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest
-from freeonce.report.places import NOWHERE, Places, origin, sites
+from freeonce.report.places import NOWHERE, Places, sites, where
 from freeonce.report.words import sentence
 from freeonce.run.campaign import run_one
 from freeonce.run.choose import select
@@ -99,8 +99,7 @@ def _words(result: Result, places: Places) -> Iterator[str]:
     yield f"{result.scenario.name} is {judgement.verdict}"
     for finding in judgement.findings:
         yield f"  {finding.rule}: {sentence(finding, result.why.get(finding))}"
-        if said := origin(result, finding, places):
-            yield f"    {said[0]} {said[1]}"
+        yield from (f"    {said}" for said in where(finding, places))
     for reason in judgement.reasons:
         yield f"  {reason}"
 
