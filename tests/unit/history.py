@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from freeonce.audit.audit import judge
+from freeonce.audit.kernel import PROBES
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Asked, Judgement
 from freeonce.evidence.ledger import (
@@ -98,7 +99,7 @@ class History:
 
     def begin(self) -> "History":
         self.text(Type.BEGIN, "test/scenario")
-        return self.kernel(Type.WITNESS_ON, detail=0b1111).cpu_state()
+        return self.kernel(Type.WITNESS_ON, detail=PROBES).cpu_state()
 
     def cpu_state(self, cpu: int = 0, efer: int = 0xD01, host_save_area: int = 0) -> "History":
         """A CPU with GIF set and 40 bits of physical address."""
@@ -314,7 +315,7 @@ class Life(History):
         """From the begin to a module that is live."""
         self.text(Type.BEGIN, "life", serial=0xFFFF_FFFF)
         self.rows[-1]["flags"] = int(Flag.LIFE)
-        self.kernel(Type.WITNESS_ON, detail=0b1111).cpu_state()
+        self.kernel(Type.WITNESS_ON, detail=PROBES).cpu_state()
         self.text(Type.SUBJECT, "zram", serial=1)
         return self.phase(Phase.COMING).phase(Phase.LIVE)
 
@@ -366,7 +367,8 @@ class Life(History):
         if holding is not None and pointer is None:
             pointer, kind = holding.pointer, kind or holding.kind
             holding.kept |= holding.live and bool(flags & Flag.KEPT)
-            holding.live = False
+            # What is withheld from the kernel stays its owner's.
+            holding.live &= bool(flags & Flag.WITHHELD)
             size = holding.size if size is None and kind is Kind.PAGES else size
             cache = CACHE if kind is Kind.OBJECT and not cache else cache
         self.add(

@@ -54,7 +54,7 @@ TARGET = Target("leaky", "leaky.ko", "6.1.0", ("kfree", "kmalloc_trace"), ("idr_
 
 def told(known: tuple[Known, ...] = (), *reasons: Reason) -> Told:
     one: Result = result("leaky", history())
-    groups = found(one.judgement.findings, one.evidence.records, TRACES)
+    groups = found(one.judgement.findings, TRACES)
     met, missing = compare(groups, known)
     one = replace(one, as_expected=not missing and len(met) == len(groups))
     ran = (Ran("try.sh", 0, "fine\n", 1.0), Ran("bad.sh", 3, "a\nb\n", 1.0))
@@ -78,7 +78,7 @@ def test_findings_of_one_stack_are_one_with_a_count() -> None:
 
 def test_without_traces_the_stacks_number_tells_them_apart() -> None:
     one = result("leaky", history())
-    groups = found(one.judgement.findings, one.evidence.records, {})
+    groups = found(one.judgement.findings, {})
     assert [one.count for one in groups] == [1, 2, 1]
 
 
@@ -91,7 +91,7 @@ def test_a_second_release_names_the_first_and_the_allocation() -> None:
     one = result("leaky", double.end().settle())
     (group,) = (
         group
-        for group in found(one.judgement.findings, one.evidence.records, TRACES)
+        for group in found(one.judgement.findings, TRACES)
         if group.finding.rule is Rule.DOUBLE_FREE
     )
     assert (group.stack, group.allocated, group.released) == (OTHER, LOSE, FREE)

@@ -7,6 +7,7 @@ import pytest
 
 from freeonce.audit.audit import judge
 from freeonce.audit.frame import before_begin
+from freeonce.audit.kernel import PROBES
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Asked, Judgement, Rule, Verdict
 from freeonce.evidence.ledger import (
@@ -270,7 +271,10 @@ def ledger(name: str) -> tuple[Records, tuple[str, ...]]:
     data = (LEDGERS / f"{name}.ledger").read_bytes()
     found = parse_records(data, int.from_bytes(data[:4], "little") - 1)
     assert len(found.records) + found.damaged == len(data) // RECORD_BYTES
-    return found.records, ("damaged",) if found.damaged else ()
+    records = found.records.copy()
+    # The kernel's witness had fewer probes then.
+    records["detail"][records["type"] == Type.WITNESS_ON] = PROBES
+    return records, ("damaged",) if found.damaged else ()
 
 
 def live_memory(records: Records) -> Memory:

@@ -80,8 +80,9 @@ def test_leaks_without_a_stack_are_not_of_one_place() -> None:
     assert [one.count for one in life.whole().findings] == [1, 1]
 
 
+@pytest.mark.parametrize("of_no_run", [True, False])
 @pytest.mark.parametrize("how", ["owner", "kernel"])
-def test_a_release_after_the_end_is_a_leak(how: str) -> None:
+def test_a_release_after_the_end_is_a_leak(how: str, of_no_run: bool) -> None:
     life = born()
     serial = life.acquire(Kind.SLAB, A)
     life.dead()
@@ -89,6 +90,8 @@ def test_a_release_after_the_end_is_a_leak(how: str) -> None:
         life.drop(serial, flags=KEPT, site=9)
     else:
         life.taken(serial, site=9)
+    if of_no_run:
+        life.rows[-1]["run"] = 0
     (one,) = life.settle().judged().findings
     assert (one.rule, one.detail, one.released_site) == (
         Rule.LEAK,
@@ -194,6 +197,25 @@ def test_calls_that_are_right_for_more_than_one_family(made: Kind, call: Kind) -
     life.drop(life.acquire(made, A), kind=call)
     if made in FOREIGN and call in FOREIGN:
         assert found(life) == []
+
+
+def test_after_a_wrong_release_the_right_one_may_follow() -> None:
+    life = born()
+    serial = life.acquire(Kind.SLAB, A)
+    for _ in range(2):
+        life.drop(serial, kind=Kind.VMALLOC, flags=WITHHELD, site=5)
+    life.drop(serial)
+    judgement = life.whole()
+    assert [(one.rule, one.count) for one in judgement.findings] == [(Rule.MISMATCHED_FREE, 2)]
+    assert judgement.reasons == ()
+
+
+def test_what_was_only_released_wrongly_is_no_leak_and_stays_live() -> None:
+    life = born()
+    life.drop(life.acquire(Kind.SLAB, A, guard=16), kind=Kind.VMALLOC, flags=WITHHELD)
+    assert found(life) == [(Rule.MISMATCHED_FREE, "slab")]
+    rules = [one.rule for one in life.judged(written={A + 64: 1}).findings]
+    assert sorted(rules) == sorted([Rule.MISMATCHED_FREE, Rule.OUT_OF_BOUNDS])
 
 
 def test_the_kernels_own_words_on_who_may_release_what() -> None:

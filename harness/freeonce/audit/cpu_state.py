@@ -44,7 +44,7 @@ def reasons(run: Run, cpus: int | None = None) -> Iterator[str]:
             yield f"the state of CPU {cpu} was told {len(told)} times, not before and after"
         elif run.over and not span.within(cpu, told):
             yield f"the state of CPU {cpu} was not told before all and after all"
-    acted = {int(cpu) for cpu in run.records["cpu"]}
+    acted = set(np.unique(run.records["cpu"]).tolist())
     for cpu in sorted((acted | set(range(cpus or 0))) - states.keys()):
         yield f"the state of CPU {cpu} was never told"
     yield from _unknown_cpus(acted | states.keys(), cpus)

@@ -48,7 +48,7 @@ def reasons(run: Run, records: Records, asked: Asked) -> tuple[str, ...]:
         return ("the ledger has no begin of this run",)
     if asked.flags != int(records["flags"][0]):
         return ("the ledger begins another kind of run than the host asked for",)
-    if _mixed(run, records):
+    if _mixed(records):
         return ("records of several runs are mixed",)
     status = status_of(records)
     if status is None:
@@ -58,10 +58,10 @@ def reasons(run: Run, records: Records, asked: Asked) -> tuple[str, ...]:
     return (*_settling(run, records), *_after_the_end(run, records))
 
 
-def _mixed(run: Run, records: Records) -> bool:
-    """Whether they are of several runs. A release that came too late may be of none."""
-    late = np.isin(records["sequence"], [int(one["sequence"]) for one in run.late.values()])
-    return len(np.unique(records["run"][~(late & (records["run"] == 0))])) != 1
+def _mixed(records: Records) -> bool:
+    """Whether they are of several runs. What came after the end may be of none."""
+    of_none = (records["sequence"] > end_of(records)) & (records["run"] == 0)
+    return len(np.unique(records["run"][~of_none])) != 1
 
 
 def _gave_up(records: Records, status: int) -> str:

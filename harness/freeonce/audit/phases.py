@@ -6,7 +6,7 @@ import numpy as np
 
 from freeonce.audit.families import of_subjects
 from freeonce.audit.model import Asked
-from freeonce.audit.run import NONE, Run
+from freeonce.audit.run import Run
 from freeonce.evidence.ledger import Blind, Broken, Flag, Phase, Quiesced, Records, Type, text_of
 
 BLIND = {
@@ -77,11 +77,7 @@ def _rest(run: Run) -> Iterator[str]:
 def _live_at(run: Run, sequence: int) -> int:
     """How many allocations of subjects were live before that record."""
     mine = of_subjects(run.allocates["kind"]) & (run.allocates["sequence"] < sequence)
-    named = run.target[(run.target != NONE) & (run.releases["sequence"] < sequence)]
-    mine[named] = False
-    taken = run.taken_from != NONE
-    taken[taken] = run.taken["sequence"][run.taken_from[taken]] < sequence
-    return int(np.count_nonzero(mine & ~taken))
+    return int(np.count_nonzero(mine & ~run.freed_before(sequence)))
 
 
 def _numbers(records: Records) -> list[int]:

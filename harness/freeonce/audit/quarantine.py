@@ -51,7 +51,7 @@ def to_look_at(run: Run, page_offset: int) -> list[Kept]:
     found = []
     for index in np.flatnonzero(mine & _kept(run)):
         found += _poison(run.allocates[index], int(index), page_offset)
-    for index in np.flatnonzero(mine & ~run.released):
+    for index in np.flatnonzero(mine & ~run.freed_before(end_of(run.records))):
         found += _guard(run.allocates[index], int(index), page_offset)
     return found
 

@@ -146,9 +146,8 @@ def _never_allocated(pointer: int) -> str:
 
 def double_frees(run: Run) -> list[Finding]:
     """`double-free`: any release of an allocation after its first one."""
-    again = np.flatnonzero((run.target != NONE) & ~run.first)
     found = []
-    for i in again:
+    for i in np.flatnonzero(run.again):
         index = int(run.target[i])
         one = make_finding(run, Rule.DOUBLE_FREE, run.releases[i], run.allocates[index])
         found.append(replace(one, released_site=released_site(run, index)))
@@ -179,15 +178,21 @@ def released_site(run: Run, index: int) -> int:
 
 
 def mismatched_frees(run: Run) -> list[Finding]:
-    """`mismatched-free`: the first release by a call that is not right for the memory."""
+    """`mismatched-free`: a release of live memory by a call that is not right for it."""
     found = []
-    for i in np.flatnonzero(run.first & ~_right(run)):
+    for i in np.flatnonzero(_of_live(run) & ~_right(run)):
         record, allocate = run.releases[i], run.allocates[run.target[i]]
         detail = f"by the {KIND_NAMES[Kind(int(record['kind']))]} call"
         if record["kind"] == allocate["kind"]:
             detail = "to another cache"
         found.append(make_finding(run, Rule.MISMATCHED_FREE, record, allocate, detail))
     return found
+
+
+def _of_live(run: Run) -> Mask:
+    """Which releases name an allocation that was live."""
+    live: Mask = (run.target != NONE) & ~run.again
+    return live
 
 
 def _right(run: Run) -> Mask:
@@ -202,8 +207,8 @@ def _right(run: Run) -> Mask:
 
 
 def wrong_size_frees(run: Run) -> list[Finding]:
-    """`wrong-size-free`: the first release by the right call with another layout."""
-    once = np.flatnonzero(run.first & _right(run))
+    """`wrong-size-free`: a release of live memory by the right call with another layout."""
+    once = np.flatnonzero(_of_live(run) & _right(run))
     made, gone = run.allocates[run.target[once]], run.releases[once]
     differs = (made["size"] != gone["size"]) | (made["align_log2"] != gone["align_log2"])
     # Of the subjects' families only pages are released by size, and in whole ones.

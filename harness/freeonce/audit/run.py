@@ -54,7 +54,9 @@ class Run:
 
     `records`: the owner's alone. `allocates` and `releases` are records in order.
     `target[i]`: the index in `allocates` of what release i released, NONE without one.
-    `first[i]`: whether it is that allocation's first release. `late`: by index in
+    `first[i]`: whether it is that allocation's first release, `again[i]`: whether one was
+    before it, by its owner or by the kernel. Of a subject's memory a release that was withheld
+    is none: it stays live, and the right one may follow. `late`: by index in
     `allocates`, releases after the end, which are none: their allocations leaked.
     `taken`: the kernel's own releases of what subjects hold, without their calling it;
     `taken_from`: by index in `allocates`, where in `taken` its first such release is.
@@ -65,6 +67,7 @@ class Run:
     releases: Records
     target: Indices
     first: Mask
+    again: Mask
     late: dict[int, np.void]
     taken: Records
     taken_from: Indices
@@ -81,9 +84,16 @@ class Run:
         """Whether the scenario came to its end."""
         return bool(np.any(self.records["type"] == Type.END))
 
+    def freed_before(self, sequence: int) -> Mask:
+        """Which allocations were released before that record, by their owner or by the kernel."""
+        freed: Mask = self.taken_from != NONE
+        freed[freed] = self.taken["sequence"][self.taken_from[freed]] < sequence
+        freed[self.target[self.first & (self.releases["sequence"] < sequence)]] = True
+        return freed
+
     @cached_property
     def released(self) -> Mask:
-        """Which allocations were released, by their owner or by the kernel."""
+        """Which allocations were released, by their owner or by the kernel, rightly or wrongly."""
         released: Mask = self.taken_from != NONE
         released[self.target[self.target != NONE]] = True
         return released
@@ -164,8 +174,10 @@ def take_apart(everything: Records) -> Run:
         *_disputed_kinds(records),
         *_disputed_constraints(records, allocates),
     )
-    first = _first(releases, target, taken, taken_from)
-    return Run(records, allocates, releases, target, first, late, taken, taken_from, disputes)
+    first, again = _in_turn(allocates, releases, target, _when(taken, taken_from))
+    return Run(
+        records, allocates, releases, target, first, again, late, taken, taken_from, disputes
+    )
 
 
 def settled(run: Run, tail: Records) -> Run | None:
@@ -243,18 +255,33 @@ def _first_of(allocates: Records, named: Records) -> Indices:
     return found
 
 
-def _first(releases: Records, target: Indices, taken: Records, taken_from: Indices) -> Mask:
-    """Which releases are the first of their allocation, the kernel's own among them."""
-    first = np.zeros(len(releases), dtype=np.bool_)
+def _when(taken: Records, taken_from: Indices) -> Sequences:
+    """The sequence at which the kernel released each allocation, NEVER where it did not."""
+    when = np.full(len(taken_from), NEVER, dtype=np.int64)
+    mine = taken_from != NONE
+    when[mine] = taken["sequence"][taken_from[mine]]
+    return when
+
+
+def _in_turn(
+    allocates: Records, releases: Records, target: Indices, taken: Sequences
+) -> tuple[Mask, Mask]:
+    """Which releases are the first of their allocation, and which come after one.
+
+    `taken`: when the kernel released each.
+    """
+    first, again = np.zeros((2, len(releases)), dtype=np.bool_)
     named = np.flatnonzero(target != NONE)
-    _, earliest = np.unique(target[named], return_index=True)
-    first[named[earliest]] = True
-    if len(taken) and len(named):
-        by_kernel = taken_from[target[named]]
-        when = taken["sequence"].astype(np.int64)
-        sequences = np.where(by_kernel == NONE, NEVER, when[by_kernel])
-        first[named[sequences < releases["sequence"][named]]] = False
-    return first
+    foreign = of_subjects(allocates["kind"][target[named]])
+    counts = named[~(foreign & (releases["flags"][named] & Flag.WITHHELD != 0))]
+    _, earliest = np.unique(target[counts], return_index=True)
+    earliest = counts[earliest]
+    freed = taken.copy()
+    sequences = releases["sequence"].astype(np.int64)
+    first[earliest] = sequences[earliest] < freed[target[earliest]]
+    np.minimum.at(freed, target[earliest], sequences[earliest])
+    again[named] = freed[target[named]] < sequences[named]
+    return first, again
 
 
 def _late(

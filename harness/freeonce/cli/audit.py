@@ -208,7 +208,7 @@ def _told(done: _Done, known: Sequence[Known]) -> Told:
     """The life held against what was expected: by default that nothing is found."""
     life = done.life
     result = life.result
-    groups = found(result.judgement.findings, result.evidence.records, done.traces)
+    groups = found(result.judgement.findings, done.traces)
     met, missing = compare(groups, known)
     whole = result.judgement.verdict in (Verdict.CLEAN, Verdict.FAULTY)
     as_expected = whole and not missing and len(met) == len(groups)

@@ -3,11 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from freeonce.audit.model import Finding, Rule
-from freeonce.evidence.ledger import Records, Type, Witness
-from freeonce.evidence.stacks import STACK_FIELD
+from freeonce.audit.model import Finding
 from freeonce.report.places import OF_ALLOCATION
 from freeonce.subject.places import Frame, Place, choose
 
@@ -35,8 +31,8 @@ class Found:
 
     @property
     def count(self) -> int:
-        """How many they are."""
-        return len(self.findings)
+        """How many allocations they are of: the judge counts those of one stack."""
+        return sum(one.count for one in self.findings)
 
     @property
     def place(self) -> Place | None:
@@ -49,13 +45,12 @@ class Found:
         return "allocated at" if self.finding.rule in OF_ALLOCATION else "called from"
 
 
-def found(findings: Sequence[Finding], records: Records, traces: Traces) -> tuple[Found, ...]:
+def found(findings: Sequence[Finding], traces: Traces) -> tuple[Found, ...]:
     """The findings of one run, in their order, the same ones together."""
-    books = _Books(records)
     groups: dict[tuple[object, ...], list[Finding]] = {}
     stacks: dict[tuple[object, ...], tuple[tuple[Frame, ...], ...]] = {}
     for finding in findings:
-        three = _stacks(finding, books, traces)
+        three = _stacks(finding, traces)
         # Without a trace, a stack's number is all that tells it from others.
         key = finding.rule, finding.kind, three, 0 if three[0] else finding.site
         groups.setdefault(key, []).append(finding)
@@ -63,27 +58,12 @@ def found(findings: Sequence[Finding], records: Records, traces: Traces) -> tupl
     return tuple(Found(tuple(group), *stacks[key]) for key, group in groups.items())
 
 
-class _Books:
-    """The stacks of each allocation: where it was acquired, and where first released."""
-
-    def __init__(self, records: Records) -> None:
-        owner = records["witness"] == Witness.LEDGER
-        self.allocated = _first(records[owner & (records["type"] == Type.ALLOCATE)])
-        self.released = _first(records[records["type"] == Type.RELEASE])
-
-
-def _first(records: Records) -> dict[int, int]:
-    serials, index = np.unique(records["serial"], return_index=True)
-    stacks = records[STACK_FIELD][index]
-    return dict(zip(serials.tolist(), stacks.tolist(), strict=True))
-
-
-def _stacks(finding: Finding, books: _Books, traces: Traces) -> tuple[tuple[Frame, ...], ...]:
-    allocated = books.allocated.get(finding.serial, 0) if finding.serial else 0
-    released = books.released.get(finding.serial, 0) if finding.serial else 0
+def _stacks(finding: Finding, traces: Traces) -> tuple[tuple[Frame, ...], ...]:
+    """Where it points at, where its memory was acquired, and another release it speaks of."""
+    allocated, released = finding.allocated_site, finding.released_site
     own = finding.site or allocated
     return (
         traces.get(own, ()),
         traces.get(allocated, ()) if allocated != own else (),
-        traces.get(released, ()) if released != own and finding.rule is not Rule.LEAK else (),
+        traces.get(released, ()) if released != own else (),
     )

@@ -71,7 +71,8 @@ def conclude_life(name: str, targets: tuple[Target, ...], lived: Lived, seconds:
     scenario = Scenario(LIFE_INDEX, LIFE, "Modules", "C", None, "", ())
     evidence = lived.evidence
     said = *(one.message for one in lived.reasons), *evidence.doubts
-    doubts = dict.fromkeys((*said, *_of_another(evidence.records, scenario)))
+    quoted = map(printable, said)
+    doubts = dict.fromkeys((*quoted, *_of_another(evidence.records, scenario)))
     judgement = judge(
         evidence.records,
         evidence.memory,
