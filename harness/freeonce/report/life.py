@@ -114,6 +114,7 @@ def _finding(one: Found, known: Known | None) -> dict[str, object]:
         "rule": str(finding.rule),
         "family": finding.kind,
         "size": finding.size,
+        "total": finding.total,
         "message": sentence(finding),
         "function": frame.function or None,
         "offset": frame.offset,
