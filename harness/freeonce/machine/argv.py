@@ -28,6 +28,7 @@ class MachineConfig:
     scenario may need and this CPU model has; a guest that lacks one is not as expected.
     `sandbox`: whether QEMU can be kept from system calls that it does not need.
     `append`, `extra`: what a user adds to the kernel's command line and to QEMU's arguments.
+    `specimens`: whether it has our own scenarios loaded; an audit of others needs none.
     """
 
     qemu: str
@@ -43,6 +44,7 @@ class MachineConfig:
     sandbox: bool = True
     append: str = ""
     extra: tuple[str, ...] = ()
+    specimens: bool = True
 
     def __post_init__(self) -> None:
         """Raise ValueError when the window is not inside the memory."""
