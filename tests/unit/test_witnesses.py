@@ -72,10 +72,24 @@ def test_an_allocation_of_the_other_kind() -> None:
     assert "another kind of memory" in detail(history.done())
 
 
-def test_the_kernel_took_back_what_the_ledger_still_has() -> None:
-    history = run().allocate(1, A, physical=GPA)
-    history.kernel(Type.RELEASE, pointer=A, kind=int(POOL)).release(1, A)
-    assert "took back memory that the ledger still has" in detail(history.done())
+@pytest.mark.parametrize("kind", [POOL, CONTIGUOUS])
+def test_pool_memory_that_another_call_released_is_unledgered(kind: Kind) -> None:
+    """A kfree() of pool memory, say. The module knows that the kernel has it, and gives no more."""
+    history = run().allocate(1, A, PAGE, kind, 12, physical=GPA).text(Type.LABEL, "state", 1)
+    history.text(Type.STEP, "kfree")
+    history.kernel(Type.RELEASE, pointer=A, size=2 * PAGE, kind=int(kind), site=9)
+    judgement = history.end().add(Type.SETTLED).judged(written={GPA: 1, GPA + PAGE: 1})
+    assert "released past the ledger" in detail(judgement, Rule.UNLEDGERED)
+    (one,) = judgement.findings
+    assert (one.kind, one.what, one.at, one.site) == (kind.name.lower(), "state", "kfree", 9)
+    assert judgement.witnesses["kernel"] is Account.DISAGREE
+
+
+def test_kmalloc_memory_that_the_pool_was_given_is_two_faults() -> None:
+    """The kmalloc() was not converted: a release of nothing, and memory that stays."""
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=64, kind=int(POOL))
+    judgement = history.release(0, A, withheld=True).done()
+    assert sorted(rules(judgement)) == sorted([Rule.INVALID_FREE, Rule.UNLEDGERED])
 
 
 def test_a_release_that_never_reached_the_kernel() -> None:

@@ -96,6 +96,8 @@ def compare(run: Run, memory: Memory) -> tuple[list[Finding], list[Dispute]]:
         allocate, gone = run.allocates[index], released[index]
         if gone and run.real:
             continue  # the kernel has it, and may have given it to somebody else
+        if int(index) in run.past:
+            continue  # the kernel has it
         if int(index) in run.late:
             continue  # it may have been released before the memory was read, or while it was
         doubt = _unlike(allocate, bool(gone), memory) or _untaken(allocate, bool(gone), at_release)
