@@ -183,8 +183,30 @@ def parsed(history: History) -> int:
 def test_each_witness_tells_only_what_it_can_know(kind: Type) -> None:
     by_kernel = {Type.ALLOCATE, Type.RELEASE, Type.WITNESS_ON}
     by_kernel |= {Type.STACK, Type.SYMBOL, Type.BLIND}
-    assert parsed(History().kernel(kind)) == (kind not in by_kernel)
-    assert parsed(History().add(kind)) == (kind is Type.WITNESS_ON)
+    failed = {"detail": 0xFFFF_FFF4} if kind is Type.ALLOCATE_FAILED else {}
+    assert parsed(History().kernel(kind, **failed)) == (kind not in by_kernel)
+    assert parsed(History().add(kind, **failed)) == (kind is Type.WITNESS_ON)
+
+
+FLAGGED = {"begin", "end", "allocate", "allocate_failed", "release", "operand", "vmrun"}
+ALIGNED = {"allocate", "allocate_failed", "release"}
+# By guest/LEDGER.md's table; of the records of foreign modules it says nothing of kinds.
+OF_A_KIND = ALIGNED | {"constraint", "reclaim", "restored"}
+
+
+@pytest.mark.parametrize("kind", [one for one in Type if one is not Type.WITNESS_ON])
+def test_a_record_carries_only_what_its_type_does(kind: Type) -> None:
+    failed = {"detail": 0xFFFF_FFF4} if kind is Type.ALLOCATE_FAILED else {}
+    name = kind.name.lower()
+    assert parsed(History().add(kind, flags=1, **failed)) == (name not in FLAGGED)
+    assert parsed(History().add(kind, align_log2=3, **failed)) == (name not in ALIGNED)
+    if kind < Type.SUBJECT:
+        assert parsed(History().add(kind, kind=1, **failed)) == (name not in OF_A_KIND)
+
+
+@pytest.mark.parametrize(("detail", "good"), [(0, 0), (12, 0), (0xFFFF_F000, 0), (0xFFFF_F001, 1)])
+def test_an_allocation_fails_with_an_error_of_linux(detail: int, good: int) -> None:
+    assert parsed(History().add(Type.ALLOCATE_FAILED, detail=detail)) == 1 - good
 
 
 def settling(run_number: int = 1) -> History:

@@ -114,6 +114,19 @@ BY_KERNEL = (Type.ALLOCATE, Type.RELEASE, Type.WITNESS_ON, *NAMING)
 """All that the kernel's witness tells. The owner tells everything but WITNESS_ON."""
 
 
+WITH_FLAGS = (
+    *(Type.BEGIN, Type.END, Type.ALLOCATE, Type.ALLOCATE_FAILED, Type.RELEASE),
+    *(Type.OPERAND, Type.VMRUN),
+)
+WITH_ALIGNMENT = (Type.ALLOCATE, Type.ALLOCATE_FAILED, Type.RELEASE)
+WITHOUT_FAMILY = (
+    *(Type.BEGIN, Type.END, Type.LABEL, Type.STEP, Type.UNSUPPORTED, Type.PANIC, Type.GUARD),
+    *(Type.WITNESS_ON, Type.SETTLED, Type.MODULE_EXIT, Type.CPU_STATE, Type.HOST_REGISTER),
+    *(Type.SVM_ON, Type.SVM_OFF, Type.BIND, Type.OPERAND, Type.UNBIND, Type.VMRUN, Type.VMEXIT),
+)
+"""In every other type these fields are 0, so that one type does not pass for another."""
+
+
 class Family(IntEnum):
     """A kind of resource: by the call that was used, not by what would have been right."""
 
@@ -283,7 +296,7 @@ def parse_records(data: bytes, first: int) -> Parsed:
 
     A record with sequence 0 is torn: its writer never finished. One whose sequence or
     check is wrong, or that names an unknown type, witness or kind, or a type that its
-    witness cannot tell, is damaged.
+    witness cannot tell, or that carries what its type does not, is damaged.
     A length that is no multiple of a record counts as one more torn record.
     """
     whole, rest = divmod(len(data), RECORD_BYTES)
@@ -295,6 +308,7 @@ def parse_records(data: bytes, first: int) -> Parsed:
         & (records["check"] == check_words(records))
         & np.isin(records["type"], [int(member) for member in Type])
         & _tellable(records)
+        & _carries(records)
         & (records["kind"] <= max(Kind))
         & (records["zero"] == 0)
         & (records["flags"] <= sum(Flag))
@@ -314,6 +328,20 @@ def _tellable(records: Records) -> npt.NDArray[np.bool_]:
         records["witness"] == Witness.KERNEL, kernel, owner & (records["witness"] == Witness.LEDGER)
     )
     return told
+
+
+def _carries(records: Records) -> npt.NDArray[np.bool_]:
+    """Whether each has flags, an alignment, a family and an error only where its type does."""
+    kinds = records["type"]
+    failed = kinds == Type.ALLOCATE_FAILED
+    # Linux's error numbers end at 4095 (include/linux/err.h).
+    right: npt.NDArray[np.bool_] = (
+        ((records["flags"] == 0) | np.isin(kinds, WITH_FLAGS))
+        & ((records["align_log2"] == 0) | np.isin(kinds, WITH_ALIGNMENT))
+        & ((records["kind"] == 0) | ~np.isin(kinds, WITHOUT_FAMILY))
+        & (~failed | (records["detail"] > (1 << 32) - 4096))
+    )
+    return right
 
 
 def choose(records: Records, mask: npt.NDArray[np.bool_]) -> Records:
