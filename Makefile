@@ -9,6 +9,7 @@
 #   make bench   what it costs, beside vng if that is installed (ARGS: how many rounds)
 #   make deception  every lie about one record of each planted fault (ARGS: --share 0.1, names)
 #   make fuzz    what reads from the guest, by coverage, for an hour (ARGS: --seconds N, targets)
+#   make death   whoever dies at 200 random moments each, into docs/death.md (ARGS: how many)
 #   make lint    ruff, mypy, rustfmt, shellcheck, the schemas of the pipelines in ci/
 #   make clean   remove what was built (images, templates, virtual environment)
 #
@@ -25,7 +26,7 @@ BIN := $(VENV)/bin
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
 SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane .ci/run guest/init/etc/rc guest/outer/init
 
-.PHONY: help setup packages images outer run shell test test-kvm matrix deception fuzz bench lint format clean
+.PHONY: help setup packages images outer run shell test test-kvm matrix deception fuzz bench death lint format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -84,6 +85,9 @@ fuzz: $(VENV)/with-fuzz
 
 bench: setup
 	@$(BIN)/python -m freeonce.bench build/bench.json $(ARGS)
+
+death: setup
+	@nice $(BIN)/python -m tests.death docs/death.md $(ARGS)
 
 lint: $(VENV)/installed
 	@PYTHON='$(PYTHON)' ci/install-deps lint

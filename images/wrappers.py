@@ -20,9 +20,7 @@ SCHEMA = "freeonce/families/1"
 WRAPPER = "freeonce_wrap_"
 PROTOTYPE = re.compile(r"(?P<returns>.*?[ *])(?P<name>\w+)\((?P<parameters>.*)\)")
 NAME = re.compile(r"(\w+)$")
-MADE = (
-    "/* SPDX-License-Identifier: GPL-2.0 */\n/* Made by images/wrappers.py of families.toml. */\n"
-)
+MADE = "/* SPDX-License-Identifier: GPL-2.0 */\n/* By images/wrappers.py, of families.toml. */\n"
 
 
 @dataclass(frozen=True)
@@ -157,9 +155,7 @@ def generate(families: str, symvers: str, into: str) -> None:
     hand = [(one, name) for one, name in found if "hand" in one.keys]
     plain = [(one, name) for one, name in found if "hand" not in one.keys]
     lines = ["enum function {", *(f"\t{one.constant} = {one.number}," for one in every), "};", ""]
-    lines += [
-        "/* Written by hand, where this kernel exports it: its name there, and the wrapper's. */"
-    ]
+    lines += ["/* Written by hand: the name that this kernel has, and the wrapper's. */"]
     for one, name in hand:
         lines += [f"#define KERNEL_{one.name.upper()} {name}"]
         lines += [f"#define WRAP_{one.name.upper()} {WRAPPER}{name}"]

@@ -38,6 +38,11 @@ static int run(const char *command)
 	return *command ? write_file(FILES "run", command) : EINVAL;
 }
 
+static int life(const char *command)
+{
+	return *command ? write_file(FILES "life", command) : EINVAL;
+}
+
 static int settle(const char *unused)
 {
 	(void)unused;
@@ -95,6 +100,7 @@ static const struct {
 	int (*act)(const char *argument);
 } verbs[] = {
 	{ "ping", ping },     { "run", run },	      { "settle", settle },
+	{ "life", life },
 	{ "reseed", reseed }, { "clock", set_clock }, { "rewind", rewind_ledger },
 };
 

@@ -259,7 +259,10 @@ def image(tmp_path: Path) -> Path:
         "schema": "freeonce/image/1",
         "rust": {"version": "1.96.0", "rustc": "/usr/bin/rustc"},
     }
-    for name in ("kernel", "initramfs", "module", "client_key", "host_key"):
+    for name in (
+        *("kernel", "initramfs", "module", "symvers", "specimens"),
+        *("families", "client_key", "host_key"),
+    ):
         (tmp_path / name).write_text(name)
         sha256 = hashlib.sha256(name.encode()).hexdigest()
         document[name] = {"path": name, "sha256": sha256, "release": "6.1", "protocol": "pvh"}

@@ -132,9 +132,9 @@ def outer(monkeypatch: pytest.MonkeyPatch) -> Outer:
 
 def test_what_the_outer_machine_says_comes_line_by_line(outer: Outer) -> None:
     left = outer.run("say=booted say=\x1b[31mdone file={} status=4")
-    assert outer.said == ["booted", "[31mdone"]
+    assert outer.said == ["booted", "\\x1b[31mdone"]
     assert (left.status, left.file) == (4, b"{}")
-    assert left.console == "booted\n[31mdone"
+    assert left.console == "booted\n\\x1b[31mdone"
 
 
 def test_the_outer_machine_is_given_its_command(outer: Outer) -> None:

@@ -37,4 +37,5 @@ def test_what_the_instrument_offers_bears_its_name() -> None:
         for name in re.findall(r"EXPORT_SYMBOL\w*\((\w+)\)", path.read_text())
     ]
     assert exported
-    assert [name for name in exported if not name.startswith("freeonce_")] == []
+    # images/wrappers.py defines WRAP_... to be freeonce_wrap_... of this kernel's name.
+    assert [name for name in exported if not name.startswith(("freeonce_", "WRAP_"))] == []

@@ -115,7 +115,7 @@ def test_a_command_that_fails_says_why(keys: Path, listener: socket.socket) -> N
 
         return later(work)
 
-    with pytest.raises(CommandFailed, match=r"status 3: no \[31msuch file"):
+    with pytest.raises(CommandFailed, match=r"status 3: no \\x1b\[31msuch file"):
         run(keys, serve(listener, keys, answer))
 
 

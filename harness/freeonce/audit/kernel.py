@@ -17,7 +17,8 @@ from freeonce.evidence.ledger import GUARD_BYTES, Flag, Kind, Records, Type, Wit
 
 PAGE = 4096
 PROBES = 0x1FF
-"""kmalloc, kfree, mm_page_alloc, mm_page_free: all must have been attached."""
+"""kmalloc, kfree, mm_page_alloc, mm_page_free, kmem_cache_alloc and free, percpu alloc and free,
+kmem_cache_free_bulk: all must have been attached."""
 
 
 @dataclass

@@ -5,7 +5,6 @@ import sys
 import traceback
 from contextlib import suppress
 from importlib import import_module
-from textwrap import indent
 from types import FrameType
 
 import click
@@ -13,6 +12,7 @@ import click
 from freeonce import __version__
 from freeonce.cli import streams
 from freeonce.errors import FreeonceError, GuestLost, HostError, OuterLost, UsageError
+from freeonce.evidence.quote import quoted
 
 USAGE = 2
 HOST = 3
@@ -146,8 +146,8 @@ def _report(error: FreeonceError) -> int:
             click.echo(f"freeonce: {reason}: {error}", err=True)
             return HOST
         case GuestLost(console=console) if console:
-            said = indent(console, "guest: ", lambda _: True)
-            click.echo(f"freeonce: {error}; the console's last lines:\n{said}", err=True)
+            said = f"{error}; the console's last lines:\n{quoted(console)}"
+            click.echo(f"freeonce: {said}", err=True)
         case _:
             click.echo(f"freeonce: {error}", err=True)
     return OUTER_LOST if isinstance(error, OuterLost) else INCOMPLETE

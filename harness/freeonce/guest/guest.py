@@ -83,13 +83,14 @@ class Guest(Readable):
             raise
 
     def load_modules(self) -> None:
-        """The instrument, then the specimens.
+        """The instrument, then the specimens if the guest is to have them.
 
         Raises HostError with the kernel's words when one of them refuses.
         """
         window = self.config.window
         self._load(f"freeonce.ko window_base={window.base} window_bytes={window.size}")
-        self._load("specimens.ko")
+        if self.config.specimens:
+            self._load("specimens.ko")
 
     def _load(self, module: str) -> None:
         try:

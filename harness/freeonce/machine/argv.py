@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from freeonce.project.host import SANDBOX
+
 MIB = 1 << 20
 
-SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
-"""What breaks out of a guest starts no program and gains no privilege (qemu(1), -sandbox)."""
 
 # What no guest of ours uses, and its kernel would look for. What each step gave: PERFORMANCE.md.
 BARE = "i8042=off,sata=off,smbus=off,hpet=off"
@@ -28,6 +28,7 @@ class MachineConfig:
     scenario may need and this CPU model has; a guest that lacks one is not as expected.
     `sandbox`: whether QEMU can be kept from system calls that it does not need.
     `append`, `extra`: what a user adds to the kernel's command line and to QEMU's arguments.
+    `specimens`: whether it has our own scenarios loaded; an audit of others needs none.
     """
 
     qemu: str
@@ -43,6 +44,7 @@ class MachineConfig:
     sandbox: bool = True
     append: str = ""
     extra: tuple[str, ...] = ()
+    specimens: bool = True
 
     def __post_init__(self) -> None:
         """Raise ValueError when the window is not inside the memory."""

@@ -98,6 +98,7 @@ def origin(config: MachineConfig, manifest: Path, qemu: Qemu) -> Origin:
         "image": digest,
         "qemu": [qemu.version, *_stamp(Path(qemu.path))],
         "kernel": [_stamp(config.boot), _stamp(config.initramfs)],
+        "specimens": config.specimens,
         "argv": qemu_argv(config, nowhere, Ram(("",) * config.nodes, clone=False)),
         "host": Path("/proc/sys/kernel/random/boot_id").read_text(),
     }
@@ -293,7 +294,10 @@ def known_table(manifest: Path) -> bytes:
                 told = json.loads((folder / ABOUT).read_text())
                 made_of = told["manifest"], told["digest"]
                 if made_of == (str(manifest.resolve()), _digest(manifest)):
-                    return (folder / TABLE).read_bytes()
+                    table = (folder / TABLE).read_bytes()
+                    # One without the specimens knows none.
+                    if table:
+                        return table
     return b""
 
 

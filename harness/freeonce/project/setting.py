@@ -14,13 +14,14 @@ MACHINE = Machine()
 
 @dataclass(frozen=True)
 class Setting:
-    """Where guests come from."""
+    """Where guests come from. `specimens`: whether those are in it."""
 
     image: Image
     qemu: Qemu
     accelerator: Accelerator
     window: Window = field(default_factory=Window)
     machine: Machine = field(default_factory=Machine)
+    specimens: bool = True
 
     def config(self) -> MachineConfig:
         """The machine for one guest."""
@@ -37,6 +38,7 @@ class Setting:
             extra=self.machine.qemu,
             sandbox=self.qemu.sandbox,
             features=frozenset({"svm"}) if self.accelerator.svm else frozenset(),
+            specimens=self.specimens,
         )
 
     def document(self) -> dict[str, str]:

@@ -52,10 +52,16 @@ def found(findings: Sequence[Finding], traces: Traces) -> tuple[Found, ...]:
     for finding in findings:
         three = _stacks(finding, traces)
         # Without a trace, a stack's number is all that tells it from others.
-        key = finding.rule, finding.kind, three, 0 if three[0] else finding.site
+        same = tuple(tuple(map(_place, frames)) for frames in three)
+        key = finding.rule, finding.kind, same, 0 if three[0] else finding.site
         groups.setdefault(key, []).append(finding)
-        stacks[key] = three
+        stacks.setdefault(key, three)
     return tuple(Found(tuple(group), *stacks[key]) for key, group in groups.items())
+
+
+def _place(frame: Frame) -> tuple[object, ...]:
+    """What tells it from others for a reader: of one line a compiler may have made many."""
+    return frame.module, frame.function, frame.file, frame.line or frame.offset
 
 
 def _stacks(finding: Finding, traces: Traces) -> tuple[tuple[Frame, ...], ...]:

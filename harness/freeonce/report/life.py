@@ -3,12 +3,12 @@
 `audit --json`: schema freeonce/audit/1. Stable: other programs depend on it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -114,6 +114,7 @@ def _finding(one: Found, known: Known | None) -> dict[str, object]:
         "rule": str(finding.rule),
         "family": finding.kind,
         "size": finding.size,
+        "total": finding.total,
         "message": sentence(finding),
         "function": frame.function or None,
         "offset": frame.offset,
@@ -169,7 +170,14 @@ def _print_target(console: Console, target: Target) -> None:
         lines.append(f"not audited: {', '.join(target.unaudited)}")
     if not target.has_debug_info:
         lines.append("no debug info: functions and offsets, no lines (--debug-info PATH)")
-    console.print(Padding(Text("\n".join(lines), style="dim"), (0, 0, 0, 4)))
+    _indented(console, lines)
+
+
+def _indented(console: Console, lines: Iterable[str]) -> None:
+    """Lines below something; without blanks to their right, which some readers show."""
+    for line in lines:
+        for part in textwrap.wrap(line, max(console.width - 4, 20), subsequent_indent="  "):
+            console.print(Text(f"    {part}", style="dim"), soft_wrap=True)
 
 
 def _print_ran(console: Console, ran: Ran) -> None:
@@ -178,7 +186,7 @@ def _print_ran(console: Console, ran: Ran) -> None:
     console.print(Text(f"exercise {ran.name}: {how}, {ran.seconds:.1f} s"))
     if ran.status != 0 and ran.output:
         last = ran.output.rstrip().splitlines()[-SHOWN_OUTPUT:]
-        console.print(Padding(Text("\n".join(last), style="dim"), (0, 0, 0, 4)))
+        _indented(console, last)
 
 
 def _table(counts: Mapping[str, Count]) -> Table:
@@ -198,7 +206,7 @@ def _print_found(console: Console, one: Found, known: Known | None) -> None:
     lines = list(_where(one))
     if known:
         lines.append(f"known: {known.because or 'expected'}")
-    console.print(Padding(Text("\n".join(lines), style="dim"), (0, 0, 0, 4)))
+    _indented(console, lines)
 
 
 def _where(one: Found) -> Iterator[str]:

@@ -24,7 +24,7 @@ MEMORY = 512
 def ready(setting: Setting) -> Iterator[tuple[Setting, Template]]:
     """A template that a life has room in, and the setting that it is of."""
     machine = replace(setting.machine, memory=max(setting.machine.memory, MEMORY))
-    setting = replace(setting, window=WINDOW, machine=machine)
+    setting = replace(setting, window=WINDOW, machine=machine, specimens=False)
     with template_of(setting) as source:
         yield setting, source
 

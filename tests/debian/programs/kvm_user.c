@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { CPUS = 2, LOW_BYTES = 0x10000, HIGH = 0x80000, HIGH_BYTES = 0x10000 };
+enum { CPUS = 2, CPUIDS = 256, LOW_BYTES = 0x10000, HIGH = 0x80000, HIGH_BYTES = 0x10000 };
 enum { PML4 = 0x2000, PDPT = 0x3000, DIRECTORY = 0x4000, REAL = 0x1000, LONG = 0x6000 };
 enum { END_PORT = 0xf4, CR0_PE = 1, CR4_PAE = 1 << 5, EFER_LONG = 0x500 };
 
@@ -156,6 +156,18 @@ static void run_all(struct cpu *cpus, int missed)
 	}
 }
 
+/* The CPU that KVM can offer. Before it is told, KVM lets no CPU into long mode (6.12). */
+static void set_cpuid(int kvm, struct cpu *cpu)
+{
+	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + CPUIDS * sizeof(cpuid->entries[0]));
+
+	must(cpuid ? 0 : -1, "calloc");
+	cpuid->nent = CPUIDS;
+	must(ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid), "KVM_GET_SUPPORTED_CPUID");
+	must(ioctl(cpu->fd, KVM_SET_CPUID2, cpuid), "KVM_SET_CPUID2");
+	free(cpuid);
+}
+
 static void make_cpus(int kvm, struct machine *machine, struct cpu *cpus, int with_irqchip)
 {
 	struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
@@ -165,6 +177,7 @@ static void make_cpus(int kvm, struct machine *machine, struct cpu *cpus, int wi
 	for (number = 0; number < CPUS; number++) {
 		cpus[number].fd = must(ioctl(machine->fd, KVM_CREATE_VCPU, number), "KVM_CREATE_VCPU");
 		cpus[number].run = memory(size, cpus[number].fd);
+		set_cpuid(kvm, &cpus[number]);
 		if (with_irqchip)
 			must(ioctl(cpus[number].fd, KVM_SET_MP_STATE, &runnable), "KVM_SET_MP_STATE");
 	}
