@@ -7,6 +7,8 @@
 #   make test-kvm  the KVM path, also without SVM in this machine (ARGS: names of scenarios)
 #   make matrix  the scenarios at every optimization level, with LTO and without
 #   make bench   what it costs, beside vng if that is installed (ARGS: how many rounds)
+#   make deception  every lie about one record of each planted fault (ARGS: --share 0.1, names)
+#   make fuzz    what reads from the guest, by coverage, for an hour (ARGS: --seconds N, targets)
 #   make death   whoever dies at 200 random moments each, into docs/death.md (ARGS: how many)
 #   make lint    ruff, mypy, rustfmt, shellcheck, the schemas of the pipelines in ci/
 #   make clean   remove what was built (images, templates, virtual environment)
@@ -24,7 +26,7 @@ BIN := $(VENV)/bin
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
 SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane .ci/run guest/init/etc/rc guest/outer/init
 
-.PHONY: help setup packages images outer run shell test test-kvm matrix bench death lint format clean
+.PHONY: help setup packages images outer run shell test test-kvm matrix deception fuzz bench death lint format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -70,6 +72,16 @@ outer:
 matrix: setup
 	@$(MAKE) --no-print-directory -j2 -C images KERNEL='$(KERNEL)' variants
 	@$(BIN)/freeonce compare build/current/variants/*/manifest.json
+
+deception: $(VENV)/installed
+	@$(BIN)/python -m tests.deception $(ARGS)
+
+$(VENV)/with-%: $(VENV)/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,$*]'
+	@touch $@
+
+fuzz: $(VENV)/with-fuzz
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: setup
 	@$(BIN)/python -m freeonce.bench build/bench.json $(ARGS)
