@@ -5,15 +5,19 @@
 #   make test    unit tests, tests in real guests and in a browser (ARGS for pytest)
 #   make setup   only the set-up: system packages, virtual environment, images
 #   make test-kvm  the KVM path, also without SVM in this machine (ARGS: names of scenarios)
+#   make test-qemu  tests in real guests under a newer QEMU, of Debian's backports (ARGS for pytest)
 #   make matrix  the scenarios at every optimization level, with LTO and without
 #   make bench   what it costs, beside vng if that is installed (ARGS: how many rounds)
+#   make deception  every lie about one record of each planted fault (ARGS: --share 0.1, names)
+#   make fuzz    what reads from the guest, by coverage, for an hour (ARGS: --seconds N, targets)
 #   make death   whoever dies at 200 random moments each, into docs/death.md (ARGS: how many)
 #   make lint    ruff, mypy, rustfmt, shellcheck, the schemas of the pipelines in ci/
 #   make clean   remove what was built (images, templates, virtual environment)
 #
 # KERNEL chooses the guest's kernel: cloud (default), host, a linux-image package, or the
 # path of a built tree. OUTER likewise: the kernel with kvm_amd that `make test-kvm` emulates a
-# host with, where this one has no SVM. RUSTC chooses a Rust compiler, PYTHON a Python of 3.11 or later.
+# host with, where this one has no SVM. KERNEL_PIN refuses another kernel than the one of which
+# images/kernel-pin.sh told this digest. RUSTC chooses a Rust compiler, PYTHON a Python of 3.11 or later.
 
 PYTHON ?= python3
 KERNEL ?= cloud
@@ -22,9 +26,9 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
-SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane .ci/run guest/init/etc/rc guest/outer/init
+SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane ci/newer-qemu .ci/run guest/init/etc/rc guest/outer/init
 
-.PHONY: help setup packages images outer run shell test test-kvm matrix bench death lint format clean
+.PHONY: help setup packages images outer run shell test test-kvm test-qemu matrix deception fuzz bench death lint format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -63,6 +67,10 @@ test-kvm: setup
 	@case "$$($(BIN)/freeonce lane --where)" in outer:*) $(MAKE) --no-print-directory outer ;; esac
 	@$(BIN)/freeonce lane $(ARGS)
 
+test-qemu: setup
+	@ci/newer-qemu build/newer-qemu
+	@FREEONCE_QEMU=$(CURDIR)/build/newer-qemu/qemu $(BIN)/pytest -n auto --maxprocesses 8 --dist loadgroup $(or $(ARGS),tests/guest)
+
 outer:
 	@PYTHON='$(PYTHON)' KERNEL='$(OUTER)' ci/install-deps run
 	@$(MAKE) --no-print-directory -C images KERNEL='$(OUTER)' outer
@@ -70,6 +78,16 @@ outer:
 matrix: setup
 	@$(MAKE) --no-print-directory -j2 -C images KERNEL='$(KERNEL)' variants
 	@$(BIN)/freeonce compare build/current/variants/*/manifest.json
+
+deception: $(VENV)/installed
+	@$(BIN)/python -m tests.deception $(ARGS)
+
+$(VENV)/with-%: $(VENV)/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,$*]'
+	@touch $@
+
+fuzz: $(VENV)/with-fuzz
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: setup
 	@$(BIN)/python -m freeonce.bench build/bench.json $(ARGS)

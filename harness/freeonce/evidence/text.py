@@ -8,6 +8,9 @@ import re
 
 LINES = "\n\t"
 LINE_END = re.compile(r"\r+(?=\n|\Z)")
+LOG_COMMAND = re.compile(r"(?<!\S)::(?=\w)|##(?=\[|vso\[)")
+"""What a CI runner takes for a command: GitHub's where a line begins, as any may that is wrapped,
+Azure's wherever it stands."""
 
 
 def printable(raw: bytes | str, allowed: str = LINES) -> str:
@@ -19,9 +22,9 @@ def printable(raw: bytes | str, allowed: str = LINES) -> str:
     text = raw if isinstance(raw, str) else raw.decode("utf-8", "backslashreplace")
     if "\n" in allowed:
         text = LINE_END.sub("", text)
-    if text.isprintable():
-        return text
-    return "".join(c if c in allowed or c.isprintable() else _escape(c) for c in text)
+    if not text.isprintable():
+        text = "".join(c if c in allowed or c.isprintable() else _escape(c) for c in text)
+    return LOG_COMMAND.sub(lambda command: f"\\x{ord(command[0][0]):x}{command[0][1:]}", text)
 
 
 def one_line(raw: bytes | str) -> str:
