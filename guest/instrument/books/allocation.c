@@ -326,6 +326,28 @@ void allocation_hand_over(const void *pointer)
 }
 
 /*
+ * The kernel has it, by a call that is none of ours: kfree() of pool memory. It is not given back
+ * again. From any context; whether it was one that we know is returned.
+ */
+bool allocation_taken(enum ledger_kind kind, const void *pointer)
+{
+	struct allocation *allocation;
+	unsigned long flags;
+	bool taken;
+
+	if (hlist_empty(bucket(pointer)))
+		return false;
+	raw_spin_lock_irqsave(&allocation_lock, flags);
+	allocation = find(pointer);
+	taken = allocation && allocation->kind == kind && allocation->base == pointer &&
+		!allocation->gone;
+	if (taken)
+		allocation->gone = true;
+	raw_spin_unlock_irqrestore(&allocation_lock, flags);
+	return taken;
+}
+
+/*
  * Gives everything back to the kernel, leaked memory too, so that a faulty
  * scenario leaves the guest fit for the next. After a run's end; may sleep.
  * Returns how many allocations that were.

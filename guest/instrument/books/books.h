@@ -170,6 +170,7 @@ bool allocation_live_at(u64 gpa, size_t size);
 bool allocation_known_at(u64 gpa, size_t size);
 bool allocation_around(u64 *gpa, size_t *size);
 void allocation_hand_over(const void *pointer);
+bool allocation_taken(enum ledger_kind kind, const void *pointer);
 u32 allocation_reclaim_all(void);
 
 /* An allocation that was asked for and not given. */

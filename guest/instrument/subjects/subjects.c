@@ -60,10 +60,10 @@ bool instrument_has(unsigned long address)
 	return address - text.start < text.size;
 }
 
-/* Of the linker: the wrappers' own code, wrappers.lds. */
-extern const char wrappers_begin[], wrappers_end[];
+/* Of the linker: the wrappers' own code, wrappers.lds. objtool wants no address of its begin. */
+extern const char wrappers_end[], wrappers_size[];
 
 bool wrapper_has(unsigned long address)
 {
-	return address - (unsigned long)wrappers_begin < wrappers_end - wrappers_begin;
+	return (unsigned long)wrappers_end - 1 - address < (unsigned long)wrappers_size;
 }

@@ -106,8 +106,10 @@ static int on_bulk_free(struct kprobe *probe, struct pt_regs *registers)
 	size_t count = registers->si, i;
 	void **objects = (void **)registers->dx;
 
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		address_taken(SPACE_SLAB, (unsigned long)objects[i]);
+		pool_freed_in_bulk(objects[i]);
+	}
 	return 0;
 }
 

@@ -21,6 +21,9 @@ void on_percpu_alloc(void *unused, unsigned long site, bool reserved, bool atomi
 		     gfp_t flags);
 void on_percpu_free(void *unused, void *base, int offset, void __percpu *cookie);
 
+/* witness.c */
+void pool_freed_in_bulk(const void *pointer);
+
 bool bulk_watch(void);
 void bulk_look_away(void);
 

@@ -81,10 +81,23 @@ static bool calls_kfree(unsigned long site)
 
 static void on_kfree(void *unused, unsigned long site, const void *pointer)
 {
+	bool known = allocation_taken(KIND_POOL, pointer);
+
 	address_taken(SPACE_SLAB, (unsigned long)pointer);
-	if (watching() && pointer && ours(site))
+	if (!watching() || !pointer)
+		return;
+	if (ours(site))
 		append_flagged(LEDGER_RELEASE, KIND_POOL, pointer, 0, subject_site(site),
 			       calls_kfree(site) ? 0 : FLAG_TAIL);
+	else if (known)
+		append(LEDGER_RELEASE, KIND_POOL, pointer, 0, 0);
+}
+
+/* kfree_rcu(): the kernel gives back many at once, of which no tracepoint tells. */
+void pool_freed_in_bulk(const void *pointer)
+{
+	if (allocation_taken(KIND_POOL, pointer) && watching())
+		append(LEDGER_RELEASE, KIND_POOL, pointer, 0, 0);
 }
 
 /* A function of the page allocator's interface, through which a caller may reach it. */
@@ -148,10 +161,11 @@ static void on_page_alloc(void *unused, struct page *page, unsigned int order, g
 
 static void on_page_free(void *unused, struct page *page, unsigned int order)
 {
+	bool known = allocation_taken(KIND_CONTIGUOUS, page_address(page));
 	unsigned long caller = watching() ? page_caller() : 0;
 
 	address_taken(SPACE_PAGES, (unsigned long)page_address(page));
-	if (caller)
+	if (caller || (known && watching()))
 		append(LEDGER_RELEASE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order,
 		       subject_site(caller));
 }
