@@ -40,6 +40,10 @@ class Function:
         """Its number's name in C."""
         return f"FUNCTION_{self.name.upper()}"
 
+    def declared(self, name: str) -> str:
+        """A variable of what it returns, or a function like it."""
+        return f"{self.returns}{'' if self.returns.endswith('*') else ' '}{name}"
+
     @property
     def names(self) -> list[str]:
         """Of the parameters."""
@@ -99,10 +103,10 @@ def acquire(one: Function, name: str) -> str:
         told = f"\t\tif ({keys['passes']})\n\t\t\treturn result;\n{told}"
     asked = "0" if "result" in size else size
     return f"""
-{one.returns} {WRAPPER}{name}({one.parameters})
+{one.declared(WRAPPER + name)}({one.parameters})
 {{
 	struct acquisition take = ACQUISITION({one.constant}, {one.family.upper()});
-	{one.returns} result = {said_no};
+	{one.declared("result")} = {said_no};
 
 	if (may_acquire(&take, {flags or "0"}))
 		result = ({name})({keys.get("call", ", ".join(one.names))});
@@ -128,7 +132,7 @@ def release(one: Function, name: str, null: bool) -> str:
     told = "\n".join(f"\tgive.{field[1:]};" for field in fields)
     skip = f"{keys['passes']} || " if "passes" in keys else ""
     return f"""
-{one.returns} {WRAPPER}{name}({one.parameters})
+{one.declared(WRAPPER + name)}({one.parameters})
 {{
 	struct release give = RELEASE({one.constant}, {one.family.upper()});
 
@@ -165,7 +169,7 @@ def generate(families: str, symvers: str, into: str) -> None:
         for family, keys in table.items()
         if (mask := " | ".join(f"BIT(FAMILY_{by.upper()})" for by in keys["released_by"]))
     ]
-    declared = [f"{o.returns} {WRAPPER}{n}({o.parameters});" for o, n in plain]
+    declared = [f"{o.declared(WRAPPER + n)}({o.parameters});" for o, n in plain]
     folder = Path(into)
     (folder / "functions.h").write_text(MADE + "\n".join(lines) + "\n")
     (folder / "wrappers.c").write_text(

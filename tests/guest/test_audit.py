@@ -48,7 +48,7 @@ SOURCES = {
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[tuple[Setting, Template]]:
-    with ready(find_setting("auto", svm=False), forced=False) as found:
+    with ready(find_setting("auto", svm=False)) as found:
         yield found
 
 

@@ -16,6 +16,8 @@ from freeonce.evidence.ledger import Type
 from freeonce.report.expected import Known, compare, parse_expected
 from freeonce.report.found import Found, found
 from freeonce.report.life import Told, audit_document, by_family, print_life
+from freeonce.run.conclude import conclude_life
+from freeonce.run.life import Lived
 from freeonce.subject.places import Frame
 from tests.unit.history import History, run
 from tests.unit.results import HOST, result
@@ -232,3 +234,16 @@ def test_families_count_each_allocation_once() -> None:
     records = result("leaky", history()).evidence.records
     (count,) = by_family(records).values()
     assert (count.acquired, count.released) == (4, 1)
+
+
+def test_of_a_life_that_never_began_only_the_reason_is_told() -> None:
+    reason = Reason(Obstacle.NO_ELF, "x.ko: no ELF file: it begins with 00")
+    lived = Lived(Stage.READ, [reason])
+    life = conclude_life("x.ko", (), lived, 0.0)
+    text = shown(Told(life, (), {}, ()))
+    assert text.splitlines()[2:] == [
+        "",
+        "no-elf: x.ko: no ELF file: it begins with 00",
+        "",
+        "x.ko: incomplete; 0 acquired, 0 released, reached read",
+    ]

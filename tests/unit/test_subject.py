@@ -172,3 +172,11 @@ def test_a_damaged_module_is_read_or_refused(sample: Path, data: st.DataObject) 
     cut = data.draw(st.none() | st.integers(0, len(raw)))
     with suppress(SubjectError):
         redirect(parse_module(bytes(raw[:cut]), sample), WRAPPERS)
+
+
+def test_names_in_a_file_cannot_speak_to_a_terminal(sample: Path) -> None:
+    data = sample.read_bytes().replace(b"kmem_cache_create", b"\x1b[2Jx\ncache_alloc")
+    done = redirect(parse_module(data, sample), WRAPPERS)
+    (name,) = done.unaudited
+    assert name.isprintable()
+    assert name.endswith("cache_alloc")

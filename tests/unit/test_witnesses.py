@@ -72,10 +72,24 @@ def test_an_allocation_of_the_other_kind() -> None:
     assert "another kind of memory" in detail(history.done())
 
 
-def test_the_kernel_took_back_what_the_ledger_still_has() -> None:
-    history = run().allocate(1, A, physical=GPA)
-    history.kernel(Type.RELEASE, pointer=A, kind=int(POOL)).release(1, A)
-    assert "took back memory that the ledger still has" in detail(history.done())
+@pytest.mark.parametrize("kind", [POOL, CONTIGUOUS])
+def test_pool_memory_that_another_call_released_is_unledgered(kind: Kind) -> None:
+    """A kfree() of pool memory, say. The module knows that the kernel has it, and gives no more."""
+    history = run().allocate(1, A, PAGE, kind, 12, physical=GPA).text(Type.LABEL, "state", 1)
+    history.text(Type.STEP, "kfree")
+    history.kernel(Type.RELEASE, pointer=A, size=2 * PAGE, kind=int(kind), site=9)
+    judgement = history.end().add(Type.SETTLED).judged(written={GPA: 1, GPA + PAGE: 1})
+    assert "released past the ledger" in detail(judgement, Rule.UNLEDGERED)
+    (one,) = judgement.findings
+    assert (one.kind, one.what, one.at, one.site) == (kind.name.lower(), "state", "kfree", 9)
+    assert judgement.witnesses["kernel"] is Account.DISAGREE
+
+
+def test_kmalloc_memory_that_the_pool_was_given_is_two_faults() -> None:
+    """The kmalloc() was not converted: a release of nothing, and memory that stays."""
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=64, kind=int(POOL))
+    judgement = history.release(0, A, withheld=True).done()
+    assert sorted(rules(judgement)) == sorted([Rule.INVALID_FREE, Rule.UNLEDGERED])
 
 
 def test_a_release_that_never_reached_the_kernel() -> None:
@@ -146,6 +160,28 @@ def test_a_write_behind_the_end_is_out_of_bounds(offset: int) -> None:
     history = run().allocate(1, A, physical=GPA).release(1, A).end().settle()
     judgement = history.judged(written={GPA + 64 + offset: 0x42})
     assert f"at byte {offset} behind its end" in detail(judgement, Rule.OUT_OF_BOUNDS)
+
+
+@pytest.mark.parametrize("offset", [GUARD_BYTES, 200, 4096 - 64 - 1])
+@pytest.mark.parametrize("released", [True, False])
+def test_the_rest_of_the_last_page_of_contiguous_memory_is_watched(
+    offset: int, released: bool
+) -> None:
+    history = run().allocate(1, A, 64, Kind.CONTIGUOUS, physical=GPA, detail=6)
+    if released:
+        history.release(1, A, 64, Kind.CONTIGUOUS)
+    judgement = history.end().settle().judged(written={GPA + 64 + offset: 0x42})
+    (found,) = (one for one in judgement.findings if one.rule is Rule.OUT_OF_BOUNDS)
+    assert found.detail == f"written at byte {offset} behind its end, found at the end"
+
+
+def test_what_a_release_found_on_the_rest_of_the_page_is_out_of_bounds() -> None:
+    history = run().allocate(1, A, 64, Kind.CONTIGUOUS, physical=GPA, detail=6)
+    history.release(1, A, 64, Kind.CONTIGUOUS)
+    history.rows[-1]["detail"] = 96
+    assert detail(history.done(), Rule.OUT_OF_BOUNDS) == (
+        "written at byte 96 behind its end, found at its release"
+    )
 
 
 def test_a_write_behind_the_end_of_a_leak_is_both() -> None:

@@ -244,8 +244,6 @@ def _kernel_releases(walk: Walk, record: np.void) -> None:
     if block is None or (record["kind"] == Kind.POOL and block.start != pointer):
         walk.strays.append(record)
         return
-    if block.owner is not None and not block.reclaimed:
-        walk.dispute(record, "the kernel took back memory that the ledger still has")
     # Slab memory goes back whole; pages may go one by one.
     block.left -= block.size if record["kind"] == Kind.POOL else int(record["size"])
     if block.left <= 0:
@@ -255,9 +253,10 @@ def _kernel_releases(walk: Walk, record: np.void) -> None:
 
 
 def _mentioned(records: Records) -> set[int]:
-    """Every address that the owner's account speaks of."""
-    speaks = (records["witness"] == Witness.LEDGER) & np.isin(
-        records["type"], [Type.ALLOCATE, Type.RELEASE, Type.RECLAIM]
+    """Every address of which the owner's account says that it had it."""
+    speaks = (records["witness"] == Witness.LEDGER) & (
+        np.isin(records["type"], [Type.ALLOCATE, Type.RECLAIM])
+        | ((records["type"] == Type.RELEASE) & (records["serial"] != 0))
     )
     return {int(pointer) for pointer in records["pointer"][speaks]}
 
@@ -283,7 +282,8 @@ def _without_owner(walk: Walk, block: Block, mentioned: list[int], findings: lis
 
 def _at_the_end(walk: Walk, block: Block) -> None:
     assert block.owner is not None
-    if not block.reclaimed:
+    # What went back without the ledger's knowledge is a finding of its own.
+    if not block.reclaimed and not block.released:
         walk.dispute(block.owner, "the ledger never gave it back")
     elif not block.released:
         walk.dispute(block.owner, "the ledger gave it back; the kernel never got it")

@@ -351,8 +351,18 @@ def reasons(run: Run) -> Iterator[str]:
         yield "the cache type of released memory was not told once"
 
 
+def past_the_ledger(run: Run) -> list[Finding]:
+    """`unledgered`: memory of a pool, given to the kernel by a call that is not the pool's."""
+    detail = "released past the ledger, seen by the kernel"
+    return [
+        make_finding(run, Rule.UNLEDGERED, record, run.allocates[index], detail, witness="kernel")
+        for index, record in run.past.items()
+    ]
+
+
 RULES = (
     broken,
+    past_the_ledger,
     null_frees,
     invalid_frees,
     double_frees,

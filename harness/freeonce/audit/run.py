@@ -4,6 +4,7 @@ Where the account contradicts itself (an allocation twice, a release of one that
 there is a dispute, and no rule speaks about that address.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,8 +20,8 @@ from freeonce.evidence.ledger import (
     Witness,
     choose,
     signed,
-    text_of,
 )
+from freeonce.evidence.said import Said, whole
 
 Indices = npt.NDArray[np.intp]
 Sequences = npt.NDArray[np.int64]
@@ -60,6 +61,8 @@ class Run:
     `allocates`, releases after the end, which are none: their allocations leaked.
     `taken`: the kernel's own releases of what subjects hold, without their calling it;
     `taken_from`: by index in `allocates`, where in `taken` its first such release is.
+    `past`: by index in `allocates`, the kernel's release of a pool's memory that its owner
+    gave to the kernel past the ledger.
     """
 
     records: Records
@@ -71,6 +74,7 @@ class Run:
     late: dict[int, np.void]
     taken: Records
     taken_from: Indices
+    past: dict[int, np.void]
     disputes: tuple[Dispute, ...]
 
     @cached_property
@@ -95,6 +99,7 @@ class Run:
     def released(self) -> Mask:
         """Which allocations were released, by their owner or by the kernel, rightly or wrongly."""
         released: Mask = self.taken_from != NONE
+        released[list(self.past)] = True
         released[self.target[self.target != NONE]] = True
         return released
 
@@ -114,14 +119,17 @@ class Run:
     @cached_property
     def labels(self) -> dict[int, str]:
         """Names of allocations by serial."""
-        chosen = self.records[self.records["type"] == Type.LABEL]
-        return {int(record["serial"]): text_of(record) for record in chosen}
+        chosen = whole(self.records[self.records["type"] == Type.LABEL])
+        return {int(one.record["serial"]): one.text for one in chosen}
 
     @cached_property
-    def steps(self) -> Records:
+    def steps(self) -> tuple[Said, ...]:
         """The steps that the scenario named."""
-        chosen: Records = self.records[self.records["type"] == Type.STEP]
-        return chosen
+        return whole(self.records[self.records["type"] == Type.STEP])
+
+    @cached_property
+    def _step_sequences(self) -> list[int]:
+        return [int(one.record["sequence"]) for one in self.steps]
 
     @cached_property
     def by_pointer(self) -> Records:
@@ -130,8 +138,8 @@ class Run:
 
     def step_before(self, sequence: int) -> str | None:
         """The last step that the scenario named before a record."""
-        index = int(np.searchsorted(self.steps["sequence"], sequence)) - 1
-        return text_of(self.steps[index]) if index >= 0 else None
+        index = bisect_left(self._step_sequences, sequence) - 1
+        return self.steps[index].text if index >= 0 else None
 
     def around(self, release: np.void) -> np.void | None:
         """The newest allocation, made before a release, that its pointer lies inside of."""
@@ -176,7 +184,9 @@ def take_apart(everything: Records) -> Run:
     )
     first, again = _in_turn(allocates, releases, target, _when(taken, taken_from))
     return Run(
-        records, allocates, releases, target, first, again, late, taken, taken_from, disputes
+        *(records, allocates, releases, target, first, again, late, taken, taken_from),
+        _past_the_ledger(everything, allocates, records),
+        disputes,
     )
 
 
@@ -317,6 +327,31 @@ def _late_by_kernel(
     return {index: record for index, record in found.items() if index not in late}
 
 
+def _given_back(allocates: Records, records: Records) -> Sequences:
+    """The sequence of each allocation's reclaim, NEVER where there is none."""
+    reclaims = choose(records, records["type"] == Type.RECLAIM)
+    places, back = _places(allocates, reclaims), np.full(len(allocates), NEVER, dtype=np.int64)
+    known = places != NONE
+    np.minimum.at(back, places[known], reclaims["sequence"][known].astype(np.int64))
+    return back
+
+
+def _past_the_ledger(
+    everything: Records, allocates: Records, records: Records
+) -> dict[int, np.void]:
+    """The kernel's releases, in the run, of memory that a pool still had by the ledger."""
+    kernel = everything["witness"] == Witness.KERNEL
+    mine = kernel & (everything["type"] == Type.RELEASE) & ~of_subjects(everything["kind"])
+    releases = choose(everything, mine & (everything["sequence"] < end_of(records)))
+    if not len(releases):
+        return {}
+    back, newest = _given_back(allocates, records), _newest_at(allocates, releases)
+    had = np.flatnonzero(newest != NONE)
+    had = had[back[newest[had]] > releases["sequence"][had]]
+    had = had[allocates["kind"][newest[had]] == releases["kind"][had]]
+    return {int(newest[i]): releases[i] for i in had[::-1]}
+
+
 def _over(
     records: Records, allocates: Records, passed: tuple[Records, Indices], taken: Records
 ) -> Sequences:
@@ -403,10 +438,7 @@ def _disputed_taken(allocates: Records, taken: Records, records: Records) -> lis
         Dispute(one, f"the kernel releases allocation {one['serial']}, which the ledger has not")
         for one in taken[places == NONE]
     ]
-    reclaims = choose(records, records["type"] == Type.RECLAIM)
-    back = np.full(len(allocates), NEVER, dtype=np.int64)
-    given = _places(allocates, reclaims)
-    np.minimum.at(back, given[given != NONE], reclaims["sequence"][given != NONE].astype(np.int64))
+    back = _given_back(allocates, records)
     known = np.flatnonzero(places != NONE)
     twice = known[back[places[known]] < taken["sequence"][known]]
     _, once = np.unique(places[known], return_index=True)

@@ -54,7 +54,7 @@ FILE = click.Path(path_type=Path)
 @click.option(
     "--dep", "dependencies", multiple=True, help="A module to load before, and not to judge."
 )
-@click.option("--no-unload", is_flag=True, help="Leave the targets loaded: no leak is proven then.")
+@click.option("--no-unload", is_flag=True, help="Leave the targets loaded; leaks are unknown then.")
 @click.option("--keep-loaded", type=SECONDS, default=None, help="Seconds after the exercises.")
 @click.option("--debug-info", type=FILE, help="A file or folder with the targets' debug info.")
 @click.option("--expect", type=FILE, help="Findings that are known, as TOML (docs/audit-a-module).")

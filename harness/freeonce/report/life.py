@@ -230,7 +230,10 @@ def described(frame: Frame) -> str:
 def _print_reasons(console: Console, told: Told) -> None:
     """Why it is incomplete: each once, those with a name first."""
     named = {one.message: str(one.obstacle) for one in told.life.reasons}
-    others = [text for text in told.life.result.judgement.reasons if text not in named]
+    began = len(told.life.result.evidence.records) > 0
+    # Of a life that never began nothing can be missing.
+    all_reasons = told.life.result.judgement.reasons if began else ()
+    others = [text for text in all_reasons if text not in named]
     for text, name in [*named.items(), *((text, "") for text in others)]:
         console.print()
         console.print(Text.assemble((f"{name}: " if name else "", "bold yellow"), text))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from freeonce.errors import Obstacle, SubjectError
+from freeonce.evidence.text import printable
 
 MAGIC = b"\x7fELF"
 HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
@@ -106,9 +107,9 @@ class Elf:
 
 
 def text_at(strings: bytes, offset: int, limit: int = 512) -> str:
-    """The string that begins at `offset`, at most `limit` bytes of it."""
+    """The string that begins at `offset`, at most `limit` bytes of it, safe to print."""
     end = strings.find(b"\0", offset, offset + limit)
-    return strings[offset : end if end >= 0 else offset + limit].decode("utf-8", "replace")
+    return printable(strings[offset : end if end >= 0 else offset + limit], "")
 
 
 def content(data: bytes, sections: Table, index: int) -> bytes:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from freeonce.errors import Obstacle, SubjectError
+from freeonce.evidence.text import printable
 from freeonce.subject.elf import Elf, parse_elf
 from freeonce.subject.module import Module
 from freeonce.subject.packed import ENDINGS, read_packed
@@ -169,7 +170,7 @@ def frames_at(elf: Elf, section: int, offsets: Sequence[int]) -> list[tuple[Fram
             said = run_tool(argv, asked.encode(), package="binutils")
         except ToolFailed:
             return []
-    answers = list(parse(said.decode("utf-8", "replace")))
+    answers = list(parse(printable(said)))
     return answers if len(answers) == len(offsets[:MOST]) else []
 
 

@@ -1,0 +1,133 @@
+"""However many findings a ledger has, twice as many are twice the work, for judge and reports."""
+
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+
+from freeonce.audit.audit import judge
+from freeonce.audit.result import Evidence, Result
+from freeonce.evidence.ledger import Kind, Type
+from freeonce.evidence.scenarios import Scenario
+from freeonce.report.document import run_document
+from freeonce.report.html import html_text
+from freeonce.report.junit import junit_text
+from freeonce.report.sarif import sarif_text
+from freeonce.report.terminal import MOST_SHOWN, print_report
+from freeonce.report.trace import trace_bytes
+from tests.unit.history import PAGE, PAGE_OFFSET, History, Life, born, run
+from tests.unit.results import HOST
+from tests.unit.steps import lines
+
+A = PAGE_OFFSET + 0x10_0000
+
+
+def _null(history: History, _: int) -> None:
+    history.release(0, 0, withheld=True)
+
+
+def _leak(history: History, number: int) -> None:
+    history.allocate(number, A + number * PAGE).text(Type.LABEL, "lost", serial=number)
+
+
+def _double(history: History, number: int) -> None:
+    at = A + number * PAGE
+    history.allocate(number, at).release(number, at).release(number, at, withheld=True)
+
+
+def _interior(history: History, number: int) -> None:
+    history.allocate(number, A + number * PAGE).release(0, A + number * PAGE + 8, withheld=True)
+
+
+def _stray(history: History, number: int) -> None:
+    history.kernel(Type.RELEASE, pointer=A + number * 64, kind=int(Kind.POOL))
+
+
+def _dispute(history: History, number: int) -> None:
+    history.allocate(number, A + number * PAGE, seen=False)
+
+
+SHAPES = [_null, _leak, _double, _interior, _stray, _dispute]
+
+
+def judged(shape: Callable[[History, int], None], count: int) -> Result:
+    """A run of so many faults."""
+    history = run()
+    for number in range(1, count + 1):
+        shape(history, number)
+    history.end().settle()
+    scenario = Scenario(0, "a/many", "S", "C", None, "L.", ())
+    evidence = Evidence(history.records(), history.memory())
+    return Result(scenario, history.judged(), False, {}, 0.1, evidence=evidence)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_twice_the_faults_are_judged_in_twice_the_work(
+    shape: Callable[[History, int], None],
+) -> None:
+    def work(count: int) -> int:
+        history = run()
+        for number in range(1, count + 1):
+            shape(history, number)
+        history.end().settle()
+        records, memory = history.records(), history.memory()
+        return lines(lambda: judge(records, memory), "freeonce.audit", "freeonce.evidence")
+
+    # Of n log n twice is below 2.5 from here on; of n * n it is 4.
+    assert work(400) < 2.5 * work(200)
+
+
+def _life(count: int) -> Life:
+    life = born()
+    for number in range(count):
+        serial = life.acquire(Kind.SLAB, A + number * PAGE, site=number)
+        if number % 2:
+            life.drop(serial)
+            life.drop(serial, flags=1)
+    life.dead().settle()
+    return life
+
+
+def test_twice_the_life_is_judged_in_twice_the_work() -> None:
+    def work(count: int) -> int:
+        life = _life(count)
+        return lines(life.judged, "freeonce.audit", "freeonce.evidence")
+
+    assert work(400) < 2.5 * work(200)
+
+
+def _terminal(result: Result) -> str:
+    said = io.StringIO()
+    print_report(Console(file=said, width=80), HOST, [result])
+    return said.getvalue()
+
+
+WRITERS: dict[str, Callable[[Result], object]] = {
+    "json": lambda one: json.dumps(run_document(HOST, [one])),
+    "junit": lambda one: junit_text([one]),
+    "sarif": lambda one: sarif_text([one]),
+    "terminal": _terminal,
+    "html": lambda one: html_text(HOST, [one]),
+    "trace": lambda one: trace_bytes([one]),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("shape", [_leak, _double])
+def test_twice_the_findings_are_written_in_twice_the_work(
+    name: str, shape: Callable[[History, int], None]
+) -> None:
+    def work(count: int) -> int:
+        result = judged(shape, count)
+        packages = ("freeonce.report", "freeonce.audit", "freeonce.evidence")
+        return lines(lambda: WRITERS[name](result), *packages)
+
+    assert work(400) < 2.5 * work(200)
+
+
+def test_a_terminal_shows_as_many_as_somebody_reads() -> None:
+    text = _terminal(judged(_leak, MOST_SHOWN + 7))
+    assert text.count("never released") == MOST_SHOWN
+    assert "and 7 more (--json tells all)" in text

@@ -1,0 +1,124 @@
+"""The table of families, and the wrappers that images/wrappers.py makes of it."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from freeonce.evidence.ledger import Family
+from freeonce.subject.families import parse_families
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "images/wrappers.py"
+FOLDER = ROOT / "guest/instrument/families"
+TABLE = FOLDER / "families.toml"
+LINES = tomllib.loads(TABLE.read_text())
+
+SMALL = """
+[slab]
+number = 3
+released_by = ["slab"]
+null_release = true
+acquire = [
+  { is = "void *take(size_t size, gfp_t flags)", size = "size" },
+  { is = "void *take_other(size_t size)", size = "size" },
+]
+release = [
+  { is = "void give(const void *object)" },
+]
+"""
+
+
+def symvers(folder: Path, name: str, *symbols: str) -> Path:
+    """A Module.symvers with these; the checksum of the n-th is n."""
+    path = folder / name
+    rows = (
+        f"0x{n:08x}\t{symbol}\tvmlinux\tEXPORT_SYMBOL_GPL\t\n" for n, symbol in enumerate(symbols)
+    )
+    path.write_text("".join(rows))
+    return path
+
+
+def made(folder: Path, table: str, *symbols: str) -> tuple[str, str]:
+    """wrappers.c and functions.h for a kernel with these symbols."""
+    path = folder / "table.toml"
+    path.write_text(table)
+    kernel = symvers(folder, "kernel", *symbols)
+    subprocess.run([sys.executable, SCRIPT, "generate", path, kernel, folder], check=True)
+    return (folder / "wrappers.c").read_text(), (folder / "functions.h").read_text()
+
+
+def test_families_are_those_of_the_ledger() -> None:
+    assert {name.upper(): keys["number"] for name, keys in LINES.items()} == {
+        member.name: member.value for member in Family if member >= Family.SLAB
+    }
+    for keys in LINES.values():
+        assert set(keys["released_by"]) <= set(LINES)
+
+
+@pytest.mark.parametrize("family", LINES)
+def test_each_family_is_released_by_its_own_functions(family: str) -> None:
+    assert family in LINES[family]["released_by"]
+    assert LINES[family]["release"]
+
+
+def test_what_is_written_by_hand_is_there() -> None:
+    hand = [
+        line
+        for keys in LINES.values()
+        for line in (*keys["acquire"], *keys["release"])
+        if "hand" in line
+    ]
+    assert hand
+    for line in hand:
+        name = line["is"].split("(")[0].split()[-1].lstrip("*")
+        source = (FOLDER / line["hand"]).read_text()
+        assert f"WRAP_{name.upper()}" in source or f"freeonce_wrap_{name}" in source
+
+
+def test_a_plain_function_takes_a_line(tmp_path: Path) -> None:
+    wrappers, _ = made(tmp_path, SMALL, "take", "give")
+    assert "void *freeonce_wrap_take(size_t size, gfp_t flags)" in wrappers.replace(
+        "* free", "*free"
+    )
+    assert "EXPORT_SYMBOL_GPL(freeonce_wrap_take);" in wrappers
+    assert "may_acquire(&take, flags)" in wrappers
+    assert "(give)(object);" in wrappers
+
+
+def test_what_the_kernel_does_not_export_has_no_wrapper(tmp_path: Path) -> None:
+    wrappers, functions = made(tmp_path, SMALL, "take", "give")
+    assert "take_other" not in wrappers
+    # Numbers are the same for every kernel.
+    assert "FUNCTION_TAKE_OTHER = 2," in functions
+    assert "FUNCTION_GIVE = 3," in functions
+
+
+def test_newer_kernels_have_another_name_for_it(tmp_path: Path) -> None:
+    wrappers, _ = made(tmp_path, SMALL, "take_noprof", "give")
+    assert "freeonce_wrap_take_noprof(size_t size, gfp_t flags)" in wrappers
+    assert "(take_noprof)(size, flags)" in wrappers
+
+
+def test_a_line_that_is_no_prototype_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        made(tmp_path, SMALL.replace("void give(const void *object)", "give"), "give")
+
+
+def test_the_description_has_the_checksums_of_the_wrappers(tmp_path: Path) -> None:
+    made(tmp_path, SMALL, "take_noprof", "give")
+    built = symvers(tmp_path, "built", "x", "freeonce_wrap_give", "freeonce_wrap_take_noprof")
+    arguments = [tmp_path / "table.toml", tmp_path / "kernel", built, tmp_path / "families.json"]
+    subprocess.run([sys.executable, SCRIPT, "describe", *arguments], check=True)
+    text = (tmp_path / "families.json").read_text()
+    families = parse_families(text)
+    assert {name: (one.number, one.crc) for name, one in families.wrappers.items()} == {
+        "take_noprof": (1, 2),
+        "give": (3, 1),
+    }
+    assert json.loads(text)["families"] == [
+        {"number": 3, "name": "slab", "released_by": ["slab"], "null_release": True}
+    ]
