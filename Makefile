@@ -10,6 +10,7 @@
 #   make bench   what it costs, beside vng if that is installed (ARGS: how many rounds)
 #   make deception  every lie about one record of each planted fault (ARGS: --share 0.1, names)
 #   make fuzz    what reads from the guest, by coverage, for an hour (ARGS: --seconds N, targets)
+#   make mutation  what tests/mutation.toml names, changed in each way that its tests should notice
 #   make death   whoever dies at 200 random moments each, into docs/death.md (ARGS: how many)
 #   make lint    ruff, mypy, rustfmt, shellcheck, the schemas of the pipelines in ci/
 #   make clean   remove what was built (images, templates, virtual environment)
@@ -28,7 +29,7 @@ BIN := $(VENV)/bin
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
 SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane ci/newer-qemu .ci/run guest/init/etc/rc guest/outer/init
 
-.PHONY: help setup packages images outer run shell test test-kvm test-qemu matrix deception fuzz bench death lint format clean
+.PHONY: help setup packages images outer run shell test test-kvm test-qemu matrix deception fuzz mutation bench death lint format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -88,6 +89,12 @@ $(VENV)/with-%: $(VENV)/installed
 
 fuzz: $(VENV)/with-fuzz
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+mutation: $(VENV)/with-mutation
+	@mkdir -p build && rm -f build/mutation.sqlite
+	@$(BIN)/cosmic-ray init tests/mutation.toml build/mutation.sqlite
+	@$(BIN)/cosmic-ray exec tests/mutation.toml build/mutation.sqlite
+	@$(BIN)/cr-report --show-diff --surviving-only build/mutation.sqlite
 
 bench: setup
 	@$(BIN)/python -m freeonce.bench build/bench.json $(ARGS)

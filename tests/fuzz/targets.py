@@ -19,7 +19,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 }
 MEGABYTES = 1536
 """What a fuzzer may use, all libraries and its own corpus in it."""
-SECONDS = 20
+SECONDS = 60
 """For one input of at most LONGEST bytes, instrumented, on a busy machine."""
 LONGEST = {"ledger": 16384, "table": 4096, "module": 16384, "tables": 16384}
 

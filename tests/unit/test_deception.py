@@ -10,7 +10,7 @@ from tests.deception.lies import deceived, judged
 from tests.deception.saved import Planted, load
 
 PLANTED = load()
-SAMPLE = 4
+SAMPLE = 2
 """Changes of each fault."""
 
 

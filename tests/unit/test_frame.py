@@ -352,3 +352,32 @@ def test_who_gave_up_says_what_was_refused(failed: dict[str, int], words: str) -
     history = run().add(Type.ALLOCATE_FAILED, kind=int(Kind.POOL), size=4 << 20, **fields)
     (reason,) = history.end(-12).settle().judged().reasons
     assert re.search(rf"gave up with -12 \(ENOMEM\); .*{words}", reason)
+
+
+@pytest.mark.parametrize("status", [-12, 5])
+def test_a_scenario_that_returns_anything_but_0_gave_up(status: int) -> None:
+    history = run().text(Type.STEP, "first").text(Type.STEP, "second").end(status).settle()
+    (reason,) = history.judged().reasons
+    assert reason.startswith(f"the scenario gave up with {status} ")
+    assert reason.endswith('after "second"')
+
+
+def test_a_second_begin_is_of_another_run() -> None:
+    history = run().text(Type.BEGIN, "test/scenario").end().settle()
+    assert "the ledger has no begin of this run" in history.judged().reasons
+
+
+def test_what_was_given_back_before_the_end_is_not_settling() -> None:
+    history = run().allocate(1, A).release(1, A).allocate(2, B)
+    history.add(Type.RECLAIM, serial=2, pointer=B, kind=int(Kind.POOL)).end().settle()
+    # Both are given back after the end as well, as settling says.
+    assert not any("settling gave back" in reason for reason in history.judged().reasons)
+
+
+@pytest.mark.parametrize(("number", "which"), [(0, Type.STEP), (7, Type.STEP), (7, Type.RECLAIM)])
+def test_a_record_of_no_run_or_another_is_no_part_of_this_one(number: int, which: Type) -> None:
+    history = run().allocate(1, A).text(Type.STEP, "here").release(1, A).end().settle()
+    for row in history.rows:
+        if row["type"] == which:
+            row["run"] = number
+    assert "records of several runs are mixed" in history.judged().reasons
