@@ -83,21 +83,19 @@ def expected(finds: Sequence[Mapping[str, Any]]) -> tuple[Known, ...]:
 
 
 def check(lived: Lived, finds: Sequence[Mapping[str, Any]]) -> None:
-    """These findings and no other, and a verdict that says so."""
+    """These findings and no other."""
     met, missing = compare(lived.found, expected(finds))
     beyond = [one for one in lived.found if one not in met]
     assert not missing, f"not found: {', '.join(map(str, missing))}\n{lived.told}"
     assert not beyond, f"found beyond what is there\n{lived.told}"
-    if finds:
-        assert lived.life.result.judgement.verdict is Verdict.FAULTY, lived.told
 
 
 def check_whole(lived: Lived, finds: Sequence[Mapping[str, Any]]) -> None:
-    """The same, of a life that came to its end."""
+    """The same, of a life that came to its end, and a verdict that says so."""
     check(lived, finds)
     assert not lived.life.reasons, lived.told
-    if not finds:
-        assert lived.life.result.judgement.verdict is Verdict.CLEAN, lived.told
+    verdict = Verdict.FAULTY if finds else Verdict.CLEAN
+    assert lived.life.result.judgement.verdict is verdict, lived.told
 
 
 def shared(base: Path, worker: str) -> Path:
