@@ -193,8 +193,7 @@ static void forget(struct load *load)
 	for (i = 0; i < ARRAY_SIZE(load->text); i++)
 		WRITE_ONCE(load->text[i].size, 0);
 	load->module = NULL;
-	if (load->phase != PHASE_INIT_FAILED)
-		enter(load, PHASE_GONE);
+	enter(load, PHASE_GONE);
 }
 
 /* In the place of one that is gone for longest; NULL: none is gone. */

@@ -1,0 +1,73 @@
+"""Modules that know nothing of freeonce: each fault found by its rule, nothing found beside it."""
+
+import errno
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from freeonce.audit.model import Verdict
+from freeonce.errors import Obstacle
+from freeonce.machine.template import Template
+from freeonce.project.setting import Setting, find_setting
+from freeonce.run.audit import ready
+from freeonce.run.prepare import Wish
+from freeonce.subject.build import build
+from tests.guest.lives import TESTS, Lived, check, check_whole, headers_of, lead, made_once, shared
+
+MODULES = TESTS / "modules"
+EXPECTED = tomllib.loads((MODULES / "expected.toml").read_text())
+# Its life is that of clean_taker.
+LIVES = [name for name in EXPECTED if name != "clean_giver"]
+Place = tuple[Setting, Template]
+
+
+@pytest.fixture(scope="session")
+def place() -> Iterator[Place]:
+    """Where lives are led: they need no SVM."""
+    with ready(find_setting("auto", svm=False)) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def built(place: Place, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder with all modules, and with what the compiler warned of."""
+    headers = headers_of(place[0])
+
+    def make(into: Path) -> None:
+        told = build(MODULES, headers, into)
+        (into / "warnings").write_text("\n".join(told.warnings))
+
+    return made_once(shared(tmp_path_factory.getbasetemp(), worker_id), "modules", make)
+
+
+def test_they_build_without_a_warning(built: Path) -> None:
+    assert {file.stem for file in built.glob("modules/*.ko")} == EXPECTED.keys()
+    assert (built / "warnings").read_text() == ""
+
+
+def life_of(name: str, place: Place, built: Path) -> Lived:
+    about = EXPECTED[name]
+    wish = Wish(
+        targets=tuple(str(built / "modules" / f"{one}.ko") for one in about.get("targets", [name])),
+        parameters=about.get("params", ""),
+        commands=tuple(filter(None, [about.get("exercise")])),
+    )
+    return lead(*place, wish)
+
+
+@pytest.mark.parametrize("name", LIVES)
+def test_a_fault_is_found_by_its_rule_and_nothing_else_is(
+    name: str, place: Place, built: Path
+) -> None:
+    lived = life_of(name, place, built)
+    about = EXPECTED[name]
+    if "init" not in about:
+        check_whole(lived, about["finds"])
+        return
+    check(lived, about["finds"])
+    assert [one.obstacle for one in lived.life.reasons] == [Obstacle.DOES_NOT_LOAD], lived.told
+    assert os.strerror(getattr(errno, about["init"])) in lived.life.reasons[0].message
+    assert lived.life.result.judgement.verdict is not Verdict.CLEAN
