@@ -144,9 +144,9 @@ def test_programs_get_what_was_promised() -> None:
     assert [frame["function"] for frame in leak["stack"]] == ["kzalloc", "lose", "do_one_initcall"]
 
 
-def shown(one: Told, quiet: bool = False) -> str:
+def shown(one: Told, quiet: bool = False, verbose: bool = False) -> str:
     file = io.StringIO()
-    print_life(Console(file=file, width=80, highlight=False), HOST, one, quiet)
+    print_life(Console(file=file, width=80, highlight=False), HOST, one, quiet, verbose)
     text = file.getvalue()
     assert max(map(len, text.splitlines()), default=0) <= 80
     return text
@@ -162,6 +162,14 @@ def test_people_get_it_at_80_columns() -> None:
     assert "not audited: idr_alloc" in text
     assert "exercise bad.sh: status 3, 1.0 s" in lines
     assert any(line.startswith("leaky: faulty; 4 acquired, 1 released") for line in lines)
+
+
+def test_what_exercises_printed_is_shown_on_request() -> None:
+    # Of one that failed it always is.
+    plain, more = shown(told()).splitlines(), shown(told(), verbose=True).splitlines()
+    assert "    a" in plain
+    assert "    fine" not in plain
+    assert {"    fine", "    a"} <= set(more)
 
 
 KNOWN = """

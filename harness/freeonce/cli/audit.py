@@ -130,16 +130,18 @@ def audit(
             when=now(),
             document=audit_document(host, [told], time.monotonic() - start),
         )
-        whole = _printed(console, host, told, quiet)
+        whole = _printed(console, host, told, quiet, verbose)
         whole &= tell_reports(files, report, errors)
     context.exit(exit_status([told.life.result]) or (0 if whole else UNWRITTEN))
 
 
-def _printed(console: Console, host: Mapping[str, str], told: Told, quiet: bool) -> bool:
+def _printed(
+    console: Console, host: Mapping[str, str], told: Told, quiet: bool, verbose: bool
+) -> bool:
     """Print it; whether it could be. What fails here hides neither verdict nor files."""
     try:
         with written_out():
-            print_life(console, host, told, quiet)
+            print_life(console, host, told, quiet, verbose)
     except HostError as error:
         click.echo(f"freeonce: {error}", err=True)
         return False

@@ -138,8 +138,17 @@ def _known(one: Known) -> dict[str, object]:
     return {key: value for key, value in asdict(one).items() if value is not None}
 
 
-def print_life(console: Console, host: Mapping[str, str], told: Told, quiet: bool = False) -> None:
-    """One life, readable at 80 columns and without colour; with `quiet` only what is wrong."""
+def print_life(
+    console: Console,
+    host: Mapping[str, str],
+    told: Told,
+    quiet: bool = False,
+    verbose: bool = False,
+) -> None:
+    """One life, readable at 80 columns and without colour; with `quiet` only what is wrong.
+
+    `verbose`: what every exercise printed too, not only the end of one that failed.
+    """
     if quiet and told.ok:
         return
     life, judgement = told.life, told.life.result.judgement
@@ -148,7 +157,7 @@ def print_life(console: Console, host: Mapping[str, str], told: Told, quiet: boo
     for target in life.targets:
         _print_target(console, target)
     for ran in life.ran:
-        _print_ran(console, ran)
+        _print_ran(console, ran, verbose)
     if counts := by_family(life.result.evidence.records):
         console.print()
         console.print(_table(counts))
@@ -180,13 +189,15 @@ def _indented(console: Console, lines: Iterable[str]) -> None:
             console.print(Text(f"    {part}", style="dim"), soft_wrap=True)
 
 
-def _print_ran(console: Console, ran: Ran) -> None:
+def _print_ran(console: Console, ran: Ran, verbose: bool) -> None:
     console.print()
     how = "does not end" if ran.status is None else f"status {ran.status}"
     console.print(Text(f"exercise {ran.name}: {how}, {ran.seconds:.1f} s"))
-    if ran.status != 0 and ran.output:
-        last = ran.output.rstrip().splitlines()[-SHOWN_OUTPUT:]
-        _indented(console, last)
+    lines = ran.output.rstrip().splitlines()
+    if verbose:
+        _indented(console, lines)
+    elif ran.status != 0:
+        _indented(console, lines[-SHOWN_OUTPUT:])
 
 
 def _table(counts: Mapping[str, Count]) -> Table:
