@@ -92,7 +92,7 @@ def test_what_stops_a_life_is_told(
     modules: Path,
     tmp_path: Path,
 ) -> None:
-    wish = Wish((str(modules / f"{name}.ko"),), limits=Limits(load=3, unload=3))
+    wish = Wish((str(modules / f"{name}.ko"),), limits=Limits(load=15, unload=15))
     life = lead(place, wish, tmp_path)
     assert (life.reasons[0].obstacle, life.stage, life.result.loss) == (obstacle, stage, loss)
     judgement = life.result.judgement

@@ -75,7 +75,10 @@ ALWAYS = {
         ("svm/without_nested_paging", {Structure.PAGE_TABLE, Structure.PAGE}),
         (
             "hypervisor/virtualize",
-            {Structure.NESTED_TABLE, Structure.NESTED_PAGE, Structure.VMSAVE},
+            {
+                *(Structure.NESTED_TABLE, Structure.NESTED_PAGE, Structure.VMSAVE),
+                *(Structure.HANDLER_STACK, Structure.HANDLER_DATA),
+            },
         ),
     ],
 )
