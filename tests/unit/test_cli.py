@@ -15,7 +15,7 @@ from junitparser import JUnitXml
 
 from freeonce.audit.model import Judgement, Verdict
 from freeonce.audit.result import Result
-from freeonce.cli import doctor, main, outputs, progress, svm
+from freeonce.cli import doctor, main, outputs, progress, svm, telling
 from freeonce.cli import run as verb_run
 from freeonce.cli.gathered import Gathered
 from freeonce.cli.output import writable, write
@@ -48,7 +48,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
 def ending(
     monkeypatch: pytest.MonkeyPatch,
     *verdicts: tuple[Verdict, bool],
-    then: BaseException | None = None,
+    then: "BaseException | Callable[[], BaseException] | None" = None,
 ) -> None:
     """A run that comes to these verdicts, as expected or not, and `then` to one more."""
     image = SimpleNamespace(specimens=Path("/no/such/module"))
@@ -61,7 +61,7 @@ def ending(
             judgement = Judgement(verdict, (), (), 0, 0, 0, 2, {})
             yield Result(scenario, judgement, as_expected, {}, 0.1)
         if then is not None:
-            raise then
+            raise then if isinstance(then, BaseException) else then()
 
     for verb in (verb_run, svm):
         monkeypatch.setattr(verb, "find_setting", lambda _: setting)
@@ -284,6 +284,25 @@ def test_a_run_that_is_broken_off_leaves_reports_of_what_was_done(
     assert b"a/1: clean" in files["trace"].read_bytes()
 
 
+def test_files_are_written_while_the_run_goes_on(
+    call: Call, monkeypatch: pytest.MonkeyPatch, files: dict[str, Path]
+) -> None:
+    """Who is killed then leaves them."""
+    seen = []
+
+    class Killed(BaseException):
+        def __init__(self) -> None:
+            document = json.loads(files["json"].read_text())
+            seen.append((len(document["scenarios"]), document["broken_off"], document["ok"]))
+
+    monkeypatch.setattr(telling, "EVERY_SECONDS", 0)
+    monkeypatch.setattr(telling, "SHARE", 0)
+    ending(monkeypatch, (Verdict.CLEAN, True), (Verdict.CLEAN, True), then=Killed)
+    with pytest.raises(Killed):
+        call("run", *options(files))
+    assert seen == [(2, "broken off after 2 of 3", False)]
+
+
 def test_a_report_that_cannot_be_made_hides_neither_verdict_nor_others(
     call: Call,
     monkeypatch: pytest.MonkeyPatch,
@@ -333,16 +352,41 @@ def test_a_file_is_whole_or_what_it_was(tmp_path: Path, monkeypatch: pytest.Monk
     assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "there"]
 
 
-PROGRAM = [sys.executable, "-m", "freeonce.cli.main", "explain"]
+PROGRAM = [sys.executable, "-m", "freeonce.cli.main"]
 
 
-def test_a_full_or_forsaken_standard_output_is_no_verdict() -> None:
+def forsaken() -> int:
     reader, writer = os.pipe()
     os.close(reader)
-    with open(writer, "wb") as forsaken:
-        done = subprocess.run(PROGRAM, stdout=forsaken, stderr=subprocess.PIPE, check=False)
+    return writer
+
+
+def full() -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+@pytest.mark.parametrize("verb", [["explain"], ["doctor", "--json"]])
+@pytest.mark.parametrize(
+    ("opened", "words"),
+    [(forsaken, b"nobody reads"), (full, b"No space left")],
+)
+def test_a_full_or_forsaken_standard_output_is_no_verdict(
+    verb: list[str], opened: Callable[[], int], words: bytes
+) -> None:
+    with os.fdopen(opened(), "wb") as stdout:
+        done = subprocess.run([*PROGRAM, *verb], stdout=stdout, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 3
-    assert b"nobody reads" in done.stderr
+    assert words in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_terminal_of_few_letters_is_no_error() -> None:
+    env = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "20"}
+    for rule in ("leak", "use-after-free"):
+        done = subprocess.run(
+            [*PROGRAM, "explain", rule], env=env, capture_output=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_only_what_a_report_needs_is_kept() -> None:

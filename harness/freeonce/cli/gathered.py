@@ -10,12 +10,14 @@ from freeonce.audit.result import Result
 @dataclass
 class Gathered:
     """`pictures`: whether a report draws evidence, which then is kept; else only its words are.
+    `failing`: whether allocations are made to fail.
 
     `beside`: names of planted faults that run beside what is asked for. `total`: how many runs
     were planned, or with `points` how many scenarios.
     """
 
     pictures: bool = False
+    failing: bool = False
     results: list[Result] = field(default_factory=list)
     faults: list[Planted] = field(default_factory=list)
     points: list[Points] = field(default_factory=list)

@@ -1,5 +1,7 @@
 """`freeonce`: the verbs, signals, and how an error ends the program."""
 
+import errno
+import io
 import signal
 import sys
 import traceback
@@ -9,6 +11,7 @@ from types import FrameType
 import click
 
 from freeonce import __version__
+from freeonce.cli.output import UNREAD, let_go_of_stdout, written_out
 from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
 
 USAGE = 2
@@ -47,6 +50,15 @@ class _Verbs(click.Group):
         command: click.Command = getattr(import_module(f"freeonce.cli.{cmd_name}"), VERBS[cmd_name])
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        """What the host refuses is its error; click would end with 1 when a reader leaves."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            let_go_of_stdout()
+            said = UNREAD if error.errno == errno.EPIPE else str(error)
+            raise HostError("os-error", said) from error
+
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="freeonce")
@@ -82,15 +94,26 @@ def _internal() -> int:
     return INTERNAL
 
 
-def _run() -> int:
+def _prepare() -> None:
+    """Signals become exceptions, and no letter is too many for a terminal."""
     # An exception unwinds every context manager; the default action would not.
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Under nohup a hang-up is to be ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal of fewer letters shows the others by number.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _run() -> int:
+    _prepare()
     try:
         # Not in standalone mode click returns what a verb exits with.
-        return int(verbs.main(standalone_mode=False) or 0)
+        status = int(verbs.main(standalone_mode=False) or 0)
+        with written_out():
+            return status
     except click.ClickException as error:
         error.show()
         return error.exit_code

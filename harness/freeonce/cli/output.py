@@ -13,6 +13,7 @@ from rich.console import Console
 from freeonce.errors import HostError
 
 STDOUT = Path("-")
+UNREAD = "nobody reads what is printed any more"
 
 
 def writable(file: Path) -> None:
@@ -79,10 +80,9 @@ def written_out() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except OSError as error:
-        _let_go(sys.stdout.fileno())
-        raise HostError(
-            "cannot-write", f"cannot write standard output: {error.strerror}"
-        ) from error
+        let_go_of_stdout()
+        message = f"cannot write standard output: {error.strerror}"
+        raise HostError("cannot-write", message) from error
 
 
 class Out(Console):
@@ -90,12 +90,15 @@ class Out(Console):
 
     def on_broken_pipe(self) -> None:
         """Raises HostError `cannot-write`."""
-        _let_go(self.file.fileno())
-        raise HostError("cannot-write", "nobody reads what is printed any more")
+        let_go_of_stdout()
+        raise HostError("cannot-write", UNREAD)
 
 
-def _let_go(descriptor: int) -> None:
-    """Else Python tries again at its end, and ends with a status of its own."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+def let_go_of_stdout() -> None:
+    """When it takes no more: else Python tries again at its end, and ends with its own status."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -5,20 +5,23 @@ Both tell the verdicts as they come, and name at once what is not as expected.
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from freeonce.audit.model import Verdict
+from freeonce.audit.points import Points
 from freeonce.audit.result import Result
 from freeonce.cli.gathered import Gathered
 from freeonce.cli.output import Out
 from freeonce.evidence.scenarios import Scenario
 from freeonce.run.campaign import run_all
-from freeonce.run.task import Crew, Options, Scenarios
+from freeonce.run.failures import Where, chosen_for_failures, run_each
+from freeonce.run.task import Crew, Options, Scenarios, Task
 
 STARTING = "making guests ready"
 TELL_SECONDS = 10.0
@@ -138,8 +141,8 @@ def with_progress(
     options: Options,
     gathered: Gathered,
     console: Console | None = None,
-) -> Iterator[Result]:
-    """The results of a crew; what runs beside what is asked for, and how many, is noted.
+) -> Generator[Result]:
+    """The results of a crew, gathered as they come.
 
     With the stage and the time shown meanwhile, on stderr when no console is given.
     """
@@ -154,5 +157,36 @@ def with_progress(
             shown.starting(scenario.name)
 
         for result in run_all(crew, patterns, options, chosen=chosen, starting=starting):
+            gathered.add(result)
             shown.done(result)
+            yield result
+
+
+def with_failures(
+    hired: AbstractContextManager[Crew],
+    patterns: tuple[str, ...],
+    options: Options,
+    gathered: Gathered,
+    console: Console,
+    *,
+    only: Where | None = None,
+) -> Generator[Points | Result]:
+    """The failure points, then the planted faults as they are, gathered as they come."""
+    with console.status(STARTING) as status, hired as crew:
+
+        def told(name: str) -> None:
+            status.update(Text(name))
+
+        scenarios, faults = chosen_for_failures(crew.scenarios(), patterns, options)
+        gathered.total = len(scenarios) + len(faults)
+        gathered.beside.update(fault.name for fault in faults)
+        for points in run_each(crew, scenarios, options, only, told):
+            gathered.add_points(points)
+            if not console.is_terminal:
+                name = points.plain.scenario.name
+                console.print(Text(f"{name}: {len(points.points)} failure points"))
+            yield points
+        tasks = [Task(fault, options) for fault in faults]
+        for result in crew.run(tasks, lambda fault: told(fault.name)):
+            gathered.add(result)
             yield result

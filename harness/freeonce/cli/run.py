@@ -1,43 +1,25 @@
 """`freeonce run`: scenarios in a real guest, judged."""
 
 import re
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from freeonce.cli.completion import scenario_names
 from freeonce.cli.gathered import Gathered
 from freeonce.cli.loudness import loudness_options, stderr_console
 from freeonce.cli.options import accelerator_option, jobs_option, shared_option
-from freeonce.cli.output import STDOUT, Out, written_out
-from freeonce.cli.outputs import (
-    PICTURES,
-    Files,
-    Report,
-    chosen,
-    output_options,
-    write_reports,
-)
-from freeonce.cli.progress import STARTING, with_progress
-from freeonce.errors import HostError
+from freeonce.cli.output import STDOUT, Out
+from freeonce.cli.outputs import PICTURES, chosen, output_options
+from freeonce.cli.progress import with_failures, with_progress
+from freeonce.cli.telling import Teller
 from freeonce.guest import COMMAND_SECONDS
-from freeonce.project.setting import Setting, find_setting
-from freeonce.report.failures import print_failures
-from freeonce.report.places import NOWHERE, Places, sites
-from freeonce.report.terminal import print_problems, print_report
-from freeonce.run.conclude import exit_status
-from freeonce.run.failures import Where, chosen_for_failures, run_each
+from freeonce.project.setting import find_setting
+from freeonce.run.failures import Where
 from freeonce.run.hire import crew_of
-from freeonce.run.task import Crew, Options, Task
-from freeonce.subject.symbols import places as places_of
-
-UNWRITTEN = 3
-"""Exit status where every verdict was as expected and a report could not be written."""
+from freeonce.run.task import Options
 
 
 class _Point(click.ParamType[Where]):
@@ -122,127 +104,25 @@ def run(
     # With --json - nothing else goes to stdout.
     console = Out(stderr=files.get("json") == STDOUT, highlight=False)
     options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
+    gathered = Gathered(pictures=not PICTURES.isdisjoint(files), failing=failing)
     with stderr_console(quiet, verbose) as errors:
         setting = find_setting(accel)
         crew = crew_of(setting, shared, jobs)
-        task = _Task(setting, crew, patterns, options, failing, fail_at, console, errors, quiet)
-        gathered = Gathered(pictures=not PICTURES.isdisjoint(files))
+        teller = Teller(setting, files, console, errors, quiet)
+        work: Generator[object] = (
+            with_failures(crew, patterns, options, gathered, errors, only=fail_at)
+            if failing
+            else with_progress(crew, patterns, options, gathered, errors)
+        )
         try:
-            _gather(task, gathered)
+            # All guests are gone before anything is told.
+            with closing(work):
+                for _ in work:
+                    teller.as_it_goes(gathered)
         except BaseException:
             # Ctrl-C too: what was done before is not lost with the rest.
             if gathered.results:
-                _tell(task, gathered, files, gathered.how_far)
+                teller.tell(gathered, gathered.how_far)
             raise
-        status = _tell(task, gathered, files)
+        status = teller.tell(gathered)
     context.exit(status)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What was asked for. `console`: for the report; `errors`: for how it goes on.
-
-    `hired`: who runs the scenarios, once. `failing`: allocations are made to fail, only the one
-    `only` where it is given.
-    """
-
-    setting: Setting
-    hired: AbstractContextManager[Crew]
-    patterns: tuple[str, ...]
-    options: Options
-    failing: bool
-    only: Where | None
-    console: Console
-    errors: Console
-    quiet: bool
-
-
-def _gather(task: _Task, gathered: Gathered) -> None:
-    """Run all of it; what is done is gathered, whatever then ends it."""
-    if task.failing:
-        _gather_points(task, gathered)
-        return
-    for result in with_progress(task.hired, task.patterns, task.options, gathered, task.errors):
-        gathered.add(result)
-
-
-def _gather_points(task: _Task, gathered: Gathered) -> None:
-    """The failure points, then the planted faults as they are."""
-    with task.errors.status(STARTING) as status, task.hired as crew:
-
-        def told(name: str) -> None:
-            status.update(Text(name))
-
-        scenarios, faults = chosen_for_failures(crew.scenarios(), task.patterns, task.options)
-        gathered.total = len(scenarios) + len(faults)
-        gathered.beside.update(fault.name for fault in faults)
-        for points in run_each(crew, scenarios, task.options, task.only, told):
-            gathered.add_points(points)
-            if not task.errors.is_terminal:
-                name = points.plain.scenario.name
-                task.errors.print(Text(f"{name}: {len(points.points)} failure points"))
-        tasks = [Task(fault, task.options) for fault in faults]
-        for result in crew.run(tasks, lambda fault: told(fault.name)):
-            gathered.add(result)
-
-
-def _tell(task: _Task, gathered: Gathered, files: Files, broken_off: str = "") -> int:
-    """Print and write what a run came to. No failure to do so hides a verdict or another report."""
-    report = _report(task, gathered, broken_off)
-    failed = False
-    try:
-        with written_out():
-            _print(task, report)
-    except HostError as error:
-        failed = True
-        click.echo(f"freeonce: {error}", err=True)
-    with task.errors.status("writing the reports"):
-        for file, problem in write_reports(files, report):
-            failed |= problem is not None
-            if problem is not None:
-                click.echo(f"freeonce: {problem}", err=True)
-            elif file != STDOUT:
-                task.errors.print(Text(f"wrote {file}"), soft_wrap=True)
-    return exit_status(report.with_points) or (UNWRITTEN if failed else 0)
-
-
-def _report(task: _Task, gathered: Gathered, broken_off: str) -> Report:
-    points = gathered.points if task.failing else None
-    failed = {point.site for one in gathered.points for point in one.points}
-    of_points = [result for one in gathered.points for result in one.results]
-    wanted = sites([*gathered.results, *of_points]) | failed
-    return Report(
-        host=task.setting.document(),
-        results=gathered.results,
-        beside=frozenset(gathered.beside),
-        faults=gathered.faults,
-        points=points,
-        places=_places(task.setting, wanted),
-        when=datetime.now(UTC).isoformat(" ", "seconds"),
-        broken_off=broken_off,
-    )
-
-
-def _print(task: _Task, report: Report) -> None:
-    console, places = task.console, report.places
-    if report.points is not None:
-        wrong = any(not one.as_expected for one in report.with_points)
-        if wrong or not task.quiet:
-            print_failures(console, report.points, report.faults, places)
-            plain = [one for one in report.results if one.scenario.name in report.beside]
-            print_problems(console, plain, report.faults, places)
-    elif task.quiet or report.broken_off:
-        print_problems(console, report.results, report.faults, places)
-    else:
-        print_report(console, report.host, report.asked_for, report.faults, places)
-    if report.broken_off:
-        console.print(Text(report.broken_off, style="bold yellow"))
-
-
-def _places(setting: Setting, wanted: set[int]) -> Places:
-    """The lines of source; without them a report is poorer, and says so, but none the less true."""
-    try:
-        return places_of(setting.image.specimens, wanted)
-    except HostError as error:
-        click.echo(f"freeonce: no lines of source: {error}", err=True)
-        return NOWHERE
