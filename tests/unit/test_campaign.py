@@ -8,9 +8,9 @@ import pytest
 from freeonce.audit.audit import judge
 from freeonce.audit.model import Account, Asked, Judgement, Verdict
 from freeonce.audit.result import Evidence, Result
-from freeonce.errors import UsageError
+from freeonce.errors import Loss, UsageError
 from freeonce.evidence.ledger import RECORD_BYTES, Flag, Type
-from freeonce.evidence.scenarios import Scenario
+from freeonce.evidence.scenarios import Expectation, Scenario
 from freeonce.run.choose import planted_beside, select
 from freeonce.run.conclude import conclude, exit_status
 from freeonce.run.hear import asked_of, weigh
@@ -111,6 +111,39 @@ def test_unsupported_is_only_expected_where_the_machine_promised_nothing() -> No
     assert conclude(scenario, evidence, 0.1).as_expected
     assert not conclude(scenario, evidence, 0.1, frozenset({"svm"})).as_expected
     assert not conclude(replace(scenario, needs=None), evidence, 0.1).as_expected
+
+
+NULL = Expectation("null-free", "pool")
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected", "as_expected"),
+    [
+        ("panic", (NULL,), True),
+        ("oops", (NULL,), False),
+        ("panic", (), False),
+        ("panic", (NULL, NULL), False),
+        ("panic", (Expectation("leak", "pool"),), False),
+        (None, (NULL,), False),
+    ],
+)
+def test_a_lost_guest_is_expected_with_what_was_proven_before(
+    ends: str | None, expected: tuple[Expectation, ...], as_expected: bool
+) -> None:
+    """Of a run in which null was released, and then the kernel panicked."""
+    history = run().release(0, 0, withheld=True)
+    doubts = ("the guest was lost",)
+    evidence = Evidence(history.records(), history.memory(), doubts, Account.MISSING, Loss.PANIC)
+    scenario = Scenario(0, "test/scenario", "S", "C", None, "L.", expected, ends)
+    done = conclude(scenario, evidence, 0.1)
+    assert done.judgement.verdict is Verdict.INCOMPLETE
+    assert done.as_expected is as_expected
+
+
+def test_a_guest_that_should_be_lost_and_lives_is_not_expected() -> None:
+    assert not concluded(
+        Scenario(0, "test/scenario", "S", "C", None, "L.", (), "panic")
+    ).as_expected
 
 
 def result(verdict: Verdict, as_expected: bool) -> Result:

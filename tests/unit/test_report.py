@@ -241,6 +241,15 @@ def test_what_was_expected_is_told_with_name_and_step() -> None:
     assert '! expected: leak (pool) of `foo`, leak (pool) of `bar` at "build"' in output.getvalue()
 
 
+def test_how_a_guest_was_to_be_lost_is_told() -> None:
+    lost = RESULTS[3]
+    wanted = replace(lost, scenario=replace(lost.scenario, ends="panic", expected=EXPECTED[:1]))
+    output = io.StringIO()
+    print_report(Console(file=output, width=80, highlight=False), HOST, [wanted])
+    told = '! expected: the guest lost (panic), null-free (pool) at "assign"'
+    assert told in output.getvalue()
+
+
 def test_no_line_ends_in_blanks_and_no_name_is_broken() -> None:
     """At 80 columns, whatever the names are, where no terminal shows it."""
     long = "allocated_memory/" + "a_name_longer_than_its_column" * 2

@@ -45,7 +45,9 @@ def _words(result: Result, places: Places) -> list[Text]:
     """What a reader should know beyond the verdict, a line each."""
     judgement = result.judgement
     lines = [Text(result.scenario.lesson, style="dim"), *found_lines(result, places)]
-    if not result.as_expected and judgement.verdict is not Verdict.INCOMPLETE:
+    # What is incomplete was not seen, so that only a loss can be other than expected.
+    seen = judgement.verdict is not Verdict.INCOMPLETE or result.scenario.ends is not None
+    if not result.as_expected and seen:
         lines.append(Text(f"! expected: {expected_words(result.scenario)}", style="bold yellow"))
     return lines
 

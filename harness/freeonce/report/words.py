@@ -51,8 +51,12 @@ def sentence(finding: Finding, expectation: Expectation | None = None) -> str:
 
 
 def expected_words(scenario: Scenario) -> str:
-    """What a scenario declares to be found: rule, kind, name and step of each, or clean."""
-    return ", ".join(map(_expected, scenario.expected)) or "clean"
+    """What a scenario declares: how its guest is lost; rule, kind, name and step of each finding.
+
+    Clean, when it declares nothing.
+    """
+    lost = [f"the guest lost ({scenario.ends})"] if scenario.ends else []
+    return ", ".join([*lost, *map(_expected, scenario.expected)]) or "clean"
 
 
 def _expected(one: Expectation) -> str:

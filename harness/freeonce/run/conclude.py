@@ -28,10 +28,9 @@ def conclude(
         Verdict.FAULTY: matches,
         # It said beforehand that a CPU may lack this, and this machine did not promise it.
         Verdict.UNSUPPORTED: scenario.needs is not None and scenario.needs not in features,
-        Verdict.INCOMPLETE: scenario.ends is not None and scenario.ends == evidence.loss,
-    }[judgement.verdict]
-    if scenario.ends is not None and evidence.loss is None:
-        as_expected = False
+        # Its guest must be lost, in that way, and what was proven before is what it declared.
+        Verdict.INCOMPLETE: matches and scenario.ends is not None,
+    }[judgement.verdict] and scenario.ends == evidence.loss
     return Result(scenario, judgement, as_expected, why, seconds, evidence.loss, evidence)
 
 
