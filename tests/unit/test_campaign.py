@@ -8,13 +8,16 @@ import pytest
 from freeonce.audit.audit import judge
 from freeonce.audit.model import Account, Asked, Judgement, Verdict
 from freeonce.audit.result import Evidence, Result
+from freeonce.audit.run import Run, take_apart
 from freeonce.errors import Loss, UsageError
 from freeonce.evidence.ledger import RECORD_BYTES, Flag, Type
 from freeonce.evidence.scenarios import Expectation, Scenario
+from freeonce.report.html import html_text
 from freeonce.run.choose import planted_beside, select
 from freeonce.run.conclude import conclude, exit_status
-from freeonce.run.hear import asked_of, weigh
+from freeonce.run.hear import Early, asked_of, weigh, whole
 from tests.unit.history import History, run
+from tests.unit.results import HOST
 
 NAMES = ["a/first", "a/second", "b/first"]
 SCENARIOS = tuple(
@@ -42,6 +45,7 @@ def test_a_pattern_without_a_match_is_named_with_what_it_may_have_meant() -> Non
         select(SCENARIOS, ["zzzzzz"])
 
 
+SCENARIO = Scenario(0, "test/scenario", "S", "C", None, "L.", ())
 HISTORY = run().allocate(1, 0x1000).release(1, 0x1000).end().settle()
 DATA = HISTORY.data()
 
@@ -88,6 +92,66 @@ def test_something_before_the_begin_is_no_verdict() -> None:
     history.run = 2
     _, doubts = weigh(history.begin().end().settle().data(), 0, 0)
     assert doubts == ("something happened before the begin of this run",)
+
+
+def early_of(history: History) -> Early:
+    """What the host has read of a run that has ended and was not settled."""
+    records, doubts = weigh(history.data(), 0, 0)
+    return Early(history.data(), records, doubts, take_apart(records), history.memory())
+
+
+def ended() -> History:
+    return run().allocate(1, 0x1000).release(1, 0x1000).allocate(2, 0x9000).end()
+
+
+def test_a_run_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    early = early_of(ended())
+
+    def again(_: object) -> Run:
+        raise AssertionError("the records are taken apart a second time")
+
+    for module in ("hear", "result", "audit"):
+        room = "run" if module == "hear" else "audit"
+        monkeypatch.setattr(f"freeonce.{room}.{module}.take_apart", again)
+    monkeypatch.setattr("freeonce.report.lifetimes.take_apart", again)
+    evidence = whole(early, ended().settle().data(), 0, 0)
+    done = conclude(SCENARIO, replace(evidence, account=Account.AGREE), 0.1)
+    assert [one.rule for one in done.judgement.findings] == ["leak"]
+    assert done.judgement.reasons == ()
+    assert "test/scenario" in html_text(HOST, [done])
+
+
+def told(one: Run) -> list[object]:
+    """All that a run says, to be compared."""
+    fields = (one.records, one.allocates, one.releases, one.target, one.first, one.taken_from)
+    disputes = [(dispute.pointer, dispute.text) for dispute in one.disputes]
+    return [*(field.tolist() for field in fields), sorted(one.late), disputes]
+
+
+BEHIND = {
+    "settling": (ended().settle(), True),
+    "a release": (ended().release(2, 0x9000).settle(), False),
+    "an allocation": (ended().allocate(3, 0x5000).settle(), False),
+    "a step": (ended().text(Type.STEP, "late").settle(), False),
+    "a memory of no kind": (ended().add(Type.RECLAIM, serial=2, pointer=0x9000).settle(), False),
+}
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+def test_what_came_behind_is_seen_as_if_all_was_read_at_once(behind: str) -> None:
+    history, plain = BEHIND[behind]
+    early = early_of(ended())
+    evidence = whole(early, history.data(), 0, 0)
+    assert (evidence.apart is not None) is plain
+    assert told(evidence.run) == told(take_apart(history.records()))
+    assert evidence.records.tobytes() == history.records().tobytes()
+
+
+def test_a_ledger_that_was_rewritten_is_a_doubt() -> None:
+    other = run().allocate(1, 0x1000).release(1, 0x1000).allocate(2, 0xA000).end().settle()
+    evidence = whole(early_of(ended()), other.data(), 0, 0)
+    assert evidence.doubts == ("the ledger was rewritten after the run",)
+    assert whole(early_of(ended()), ended().data()[:-1], 0, 0).doubts != ()
 
 
 def concluded(scenario: Scenario, features: frozenset[str] = frozenset()) -> Result:

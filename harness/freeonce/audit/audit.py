@@ -42,6 +42,7 @@ def judge(
     unloaded: Records | None = None,
     *,
     asked: Asked = PLAIN,
+    run: Run | None = None,
 ) -> Judgement:
     """The judgement on the records of one run, in order, from begin to settled.
 
@@ -50,8 +51,9 @@ def judge(
     `guest_account`: whether the guest's own account of the ledger is what the host read.
     `unloaded`: the whole ledger after the unload of the module, when the run asked for it.
     `asked`: what the host knows of the run, whatever the guest says.
+    `run`: the records taken apart, where that was done already.
     """
-    run = take_apart(records)
+    run = take_apart(records) if run is None else run
     found = [finding for rule in ALL_RULES for finding in rule(run)]
     if phases.is_life(asked) and not phases.all_gone(run):
         # What a module holds while it is there is its own business.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Asked, Finding, Judgement
+from freeonce.audit.run import Run, take_apart
 from freeonce.errors import Loss
 from freeonce.evidence.ledger import Records, Type, Witness, parse_records
 from freeonce.evidence.scenarios import Expectation, Scenario
@@ -34,6 +35,14 @@ class Evidence:
     loss: Loss | None = None
     unloaded: Records | None = None
     asked: Asked = PLAIN
+
+    apart: Run | None = field(default=None, repr=False, compare=False)
+    """The records taken apart, where that was done already."""
+
+    @cached_property
+    def run(self) -> Run:
+        """The records taken apart, once for the judgement and all reports."""
+        return take_apart(self.records) if self.apart is None else self.apart
 
     @cached_property
     def allocated_at(self) -> dict[int, int]:

@@ -4,7 +4,7 @@ Where the account contradicts itself (an allocation twice, a release of one that
 there is a dispute, and no rule speaks about that address.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -166,6 +166,24 @@ def take_apart(everything: Records) -> Run:
     )
     first = _first(releases, target, taken, taken_from)
     return Run(records, allocates, releases, target, first, late, taken, taken_from, disputes)
+
+
+def settled(run: Run, tail: Records) -> Run | None:
+    """The run with the records behind it, when these only settle it: then all pairs stay.
+
+    None when there is more to them, and the whole must be taken apart anew.
+    """
+    own = choose(tail, tail["witness"] == Witness.LEDGER)
+    back = (own["type"] == Type.RECLAIM) & (own["kind"] != Kind.NONE)
+    if not run.over or not np.all(back | (own["type"] == Type.SETTLED)) or np.any(_by_kernel(tail)):
+        return None
+    return replace(run, records=joined(run.records, own))
+
+
+def joined(records: Records, tail: Records) -> Records:
+    """Both, one behind the other."""
+    both: Records = np.concatenate((records, tail))
+    return both
 
 
 def end_of(records: Records) -> int:

@@ -7,10 +7,11 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from freeonce.audit.model import Account, Verdict
-from freeonce.audit.result import Evidence, Result
+from freeonce.audit.result import Result
 from freeonce.bench.figure import Figure
 from freeonce.evidence.scenarios import Scenario, parse_scenarios
 from freeonce.evidence.text import printable
@@ -19,7 +20,7 @@ from freeonce.machine.template import Template
 from freeonce.project.setting import Setting
 from freeonce.run.campaign import run_all, run_one
 from freeonce.run.conclude import conclude
-from freeonce.run.hear import look, weigh
+from freeonce.run.hear import look, whole
 from freeonce.run.hire import clones
 from freeonce.run.task import Options
 
@@ -56,12 +57,12 @@ def _by_control_line(guest: Guest, scenario: Scenario) -> Result:
     """All three witnesses, without the guest's own account of its ledger."""
     before = guest.header()
     guest.run(scenario.name)
-    _, memory = look(guest, before)
+    early = look(guest, before)
     guest.settle()
     header, data = guest.window(before.count)
-    records, doubts = weigh(data, before.count, header.dropped)
+    evidence = whole(early, data, before.count, header.dropped - before.dropped)
     # As if it agreed: what is timed here ends at a verdict, not at "account missing".
-    return conclude(scenario, Evidence(records, memory, doubts, Account.AGREE), 0.0)
+    return conclude(scenario, replace(evidence, account=Account.AGREE), 0.0)
 
 
 def _with_account(guest: Guest, scenario: Scenario) -> Result:

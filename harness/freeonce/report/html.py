@@ -144,7 +144,7 @@ def _row(index: int, result: Result) -> dict[str, object]:
 def _drawing(result: Result, most: Limits, places: Places) -> dict[str, object]:
     """All that the page shows when the scenario is opened."""
     evidence, judgement = result.evidence, result.judgement
-    drawn = picture(evidence.records, judgement, most)
+    drawn = picture(evidence.records, judgement, most, evidence.run)
     looked = evidence.memory.snapshot if evidence.memory else None
     seen = memory_map(drawn.bars, looked)
     said = {one.serial: one for one in accounts(drawn.bars, evidence.records, evidence.memory)}

@@ -99,13 +99,15 @@ class Picture:
 NOTHING = Picture(0, 0, 0, 0, (), ())
 
 
-def picture(records: Records, judgement: Judgement, limits: Limits = EVERYTHING) -> Picture:
-    """The picture of one run from its records, in order."""
+def picture(
+    records: Records, judgement: Judgement, limits: Limits = EVERYTHING, run: Run | None = None
+) -> Picture:
+    """The picture of one run from its records, in order; `run`: the same taken apart."""
     inside = _during(records)
     if not len(inside):
         return NOTHING
     clock = _Clock(inside)
-    run = take_apart(records)
+    run = take_apart(records) if run is None else run
     bars, left_out = _bars(run, judgement.findings, clock, limits.bars)
     held, held_left_out = bands(run, judgement.findings, clock.at, limits.bars)
     entries, merged = _entries(inside, clock, limits.marks)

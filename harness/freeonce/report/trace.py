@@ -35,7 +35,8 @@ def trace_bytes(results: Sequence[Result], places: Places = NOWHERE) -> bytes:
     """The trace in Perfetto's own format. `places`: by site."""
     builder = _Builder()
     for number, result in enumerate(results, start=1):
-        drawn = picture(result.evidence.records, result.judgement)
+        evidence = result.evidence
+        drawn = picture(evidence.records, result.judgement, run=evidence.run)
         name = f"{result.scenario.name}: {result.judgement.verdict}"
         builder.add(number, name, drawn.begin, slices(drawn, places))
     return builder.serialize()

@@ -21,6 +21,7 @@ def conclude(
         evidence.account,
         evidence.unloaded,
         asked=evidence.asked,
+        run=evidence.run,
     )
     why, matches = match(judgement.findings, scenario.expected)
     as_expected = {

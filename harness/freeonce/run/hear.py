@@ -1,6 +1,6 @@
 """The one place that hears a run's witnesses: runs a scenario and reads its evidence twice."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from freeonce.audit.frame import before_begin
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Asked
 from freeonce.audit.result import NOTHING, Evidence
-from freeonce.audit.run import take_apart
+from freeonce.audit.run import Run, joined, settled, take_apart
 from freeonce.errors import CommandFailed, EvidenceError, GuestLost, Loss
 from freeonce.evidence.ledger import RECORD_BYTES, Flag, Header, Records, Type, parse_records
 from freeonce.evidence.scenarios import Scenario
@@ -63,17 +63,52 @@ def asked_of(guest: Guest, command: str) -> Asked:
     return Asked(guest.config.cpus, Flag.REAL if "act=real" in command.split() else 0)
 
 
-def look(guest: Guest, before: Header) -> tuple[bytes, Memory | None]:
-    """The ledger and the memory it speaks of, while the guest stands still."""
+@dataclass(frozen=True)
+class Early:
+    """The ledger before the run was settled, and the memory it speaks of: of one moment.
+
+    `records`, `doubts`: what `weigh` makes of `data`. `run`: the records taken apart.
+    """
+
+    data: bytes
+    records: Records
+    doubts: tuple[str, ...]
+    run: Run
+    memory: Memory | None
+
+
+def look(guest: Guest, before: Header) -> Early:
+    """Read both while the guest stands still. Raises EvidenceError when there is no ledger."""
     with guest.monitor.paused():
         _, data = guest.window(before.count)
-        records, _ = weigh(data, before.count, 0)
-        wanted = memory.wanted(take_apart(records), before.page_offset)
-        try:
-            snapshot, gpas = guest.look(wanted.extents), guest.translate(wanted.gvas)
-            return data, Memory(snapshot, gpas, before.page_offset, wanted.unread)
-        except EvidenceError:
-            return data, None
+        records, doubts = weigh(data, before.count, 0)
+        run = take_apart(records)
+        return Early(data, records, doubts, run, _memory(guest, run, before.page_offset))
+
+
+def _memory(guest: Guest, run: Run, page_offset: int) -> Memory | None:
+    wanted = memory.wanted(run, page_offset)
+    try:
+        snapshot, gpas = guest.look(wanted.extents), guest.translate(wanted.gvas)
+    except EvidenceError:
+        return None
+    return Memory(snapshot, gpas, page_offset, wanted.unread)
+
+
+def whole(early: Early, data: bytes, first: int, dropped: int) -> Evidence:
+    """The records of the settled run: those that were read early, and the tail since then.
+
+    What differs from before, or is more than settling, is weighed and taken apart anew.
+    """
+    tail = parse_records(data[len(early.data) :], first + len(early.data) // RECORD_BYTES)
+    same = data.startswith(early.data) and not (early.doubts or tail.torn or tail.damaged)
+    run = settled(early.run, tail.records) if same and not dropped else None
+    if run is not None:
+        return Evidence(joined(early.records, tail.records), early.memory, apart=run)
+    records, doubts = weigh(data, first, dropped)
+    if not data.startswith(early.data):
+        doubts += ("the ledger was rewritten after the run",)
+    return Evidence(records, early.memory, doubts)
 
 
 def collect(guest: Guest, before: Header, command: str = "") -> tuple[Evidence, bool]:
@@ -83,7 +118,7 @@ def collect(guest: Guest, before: Header, command: str = "") -> tuple[Evidence, 
 
     Raises EvidenceError when the window holds no ledger, GuestLost when QEMU is gone.
     """
-    early, looked = look(guest, before)
+    early = look(guest, before)
     told: bytes | None = None
     lost: tuple[str, ...] = ()
     loss = None
@@ -95,15 +130,19 @@ def collect(guest: Guest, before: Header, command: str = "") -> tuple[Evidence, 
     except GuestLost as error:
         lost, loss = (lost_words(error),), error.loss
     header, data = guest.window(before.count)
-    records, doubts = weigh(data, before.count, header.dropped - before.dropped)
-    if not data.startswith(early):
-        doubts += ("the ledger was rewritten after the run",)
+    evidence = whole(early, data, before.count, header.dropped - before.dropped)
     account = Account.MISSING
     if told is not None:
         account = Account.AGREE if told == data else Account.DISAGREE
-    asked = asked_of(guest, command)
-    evidence = Evidence(records, looked, (*doubts, *lost), account, loss, asked=asked)
-    if lost or not cpu_state.asks_for_unload(take_apart(records)):
+    evidence = replace(
+        evidence,
+        doubts=(*evidence.doubts, *lost),
+        account=account,
+        loss=loss,
+        asked=asked_of(guest, command),
+        apart=evidence.run,
+    )
+    if lost or not cpu_state.asks_for_unload(evidence.run):
         return evidence, not lost
     return _unloaded(guest, before, data, evidence), False
 
@@ -129,13 +168,18 @@ def _lost(guest: Guest, before: Header, error: GuestLost, command: str) -> Evide
     """What can still be read of a run whose guest was lost in it."""
     reason = lost_words(error)
     try:
-        data, looked = look(guest, before)
-        records, doubts = weigh(data, before.count, 0)
+        early = look(guest, before)
     except (GuestLost, EvidenceError) as second:
         doubts = (reason, f"its ledger cannot be read: {second}")
         return Evidence(NOTHING, doubts=doubts, loss=error.loss)
-    asked = asked_of(guest, command)
-    return Evidence(records, looked, (reason, *doubts), loss=error.loss, asked=asked)
+    return Evidence(
+        early.records,
+        early.memory,
+        (reason, *early.doubts),
+        loss=error.loss,
+        asked=asked_of(guest, command),
+        apart=early.run,
+    )
 
 
 def lost_words(error: GuestLost) -> str:
