@@ -13,7 +13,7 @@ import pytest
 
 from freeonce.deadline import Deadline
 from freeonce.errors import DeadlineExceeded, GuestLost, HostError
-from freeonce.machine.argv import MIB, MachineConfig, Window, kernel_command_line, qemu_argv
+from freeonce.machine.argv import MIB, MachineConfig, Ram, Window, kernel_command_line, qemu_argv
 from freeonce.machine.console import console
 from freeonce.machine.folder import guest_folder
 from freeonce.machine.process import QemuEnded, qemu_process
@@ -52,6 +52,11 @@ def test_argv_names_what_the_machine_is_made_of() -> None:
     assert option(argv, "-m") == "256M"
     assert "-S" in argv
     assert any("/tmp/run/qmp.sock" in one for one in argv)
+
+
+def test_a_comma_in_a_path_ends_no_value() -> None:
+    argv = qemu_argv(CONFIG, Path("/tmp/run"), Ram(("/home/a,b/ram0",), clone=False))
+    assert option(argv, "-object").split(",", 1)[1].startswith("mem-path=/home/a,,b/ram0,")
 
 
 def test_the_network_reaches_only_the_guest() -> None:

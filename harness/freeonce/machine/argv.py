@@ -83,7 +83,9 @@ def _memory(config: MachineConfig, ram: Ram | None) -> list[str]:
         backend = "memory-backend-ram"
         if ram is not None:
             share = "off" if ram.clone else "on"
-            backend = f"memory-backend-file,mem-path={ram.files[node]},share={share}"
+            # A comma would end the value; two stand for one (qemu(1)).
+            file = ram.files[node].replace(",", ",,")
+            backend = f"memory-backend-file,mem-path={file},share={share}"
         arguments += ["-object", f"{backend},id=node{node},size={size}"]
         if config.nodes > 1:
             arguments += ["-numa", f"node,nodeid={node},memdev=node{node}"]

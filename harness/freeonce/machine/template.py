@@ -4,12 +4,13 @@ A template is a cache. It is built in a scratch folder and appears by one rename
 uses one holds its files open, so that removing it takes nothing from them.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
-import secrets
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,22 +19,32 @@ from pathlib import Path
 
 from freeonce.errors import HostError
 from freeonce.machine.argv import MIB, MachineConfig, Ram, qemu_argv
-from freeonce.machine.folder import SCRATCH, guest_folder
-from freeonce.project.host import Qemu, free_memory
+from freeonce.machine.folder import guest_folder
+from freeonce.machine.place import (
+    FOLDER_VARIABLE,
+    OURS,
+    distrusted,
+    locked,
+    places,
+    refusal,
+    remove,
+    sweep,
+)
+from freeonce.machine.process import QemuEnded
+from freeonce.project.host import Qemu
 
-FOLDER_VARIABLE = "FREEONCE_TEMPLATES"
-VERSION = 1
+VERSION = 2
 MOST = 8
 """Templates kept; the least recently used goes first."""
 MOST_BYTES = 2 << 30
 """What all of them together may take of the disk or memory they lie in."""
 ROOM = 64 * MIB
 """What is left free beside a new one."""
-LOCK_SECONDS = 300.0
-POLL_SECONDS = 0.02
-ORPHAN_SECONDS = 3600.0
+LOWEST_DESCRIPTOR = 3
 
 STATE, TABLE, ABOUT = "state", "scenarios", "about.json"
+RAMS = "rams"
+"""In ABOUT: size and time of the last change of each file of memory."""
 
 
 @dataclass(frozen=True)
@@ -103,154 +114,172 @@ def _stamp(file: Path) -> tuple[str, int, int]:
     return str(file.resolve()), status.st_size, status.st_mtime_ns
 
 
-def places() -> tuple[Path, ...]:
-    """Where templates may lie, the best first: $FREEONCE_TEMPLATES, or memory, then disk."""
-    named = os.environ.get(FOLDER_VARIABLE)
-    if named:
-        return (Path(named),)
-    ours = f"freeonce-{os.getuid()}"
-    return Path("/dev/shm") / ours, Path("/var/tmp") / ours
-
-
 @contextmanager
 def template(config: MachineConfig, about: Origin, build: Build) -> Iterator[Template]:
     """The template of this origin, built when there is none.
 
-    Raises HostError `no-room`, and what `build` raises; then nothing is left of it.
+    Raises HostError `no-room` when no place bears it, `no-template` when one that is there cannot
+    be opened, and what `build` raises; then nothing is left of it.
     """
     with ExitStack() as stack:
-        found = _find(config, about, stack)
-        if found is None:
-            place = place_for(config)
-            with _locked(place):
-                # Another run may have built it while we waited.
-                found = _find(config, about, stack)
-                if found is None:
-                    try:
-                        _build(place, about, build)
-                    except OSError as error:
-                        message = f"cannot write a template in {place}: {error}"
-                        raise HostError("no-template", message) from error
-                    found = _find(config, about, stack)
-        if found is None:
-            raise HostError("no-template", "the template just built is not whole")
-        yield found
+        yield _find(config, about, stack) or _make(config, about, build, stack)
 
 
 def _find(config: MachineConfig, about: Origin, stack: ExitStack) -> Template | None:
-    """Open it, in whichever place it is. One that is not whole is removed."""
+    """Open it, in whichever place it is. One that is not whole is as none."""
     for place in places():
-        folder = place / about.key
-        if not _ours(place) or not folder.is_dir():
-            continue
-        with ExitStack() as files:
-            found = _open(config, folder, files)
-            if found is not None:
-                stack.push(files.pop_all())
-                return found
-            _remove(folder)
+        found = None if distrusted(place) else _open(config, place / about.key, stack)
+        if found is not None:
+            return found
     return None
 
 
-def _open(config: MachineConfig, folder: Path, files: ExitStack) -> Template | None:
-    try:
-        told = json.loads((folder / ABOUT).read_text())
-        if any(_digest(folder / name) != told[name] for name in (STATE, TABLE)):
+def _open(config: MachineConfig, folder: Path, stack: ExitStack) -> Template | None:
+    """None when it is not there, or not whole. Raises HostError when that cannot be told."""
+    with ExitStack() as files:
+        try:
+            found = _opened_whole(config, folder, files)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
             return None
-        rams = tuple(_opened(file, os.O_RDWR, files) for file in ram_files(config, folder))
-        if any(os.fstat(ram).st_size != config.memory // config.nodes for ram in rams):
+        except OSError as error:
+            # Too many open files, for one, says nothing of the template.
+            message = f"cannot open the template {folder}: {error.strerror}"
+            raise HostError("no-template", message) from error
+        except (ValueError, KeyError, TypeError):
             return None
-        state = _opened(folder / STATE, os.O_RDONLY, files)
-        # Least recently used is by this.
-        os.utime(folder)
-        return Template(config, rams, state, (folder / TABLE).read_bytes())
-    except (OSError, ValueError, KeyError, TypeError):
+        if found is not None:
+            stack.push(files.pop_all())
+        return found
+
+
+def _opened_whole(config: MachineConfig, folder: Path, files: ExitStack) -> Template | None:
+    told = json.loads((folder / ABOUT).read_text())
+    if any(_digest(folder / name) != told[name] for name in (STATE, TABLE)):
         return None
+    rams = tuple(_opened(file, os.O_RDWR, files) for file in ram_files(config, folder))
+    if told[RAMS] != [_written(os.fstat(ram)) for ram in rams]:
+        return None
+    state = _opened(folder / STATE, os.O_RDONLY, files)
+    # Least recently used is by this.
+    os.utime(folder)
+    return Template(config, rams, state, (folder / TABLE).read_bytes())
+
+
+def _written(status: os.stat_result) -> list[int]:
+    """What tells that a file of memory is as we left it: to read all of it would take seconds."""
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _opened(file: Path, flags: int, files: ExitStack) -> int:
+    """A descriptor that QEMU can inherit: 0 to 2 it would replace by its own."""
     number = os.open(file, flags | os.O_CLOEXEC)
-    files.callback(os.close, number)
-    return number
+    try:
+        kept = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR)
+    finally:
+        os.close(number)
+    files.callback(os.close, kept)
+    return kept
 
 
-def _ours(place: Path) -> bool:
-    """Whether the folder is there, and nobody else's: others may write beside it."""
-    with suppress(OSError):
-        status = place.lstat()
-        return place.is_dir() and not place.is_symlink() and status.st_uid == os.getuid()
-    return False
+class _Refused(Exception):
+    """No template in this place, but perhaps in another."""
 
 
-def place_for(config: MachineConfig) -> Path:
-    """A folder of ours with room for the whole memory of a guest. Raises HostError `no-room`."""
+def _make(config: MachineConfig, about: Origin, build: Build, stack: ExitStack) -> Template:
+    """In the first place that bears it."""
     refused = []
     for place in places():
         try:
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            refused.append(f"{place}: {error.strerror}")
-            continue
-        if not _ours(place):
-            refused.append(f"{place} belongs to somebody else")
-        elif (lacks := _lacks(place, config.memory + ROOM)) is not None:
-            refused.append(f"{place} has room for {lacks // MIB} MiB only")
-        else:
+            return _make_in(place, config, about, build, stack)
+        except _Refused as error:
+            refused.append(str(error))
+    raise _no_room(config, refused)
+
+
+def _make_in(
+    place: Path, config: MachineConfig, about: Origin, build: Build, stack: ExitStack
+) -> Template:
+    try:
+        if wrong := refusal(place, 0):
+            raise _Refused(wrong)
+        with locked(place):
+            # Another run may have built it while we waited.
+            found = _open(config, place / about.key, stack)
+            if found is None:
+                _build(place, config, about, build)
+                found = _open(config, place / about.key, stack)
+    except OSError as error:
+        raise _Refused(f"{place}: {error.strerror or error}") from error
+    if found is None:
+        raise HostError("no-template", f"the template just built in {place} is not whole")
+    return found
+
+
+def _build(place: Path, config: MachineConfig, about: Origin, build: Build) -> None:
+    """In a folder that goes with us however we die; then it appears whole."""
+    sweep(place)
+    if wrong := refusal(place, _needs(config)):
+        raise _Refused(wrong)
+    with guest_folder(place) as scratch:
+        made = scratch / about.key
+        made.mkdir(mode=0o700)
+        with _refused_when_full(place, config):
+            (made / TABLE).write_bytes(build(made))
+            told: dict[str, object] = {name: _digest(made / name) for name in (STATE, TABLE)}
+            told[RAMS] = [_written(file.stat()) for file in ram_files(config, made)]
+            (made / ABOUT).write_text(json.dumps({**asdict(about), **told}))
+        remove(place / about.key)
+        made.rename(place / about.key)
+    prune(place, keep=about.key)
+
+
+@contextmanager
+def _refused_when_full(place: Path, config: MachineConfig) -> Iterator[None]:
+    """Others write there, too: room at the begin is no room at the end."""
+    try:
+        yield
+    except Exception as error:
+        free = shutil.disk_usage(place).free
+        if not any(map(_is_full, _causes(error))) and free >= MIB:
+            raise
+        needs = f"it needs up to {_needs(config) // MIB} MiB, and {free // MIB} MiB are left"
+        raise _Refused(f"{place} filled up while the template was made: {needs}") from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _is_full(error: BaseException) -> bool:
+    """Memory in a file that finds no room ends its program by SIGBUS (mmap(2))."""
+    if isinstance(error, QemuEnded):
+        return error.status == -signal.SIGBUS
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _needs(config: MachineConfig) -> int:
+    return config.memory + ROOM
+
+
+def place_for(config: MachineConfig) -> Path:
+    """The folder that a new template would lie in. Raises HostError `no-room`."""
+    refused = []
+    for place in places():
+        wrong = refusal(place, _needs(config))
+        if wrong is None:
             return place
-    raise HostError(
+        refused.append(wrong)
+    raise _no_room(config, refused)
+
+
+def _no_room(config: MachineConfig, refused: list[str]) -> HostError:
+    return HostError(
         "no-room",
         f"no folder for a template of {config.memory // MIB} MiB ({'; '.join(refused)}); "
         f"name one with {FOLDER_VARIABLE}, or run with --shared-guest",
     )
-
-
-def _lacks(place: Path, size: int) -> int | None:
-    """How many bytes there are when those are less than `size`."""
-    free = shutil.disk_usage(place).free
-    if place.is_relative_to("/dev/shm"):
-        # What lies there is memory. Half of it stays for the clones.
-        free = min(free, free_memory() // 2)
-    return free if free < size else None
-
-
-@contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    """One build at a time in a place. The kernel opens the lock when we die.
-
-    Raises HostError `template-busy` when another run does not get on.
-    """
-    end = time.monotonic() + LOCK_SECONDS
-    lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        while not _taken(lock):
-            if time.monotonic() > end:
-                message = f"another run builds a template in {place} for {LOCK_SECONDS:g} s now"
-                raise HostError("template-busy", message)
-            time.sleep(POLL_SECONDS)
-        yield
-    finally:
-        os.close(lock)
-
-
-def _taken(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _build(place: Path, about: Origin, build: Build) -> None:
-    """In a folder that goes with us however we die; then it appears whole."""
-    with guest_folder(place) as scratch:
-        made = scratch / about.key
-        made.mkdir(mode=0o700)
-        (made / TABLE).write_bytes(build(made))
-        told = {name: _digest(made / name) for name in (STATE, TABLE)}
-        (made / ABOUT).write_text(json.dumps({**asdict(about), **told}))
-        _remove(place / about.key)
-        made.rename(place / about.key)
-    prune(place, keep=about.key)
 
 
 def known_table(manifest: Path) -> bytes:
@@ -259,7 +288,7 @@ def known_table(manifest: Path) -> bytes:
     Quick: no QEMU is asked, and of the template only the table is read.
     """
     for place in places():
-        for folder in place.glob("*") if _ours(place) else ():
+        for folder in () if distrusted(place) else place.glob("*"):
             with suppress(OSError, ValueError, KeyError, TypeError):
                 told = json.loads((folder / ABOUT).read_text())
                 made_of = told["manifest"], told["digest"]
@@ -270,16 +299,14 @@ def known_table(manifest: Path) -> bytes:
 
 def prune(place: Path, keep: str) -> None:
     """Remove what is stale, left behind, or over the limits; with the lock held."""
+    sweep(place)
     count, total = 0, 0
-    for age, size, folder in sorted(_measured(one) for one in place.iterdir() if one.is_dir()):
-        if folder.name.startswith(SCRATCH):
-            # Its keeper removes it, unless somebody ended that one, too.
-            if age > ORPHAN_SECONDS:
-                _remove(folder)
-        elif folder.name != keep and (
+    kept = [one for one in place.iterdir() if OURS.fullmatch(one.name)]
+    for _, size, folder in sorted(map(_measured, kept)):
+        if folder.name != keep and (
             _stale(folder) or count + 1 > MOST or total + size > MOST_BYTES
         ):
-            _remove(folder)
+            remove(folder)
         else:
             count, total = count + 1, total + size
 
@@ -300,11 +327,3 @@ def _stale(folder: Path) -> bool:
         return bool(_digest(Path(told["manifest"])) != told["digest"])
     except (OSError, ValueError, KeyError, TypeError):
         return True
-
-
-def _remove(folder: Path) -> None:
-    """Take it out of sight by one rename: half of it must not be found."""
-    away = folder.with_name(f"{SCRATCH}{secrets.token_hex(8)}")
-    with suppress(FileNotFoundError):
-        folder.rename(away)
-    shutil.rmtree(away, ignore_errors=True)
