@@ -13,6 +13,7 @@ import pytest
 
 from freeonce.deadline import Deadline
 from freeonce.errors import DeadlineExceeded, GuestLost, HostError
+from freeonce.machine import folder as folder_module
 from freeonce.machine.argv import MIB, MachineConfig, Ram, Window, kernel_command_line, qemu_argv
 from freeonce.machine.console import console
 from freeonce.machine.folder import guest_folder
@@ -156,6 +157,26 @@ def test_the_folder_is_gone_when_we_are_killed() -> None:
     while folder.exists() and time.monotonic() < end:
         time.sleep(0.02)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_folder_goes_also_when_its_keeper_was_killed_or_stands_still(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_module, "KEEPER_SECONDS", 0.2)
+    keepers = []
+
+    def keeper(path: Path) -> "subprocess.Popen[bytes]":
+        keepers.append(real(path))
+        return keepers[0]
+
+    real = folder_module._keeper
+    monkeypatch.setattr(folder_module, "_keeper", keeper)
+    with guest_folder(tmp_path) as folder:
+        (folder / "file").write_text("x")
+        keepers[0].send_signal(number)
+    assert list(tmp_path.iterdir()) == []
+    assert keepers[0].returncode == -signal.SIGKILL
 
 
 def test_a_signal_for_our_group_leaves_no_folder_without_a_keeper(tmp_path: Path) -> None:

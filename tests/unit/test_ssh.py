@@ -14,6 +14,7 @@ import pytest
 
 from freeonce.deadline import Deadline
 from freeonce.errors import CommandFailed, DeadlineExceeded, GuestLost
+from freeonce.machine import ssh as module
 from freeonce.machine.ssh import ssh
 
 
@@ -162,6 +163,23 @@ def test_a_command_that_prints_without_end_ends_at_the_deadline(
         run(keys, serve(listener, keys, answer), seconds=2)
 
 
+def test_a_command_that_prints_too_much_leaves_the_guest_alive(
+    keys: Path, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_OUTPUT", 1 << 20)
+
+    def answer(channel: paramiko.Channel, _: bytes) -> bool:
+        def work() -> None:
+            with contextlib.suppress(OSError, EOFError):
+                while not channel.closed:
+                    channel.sendall(b"y" * 10_000)
+
+        return later(work)
+
+    with pytest.raises(CommandFailed, match="'work' printed more than 1 MiB"):
+        run(keys, serve(listener, keys, answer))
+
+
 def fetch(keys: Path, port: int, seconds: float = 10) -> bytes:
     deadline = Deadline(seconds, "the account")
     with ssh(port, keys / "client", keys / "host.pub", deadline, lambda: None) as line:
@@ -221,3 +239,19 @@ def test_what_is_no_ssh_is_a_lost_guest(
     threading.Thread(target=one, daemon=True).start()
     with pytest.raises(GuestLost):
         run(keys, int(listener.getsockname()[1]), seconds=5)
+
+
+def test_a_banner_moves_no_cursor_and_begins_no_line(keys: Path, listener: socket.socket) -> None:
+    """What the library could not read stands in its error as it came."""
+
+    def one() -> None:
+        line, _ = listener.accept()
+        line.sendall(b"\x01\x08\x1b[31mnot\r\n::error::ours" * 200)
+        line.close()
+
+    threading.Thread(target=one, daemon=True).start()
+    with pytest.raises(GuestLost, match="ours") as lost:
+        run(keys, int(listener.getsockname()[1]))
+    said = str(lost.value)
+    assert said.isprintable()
+    assert len(said) < 1000

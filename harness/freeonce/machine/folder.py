@@ -1,11 +1,14 @@
 """A folder for one guest's sockets and files, gone when we are gone, however we went."""
 
 import secrets
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from freeonce.deadline import Deadline
 
 # Not $TMPDIR: the path of a socket has at most 107 bytes (unix(7)).
 SOCKETS = Path("/tmp")
@@ -25,12 +28,15 @@ done 2>/dev/null
 rm -rf -- "$0"
 """
 
+KEEPER_SECONDS = 10.0
+"""It removes a file or two, on a machine that may be busy."""
+
 ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
 @contextmanager
 def guest_folder(parent: Path = SOCKETS) -> Iterator[Path]:
-    """A new folder. Only its keeper, a process of its own, ever removes it.
+    """A new folder. Its keeper, a process of its own, removes it; we do when that was killed.
 
     The keeper is in a session of its own: Ctrl-C in our terminal does not reach it.
     """
@@ -44,7 +50,18 @@ def guest_folder(parent: Path = SOCKETS) -> Iterator[Path]:
         # What left the block otherwise may have left a QEMU, too.
         said = b"over\n"
     finally:
-        keeper.communicate(said)
+        _dismiss(keeper, said)
+        # It does nothing that fails while it lives.
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _dismiss(keeper: "subprocess.Popen[bytes]", said: bytes) -> None:
+    """Let the keeper clean up. One that stands still is not waited for."""
+    try:
+        keeper.communicate(said, Deadline(KEEPER_SECONDS, "removing a folder").left())
+    except subprocess.TimeoutExpired:
+        keeper.kill()
+        keeper.communicate()
 
 
 def _keeper(folder: Path) -> "subprocess.Popen[bytes]":

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 MAX_OUTPUT = 64 << 20
+WORDS = 500
+"""Characters of an error that are told."""
 CHECK_SECONDS = 0.25
 POLL_SECONDS = 0.002
 
@@ -72,7 +74,7 @@ class Ssh:
         with self._transport.open_session(timeout=deadline.left()) as channel:
             channel.exec_command(command)
             ended = channel.exit_status_ready
-            output, errors = self._drain(channel, command, deadline, ended)
+            output, errors = self._drain(channel, repr(command), deadline, ended)
             status = channel.exit_status if channel.exit_status >= 0 else None
         if status != 0:
             said = printable(errors).strip()[:500]
@@ -129,7 +131,7 @@ class Ssh:
             over = channel.closed or (channel.eof_received and ended())
             moved = _move(channel, output, errors)
             if len(output) + len(errors) > MAX_OUTPUT:
-                raise GuestLost(f"SSH: {what!r} printed more than {MAX_OUTPUT} bytes")
+                raise CommandFailed(f"{what} printed more than {MAX_OUTPUT >> 20} MiB")
             if over and not moved:
                 break
             if not moved:
@@ -160,8 +162,12 @@ def _lost_on_any_error(doing: str, check: Callable[[], None]) -> Iterator[None]:
         raise
     except Exception as error:
         check()
-        message = f"SSH: {doing}: {error or type(error).__name__}"
-        raise GuestLost(message, loss=Loss.SSH) from error
+        raise GuestLost(f"SSH: {doing}: {_words(error)}", loss=Loss.SSH) from error
+
+
+def _words(error: Exception) -> str:
+    """An error's words on one line: some have a server's banner in them, which may be anything."""
+    return " ".join(printable(str(error)).split())[:WORDS] or type(error).__name__
 
 
 @contextmanager
