@@ -13,7 +13,7 @@ from qemu.qmp.qmp_shell import QMPShell
 
 from freeonce.byhand.session import Session
 from freeonce.byhand.verbs import VERBS
-from freeonce.errors import FreeonceError, GuestLost
+from freeonce.errors import FreeonceError, GuestLost, HostError
 from freeonce.evidence.text import printable
 
 HELP = ("help", "?")
@@ -22,7 +22,10 @@ LEAVE = ("exit", "quit")
 
 def history_file() -> Path:
     """Where the history is kept: under $XDG_STATE_HOME (XDG Base Directory Specification)."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
+    try:
+        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
+    except RuntimeError as error:
+        raise HostError("no-home", "no home folder is known; set HOME") from error
     return Path(state) / "freeonce" / "shell-history"
 
 
@@ -88,7 +91,10 @@ class Prompt(QMPShell):
 
     def loop(self) -> None:
         """Read and execute until the end. The history is written whatever ends it."""
-        Path(self._histfile).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Path(self._histfile).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            print(f"no history is kept: {error.filename}: {error.strerror}", file=sys.stderr)
         self._completer_setup()
         try:
             while self._next():

@@ -12,6 +12,7 @@ import click
 
 from freeonce import __version__
 from freeonce.cli.output import UNREAD, let_go_of_stdout, written_out
+from freeonce.cli.streams import open_missing
 from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
 
 USAGE = 2
@@ -79,6 +80,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """The program. Exit status: as in README.md, 128 + n after signal n."""
+    open_missing()
     try:
         status = _run()
     except Exception:
