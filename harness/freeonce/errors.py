@@ -95,6 +95,13 @@ class DeadlineExceeded(GuestLost):
         super().__init__(message, loss=Loss.HANG)
 
 
+class OuterLost(GuestLost):
+    """The outer machine of the KVM lane is gone: nothing is known of what ran in it.
+
+    Exit status 5: QEMU's emulation of nested SVM may hang, which says nothing of freeonce.
+    """
+
+
 class CommandFailed(FreeonceError):
     """A command in the guest ended with another status than 0; the guest lives."""
 

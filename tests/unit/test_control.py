@@ -120,6 +120,7 @@ def test_an_answer_may_come_in_pieces(tmp_path: Path) -> None:
     assert list(pieces) == []
 
 
+@pytest.mark.usefixtures("usual_speed")
 @pytest.mark.parametrize("dripping", [False, True])
 def test_a_guest_that_does_not_answer_ends_at_the_deadline(dripping: bool, tmp_path: Path) -> None:
     """Also one that sends now and then, but never a line."""

@@ -11,9 +11,10 @@ import pytest
 
 from freeonce.audit.model import Judgement, Verdict
 from freeonce.audit.result import Result
-from freeonce.errors import HostError
+from freeonce.errors import GuestLost, HostError
 from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest
+from freeonce.machine.process import Process, announce
 from freeonce.run import crew as module
 from freeonce.run.campaign import run_all
 from freeonce.run.crew import AHEAD, Pristine, SharedGuest, default_jobs
@@ -50,6 +51,7 @@ class Guests:
             self.most = max(self.most, self.now)
         try:
             process = FakeProcess(self.killed.set)
+            announce(cast(Process, process))
             yield cast(Guest, SimpleNamespace(process=process, scenarios=lambda: SCENARIOS))
         finally:
             with self.lock:
@@ -237,6 +239,43 @@ def test_who_stops_listening_ends_the_guests_that_still_run(
     assert guests.killed.is_set()
     assert guests.now == 0
     assert guests.made < len(TASKS)
+
+
+def test_who_stops_listening_ends_the_guests_that_are_still_being_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As Ctrl-C does: a clone may take a minute before it is there, or never be."""
+    making, ended = threading.Barrier(2), []
+
+    @contextmanager
+    def never_there() -> Iterator[Guest]:
+        killed = threading.Event()
+        announce(cast(Process, FakeProcess(killed.set)))
+        making.wait(SECONDS)
+        ended.append(killed.wait(SECONDS))
+        raise GuestLost("QEMU was ended by signal SIGKILL")
+        yield
+
+    running(monkeypatch)
+    with pristine(never_there, 1) as crew:
+        stream = crew.run(TASKS, lambda _: None)
+        waiting = threading.Thread(target=lambda: making.wait(SECONDS))
+        waiting.start()
+        # The first is begun by being asked for, and never comes.
+        asked = threading.Thread(target=lambda: next(stream), daemon=True)
+        asked.start()
+        waiting.join(SECONDS)
+    assert ended == [True]
+
+
+def test_a_qemu_that_starts_when_all_is_over_is_ended_at_once() -> None:
+    crew = pristine(Guests(), 1)
+    killed = threading.Event()
+    with crew:
+        pass
+    with crew._ended_with_us():
+        announce(cast(Process, FakeProcess(killed.set)))
+    assert killed.is_set()
 
 
 def test_a_slow_scenario_does_not_let_the_others_run_without_end(

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -90,6 +91,7 @@ def test_a_probe_of_a_qemu_that_ends_says_why(tmp_path: Path) -> None:
     assert str(said).startswith("under KVM QEMU ended with status 1: failed to initialize kvm")
 
 
+@pytest.mark.usefixtures("usual_speed")
 def test_a_probe_of_a_qemu_that_hangs_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "PROBE_SECONDS", 0.3)
     fake = tmp_path / "qemu"
@@ -168,17 +170,83 @@ def test_a_manifest_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
     refused(manifest)
 
 
-def test_free_memory_is_what_the_control_group_leaves(
+@pytest.fixture
+def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Control groups of which ours is `parent/ours`; the mounted folder itself has no limits."""
+    mounted = tmp_path / "cgroup"
+    (mounted / "parent/ours").mkdir(parents=True)
+    (tmp_path / "memory.max").write_text("1")
+    (tmp_path / "memory.current").write_text("1")
+    told = tmp_path / "told"
+    told.write_text("1:cpu:/elsewhere\n0::/parent/ours\n")
+    monkeypatch.setattr(host, "CGROUP", mounted)
+    monkeypatch.setattr(host, "OUR_CGROUP", told)
+    return mounted
+
+
+def memory(group: Path, **values: object) -> None:
+    for name, value in values.items():
+        (group / f"memory.{name}").write_text(f"{value}\n")
+
+
+def test_free_memory_is_what_the_control_group_leaves(groups: Path) -> None:
+    ours = groups / "parent/ours"
+    assert host.free_memory() > 1 << 20
+    memory(ours, max="max", current=1000)
+    assert host.free_memory() > 1 << 20
+    memory(ours, max=3000)
+    assert host.free_memory() == 2000
+    memory(ours, high=2500)
+    assert host.free_memory() == 1500
+    memory(ours, current=4000)
+    assert host.free_memory() == 0
+
+
+def test_page_cache_is_free_memory_and_tmpfs_is_not(groups: Path) -> None:
+    """What has just built something has read and written many files (cgroup-v2, memory.stat)."""
+    stat = (
+        "anon 100\nfile 4500\nshmem 500\ninactive_file 3000\nactive_file 1000\nslab_reclaimable 50"
+    )
+    memory(groups / "parent/ours", max=6000, current=5000, stat=stat)
+    assert host.free_memory() == 6000 - (5000 - 4050)
+
+
+def test_the_limits_of_groups_above_ours_count(groups: Path) -> None:
+    memory(groups / "parent/ours", max=9000, current=100)
+    memory(groups / "parent", max=3000, current=2000)
+    assert host.free_memory() == 1000
+    memory(groups, max=2500, current=2000)
+    assert host.free_memory() == 500
+
+
+def test_cores_are_what_the_control_groups_give_time_for(
+    groups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert host.cores() == 8
+    (groups / "parent/ours/cpu.max").write_text("max 100000\n")
+    assert host.cores() == 8
+    (groups / "parent/cpu.max").write_text("350000 100000\n")
+    assert host.cores() == 3
+    (groups / "parent/ours/cpu.max").write_text("50000 100000\n")
+    assert host.cores() == 1
+
+
+def test_other_kinds_of_control_groups_limit_nothing(groups: Path, tmp_path: Path) -> None:
+    memory(groups, max=3, current=2)
+    (tmp_path / "told").write_text("1:memory:/parent/ours\n")
+    assert host.free_memory() > 1 << 20
+    assert host.cores() >= 1
+
+
+def test_a_qemu_that_never_tells_its_version_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = tmp_path / "cgroup"
-    monkeypatch.setattr(host, "CGROUP", tmp_path)
-    monkeypatch.setattr(host, "OUR_CGROUP", ours)
-    everything = host.free_memory()
-    ours.write_text("1:cpu:/elsewhere\n0::/ours\n")
-    (tmp_path / "ours").mkdir()
-    (tmp_path / "ours/memory.max").write_text("max\n")
-    assert min(everything, host.free_memory()) > 1 << 20
-    (tmp_path / "ours/memory.max").write_text("3000\n")
-    (tmp_path / "ours/memory.current").write_text("1000\n")
-    assert host.free_memory() == 2000
+    fake = tmp_path / "qemu"
+    fake.write_text("#!/bin/sh\nexec sleep 60\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(host, "VERSION_SECONDS", 0.1)
+    monkeypatch.setenv("FREEONCE_QEMU", str(fake))
+    with pytest.raises(HostError, match="did not answer") as error:
+        find_qemu()
+    assert error.value.reason == "no-qemu"

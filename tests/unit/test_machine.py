@@ -243,6 +243,7 @@ def test_the_console_waits_for_a_text(tmp_path: Path, talker: socket.socket) -> 
         assert "booting" in line.tail()
 
 
+@pytest.mark.usefixtures("usual_speed")
 def test_the_console_gives_up_at_its_deadline(tmp_path: Path, talker: socket.socket) -> None:
     with console(tmp_path) as line:
         guest, _ = talker.accept()

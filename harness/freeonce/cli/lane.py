@@ -56,7 +56,7 @@ def lane(
     Without SVM in this host's KVM, it emulates a host that has it, and runs in there.
 
     Exit status: 0 all the same but for what is explained, 1 not, 2 usage, 3 this host
-    cannot, 4 the outer machine was lost or has no report.
+    cannot, 4 there is no report of a run under KVM, 5 the outer machine was lost.
     """
     if json_file not in (None, STDOUT):
         writable(json_file)

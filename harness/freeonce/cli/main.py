@@ -13,11 +13,12 @@ import click
 from freeonce import __version__
 from freeonce.cli.output import UNREAD, let_go_of_stdout, written_out
 from freeonce.cli.streams import open_missing
-from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
+from freeonce.errors import FreeonceError, GuestLost, HostError, OuterLost, UsageError
 
 USAGE = 2
 HOST = 3
 INCOMPLETE = 4
+OUTER_LOST = 5
 INTERNAL = 70
 """EX_SOFTWARE of sysexits.h: an error of freeonce itself, which no verdict ends with."""
 
@@ -139,7 +140,7 @@ def _report(error: FreeonceError) -> int:
             click.echo(f"freeonce: {error}; the console's last lines:\n{console}", err=True)
         case _:
             click.echo(f"freeonce: {error}", err=True)
-    return INCOMPLETE
+    return OUTER_LOST if isinstance(error, OuterLost) else INCOMPLETE
 
 
 if __name__ == "__main__":

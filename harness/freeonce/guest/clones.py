@@ -58,14 +58,14 @@ def take_template(
 
 def _rehearse(guest: Guest) -> None:
     """What each clone is asked first: pages that this needs are then there in all of them."""
-    _awaken(guest, COMMAND_SECONDS)
+    _awaken(guest, Deadline(COMMAND_SECONDS, "waking the guest"))
     guest.tell(0)
 
 
-def _awaken(guest: Guest, seconds: float) -> None:
+def _awaken(guest: Guest, deadline: Deadline) -> None:
     """Before anything in it draws a number that another clone would draw, too."""
-    guest.ask(f"reseed {secrets.token_hex(SEED_BYTES)}", seconds)
-    guest.ask(f"clock {time.time_ns()}", seconds)
+    guest.ask_by(f"reseed {secrets.token_hex(SEED_BYTES)}", deadline)
+    guest.ask_by(f"clock {time.time_ns()}", deadline)
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def clone(
             raise
         guest.monitor.execute("cont")
         guest.table = source.table
-        _awaken(guest, deadline.left())
+        _awaken(guest, deadline)
         if connect:
             connect_ssh(guest, image, stack)
         yield guest

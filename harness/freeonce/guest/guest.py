@@ -58,8 +58,12 @@ class Guest(Readable):
 
     def ask(self, request: str, seconds: float = COMMAND_SECONDS) -> None:
         """Have the guest's control line do it. Raises CommandFailed when it cannot."""
+        self.ask_by(request, Deadline(seconds, f"{request!r} in the guest"))
+
+    def ask_by(self, request: str, deadline: Deadline) -> None:
+        """The same, within a deadline that the caller has."""
         try:
-            self._control.ask(request, Deadline(seconds, f"{request!r} in the guest"))
+            self._control.ask(request, deadline)
         except GuestLost as lost:
             lost.console = lost.console or self.console.tail()
             raise

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from freeonce.deadline import Deadline
@@ -109,6 +110,26 @@ class Process:
         return self._status() is not None
 
 
+_OBSERVER: ContextVar[Callable[[Process], None] | None] = ContextVar("observer", default=None)
+
+
+@contextmanager
+def observed(observer: Callable[[Process], None]) -> Iterator[None]:
+    """Within the block `observer` gets each QEMU that this thread starts, as soon as it runs."""
+    token = _OBSERVER.set(observer)
+    try:
+        yield
+    finally:
+        _OBSERVER.reset(token)
+
+
+def announce(process: Process) -> None:
+    """Tell who observes."""
+    observer = _OBSERVER.get()
+    if observer is not None:
+        observer(process)
+
+
 @contextmanager
 def qemu_process(argv: Sequence[str], folder: Path, files: Sequence[int] = ()) -> Iterator[Process]:
     """Start QEMU, which inherits `files`; end it when the block ends.
@@ -131,6 +152,7 @@ def qemu_process(argv: Sequence[str], folder: Path, files: Sequence[int] = ()) -
             raise HostError("no-qemu", f"cannot start {argv[0]}: {error.strerror}") from error
     process = Process(popen, argv, log)
     try:
+        announce(process)
         yield process
     finally:
         process.stop()

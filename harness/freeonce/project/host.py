@@ -9,13 +9,18 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from freeonce.deadline import Deadline
 from freeonce.errors import HostError
+from freeonce.evidence.text import printable
 
 KVM = Path("/dev/kvm")
 CGROUP = Path("/sys/fs/cgroup")
 OUR_CGROUP = Path("/proc/self/cgroup")
+UNLIMITED = 1 << 62
+RECLAIMABLE = ("active_file", "inactive_file", "slab_reclaimable")
 QEMU_VARIABLE = "FREEONCE_QEMU"
 QEMU_DEFAULT = "qemu-system-x86_64"
+VERSION_SECONDS = 30.0
 OLDEST_QEMU = (7, 2)
 
 # include/uapi/linux/kvm.h
@@ -44,13 +49,28 @@ def find_qemu() -> Qemu:
     path = shutil.which(name)
     if path is None:
         raise HostError("no-qemu", f"{name} is not installed; run 'make setup'")
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    said = _answer_of(path)
     match = re.search(r"version ((\d+)\.(\d+)(?:\.\d+)?)", said)
     if match is None:
         raise HostError("no-qemu", f"{path} --version does not name a version: {said[:100]!r}")
     if (int(match[2]), int(match[3])) < OLDEST_QEMU:
         raise HostError("old-qemu", f"QEMU {match[1]} is older than 7.2, whose SVM we rely on")
     return Qemu(path, match[1])
+
+
+def _answer_of(path: str) -> str:
+    """What it says when asked for its version."""
+    seconds = Deadline(VERSION_SECONDS, "asking QEMU for its version").left()
+    try:
+        done = subprocess.run(
+            [path, "--version"], capture_output=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        message = f"{path} --version did not answer within {error.timeout:g} s"
+        raise HostError("no-qemu", message) from error
+    except OSError as error:
+        raise HostError("no-qemu", f"{path} does not start: {error.strerror}") from error
+    return printable(done.stdout)
 
 
 def kvm_without_svm() -> str | None:
@@ -89,22 +109,59 @@ def _supported_cpuid(device: int) -> dict[int, int]:
 
 
 def cores() -> int:
-    """CPUs that we may use."""
-    return len(os.sched_getaffinity(0))
+    """CPUs that we may use: where a control group allows less time than theirs, as much as that."""
+    return max(1, min(len(os.sched_getaffinity(0)), *map(_cpus_of, _control_groups()), 1 << 20))
 
 
 def free_memory() -> int:
     """Bytes that new programs can take without swapping (proc(5), MemAvailable).
 
-    Less where a control group allows less.
+    Less where a control group allows less, ours or one above it.
     """
     found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-    free = int(found[1]) << 10 if found else 1 << 62
+    free = int(found[1]) << 10 if found else UNLIMITED
+    return max(0, min(free, *map(_memory_of, _control_groups()), UNLIMITED))
+
+
+def _control_groups() -> tuple[Path, ...]:
+    """Ours and all above it (cgroups(7), version 2); nothing where there are others."""
     try:
-        group = OUR_CGROUP.read_text().rsplit("::", 1)[1].strip()
-        folder = CGROUP / group.lstrip("/")
-        limit = int((folder / "memory.max").read_text())
-        return min(free, limit - int((folder / "memory.current").read_text()))
-    except (OSError, ValueError, IndexError):
-        # No limit, or another kind of control group.
-        return free
+        group = OUR_CGROUP.read_text().rsplit("0::/", 1)[1].strip()
+    except (OSError, IndexError):
+        return ()
+    ours = CGROUP / group
+    # Parents end at the folder that is mounted: what is above it nobody here sees.
+    return tuple(one for one in (ours, *ours.parents) if one.is_relative_to(CGROUP))
+
+
+def _cpus_of(group: Path) -> int:
+    """Whole CPUs by `cpu.max`: microseconds of each period, or "max"."""
+    try:
+        quota, period = (group / "cpu.max").read_text().split()
+        return max(1, int(quota) // int(period))
+    except (OSError, ValueError, ZeroDivisionError):
+        return UNLIMITED
+
+
+def _memory_of(group: Path) -> int:
+    """Bytes that a group has left. Page cache is taken back when somebody needs it."""
+    limits = [_number(group / name) for name in ("memory.max", "memory.high")]
+    limit = min(UNLIMITED if one is None else one for one in limits)
+    used = _number(group / "memory.current")
+    return UNLIMITED if used is None else limit - max(0, used - _reclaimable(group))
+
+
+def _reclaimable(group: Path) -> int:
+    """Bytes of page cache and of slab caches. Not those of tmpfs, which are in neither list."""
+    try:
+        words = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return sum(int(words.get(name, 0)) for name in RECLAIMABLE)
+    except (OSError, ValueError):
+        return 0
+
+
+def _number(file: Path) -> int | None:
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return None

@@ -12,7 +12,7 @@ from freeonce.audit.result import NOTHING, Evidence, Result
 from freeonce.errors import GuestLost, HostError
 from freeonce.guest import Guest
 from freeonce.machine.argv import MIB
-from freeonce.machine.process import Process
+from freeonce.machine.process import Process, observed
 from freeonce.project.host import cores, free_memory
 from freeonce.run.campaign import run_one
 from freeonce.run.conclude import conclude
@@ -134,7 +134,9 @@ class Pristine(AbstractContextManager["Pristine"]):
         with self._turn(first):
             starting(task.scenario)
             try:
-                with self._make() as guest, self._alive(guest):
+                with self._ended_with_us(), self._make() as guest:
+                    if self._over:
+                        raise GuestLost("the campaign is over")
                     result, _ = run_one(guest, task.scenario, task.options)
                     return result
             except (GuestLost, HostError) as error:
@@ -168,16 +170,24 @@ class Pristine(AbstractContextManager["Pristine"]):
         return self._running > 0 and self._free() < self._room
 
     @contextmanager
-    def _alive(self, guest: Guest) -> Iterator[None]:
-        with self._changed:
-            if self._over:
-                raise GuestLost("the campaign is over")
-            self._live.add(guest.process)
+    def _ended_with_us(self) -> Iterator[None]:
+        """Each QEMU that this thread starts ends when all is over, also one still being made."""
+        started: list[Process] = []
+
+        def note(process: Process) -> None:
+            with self._changed:
+                started.append(process)
+                self._live.add(process)
+                over = self._over
+            if over:
+                process.kill()
+
         try:
-            yield
+            with observed(note):
+                yield
         finally:
             with self._changed:
-                self._live.discard(guest.process)
+                self._live.difference_update(started)
 
 
 Answer = SimpleQueue[Result | BaseException]

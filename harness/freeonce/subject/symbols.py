@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from freeonce.deadline import Deadline
 from freeonce.errors import HostError
 
 ROOT = "/freeonce/"
@@ -99,9 +100,10 @@ def _ask(module: Path, section: str, offsets: Iterable[int]) -> Iterator[tuple[F
     command = ["addr2line", "--exe", str(module), "--section", section]
     command += ["--inlines", "--functions", "--demangle", "--addresses"]
     asked = "".join(f"{offset:#x}\n" for offset in offsets)
+    seconds = Deadline(SECONDS, "addr2line").left()
     try:
         done = subprocess.run(
-            command, input=asked, capture_output=True, text=True, check=True, timeout=SECONDS
+            command, input=asked, capture_output=True, text=True, check=True, timeout=seconds
         )
     except FileNotFoundError as error:
         raise HostError("no-symbols", "addr2line is not installed; it is in binutils") from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from freeonce.deadline import Deadline
-from freeonce.errors import EvidenceError, GuestLost
+from freeonce.errors import EvidenceError, GuestLost, OuterLost
 from freeonce.machine.folder import guest_folder
 from freeonce.machine.start import started
 from freeonce.survey.lane.argv import OuterConfig, outer_argv, script
@@ -71,7 +71,7 @@ def run_in_outer(
     """Run a command in an outer machine of its own; nothing of it is left afterwards.
 
     `file`: what to bring out of the scratch folder. `told`: each line of its console.
-    Raises HostError when QEMU does not start, GuestLost when the machine is lost or left
+    Raises HostError when QEMU does not start, OuterLost when the machine is lost or left
     no status.
     """
     deadline = Deadline(seconds, "the outer machine")
@@ -88,8 +88,7 @@ def run_in_outer(
                 status = exit_status_of(read_left(scratch / "status", MAX_STATUS))
                 left = read_left(scratch / file, MAX_LEFT)
             except GuestLost as lost:
-                lost.console = machine.console.tail()
-                raise
+                raise OuterLost(str(lost), machine.console.tail(), lost.loss) from lost
             except EvidenceError as error:
-                raise GuestLost(str(error), machine.console.tail()) from error
+                raise OuterLost(str(error), machine.console.tail()) from error
             return Left(status, left, machine.console.tail(lines=20))
