@@ -13,8 +13,9 @@ from freeonce.audit.model import Rule, Verdict
 from freeonce.audit.result import Result
 from freeonce.errors import GuestLost
 from freeonce.evidence.scenarios import Scenario
-from freeonce.guest import Guest, boot
+from freeonce.guest import Guest, boot, clone, template_of
 from freeonce.machine.argv import MachineConfig
+from freeonce.project.machine import Machine
 from freeonce.project.setting import Setting
 from freeonce.run.campaign import run_all
 from freeonce.run.choose import select
@@ -52,6 +53,19 @@ def test_without_svm_the_module_loads_and_says_what_is_missing(setting: Setting)
     assert svm.judgement.allocations == 0
     assert pool.judgement.verdict is Verdict.CLEAN
     assert exit_status([svm, pool]) == 0
+
+
+def test_the_machine_is_as_the_user_chose(setting: Setting) -> None:
+    chosen = Machine(320, 3, "freeonce.test=1", ("-device", "virtio-rng-pci"))
+    other = replace(setting, machine=chosen)
+    with template_of(other) as source, clone(source, setting.image) as guest:
+        assert guest.command("nproc") == b"3\n"
+        assert b" freeonce.test=1" in guest.command("cat /proc/cmdline")
+        total = guest.command("awk '/MemTotal/ { print $2 }' /proc/meminfo")
+        assert 256 << 10 < int(total) < 320 << 10
+        # PCI ID of a virtio random number generator (virtio 1.2, 4.1.2.1): 0x1005 or 0x1044.
+        devices = guest.command("cat /sys/bus/pci/devices/*/device").split()
+        assert {b"0x1005", b"0x1044"} & set(devices)
 
 
 @pytest.mark.parametrize(("kernel", "levels"), [("boot", 4), ("kernel/bzImage", 5)])

@@ -64,7 +64,7 @@ def ending(
             raise then if isinstance(then, BaseException) else then()
 
     for verb in (verb_run, svm):
-        monkeypatch.setattr(verb, "find_setting", lambda _: setting)
+        monkeypatch.setattr(verb, "find_setting", lambda *_, **__: setting)
         monkeypatch.setattr(verb, "crew_of", lambda *_: nullcontext())
     monkeypatch.setattr(progress, "run_all", results)
 
@@ -99,7 +99,7 @@ def test_an_error_is_an_exit_status(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def fail(_: str) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(verb_run, "find_setting", fail)
@@ -112,7 +112,7 @@ def test_an_error_is_an_exit_status(
 def test_an_error_that_nobody_expected_is_no_verdict(
     call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(_: str) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("of ours")
 
     monkeypatch.setattr(verb_run, "find_setting", fail)
@@ -211,7 +211,7 @@ def test_doctor_says_whether_run_can_go_ahead(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     checks = (doctor.Check("QEMU", ok, True, "x"), doctor.Check("KVM", False, False, "y"))
-    monkeypatch.setattr(doctor, "checks", lambda: checks)
+    monkeypatch.setattr(doctor, "checks", lambda *_: checks)
     assert call("doctor", "--json") == status
     assert json.loads(capsys.readouterr().out)["ok"] is ok
 

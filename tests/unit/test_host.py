@@ -6,16 +6,20 @@ import json
 import os
 import struct
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from freeonce.errors import HostError
 from freeonce.machine import probe
-from freeonce.project import accelerator, host
+from freeonce.machine.argv import MachineConfig
+from freeonce.project import accelerator, host, remembered
 from freeonce.project.accelerator import Accelerator, choose_accelerator
-from freeonce.project.host import Qemu, find_qemu, kvm_without_svm
-from freeonce.project.image import load_image
+from freeonce.project.host import Qemu, find_qemu, kvm_obstacle
+from freeonce.project.image import Image, load_image
 
+FAKE_QEMU = Path(__file__).with_name("fake_qemu.py")
 QEMU = Qemu("/usr/bin/qemu-system-x86_64", "7.2.22")
 
 
@@ -44,14 +48,14 @@ def answering(ecx: int, version: int = 12) -> object:
 
 def test_kvm_with_the_svm_bit_may_do(kvm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fcntl, "ioctl", answering(ecx=1 << 2))
-    assert kvm_without_svm() is None
+    assert kvm_obstacle() is None
 
 
 def test_kvm_that_opens_without_the_svm_bit_is_refused_at_once(
     kvm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fcntl, "ioctl", answering(ecx=~(1 << 2) & 0xFFFFFFFF))
-    monkeypatch.setattr(accelerator, "kvm_probe", lambda _: pytest.fail("nothing to probe"))
+    monkeypatch.setattr(accelerator, "kvm_probe", lambda *_: pytest.fail("nothing to probe"))
     chosen = choose_accelerator("auto", QEMU)
     assert chosen.name == "tcg"
     assert "opens, but KVM offers guests no SVM" in chosen.reason
@@ -60,27 +64,132 @@ def test_kvm_that_opens_without_the_svm_bit_is_refused_at_once(
     assert error.value.reason == "no-kvm"
 
 
+@pytest.fixture
+def probes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
+    """What probes say: `firmware`, `guest`. How often they ran: `asked`."""
+    monkeypatch.setenv("FREEONCE_TEMPLATES", str(tmp_path / "templates"))
+    said: dict[str, str | None] = {"firmware": None, "guest": None, "asked": ""}
+
+    def answer(name: str) -> str | None:
+        said["asked"] = f"{said['asked']}{name} "
+        return said[name]
+
+    monkeypatch.setattr(accelerator, "kvm_probe", lambda *_: answer("firmware"))
+    monkeypatch.setattr(accelerator, "ready_probe", lambda *_: answer("guest"))
+    return said
+
+
 def test_kvm_with_svm_that_does_not_run_is_refused(
-    kvm: Path, monkeypatch: pytest.MonkeyPatch
+    kvm: Path, probes: dict[str, str | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fcntl, "ioctl", answering(ecx=1 << 2))
-    monkeypatch.setattr(accelerator, "kvm_probe", lambda _: "a virtual CPU did nothing")
+    probes["firmware"] = "a virtual CPU did nothing"
     assert choose_accelerator("auto", QEMU).name == "tcg"
-    monkeypatch.setattr(accelerator, "kvm_probe", lambda _: None)
-    assert choose_accelerator("auto", QEMU).name == "kvm"
+    probes["firmware"] = None
+    assert choose_accelerator("auto", QEMU, anew=True).name == "kvm"
+
+
+IMAGE = cast(Image, SimpleNamespace(boot=Path("boot"), initramfs=Path("cpio"), release="6.1"))
+
+
+def test_an_audit_takes_kvm_without_svm(
+    kvm: Path, probes: dict[str, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Intel: what is judged there needs no SVM."""
+    monkeypatch.setattr(fcntl, "ioctl", answering(ecx=0))
+    chosen = choose_accelerator("auto", QEMU, svm=False, image=IMAGE)
+    assert (chosen.name, chosen.svm) == ("kvm", False)
+    assert probes["asked"] == "firmware guest "
+    assert choose_accelerator("auto", QEMU, svm=True, image=IMAGE).name == "tcg"
+
+
+def test_kvm_that_runs_firmware_and_no_guest_is_not_usable(
+    kvm: Path, probes: dict[str, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fcntl, "ioctl", answering(ecx=0))
+    probes["guest"] = "a guest's boot under KVM took more than 30 s"
+    chosen = choose_accelerator("auto", QEMU, svm=False, image=IMAGE)
+    assert chosen.name == "tcg"
+    assert "a guest's boot under KVM took more than 30 s" in chosen.reason
+
+
+def test_a_probe_is_made_once_a_boot_and_its_reason_remembered(
+    kvm: Path,
+    probes: dict[str, str | None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fcntl, "ioctl", answering(ecx=0))
+    monkeypatch.setattr(remembered, "BOOT", tmp_path / "boot_id")
+    (tmp_path / "boot_id").write_text("one")
+    probes["firmware"] = "it hangs"
+    for _ in range(3):
+        assert "it hangs" in choose_accelerator("auto", QEMU, svm=False, image=IMAGE).reason
+    assert probes["asked"] == "firmware "
+    # A change of KVM's modules, too, may change the answer; asked for by name it is tried again.
+    (tmp_path / "boot_id").write_text("two")
+    assert "it hangs" in choose_accelerator("auto", QEMU, svm=False, image=IMAGE).reason
+    assert probes["asked"] == "firmware firmware "
+    with pytest.raises(HostError, match="it hangs"):
+        choose_accelerator("kvm", QEMU, svm=False, image=IMAGE)
+    assert probes["asked"] == "firmware firmware firmware "
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"obstacle": 5}', "{"])
+def test_what_is_remembered_is_not_believed_when_it_is_damaged(
+    text: str, probes: dict[str, str | None], tmp_path: Path
+) -> None:
+    key = ("a", "b")
+    assert remembered.remembered(key, lambda: "first", False) == "first"
+    (file,) = (tmp_path / "templates").iterdir()
+    file.write_text(text)
+    assert remembered.remembered(key, lambda: "second", False) == "second"
+
+
+def test_where_nothing_can_be_kept_it_is_asked_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FREEONCE_TEMPLATES", "/proc/none")
+    answers = iter(["first", "second"])
+    for said in ("first", "second"):
+        assert remembered.remembered(("a",), lambda: next(answers), False) == said
+
+
+def test_a_guest_that_never_gets_ready_is_no_kvm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "READY_SECONDS", 3.0)
+    monkeypatch.setenv("FAKE", "say=booting hang")
+    config = MachineConfig(str(FAKE_QEMU), "kvm", Path("boot"), Path("cpio"), "host")
+    assert "a guest's boot under KVM took more than" in str(probe.ready_probe(config))
+
+
+def test_a_guest_that_gets_ready_is_kvm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE", "say=booting say=freeonce:_ready hang")
+    config = MachineConfig(str(FAKE_QEMU), "kvm", Path("boot"), Path("cpio"), "host")
+    monkeypatch.setattr(probe, "READY", "freeonce:_ready")
+    assert probe.ready_probe(config) is None
+
+
+def test_a_qemu_that_refuses_kvm_is_no_kvm(tmp_path: Path) -> None:
+    fake = tmp_path / "qemu"
+    fake.write_text("#!/bin/sh\necho failed to initialize kvm >&2\nexit 1\n")
+    fake.chmod(0o755)
+    config = MachineConfig(str(fake), "kvm", Path("boot"), Path("cpio"), "host")
+    assert "failed to initialize kvm" in str(probe.ready_probe(config))
 
 
 def test_no_kvm_and_another_version(
     kvm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fcntl, "ioctl", answering(ecx=1 << 2, version=11))
-    assert "API version" in str(kvm_without_svm())
+    assert "API version" in str(kvm_obstacle())
     monkeypatch.setattr(host, "KVM", tmp_path / "none")
-    assert "there is no" in str(kvm_without_svm())
+    assert "there is no" in str(kvm_obstacle())
 
 
 def test_a_file_that_is_no_device_is_refused(kvm: Path) -> None:
-    assert "refuses" in str(kvm_without_svm())
+    assert "refuses" in str(kvm_obstacle())
 
 
 def test_a_probe_of_a_qemu_that_ends_says_why(tmp_path: Path) -> None:
@@ -88,7 +197,7 @@ def test_a_probe_of_a_qemu_that_ends_says_why(tmp_path: Path) -> None:
     fake.write_text("#!/bin/sh\necho failed to initialize kvm >&2\nexit 1\n")
     fake.chmod(0o755)
     said = probe.kvm_probe(str(fake))
-    assert str(said).startswith("under KVM QEMU ended with status 1: failed to initialize kvm")
+    assert said == "under KVM QEMU ended with status 1: failed to initialize kvm"
 
 
 @pytest.mark.usefixtures("usual_speed")

@@ -16,7 +16,7 @@ from freeonce.errors import HostError
 from freeonce.machine.argv import MachineConfig
 from freeonce.machine.template import place_for
 from freeonce.project.accelerator import choose_accelerator
-from freeonce.project.host import find_qemu, kvm_without_svm
+from freeonce.project.host import find_qemu, kvm_obstacle
 from freeonce.project.image import image_path, load_image
 from freeonce.report.lines import put
 
@@ -42,7 +42,7 @@ def _checked(name: str, needed: bool, look: Callable[[], str]) -> Check:
 
 
 def _kvm() -> str:
-    obstacle = kvm_without_svm()
+    obstacle = kvm_obstacle()
     if obstacle is not None:
         raise HostError("no-kvm", obstacle)
     return "offers guests SVM"
@@ -81,8 +81,13 @@ def _qemu() -> str:
     return f"{qemu.version} at {qemu.path}"
 
 
-def _accelerator() -> str:
-    chosen = choose_accelerator("auto", find_qemu())
+def _accelerator(svm: bool, anew: bool) -> str:
+    try:
+        image = load_image(image_path())
+    except HostError:
+        # Told by a check of its own.
+        image = None
+    chosen = choose_accelerator("auto", find_qemu(), svm, image, anew=anew)
     return f"{chosen.name}: {chosen.reason}"
 
 
@@ -103,8 +108,8 @@ def _tools() -> str:
     return "all there"
 
 
-def checks() -> tuple[Check, ...]:
-    """Everything looked at, in order."""
+def checks(anew: bool = False) -> tuple[Check, ...]:
+    """Everything looked at, in order. `anew`: also what was found out since this host booted."""
     return (
         _checked("QEMU", True, _qemu),
         _checked("image", True, _image),
@@ -112,17 +117,19 @@ def checks() -> tuple[Check, ...]:
         _checked("build tools", False, _tools),
         _checked("KVM with SVM", False, _kvm),
         _checked("nested SVM", False, _nested),
-        _checked("accelerator for run", True, _accelerator),
+        _checked("accelerator for run", True, lambda: _accelerator(True, anew)),
+        _checked("accelerator for audit", False, lambda: _accelerator(False, anew)),
         _checked("room for templates", False, _templates),
     )
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--anew", is_flag=True, help="Try again what KVM could not since this host booted.")
 @click.pass_context
-def doctor(context: click.Context, as_json: bool) -> None:
+def doctor(context: click.Context, as_json: bool, anew: bool) -> None:
     """Say what this host can do, and which accelerator `run` will take."""
-    done = checks()
+    done = checks(anew)
     usable = all(check.ok for check in done if check.needed)
     if as_json:
         document = {"schema": SCHEMA, "ok": usable, "checks": [asdict(check) for check in done]}

@@ -1,10 +1,13 @@
 """Options that several verbs have."""
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
+
+from freeonce.project.machine import Machine, split_arguments
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -13,7 +16,7 @@ accelerator_option = click.option(
     type=click.Choice(["auto", "kvm", "tcg"]),
     default="auto",
     show_default=True,
-    help="What runs the guest; auto takes KVM where it really runs SVM guests.",
+    help="What runs the guest; auto takes KVM where it has really run one.",
 )
 
 
@@ -27,6 +30,52 @@ jobs_option = click.option(
     type=click.IntRange(min=1),
     help="Clones at a time. Default: by cores and free memory.",
 )
+
+
+_MACHINE_OPTIONS = (
+    click.option(
+        "--memory",
+        type=int,
+        default=Machine.memory,
+        show_default=True,
+        metavar="MIB",
+        help="The guest's memory.",
+    ),
+    click.option(
+        "--cpus", type=int, default=Machine.cpus, show_default=True, help="The guest's CPUs."
+    ),
+    click.option(
+        "--append", multiple=True, metavar="ARGS", help="More for the kernel's command line."
+    ),
+    click.option(
+        "--qemu-arg",
+        "qemu_arg",
+        multiple=True,
+        metavar="ARG",
+        help="More for QEMU, split as by a shell: '-device nvme,drive=d'.",
+    ),
+)
+
+
+def machine_options(command: Command) -> Command:
+    """The options for the guest's machine, passed on as one `machine`."""
+
+    @wraps(command)
+    def combined(
+        *args: Any,
+        memory: int,
+        cpus: int,
+        append: tuple[str, ...],
+        qemu_arg: tuple[str, ...],
+        **rest: Any,
+    ) -> Any:
+        machine = Machine(memory, cpus, " ".join(append), split_arguments(qemu_arg))
+        return command(*args, machine=machine, **rest)
+
+    wrapped = combined
+    for option in reversed(_MACHINE_OPTIONS):
+        wrapped = option(wrapped)
+    return cast(Command, wrapped)
 
 
 def output_option(name: str, text: str) -> Callable[[Command], Command]:

@@ -10,12 +10,18 @@ import click
 from freeonce.cli.completion import scenario_names
 from freeonce.cli.gathered import Gathered
 from freeonce.cli.loudness import loudness_options, stderr_console
-from freeonce.cli.options import accelerator_option, jobs_option, shared_option
+from freeonce.cli.options import (
+    accelerator_option,
+    jobs_option,
+    machine_options,
+    shared_option,
+)
 from freeonce.cli.output import STDOUT, Out
 from freeonce.cli.outputs import PICTURES, chosen, output_options
 from freeonce.cli.progress import with_failures, with_progress
 from freeonce.cli.telling import Teller
 from freeonce.guest import COMMAND_SECONDS
+from freeonce.project.machine import Machine
 from freeonce.project.setting import find_setting
 from freeonce.run.failures import Where
 from freeonce.run.hire import crew_of
@@ -37,6 +43,7 @@ class _Point(click.ParamType[Where]):
 @click.command()
 @click.argument("patterns", nargs=-1, metavar="[NAME-OR-GLOB]...", shell_complete=scenario_names)
 @accelerator_option
+@machine_options
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0.1),
@@ -76,6 +83,7 @@ def run(
     *,
     patterns: tuple[str, ...],
     accel: str,
+    machine: Machine,
     timeout: float,
     act: str,
     repeat: int,
@@ -106,7 +114,7 @@ def run(
     options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
     gathered = Gathered(pictures=not PICTURES.isdisjoint(files), failing=failing)
     with stderr_console(quiet, verbose) as errors:
-        setting = find_setting(accel)
+        setting = find_setting(accel, machine=machine)
         crew = crew_of(setting, shared, jobs)
         teller = Teller(setting, files, console, errors, quiet)
         work: Generator[object] = (

@@ -6,9 +6,10 @@ from freeonce.byhand.guests import by_hand
 from freeonce.byhand.prompt import Prompt
 from freeonce.byhand.session import Session
 from freeonce.cli.completion import scenario_names
-from freeonce.cli.options import accelerator_option
+from freeonce.cli.options import accelerator_option, machine_options
 from freeonce.cli.output import Out
 from freeonce.guest import template_of
+from freeonce.project.machine import Machine
 from freeonce.project.setting import find_setting
 
 GREETING = "A guest is ready. `help` shows the verbs, Tab completes, `exit` leaves."
@@ -17,9 +18,10 @@ GREETING = "A guest is ready. `help` shows the verbs, Tab completes, `exit` leav
 @click.command()
 @click.argument("scenario", required=False, shell_complete=scenario_names)
 @accelerator_option
-def shell(scenario: str | None, accel: str) -> None:
+@machine_options
+def shell(scenario: str | None, accel: str, machine: Machine) -> None:
     """Work with a guest by hand; SCENARIO is run in it first. It goes when you leave."""
-    setting = find_setting(accel)
+    setting = find_setting(accel, machine=machine)
     with template_of(setting) as source, Session(by_hand(setting, source, "shell")) as session:
         if scenario is not None:
             session.find(scenario)

@@ -7,6 +7,7 @@ from freeonce.deadline import Deadline
 from freeonce.errors import GuestLost
 from freeonce.guest.guest import Guest
 from freeonce.machine.argv import MachineConfig, Ram, qemu_argv
+from freeonce.machine.console import READY
 from freeonce.machine.control import control
 from freeonce.machine.folder import guest_folder
 from freeonce.machine.ssh import ssh
@@ -15,7 +16,6 @@ from freeonce.project.image import Image
 
 BOOT_SECONDS = 120.0
 CONNECT_SECONDS = 600.0
-READY = "freeonce: ready"
 
 
 def start(

@@ -23,6 +23,7 @@ class MachineConfig:
 
     `nodes`: NUMA nodes, each with an equal part of the memory. `features`: what a
     scenario may need and this CPU model has; a guest that lacks one is not as expected.
+    `append`, `extra`: what a user adds to the kernel's command line and to QEMU's arguments.
     """
 
     qemu: str
@@ -35,6 +36,8 @@ class MachineConfig:
     nodes: int = 1
     features: frozenset[str] = frozenset({"svm"})
     window: Window = Window()
+    append: str = ""
+    extra: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError when the window is not inside the memory."""
@@ -59,6 +62,7 @@ def kernel_command_line(config: MachineConfig) -> str:
             "no_timer_check",
             # Reserved: never handed out, and at an address that the host knows beforehand.
             f"memmap={window.size:#x}${window.base:#x}",
+            *([config.append] if config.append else []),
         ]
     )
 
@@ -145,4 +149,5 @@ def qemu_argv(config: MachineConfig, folder: Path, ram: Ram | None = None) -> tu
         "virtio-net-pci,netdev=net,romfile=,guest_announce=off",
         # Not before we listen to its console.
         "-S",
+        *config.extra,
     )

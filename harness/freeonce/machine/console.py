@@ -17,6 +17,8 @@ from pexpect.fdpexpect import fdspawn
 from freeonce.deadline import Deadline
 from freeonce.evidence.text import printable
 
+READY = "freeonce: ready"
+"""What our init says when the guest can be worked with."""
 TAIL_BYTES = 32768
 POLL_SECONDS = 0.2
 DRAIN_READS = 64

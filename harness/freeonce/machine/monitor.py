@@ -149,7 +149,8 @@ class Monitor:
             if status == "completed":
                 return
             if status == "failed":
-                raise GuestLost("QEMU cannot save the guest")
+                why = answer.get("error-desc") if isinstance(answer, dict) else None
+                raise GuestLost(f"QEMU cannot save the guest: {why or 'it does not say why'}")
             deadline.left()
             time.sleep(RETRY_SECONDS)
 

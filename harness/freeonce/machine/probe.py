@@ -1,17 +1,21 @@
-"""Whether a virtual CPU really runs under KVM."""
+"""Whether a guest really runs under KVM."""
 
 import time
 
 from freeonce.deadline import Deadline
-from freeonce.errors import DeadlineExceeded, GuestLost
+from freeonce.errors import DeadlineExceeded, GuestLost, HostError
+from freeonce.machine.argv import MachineConfig, qemu_argv
+from freeonce.machine.console import READY
 from freeonce.machine.folder import guest_folder
 from freeonce.machine.process import qemu_process
+from freeonce.machine.start import started
 
 PROBE_SECONDS = 10.0
+READY_SECONDS = 30.0
 POLL_SECONDS = 0.02
 
 
-def kvm_probe(qemu: str) -> str | None:
+def kvm_probe(qemu: str, cpu: str = "host,+svm") -> str | None:
     """Why KVM does not run QEMU's own firmware; None when it does.
 
     Waits for the firmware's first byte on its debug port 0x402. A broken KVM hangs or
@@ -21,7 +25,7 @@ def kvm_probe(qemu: str) -> str | None:
         debug = folder / "debug"
         argv = [
             *(qemu, "-nodefaults", "-no-user-config", "-display", "none"),
-            *("-accel", "kvm", "-cpu", "host,+svm", "-machine", "q35", "-m", "64M"),
+            *("-accel", "kvm", "-cpu", cpu, "-machine", "q35", "-m", "64M"),
             *("-chardev", f"file,id=debug,path={debug}"),
             *("-device", "isa-debugcon,iobase=0x402,chardev=debug"),
         ]
@@ -35,5 +39,29 @@ def kvm_probe(qemu: str) -> str | None:
             except DeadlineExceeded as error:
                 return str(error)
             except GuestLost as error:
-                return f"under KVM {error}"
+                return _words(error)
+    return None
+
+
+def _words(error: Exception) -> str:
+    """On one line, as reports tell it, and without QEMU's command, which names what is gone."""
+    said, _, _ = str(error).partition("\ncommand: ")
+    return " ".join(["under KVM", *said.split()])
+
+
+def ready_probe(config: MachineConfig) -> str | None:
+    """Why a guest does not come as far as "ready" under KVM; None when it does.
+
+    There are machines on which firmware runs and a kernel hangs.
+    """
+    deadline = Deadline(READY_SECONDS, "a guest's boot under KVM")
+    with guest_folder() as folder:
+        try:
+            with started(qemu_argv(config, folder), folder, deadline) as machine:
+                machine.monitor.execute("cont")
+                machine.console.wait_for(READY, deadline, machine.process.check)
+        except DeadlineExceeded as error:
+            return str(error)
+        except (GuestLost, HostError) as error:
+            return _words(error)
     return None

@@ -73,10 +73,11 @@ def _answer_of(path: str) -> str:
     return printable(done.stdout)
 
 
-def kvm_without_svm() -> str | None:
-    """Why KVM here cannot run SVM guests, as far as asking tells; None when it may.
+def kvm_obstacle(svm: bool = True) -> str | None:
+    """Why KVM here cannot run guests, with `svm` SVM guests, as far as asking tells.
 
-    That /dev/kvm opens proves nothing: KVM on Intel, or without nested support, opens too.
+    None when it may. That /dev/kvm opens proves nothing: KVM on Intel, or without nested
+    support, opens too, and on some machines it opens and no guest ever runs.
     """
     if not KVM.exists():
         return f"there is no {KVM}"
@@ -92,7 +93,7 @@ def kvm_without_svm() -> str | None:
         return f"{KVM} refuses KVM_GET_SUPPORTED_CPUID: {error.strerror}"
     finally:
         os.close(device)
-    if not leaves.get(SVM_LEAF, 0) & SVM_BIT:
+    if svm and not leaves.get(SVM_LEAF, 0) & SVM_BIT:
         return f"{KVM} opens, but KVM offers guests no SVM (CPUID Fn8000_0001_ECX[2] is 0)"
     return None
 

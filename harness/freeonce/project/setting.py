@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from freeonce.machine.argv import MachineConfig, Window
+from freeonce.machine.argv import MIB, MachineConfig, Window
 from freeonce.project.accelerator import Accelerator, choose_accelerator
 from freeonce.project.host import Qemu, find_qemu
 from freeonce.project.image import Image, image_path, load_image
+from freeonce.project.machine import Machine
+
+MACHINE = Machine()
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class Setting:
     qemu: Qemu
     accelerator: Accelerator
     window: Window = field(default_factory=Window)
+    machine: Machine = field(default_factory=Machine)
 
     def config(self) -> MachineConfig:
         """The machine for one guest."""
@@ -27,26 +31,38 @@ class Setting:
             boot=self.image.boot,
             initramfs=self.image.initramfs,
             window=self.window,
+            memory=self.machine.memory * MIB,
+            cpus=self.machine.cpus,
+            append=self.machine.append,
+            extra=self.machine.qemu,
+            features=frozenset({"svm"}) if self.accelerator.svm else frozenset(),
         )
 
     def document(self) -> dict[str, str]:
         """What a report says of the host."""
-        return {
+        document = {
             "accelerator": self.accelerator.name,
             "reason": self.accelerator.reason,
             "qemu": self.qemu.version,
             "kernel": self.image.release,
             "rust": self.image.rust,
         }
+        if self.machine != Machine():
+            document["machine"] = str(self.machine)
+        return document
 
 
-def find_setting(accel: str) -> Setting:
-    """Raises HostError, with what to do, for the first thing that is missing."""
-    return setting_of(image_path(), accel)
+def find_setting(accel: str, svm: bool = True, machine: Machine = MACHINE) -> Setting:
+    """Where guests come from. `svm`: whether they need it.
+
+    Raises HostError, with what to do, for the first thing that is missing.
+    """
+    return setting_of(image_path(), accel, svm, machine)
 
 
-def setting_of(manifest: Path, accel: str) -> Setting:
+def setting_of(manifest: Path, accel: str, svm: bool = True, machine: Machine = MACHINE) -> Setting:
     """The same for an image of one's choice."""
     qemu = find_qemu()
     image = load_image(manifest)
-    return Setting(image, qemu, choose_accelerator(accel, qemu))
+    chosen = choose_accelerator(accel, qemu, svm, image)
+    return Setting(image, qemu, chosen, machine=machine)
