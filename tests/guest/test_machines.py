@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,12 @@ def test_without_svm_the_module_loads_and_says_what_is_missing(setting: Setting)
     assert svm.judgement.allocations == 0
     assert pool.judgement.verdict is Verdict.CLEAN
     assert exit_status([svm, pool]) == 0
+
+
+def test_a_guests_qemu_may_not_call_what_it_does_not_need(guest: Guest) -> None:
+    """proc(5): Seccomp is 2 where system calls are filtered."""
+    status = Path(f"/proc/{guest.process.pid}/status").read_text()
+    assert "Seccomp:\t2\n" in status
 
 
 def test_the_machine_is_as_the_user_chose(setting: Setting) -> None:

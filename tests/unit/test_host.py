@@ -230,6 +230,22 @@ def test_a_qemu_that_will_not_do_is_refused(
     assert error.value.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("refuses", "sandbox"), [("nothing", True), ("-sandbox", False)], ids=["with", "without"]
+)
+def test_a_qemu_without_a_sandbox_is_used_without(
+    refuses: str, sandbox: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "qemu"
+    fake.write_text(
+        f"#!/bin/sh\n[ $1 != {refuses} ] || {{ echo 'not enabled' >&2; exit 1; }}\n"
+        "echo QEMU emulator version 10.0.2\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("FREEONCE_QEMU", str(fake))
+    assert find_qemu() == Qemu(str(fake), "10.0.2", sandbox)
+
+
 def test_a_qemu_that_is_not_there_says_make_setup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FREEONCE_QEMU", "no-such-qemu")
     with pytest.raises(HostError, match="make setup"):

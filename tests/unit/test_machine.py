@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,15 @@ def test_argv_names_what_the_machine_is_made_of() -> None:
     assert option(argv, "-m") == "256M"
     assert "-S" in argv
     assert any("/tmp/run/qmp.sock" in one for one in argv)
+
+
+def test_qemu_is_kept_from_starting_programs() -> None:
+    """What breaks out of a guest is a QEMU that may do no more than QEMU must."""
+    sandbox = option(qemu_argv(CONFIG, Path("/tmp/run")), "-sandbox").split(",")
+    assert sandbox[0] == "on"
+    assert {"spawn=deny", "elevateprivileges=deny", "resourcecontrol=deny"} <= set(sandbox)
+    without = qemu_argv(replace(CONFIG, sandbox=False), Path("/tmp/run"))
+    assert "-sandbox" not in without
 
 
 def test_a_comma_in_a_path_ends_no_value() -> None:

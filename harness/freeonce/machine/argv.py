@@ -5,6 +5,9 @@ from pathlib import Path
 
 MIB = 1 << 20
 
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+"""What breaks out of a guest starts no program and gains no privilege (qemu(1), -sandbox)."""
+
 # What no guest of ours uses, and its kernel would look for. What each step gave: PERFORMANCE.md.
 BARE = "i8042=off,sata=off,smbus=off,hpet=off"
 
@@ -23,6 +26,7 @@ class MachineConfig:
 
     `nodes`: NUMA nodes, each with an equal part of the memory. `features`: what a
     scenario may need and this CPU model has; a guest that lacks one is not as expected.
+    `sandbox`: whether QEMU can be kept from system calls that it does not need.
     `append`, `extra`: what a user adds to the kernel's command line and to QEMU's arguments.
     """
 
@@ -36,6 +40,7 @@ class MachineConfig:
     nodes: int = 1
     features: frozenset[str] = frozenset({"svm"})
     window: Window = Window()
+    sandbox: bool = True
     append: str = ""
     extra: tuple[str, ...] = ()
 
@@ -110,6 +115,7 @@ def qemu_argv(config: MachineConfig, folder: Path, ram: Ram | None = None) -> tu
         config.qemu,
         "-name",
         "freeonce",
+        *(["-sandbox", SANDBOX] if config.sandbox else []),
         "-nodefaults",
         "-no-user-config",
         "-display",

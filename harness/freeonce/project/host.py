@@ -12,6 +12,7 @@ from pathlib import Path
 from freeonce.deadline import Deadline
 from freeonce.errors import HostError
 from freeonce.evidence.text import printable
+from freeonce.machine.argv import SANDBOX
 
 KVM = Path("/dev/kvm")
 CGROUP = Path("/sys/fs/cgroup")
@@ -37,10 +38,11 @@ SVM_BIT = 1 << 2
 
 @dataclass(frozen=True)
 class Qemu:
-    """A QEMU program and its version."""
+    """A QEMU program and its version. `sandbox`: whether it was built with `-sandbox`."""
 
     path: str
     version: str
+    sandbox: bool = True
 
 
 def find_qemu() -> Qemu:
@@ -49,21 +51,23 @@ def find_qemu() -> Qemu:
     path = shutil.which(name)
     if path is None:
         raise HostError("no-qemu", f"{name} is not installed; run 'make setup'")
-    said = _answer_of(path)
+    said, sandbox = _answer_of(path, "-sandbox", SANDBOX), True
+    if "version" not in said:
+        said, sandbox = _answer_of(path), False
     match = re.search(r"version ((\d+)\.(\d+)(?:\.\d+)?)", said)
     if match is None:
         raise HostError("no-qemu", f"{path} --version does not name a version: {said[:100]!r}")
     if (int(match[2]), int(match[3])) < OLDEST_QEMU:
         raise HostError("old-qemu", f"QEMU {match[1]} is older than 7.2, whose SVM we rely on")
-    return Qemu(path, match[1])
+    return Qemu(path, match[1], sandbox)
 
 
-def _answer_of(path: str) -> str:
-    """What it says when asked for its version."""
+def _answer_of(path: str, *before: str) -> str:
+    """What it says when asked for its version, behind other arguments that it may refuse."""
     seconds = Deadline(VERSION_SECONDS, "asking QEMU for its version").left()
     try:
         done = subprocess.run(
-            [path, "--version"], capture_output=True, timeout=seconds, check=False
+            [path, *before, "--version"], capture_output=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired as error:
         message = f"{path} --version did not answer within {error.timeout:g} s"

@@ -35,6 +35,7 @@ class Setting:
             cpus=self.machine.cpus,
             append=self.machine.append,
             extra=self.machine.qemu,
+            sandbox=self.qemu.sandbox,
             features=frozenset({"svm"}) if self.accelerator.svm else frozenset(),
         )
 
