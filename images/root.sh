@@ -53,7 +53,9 @@ install_driver() {
 }
 
 # All of $root at $1. Unpacked: the guest would spend more on unpacking than QEMU does on reading.
+# For its owner's eyes: a guest's private host key is in it.
 pack() {
     (cd "$root" && find . -print0 | LC_ALL=C sort -z | cpio -0 --quiet -o -H newc -R 0:0 --reproducible) >"$scratch/cpio"
+    chmod 600 "$scratch/cpio"
     publish "$scratch/cpio" "$1"
 }

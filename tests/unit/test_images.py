@@ -409,3 +409,31 @@ def test_an_old_python_is_refused(tmp_path: Path) -> None:
     done = run(ROOT / "ci/install-deps", "run", env={"PYTHON": str(python)})
     assert done.returncode == 3
     assert "no Python of 3.11 or later" in done.stderr
+
+
+def test_an_initramfs_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """The guest's private host key is in it."""
+    (tmp_path / "root").mkdir()
+    script = f"set -e; umask 022; . {IMAGES}/lib.sh; . {IMAGES}/root.sh; root={tmp_path}/root; "
+    done = run("bash", "-c", script + f"scratch={tmp_path}; pack {tmp_path}/initramfs")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "initramfs").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_python_that_was_chosen_runs_every_recipe(tmp_path: Path) -> None:
+    """`make PYTHON=...`: the first python3 in the PATH may be too old for them."""
+    for name in ("Makefile", *(one.name for one in IMAGES.glob("*.*"))):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        (tmp_path / "images" / name).write_bytes((IMAGES / name).read_bytes())
+    for folder in ("module", "instrument", "specimens", "rust/src", "init", "outer"):
+        (tmp_path / "guest" / folder).mkdir(parents=True)
+    targets = "verify", "../build/rust-toolchain.json"
+    command = ["make", "-nB", "-C", str(tmp_path / "images"), "PYTHON=/chosen/python", *targets]
+    said = run(*command).stdout
+    called = [line for line in said.splitlines() if ".py" in line]
+    assert len(called) >= 2
+    assert all(line.strip().startswith("/chosen/python ") for line in called)
+    # What a dry run does not come to.
+    recipes = (IMAGES / "Makefile").read_text().splitlines()
+    for line in recipes:
+        assert not re.match(r"\t@?\./\w+[\w-]*\.py", line), line
