@@ -7,6 +7,7 @@
 #   make test-kvm  the KVM path, also without SVM in this machine (ARGS: names of scenarios)
 #   make matrix  the scenarios at every optimization level, with LTO and without
 #   make bench   what it costs, beside vng if that is installed (ARGS: how many rounds)
+#   make death   whoever dies at 200 random moments each, into docs/death.md (ARGS: how many)
 #   make lint    ruff, mypy, rustfmt, shellcheck, the schemas of the pipelines in ci/
 #   make clean   remove what was built (images, templates, virtual environment)
 #
@@ -23,7 +24,7 @@ BIN := $(VENV)/bin
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
 SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane .ci/run guest/init/etc/rc guest/outer/init
 
-.PHONY: help setup packages images outer run shell test test-kvm matrix bench lint format clean
+.PHONY: help setup packages images outer run shell test test-kvm matrix bench death lint format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -72,6 +73,9 @@ matrix: setup
 
 bench: setup
 	@$(BIN)/python -m freeonce.bench build/bench.json $(ARGS)
+
+death: setup
+	@nice $(BIN)/python -m tests.death docs/death.md $(ARGS)
 
 lint: $(VENV)/installed
 	@PYTHON='$(PYTHON)' ci/install-deps lint

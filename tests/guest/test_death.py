@@ -1,6 +1,7 @@
 """However the harness dies, nothing of its guest is left."""
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -9,6 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.death.life import Life
+from tests.death.scenes import SCENES, Scene, play, run_in, untouched
 
 GRACE_SECONDS = 15.0
 
@@ -118,3 +122,20 @@ def test_a_killed_harness_leaves_nothing(number: signal.Signals, status: int) ->
     os.kill(harness.pid, number)
     assert harness.wait(GRACE_SECONDS) == status
     nothing_left(qemu, folder)
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to work in, with the template that a run needs."""
+    work = tmp_path_factory.mktemp("death")
+    assert run_in(Life(work, work / "templates"), untouched) == []
+    return work
+
+
+@pytest.mark.xdist_group("death")
+@pytest.mark.parametrize("scene", [one for one in SCENES if one.quick], ids=lambda one: one.name)
+def test_whoever_dies_the_run_ends_rightly_and_nothing_is_left(scene: Scene, warm: Path) -> None:
+    """At one random moment each; `make death` does it 200 times."""
+    seed = random.randrange(1 << 32)
+    wrong = play(scene, warm, warm / "templates", random.Random(seed))
+    assert not wrong, f"seed {seed}"

@@ -169,6 +169,13 @@ def test_the_folder_is_gone_when_we_are_killed() -> None:
     assert not folder.exists()
 
 
+def test_a_folder_that_cannot_be_made_is_the_hosts_matter() -> None:
+    with pytest.raises(HostError, match="cannot make a folder in /proc") as error:  # noqa: SIM117
+        with guest_folder(Path("/proc")):
+            pass
+    assert error.value.reason == "no-scratch"
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_the_folder_goes_also_when_its_keeper_was_killed_or_stands_still(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from freeonce.deadline import Deadline
+from freeonce.errors import HostError
 
 # Not $TMPDIR: the path of a socket has at most 107 bytes (unix(7)).
 SOCKETS = Path("/tmp")
@@ -39,13 +40,14 @@ def guest_folder(parent: Path = SOCKETS) -> Iterator[Path]:
     """A new folder. Its keeper, a process of its own, removes it; we do when that was killed.
 
     The keeper is in a session of its own: Ctrl-C in our terminal does not reach it.
+    Raises HostError `no-scratch` when it cannot be made.
     """
     folder = parent / f"{SCRATCH}{secrets.token_hex(8)}"
     # The keeper first: there is no moment at which the folder has none.
     keeper = _keeper(folder)
     said = b""
     try:
-        folder.mkdir(mode=0o700)
+        _make(folder)
         yield folder
         # What left the block otherwise may have left a QEMU, too.
         said = b"over\n"
@@ -53,6 +55,14 @@ def guest_folder(parent: Path = SOCKETS) -> Iterator[Path]:
         _dismiss(keeper, said)
         # It does nothing that fails while it lives.
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        message = f"cannot make a folder in {folder.parent}: {error.strerror}"
+        raise HostError("no-scratch", message) from error
 
 
 def _dismiss(keeper: "subprocess.Popen[bytes]", said: bytes) -> None:
@@ -79,5 +89,7 @@ def _keeper(folder: Path) -> "subprocess.Popen[bytes]":
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+    except OSError as error:
+        raise HostError("no-process", f"cannot start a program: {error.strerror}") from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
+from typing import BinaryIO
 
 from freeonce.deadline import Deadline
 from freeonce.errors import DeadlineExceeded, GuestLost, HostError
@@ -123,6 +124,13 @@ def observed(observer: Callable[[Process], None]) -> Iterator[None]:
         _OBSERVER.reset(token)
 
 
+def _log(file: Path) -> BinaryIO:
+    try:
+        return file.open("wb")
+    except OSError as error:
+        raise HostError("no-scratch", f"cannot write {file}: {error.strerror}") from error
+
+
 def announce(process: Process) -> None:
     """Tell who observes."""
     observer = _OBSERVER.get()
@@ -137,7 +145,7 @@ def qemu_process(argv: Sequence[str], folder: Path, files: Sequence[int] = ()) -
     Raises HostError when there is no such program.
     """
     log = folder / "qemu.log"
-    with log.open("wb") as output:
+    with _log(log) as output:
         try:
             popen = subprocess.Popen(
                 argv,

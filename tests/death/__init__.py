@@ -1,0 +1,1 @@
+"""Who dies when, and what must be true afterwards."""
