@@ -21,10 +21,10 @@ RUN = ("run", *GUEST)
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
     "deadline": ("errors",),
-    "project.host": ("errors",),
+    "project.host": BASE,
     "project.image": ("errors",),
     "project": ("project", *MACHINE),
-    "machine": ("machine", "project.host", "evidence.text", *BASE),
+    "machine": ("machine", "project.host", "evidence.text", "evidence.quote", *BASE),
     "subject": ("subject", *BASE),
     "evidence": ("evidence", "errors"),
     "audit": ("audit", "evidence", "errors"),

@@ -14,6 +14,7 @@ from qemu.qmp.qmp_shell import QMPShell
 from freeonce.byhand.session import Session
 from freeonce.byhand.verbs import VERBS
 from freeonce.errors import FreeonceError, GuestLost, HostError
+from freeonce.evidence.quote import quoted
 from freeonce.evidence.text import printable
 
 HELP = ("help", "?")
@@ -81,7 +82,7 @@ class Prompt(QMPShell):
             elif verb:
                 return self._execute_cmd(line)
         except GuestLost as lost:
-            tail = f"; the console's last lines:\n{lost.console}" if lost.console else ""
+            tail = f"; the console's last lines:\n{quoted(lost.console)}" if lost.console else ""
             print(f"the guest was lost: {lost}{tail}\n`fresh` gives another", file=sys.stderr)
         except FreeonceError as error:
             print(error, file=sys.stderr)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from freeonce.cli.output import Out
+from freeonce.evidence.quote import harmless
 from freeonce.machine.console import HEARD
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -32,7 +33,7 @@ class _Printer(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = Text.assemble(("guest: ", "dim"), record.getMessage())
+        line = Text.assemble(("guest: ", "dim"), harmless(record.getMessage()))
         self._console.print(line, soft_wrap=True, highlight=False)
 
 

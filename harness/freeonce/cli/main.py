@@ -14,6 +14,7 @@ from freeonce import __version__
 from freeonce.cli.output import UNREAD, let_go_of_stdout, written_out
 from freeonce.cli.streams import open_missing
 from freeonce.errors import FreeonceError, GuestLost, HostError, OuterLost, UsageError
+from freeonce.evidence.quote import quoted
 
 USAGE = 2
 HOST = 3
@@ -137,7 +138,8 @@ def _report(error: FreeonceError) -> int:
             click.echo(f"freeonce: {reason}: {error}", err=True)
             return HOST
         case GuestLost(console=console) if console:
-            click.echo(f"freeonce: {error}; the console's last lines:\n{console}", err=True)
+            said = f"{error}; the console's last lines:\n{quoted(console)}"
+            click.echo(f"freeonce: {said}", err=True)
         case _:
             click.echo(f"freeonce: {error}", err=True)
     return OUTER_LOST if isinstance(error, OuterLost) else INCOMPLETE

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from freeonce.project.host import SANDBOX
+
 MIB = 1 << 20
 
-SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
-"""What breaks out of a guest starts no program and gains no privilege (qemu(1), -sandbox)."""
 
 # What no guest of ours uses, and its kernel would look for. What each step gave: PERFORMANCE.md.
 BARE = "i8042=off,sata=off,smbus=off,hpet=off"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from freeonce.deadline import Deadline
 from freeonce.errors import CommandFailed, FreeonceError, GuestLost, Loss
+from freeonce.evidence.quote import harmless
 from freeonce.evidence.text import printable
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class Ssh:
             output, errors = self._drain(channel, repr(command), deadline, ended)
             status = channel.exit_status if channel.exit_status >= 0 else None
         if status != 0:
-            said = printable(errors).strip()[:500]
+            # On one line: what begins a line of a log may be a command to who reads it.
+            said = harmless(" ".join(printable(errors).split()))[:WORDS]
             how = "without a status: killed" if status is None else f"with status {status}"
             raise CommandFailed(f"{command!r} ended {how}: {said or 'it said nothing'}")
         return output
@@ -167,7 +169,7 @@ def _lost_on_any_error(doing: str, check: Callable[[], None]) -> Iterator[None]:
 
 def _words(error: Exception) -> str:
     """An error's words on one line: some have a server's banner in them, which may be anything."""
-    return " ".join(printable(str(error)).split())[:WORDS] or type(error).__name__
+    return harmless(" ".join(printable(str(error)).split()))[:WORDS] or type(error).__name__
 
 
 @contextmanager

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from freeonce.deadline import Deadline
 from freeonce.errors import HostError
-from freeonce.evidence.text import printable
-from freeonce.machine.argv import SANDBOX
 
 KVM = Path("/dev/kvm")
 CGROUP = Path("/sys/fs/cgroup")
@@ -21,6 +19,8 @@ UNLIMITED = 1 << 62
 RECLAIMABLE = ("active_file", "inactive_file", "slab_reclaimable")
 QEMU_VARIABLE = "FREEONCE_QEMU"
 QEMU_DEFAULT = "qemu-system-x86_64"
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+"""What breaks out of a guest starts no program and gains no privilege (qemu(1), -sandbox)."""
 VERSION_SECONDS = 30.0
 OLDEST_QEMU = (7, 2)
 
@@ -74,7 +74,7 @@ def _answer_of(path: str, *before: str) -> str:
         raise HostError("no-qemu", message) from error
     except OSError as error:
         raise HostError("no-qemu", f"{path} does not start: {error.strerror}") from error
-    return printable(done.stdout)
+    return done.stdout.decode(errors="replace")
 
 
 def kvm_obstacle(svm: bool = True) -> str | None:

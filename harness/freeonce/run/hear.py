@@ -12,6 +12,7 @@ from freeonce.audit.result import NOTHING, Evidence
 from freeonce.audit.run import Run, joined, settled, take_apart
 from freeonce.errors import CommandFailed, EvidenceError, GuestLost, Loss
 from freeonce.evidence.ledger import RECORD_BYTES, Flag, Header, Records, Type, parse_records
+from freeonce.evidence.quote import quoted
 from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest
 from freeonce.run.task import Options
@@ -184,5 +185,5 @@ def _lost(guest: Guest, before: Header, error: GuestLost, command: str) -> Evide
 
 def lost_words(error: GuestLost) -> str:
     """How a guest was lost, with the last lines of its console."""
-    console = f"; the console's last lines:\n{error.console}" if error.console else ""
+    console = f"; the console's last lines:\n{quoted(error.console)}" if error.console else ""
     return f"the guest was lost ({error.loss}): {error}{console}"

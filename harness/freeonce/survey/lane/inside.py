@@ -7,6 +7,7 @@ from pathlib import Path
 
 from freeonce.deadline import PATIENCE_VARIABLE, patience
 from freeonce.errors import CommandFailed, EvidenceError
+from freeonce.evidence.quote import quoted
 from freeonce.project.host import QEMU_VARIABLE, Qemu
 from freeonce.project.image import PATH_VARIABLE, OuterImage
 from freeonce.survey.lane.argv import SCRATCH, OuterConfig
@@ -72,7 +73,7 @@ def document_of(left: Left) -> dict[str, object]:
     if left.status not in REPORTED or left.file is None:
         wrote = "and wrote no report" if left.file is None else "which reports nothing"
         message = f"freeonce in the outer machine ended with status {left.status} {wrote}"
-        raise CommandFailed(f"{message}; its last lines:\n{left.console}")
+        raise CommandFailed(f"{message}; its last lines:\n{quoted(left.console)}")
     return parse_run(left.file)
 
 
