@@ -18,6 +18,7 @@ import pytest
 
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import Result
+from freeonce.deadline import Deadline
 from freeonce.errors import CommandFailed, GuestLost, Loss
 from freeonce.evidence.ledger import Records, Type, Witness, parse_records
 from freeonce.guest import Guest, clone, take_template
@@ -118,13 +119,13 @@ def test_the_first_that_a_clone_is_told_is_new_entropy(
 ) -> None:
     """Without it chance decides whether two draw the same: interrupts stir the state, too."""
     asked: list[str] = []
-    real = Guest.ask
+    real = Guest.ask_by
 
-    def ask(guest: Guest, request: str, seconds: float) -> None:
+    def ask(guest: Guest, request: str, deadline: Deadline) -> None:
         asked.append(request)
-        real(guest, request, seconds)
+        real(guest, request, deadline)
 
-    monkeypatch.setattr(Guest, "ask", ask)
+    monkeypatch.setattr(Guest, "ask_by", ask)
     with several(setting, template, 2, at_once=1):
         verbs = [request.split()[0] for request in asked]
         seeds = {bytes.fromhex(request.split()[1]) for request in asked[::2]}
