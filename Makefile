@@ -5,6 +5,7 @@
 #   make test    unit tests, tests in real guests and in a browser (ARGS for pytest)
 #   make setup   only the set-up: system packages, virtual environment, images
 #   make test-kvm  the KVM path, also without SVM in this machine (ARGS: names of scenarios)
+#   make test-qemu  tests in real guests under a newer QEMU, of Debian's backports (ARGS for pytest)
 #   make matrix  the scenarios at every optimization level, with LTO and without
 #   make bench   what it costs, beside vng if that is installed (ARGS: how many rounds)
 #   make death   whoever dies at 200 random moments each, into docs/death.md (ARGS: how many)
@@ -22,9 +23,9 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
-SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane .ci/run guest/init/etc/rc guest/outer/init
+SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane ci/newer-qemu .ci/run guest/init/etc/rc guest/outer/init
 
-.PHONY: help setup packages images outer run shell test test-kvm matrix bench death lint format clean
+.PHONY: help setup packages images outer run shell test test-kvm test-qemu matrix bench death lint format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -62,6 +63,10 @@ test: setup
 test-kvm: setup
 	@case "$$($(BIN)/freeonce lane --where)" in outer:*) $(MAKE) --no-print-directory outer ;; esac
 	@$(BIN)/freeonce lane $(ARGS)
+
+test-qemu: setup
+	@ci/newer-qemu build/newer-qemu
+	@FREEONCE_QEMU=$(CURDIR)/build/newer-qemu/qemu $(BIN)/pytest -n auto --maxprocesses 8 --dist loadgroup $(or $(ARGS),tests/guest)
 
 outer:
 	@PYTHON='$(PYTHON)' KERNEL='$(OUTER)' ci/install-deps run
