@@ -14,7 +14,8 @@
 #
 # KERNEL chooses the guest's kernel: cloud (default), host, a linux-image package, or the
 # path of a built tree. OUTER likewise: the kernel with kvm_amd that `make test-kvm` emulates a
-# host with, where this one has no SVM. RUSTC chooses a Rust compiler, PYTHON a Python of 3.11 or later.
+# host with, where this one has no SVM. KERNEL_PIN refuses another kernel than the one of which
+# images/kernel-pin.sh told this digest. RUSTC chooses a Rust compiler, PYTHON a Python of 3.11 or later.
 
 PYTHON ?= python3
 KERNEL ?= cloud

@@ -437,3 +437,16 @@ def test_the_python_that_was_chosen_runs_every_recipe(tmp_path: Path) -> None:
     recipes = (IMAGES / "Makefile").read_text().splitlines()
     for line in recipes:
         assert not re.match(r"\t@?\./\w+[\w-]*\.py", line), line
+
+
+def test_a_pin_refuses_every_other_kernel(tmp_path: Path) -> None:
+    (tmp_path / "kernel/modules").mkdir(parents=True)
+    for name in ("bzImage", "config", "release", "modules/a.ko"):
+        (tmp_path / "kernel" / name).write_text(name)
+    pin = run(IMAGES / "kernel-pin.sh", tmp_path / "kernel").stdout.strip()
+    assert re.fullmatch("[0-9a-f]{64}", pin)
+    assert run(IMAGES / "kernel-pin.sh", tmp_path / "kernel", pin).returncode == 0
+    (tmp_path / "kernel/modules/a.ko").write_text("another")
+    done = run(IMAGES / "kernel-pin.sh", tmp_path / "kernel", pin)
+    assert done.returncode == 1
+    assert f"not the {pin} of KERNEL_PIN" in done.stderr
