@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -192,3 +193,20 @@ def test_memory_for_which_the_folder_has_no_room_names_both(
     with talking(tmp_path, lambda _: "IO error") as (line, _), pytest.raises(GuestLost) as lost:
         line.read_memory(0, 8192)
     assert str(lost.value).startswith(f"no room for 8192 bytes of memory: {tmp_path} has 4096")
+
+
+def test_a_qemu_that_ends_between_its_socket_and_our_call_is_not_waited_for(tmp_path: Path) -> None:
+    """Its socket stays behind, and nobody listens on it."""
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(tmp_path / "qmp.sock"))
+
+    def check() -> None:
+        raise GuestLost("QEMU was ended by signal SIGKILL")
+
+    began = time.monotonic()
+    with (
+        pytest.raises(GuestLost, match="SIGKILL"),
+        monitor(tmp_path, Deadline(60, "QMP"), check),
+    ):
+        pass
+    assert time.monotonic() - began < 30

@@ -201,12 +201,13 @@ class Monitor:
         return int(match[1])
 
 
-async def _connect(client: QMPClient, path: Path) -> None:
+async def _connect(client: QMPClient, path: Path, check: Callable[[], None]) -> None:
     while True:
         try:
             await client.connect(str(path))
         except QMPError:
-            # Not listening yet. The caller's deadline ends this.
+            # Not listening yet, or not any more. The caller's deadline ends this.
+            check()
             await asyncio.sleep(RETRY_SECONDS)
         else:
             return
@@ -225,7 +226,7 @@ def monitor(folder: Path, deadline: Deadline, check: Callable[[], None]) -> Iter
             check()
             deadline.left()
             time.sleep(RETRY_SECONDS)
-        line._run(_connect(client, folder / "qmp.sock"), deadline)
+        line._run(_connect(client, folder / "qmp.sock", check), deadline)
         try:
             yield line
         finally:
