@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // An L2 made by hand. AMD manual volume 2, 15.5 and appendix B.
+#include <linux/io.h>
 #include <linux/preempt.h>
 #include <linux/string.h>
 #include <asm/msr.h>
@@ -110,7 +111,6 @@ int l2_open(struct l2 *l2)
 	memcpy(l2->page, program, sizeof(program));
 	link_tables(l2);
 	fill_vmcb(l2);
-	l2->vcpu.vmcb = l2->vmcb;
 	l2->vcpu.vmcb_gpa = freeonce_gpa(l2->vmcb);
 	l2->vcpu.host_vmcb_gpa = freeonce_gpa(l2->host_vmcb);
 	return 0;
@@ -119,7 +119,7 @@ int l2_open(struct l2 *l2)
 /* An interrupt or NMI of the host: it has been taken by now, and the L2 may go on. */
 static bool exit_of_host(const struct vcpu *vcpu)
 {
-	u64 code = vmcb_read(vcpu->vmcb, VMCB_EXIT_CODE);
+	u64 code = vmcb_read(phys_to_virt(vcpu->vmcb_gpa), VMCB_EXIT_CODE);
 
 	return code == EXIT_INTR || code == EXIT_NMI;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 // A scenario may ask that the modules be unloaded when it is settled: the host does it, and judges.
-#include <asm/msr.h>
 #include <asm/page_types.h>
 
+#include "kernel/kernel.h"
 #include "scenarios.h"
 
 static u32 left; /* planted: enum unload_left */
@@ -21,9 +21,9 @@ void unload_leave(void)
 	if (!freeonce_unload_wanted())
 		return;
 	if (left & LEFT_EFER) {
-		rdmsrl(MSR_EFER, efer);
-		wrmsrl(MSR_EFER, efer | EFER_SVME);
+		rdmsrq(MSR_EFER, efer);
+		wrmsrq(MSR_EFER, efer | EFER_SVME);
 	}
 	if (left & LEFT_HOST_SAVE_AREA)
-		wrmsrl(MSR_VM_HSAVE_PA, PAGE_SIZE);
+		wrmsrq(MSR_VM_HSAVE_PA, PAGE_SIZE);
 }

@@ -207,6 +207,14 @@ def test_a_lost_guest_is_told_how_and_the_next_scenario_runs(setting: Setting, n
     assert clean.judgement.verdict is Verdict.CLEAN or options.command
 
 
+def test_with_act_real_the_kernel_has_what_the_cpu_held_once(setting: Setting) -> None:
+    name = "fault/hardware-use-after-free/pool/c/nested-page"
+    (result,) = in_clones(setting, [name], Options("act=real", 30, faults=False))
+    # Not lost: settling does not give it back once more, which SLUB would not survive.
+    assert (result.loss, result.judgement.reasons) == (None, ())
+    assert [one.rule for one in result.judgement.findings] == [Rule.HARDWARE_USE_AFTER_FREE]
+
+
 def test_what_was_proven_before_the_loss_is_reported(setting: Setting) -> None:
     (lost,) = in_clones(setting, ["postmortem/triple-fault"])
     assert [one.rule for one in lost.judgement.findings] == [Rule.NULL_FREE]

@@ -62,7 +62,12 @@ class Block:
     def memory(self) -> bytes:
         filling = POISON_RELEASED if self.released else 0x5A
         pattern = GUARD_RELEASED if self.released else GUARD_LIVE
-        return bytes([filling]) * self.size + guard(self.tag, self.serial, pattern)
+        return bytes([filling]) * self.size + guard(self.tag, self.serial, pattern) + self.rest()
+
+    def rest(self) -> bytes:
+        """Of the last page, behind the guard."""
+        behind = -(self.size + GUARD_BYTES) % PAGE if self.kind is Kind.CONTIGUOUS else 0
+        return bytes([GUARD_RELEASED if self.released else GUARD_LIVE]) * behind
 
 
 @dataclass
@@ -89,12 +94,14 @@ class History:
     def kernel(self, what: Type, /, **fields: int) -> "History":
         return self.add(what, witness=int(Witness.KERNEL), **fields)
 
-    def text(self, what: Type, text: str, serial: int = 0) -> "History":
+    def text(self, what: Type, text: str, serial: int = 0, piece: int = 0) -> "History":
         raw = text.encode().ljust(24, b"\0")
         pointer, physical, size = (
             int.from_bytes(raw[at : at + 8], "little") for at in range(0, 24, 8)
         )
-        return self.add(what, pointer=pointer, physical=physical, size=size, serial=serial)
+        return self.add(
+            what, pointer=pointer, physical=physical, size=size, serial=serial, detail=piece
+        )
 
     def begin(self) -> "History":
         self.text(Type.BEGIN, "test/scenario")

@@ -6,7 +6,7 @@ import pytest
 
 from freeonce.audit.audit import judge, match
 from freeonce.audit.model import Account, Judgement, Rule, Verdict
-from freeonce.evidence.ledger import Flag, Kind, Type, text_of
+from freeonce.evidence.ledger import Flag, Kind, Type, text_of_bytes
 from freeonce.evidence.scenarios import Expectation
 from tests.unit.history import PAT_WB, History, run
 
@@ -334,8 +334,8 @@ def test_names_are_read_once_however_many_findings_there_are(
     for serial in range(1, 1001):
         history.allocate(serial, A + serial * 4096)
         history.text(Type.LABEL, "lost", serial=serial)
-    reads = Mock(side_effect=text_of)
-    monkeypatch.setattr("freeonce.audit.run.text_of", reads)
+    reads = Mock(side_effect=text_of_bytes)
+    monkeypatch.setattr("freeonce.evidence.said.text_of_bytes", reads)
     assert len(history.done().findings) == 1000
     assert reads.call_count == 1000
 

@@ -1,5 +1,6 @@
 """What stands around a run: nothing after its end is of it, and it is as the host asked."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from freeonce.audit.audit import judge
 from freeonce.audit.frame import before_begin
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Asked, Judgement, Rule, Verdict
+from freeonce.audit.operands import HANDLER
 from freeonce.evidence.ledger import (
     RECORD_BYTES,
     Flag,
@@ -245,7 +247,7 @@ FIXED = {Structure.IOPM: 12 << 10, Structure.MSRPM: 8 << 10}
 """15.10.1 and 15.11; all other structures are a page, and what an L2 is given whole pages."""
 
 
-@pytest.mark.parametrize("structure", set(Structure) - {Structure.MORE})
+@pytest.mark.parametrize("structure", set(Structure) - {Structure.MORE, *HANDLER})
 def test_operands_have_the_manuals_sizes(structure: Structure) -> None:
     right = FIXED.get(structure, PAGE)
     pages = (Structure.NESTED_PAGE, Structure.PAGE)
@@ -308,3 +310,19 @@ def test_ledgers_that_made_the_audit_fail_are_judged(name: str) -> None:
     # And as if each record were taken at its word.
     raw = np.frombuffer((LEDGERS / f"{name}.ledger").read_bytes(), records.dtype)
     assert judge(raw, None).verdict is Verdict.INCOMPLETE
+
+
+@pytest.mark.parametrize(
+    ("failed", "words"),
+    [
+        ({"detail": -7, "physical": 2 << 20}, "4194304 bytes pool were refused: at most 2097152"),
+        ({"detail": -11}, "bytes pool were refused: that may sleep, and nothing may there"),
+        ({"detail": -12}, r"bytes pool were refused: -12 \(ENOMEM\)"),
+        ({"detail": -12, "flags": int(Flag.INJECTED)}, "bytes pool were refused: made to fail"),
+    ],
+)
+def test_who_gave_up_says_what_was_refused(failed: dict[str, int], words: str) -> None:
+    fields = {**failed, "detail": failed["detail"] & 0xFFFF_FFFF}
+    history = run().add(Type.ALLOCATE_FAILED, kind=int(Kind.POOL), size=4 << 20, **fields)
+    (reason,) = history.end(-12).settle().judged().reasons
+    assert re.search(rf"gave up with -12 \(ENOMEM\); .*{words}", reason)

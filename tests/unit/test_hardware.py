@@ -4,10 +4,11 @@ from unittest.mock import ANY
 
 import pytest
 
+from freeonce.audit import static
 from freeonce.audit.audit import judge
 from freeonce.audit.hardware import judge_operands
 from freeonce.audit.model import Judgement, Rule, Verdict
-from freeonce.audit.run import take_apart
+from freeonce.audit.run import Run, take_apart
 from freeonce.evidence.ledger import (
     CPU_STATE_GIF,
     CPU_STATE_SILENT,
@@ -21,6 +22,7 @@ from freeonce.evidence.ledger import (
 from tests.unit.history import PAGE, PAT_WB, REACHED, ROOM, History, run
 
 VMCB, OTHER, IOPM = 0x10_0000, 0x20_0000, 0x30_0000
+A = 0x40_0000
 ABOVE = 1 << 40
 """Behind the last of 40 bits."""
 
@@ -513,3 +515,79 @@ def test_a_cpu_that_fell_silent_in_the_run_is_no_finding() -> None:
 def test_a_cpu_that_told_nothing_at_the_unload_is_incomplete() -> None:
     judgement = judged_at_unload(*unloading({}))
     assert judgement.reasons == ("the state of CPU 1 was not told before and at the unload",)
+
+
+def handled(history: History, gpa: int, structure: Structure = Structure.HANDLER_DATA) -> History:
+    """A CPU of which Linux is the guest, by a handler that uses pool memory there."""
+    return history.operand(0, structure, gpa, 64)
+
+
+@pytest.mark.parametrize("structure", [Structure.HANDLER_STACK, Structure.HANDLER_DATA])
+def test_what_a_handler_uses_is_in_use_until_it_has_left(structure: Structure) -> None:
+    history = handled(run().allocate(1, A), A, structure)
+    history.release(1, A, withheld=True)
+    (finding,) = history.add(Type.LEFT).done().findings
+    assert finding.rule is Rule.HARDWARE_USE_AFTER_FREE
+    assert "of the handler of CPU 0" in finding.detail
+
+
+def test_what_a_handler_used_may_go_when_it_has_left() -> None:
+    history = handled(run().allocate(1, A), A).add(Type.LEFT)
+    assert history.release(1, A).done().verdict is Verdict.CLEAN
+
+
+def test_a_handler_of_another_cpu_is_not_ended_by_this_ones_leaving() -> None:
+    history = handled(run().allocate(1, A), A)
+    history.rows[-1]["cpu"] = 1
+    history.add(Type.LEFT).release(1, A, withheld=True)
+    assert [one.rule for one in history.done().findings] == [Rule.HARDWARE_USE_AFTER_FREE]
+
+
+STATIC_GVA = 0xFFFF_FFFF_C000_0000
+
+
+def static_map(history: History, *pages: tuple[int, int]) -> Run:
+    """A map of 8 KiB at MAP, of which these (gva, gpa) are told as static memory before it."""
+    for gva, gpa in pages:
+        history.add(Type.STATIC, pointer=gva, physical=gpa, size=PAGE)
+    history.bind(1, 0).operand(1, Structure.MSRPM, MAP, 2 * PAGE)
+    return take_apart(history.records())
+
+
+MAP = 0x70_0000
+BOTH = ((STATIC_GVA, MAP), (STATIC_GVA + 0x5000, MAP + PAGE))
+
+
+def test_static_memory_is_the_cpus_to_use() -> None:
+    assert judge_operands(static_map(run(), *BOTH)) == []
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        (),
+        BOTH[:1],
+        (BOTH[0], BOTH[0]),
+        (BOTH[0], (0xFFFF_8880_0000_0000, MAP + PAGE)),  # no module lies there
+        (BOTH[0], (STATIC_GVA + 8, MAP + PAGE)),
+    ],
+)
+def test_what_is_not_all_static_is_nobodys(pages: tuple[tuple[int, int], ...]) -> None:
+    found = judge_operands(static_map(run(), *pages))
+    assert [one.rule for one in found] == [Rule.HARDWARE_USE_AFTER_FREE]
+
+
+def test_static_memory_is_told_before_it_is_used() -> None:
+    history = run().bind(1, 0).operand(1, Structure.MSRPM, MAP, 2 * PAGE)
+    for gva, gpa in BOTH:
+        history.add(Type.STATIC, pointer=gva, physical=gpa, size=PAGE)
+    found = judge_operands(take_apart(history.records()))
+    assert [one.rule for one in found] == [Rule.HARDWARE_USE_AFTER_FREE]
+
+
+@pytest.mark.parametrize("mapped", [None, MAP + PAGE])
+def test_page_tables_that_have_no_such_static_memory_are_believed(mapped: int | None) -> None:
+    run_ = static_map(run(), *BOTH)
+    gpas = {STATIC_GVA: mapped, BOTH[1][0]: BOTH[1][1]}
+    assert len(list(static.disputes(run_, gpas))) == 1
+    assert list(static.disputes(run_, {**gpas, STATIC_GVA: MAP})) == []

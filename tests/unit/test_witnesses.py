@@ -148,6 +148,28 @@ def test_a_write_behind_the_end_is_out_of_bounds(offset: int) -> None:
     assert f"at byte {offset} behind its end" in detail(judgement, Rule.OUT_OF_BOUNDS)
 
 
+@pytest.mark.parametrize("offset", [GUARD_BYTES, 200, 4096 - 64 - 1])
+@pytest.mark.parametrize("released", [True, False])
+def test_the_rest_of_the_last_page_of_contiguous_memory_is_watched(
+    offset: int, released: bool
+) -> None:
+    history = run().allocate(1, A, 64, Kind.CONTIGUOUS, physical=GPA, detail=6)
+    if released:
+        history.release(1, A, 64, Kind.CONTIGUOUS)
+    judgement = history.end().settle().judged(written={GPA + 64 + offset: 0x42})
+    (found,) = (one for one in judgement.findings if one.rule is Rule.OUT_OF_BOUNDS)
+    assert found.detail == f"written at byte {offset} behind its end, found at the end"
+
+
+def test_what_a_release_found_on_the_rest_of_the_page_is_out_of_bounds() -> None:
+    history = run().allocate(1, A, 64, Kind.CONTIGUOUS, physical=GPA, detail=6)
+    history.release(1, A, 64, Kind.CONTIGUOUS)
+    history.rows[-1]["detail"] = 96
+    assert detail(history.done(), Rule.OUT_OF_BOUNDS) == (
+        "written at byte 96 behind its end, found at its release"
+    )
+
+
 def test_a_write_behind_the_end_of_a_leak_is_both() -> None:
     history = run().allocate(1, A, physical=GPA).end().settle()
     judgement = history.judged(written={GPA + 64: 1})

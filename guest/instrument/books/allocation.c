@@ -3,6 +3,7 @@
 #include <linux/export.h>
 #include <linux/hash.h>
 #include <linux/io.h>
+#include <linux/lockdep.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
@@ -20,7 +21,8 @@ static struct hlist_head buckets[1 << BUCKET_BITS];
 static LIST_HEAD(unused);
 static LIST_HEAD(known);
 static u32 last_serial;
-static DEFINE_SPINLOCK(allocation_lock);
+/* Raw: it is taken where interrupts are off, which a sleeping lock of PREEMPT_RT must not be. */
+static DEFINE_RAW_SPINLOCK(allocation_lock);
 static const struct claims *claims;
 
 /* Before the first release. */
@@ -56,6 +58,7 @@ static struct allocation *find(const void *pointer)
 {
 	struct allocation *allocation;
 
+	lockdep_assert_held(&allocation_lock);
 	hlist_for_each_entry(allocation, bucket(pointer), by_pointer)
 		if (allocation->pointer == pointer)
 			return allocation;
@@ -68,11 +71,11 @@ struct allocation *allocation_take(void)
 	struct allocation *allocation;
 	unsigned long flags;
 
-	spin_lock_irqsave(&allocation_lock, flags);
+	raw_spin_lock_irqsave(&allocation_lock, flags);
 	allocation = list_first_entry_or_null(&unused, struct allocation, in_order);
 	if (allocation)
 		list_del(&allocation->in_order);
-	spin_unlock_irqrestore(&allocation_lock, flags);
+	raw_spin_unlock_irqrestore(&allocation_lock, flags);
 	if (allocation)
 		memset(allocation, 0, sizeof(*allocation));
 	return allocation;
@@ -82,10 +85,10 @@ void allocation_discard(struct allocation *allocation)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&allocation_lock, flags);
+	raw_spin_lock_irqsave(&allocation_lock, flags);
 	allocation->state = ALLOCATION_UNUSED;
 	list_add(&allocation->in_order, &unused);
-	spin_unlock_irqrestore(&allocation_lock, flags);
+	raw_spin_unlock_irqrestore(&allocation_lock, flags);
 }
 
 /* Unaligned: it follows the last byte of the owner's memory. */
@@ -95,13 +98,29 @@ static void write_guard(const struct allocation *allocation, u8 pattern)
 
 	memset(guard.pattern, pattern, sizeof(guard.pattern));
 	memcpy(allocation->pointer + allocation->size, &guard, sizeof(guard));
+	memset(allocation->pointer + allocation->size + sizeof(guard), pattern, allocation->rest);
+}
+
+/* The first byte behind the guard that somebody wrote, counted from the memory's end; 0: none. */
+static u32 written_behind(const struct allocation *allocation)
+{
+	const void *rest = allocation->pointer + allocation->size + GUARD_SIZE;
+	const void *wrong = memchr_inv(rest, GUARD_LIVE, allocation->rest);
+
+	return wrong ? GUARD_SIZE + (wrong - rest) : 0;
 }
 
 /* The guard as the owner left it: the host judges whether it is whole. */
 static void append_guard(const struct allocation *allocation)
 {
-	ledger_append_text(LEDGER_GUARD, allocation->serial,
-			   allocation->pointer + allocation->size, GUARD_SIZE);
+	struct ledger_record record = {
+		.type = LEDGER_GUARD,
+		.serial = allocation->serial,
+		.detail = written_behind(allocation),
+	};
+
+	memcpy(record.text, allocation->pointer + allocation->size, GUARD_SIZE);
+	ledger_append(&record);
 }
 
 /* Under the lock together with its record: the ledger's order is the order of events. */
@@ -109,7 +128,7 @@ void allocation_publish(struct allocation *allocation, struct ledger_record *rec
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&allocation_lock, flags);
+	raw_spin_lock_irqsave(&allocation_lock, flags);
 	allocation->state = ALLOCATION_LIVE;
 	allocation->serial = ++last_serial;
 	allocation->run = ledger_run();
@@ -122,7 +141,7 @@ void allocation_publish(struct allocation *allocation, struct ledger_record *rec
 	record->size = allocation->size;
 	write_guard(allocation, GUARD_LIVE);
 	ledger_append(record);
-	spin_unlock_irqrestore(&allocation_lock, flags);
+	raw_spin_unlock_irqrestore(&allocation_lock, flags);
 }
 
 /*
@@ -146,7 +165,7 @@ struct allocation *allocation_release(enum ledger_kind kind, const void *pointer
 	unsigned long flags;
 	bool fits;
 
-	spin_lock_irqsave(&allocation_lock, flags);
+	raw_spin_lock_irqsave(&allocation_lock, flags);
 	allocation = pointer ? find(pointer) : NULL;
 	fits = allocation && allocation->state == ALLOCATION_LIVE && allocation->kind == kind;
 	/* The ledger's order is the order of events here too: nothing is bound meanwhile. */
@@ -164,7 +183,7 @@ struct allocation *allocation_release(enum ledger_kind kind, const void *pointer
 	claims->unlock();
 	if (fits)
 		append_guard(allocation);
-	spin_unlock_irqrestore(&allocation_lock, flags);
+	raw_spin_unlock_irqrestore(&allocation_lock, flags);
 	if (!fits)
 		return NULL;
 	/* Nobody else touches it now: it is RELEASED, and only settling ends that. */
@@ -180,19 +199,20 @@ u32 freeonce_serial(const void *pointer)
 	unsigned long flags;
 	u32 serial;
 
-	spin_lock_irqsave(&allocation_lock, flags);
+	raw_spin_lock_irqsave(&allocation_lock, flags);
 	allocation = find(pointer);
 	serial = allocation ? allocation->serial : 0;
-	spin_unlock_irqrestore(&allocation_lock, flags);
+	raw_spin_unlock_irqrestore(&allocation_lock, flags);
 	return serial;
 }
 EXPORT_SYMBOL_GPL(freeonce_serial);
 
-/* The allocation that holds these bytes of guest-physical memory; the lock is held. */
+/* The allocation that holds these bytes of guest-physical memory. */
 static const struct allocation *holding(u64 gpa, size_t size)
 {
 	const struct allocation *allocation;
 
+	lockdep_assert_held(&allocation_lock);
 	list_for_each_entry(allocation, &known, in_order) {
 		u64 start = virt_to_phys(allocation->pointer);
 
@@ -209,10 +229,10 @@ bool allocation_live_at(u64 gpa, size_t size)
 	unsigned long flags;
 	bool live;
 
-	spin_lock_irqsave(&allocation_lock, flags);
+	raw_spin_lock_irqsave(&allocation_lock, flags);
 	found = holding(gpa, size);
 	live = found && found->state == ALLOCATION_LIVE;
-	spin_unlock_irqrestore(&allocation_lock, flags);
+	raw_spin_unlock_irqrestore(&allocation_lock, flags);
 	return live;
 }
 
@@ -222,23 +242,39 @@ bool allocation_known_at(u64 gpa, size_t size)
 	const struct allocation *found;
 	unsigned long flags;
 
-	spin_lock_irqsave(&allocation_lock, flags);
+	raw_spin_lock_irqsave(&allocation_lock, flags);
 	found = holding(gpa, size);
-	spin_unlock_irqrestore(&allocation_lock, flags);
+	raw_spin_unlock_irqrestore(&allocation_lock, flags);
 	return found && !found->gone;
 }
 
-void allocation_failed(enum ledger_kind kind, size_t size, size_t align, int error,
-		       bool injected, unsigned long site)
+/* Widens these bytes to the allocation, live or released, in which they lie. False: in none. */
+bool allocation_around(u64 *gpa, size_t *size)
+{
+	const struct allocation *found;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&allocation_lock, flags);
+	found = holding(*gpa, *size);
+	if (found) {
+		*gpa = virt_to_phys(found->pointer);
+		*size = found->size;
+	}
+	raw_spin_unlock_irqrestore(&allocation_lock, flags);
+	return found;
+}
+
+void allocation_failed(const struct failure *failure)
 {
 	struct ledger_record record = {
 		.type = LEDGER_ALLOCATE_FAILED,
-		.kind = kind,
-		.size = size,
-		.align_log2 = ledger_align(align),
-		.detail = error,
-		.flags = injected ? FLAG_INJECTED : 0,
-		.site = subject_site(site),
+		.kind = failure->kind,
+		.size = failure->size,
+		.physical = failure->error == -E2BIG ? failure->most : 0,
+		.align_log2 = ledger_align(failure->align),
+		.detail = failure->error,
+		.flags = failure->injected ? FLAG_INJECTED : 0,
+		.site = subject_site(failure->site),
 	};
 
 	ledger_append(&record);
@@ -249,17 +285,17 @@ static struct allocation *unlink_oldest(void)
 	struct allocation *allocation;
 	unsigned long flags;
 
-	spin_lock_irqsave(&allocation_lock, flags);
+	raw_spin_lock_irqsave(&allocation_lock, flags);
 	allocation = list_first_entry_or_null(&known, struct allocation, in_order);
 	if (allocation) {
 		list_del(&allocation->in_order);
 		hlist_del(&allocation->by_pointer);
 	}
-	spin_unlock_irqrestore(&allocation_lock, flags);
+	raw_spin_unlock_irqrestore(&allocation_lock, flags);
 	return allocation;
 }
 
-void allocation_append_reclaim(const struct allocation *allocation)
+static void append_reclaim(const struct allocation *allocation)
 {
 	struct ledger_record record = {
 		.type = LEDGER_RECLAIM,
@@ -270,6 +306,24 @@ void allocation_append_reclaim(const struct allocation *allocation)
 	};
 
 	ledger_append(&record);
+}
+
+/*
+ * With act=real the kernel is about to have what begins there, whether that is right or
+ * not. It has it once: settling gives it nothing more of this.
+ */
+void allocation_hand_over(const void *pointer)
+{
+	struct allocation *allocation;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&allocation_lock, flags);
+	allocation = find(pointer);
+	if (allocation && !allocation->gone) {
+		allocation->gone = true;
+		append_reclaim(allocation);
+	}
+	raw_spin_unlock_irqrestore(&allocation_lock, flags);
 }
 
 /*
@@ -284,7 +338,7 @@ u32 allocation_reclaim_all(void)
 
 	while ((allocation = unlink_oldest())) {
 		if (!allocation->gone) {
-			allocation_append_reclaim(allocation);
+			append_reclaim(allocation);
 			allocation->give_back(allocation);
 			count++;
 		}

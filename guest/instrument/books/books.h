@@ -29,6 +29,7 @@ struct allocation {
 	void (*give_back)(struct allocation *allocation); /* its family's way to the kernel */
 	u32 tag;
 	u32 pages;                    /* contiguous: pages taken from the kernel */
+	size_t rest;                  /* bytes behind the guard that are nobody's, and watched */
 	bool from_range;              /* contiguous: alloc_contig_range(), not alloc_pages() */
 	bool cache_changed;           /* contiguous: page attributes differ from write-back */
 	bool gone;                    /* act=real: the kernel has it already */
@@ -53,9 +54,21 @@ struct allocation *allocation_release(enum ledger_kind kind, const void *pointer
 u32 freeonce_serial(const void *pointer);
 bool allocation_live_at(u64 gpa, size_t size);
 bool allocation_known_at(u64 gpa, size_t size);
-void allocation_append_reclaim(const struct allocation *allocation);
+bool allocation_around(u64 *gpa, size_t *size);
+void allocation_hand_over(const void *pointer);
 u32 allocation_reclaim_all(void);
-void allocation_failed(enum ledger_kind kind, size_t size, size_t align, int error,
-		       bool injected, unsigned long site);
+
+/* An allocation that was asked for and not given. */
+struct failure {
+	enum ledger_kind kind;
+	size_t size;
+	size_t align;
+	int error;
+	u64 most;  /* -E2BIG: bytes that are not yet too many */
+	bool injected;
+	unsigned long site;
+};
+
+void allocation_failed(const struct failure *failure);
 
 #endif

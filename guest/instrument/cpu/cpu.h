@@ -37,10 +37,9 @@ enum vcpu_flags {
 };
 
 struct vcpu {
-	u64 vmcb_gpa;      /* offsets known to vmrun.S */
+	u64 vmcb_gpa;      /* offsets known to vmrun.S. What the CPU gets is what is judged */
 	u64 host_vmcb_gpa;
 	u64 gpr[14];       /* rbx rcx rdx rsi rdi rbp r8..r15 */
-	void *vmcb;
 	u32 number;        /* of its binding; 0: not bound */
 	u32 flags;
 };
@@ -75,10 +74,11 @@ void vcpu_append_exit(const struct vcpu *vcpu);
 #define VIRTUALIZE_LEFT 0x6c656674u  /* EAX then */
 
 struct world {
-	struct vcpu vcpu;  /* offsets known to virtualize.S */
+	struct vcpu vcpu;  /* offsets known to virtualize_world.S */
+	void *vmcb;        /* what the vcpu had at its entry; set by freeonce_virtualize() */
 	void *stack_top;
 	bool (*handle)(struct world *world); /* false: leave. Interrupts and GIF are off */
-	void *owner;       /* the handler's own */
+	void *owner;       /* the handler's own; the allocation that it points into is in use */
 };
 
 int freeonce_vmsave(const void *vmcb);

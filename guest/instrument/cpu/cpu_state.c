@@ -4,9 +4,9 @@
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/smp.h>
-#include <asm/msr.h>
 
 #include "cpu/cpu.h"
+#include "kernel/kernel.h"
 #include "ledger/ledger.h"
 
 #define ANSWER_NANOSECONDS NSEC_PER_SEC
@@ -40,8 +40,8 @@ static void append(u64 efer, u64 host_save_area, u32 detail, u32 cpu)
 
 static void read_state(u64 *efer, u64 *host_save_area)
 {
-	rdmsrl(MSR_EFER, *efer);
-	if (svm_missing() || rdmsrl_safe(MSR_VM_HSAVE_PA, host_save_area))
+	rdmsrq(MSR_EFER, *efer);
+	if (svm_missing() || rdmsrq_safe(MSR_VM_HSAVE_PA, host_save_area))
 		*host_save_area = 0;
 }
 
@@ -63,9 +63,9 @@ static void put_back(void)
 
 	read_state(&efer, &host_save_area);
 	if (host_save_area != mine->host_save_area)
-		wrmsrl(MSR_VM_HSAVE_PA, mine->host_save_area);
+		wrmsrq(MSR_VM_HSAVE_PA, mine->host_save_area);
 	if (efer != mine->efer)
-		wrmsrl(MSR_EFER, mine->efer);
+		wrmsrq(MSR_EFER, mine->efer);
 }
 
 static bool in_time(u64 nanoseconds)
@@ -91,10 +91,10 @@ static void set_gif(void)
 {
 	u64 efer;
 
-	rdmsrl(MSR_EFER, efer);
-	wrmsrl(MSR_EFER, efer | EFER_SVME);
+	rdmsrq(MSR_EFER, efer);
+	wrmsrq(MSR_EFER, efer | EFER_SVME);
 	asm volatile("stgi");
-	wrmsrl(MSR_EFER, efer);
+	wrmsrq(MSR_EFER, efer);
 }
 
 /*

@@ -11,12 +11,12 @@
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 #include <asm/fpu/xcr.h>
-#include <asm/msr.h>
 #include <asm/segment.h>
 #include <asm/special_insns.h>
 
 #include "cpu/cpu.h"
 #include "cpu/host_state.h"
+#include "kernel/kernel.h"
 #include "ledger/ledger.h"
 
 #define XSTATE_COMPONENTS ~0ULL /* of those that XCR0 enables */
@@ -230,7 +230,7 @@ static void take_msrs(u64 *value)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(msrs); i++)
-		rdmsrl(msrs[i].msr, value[msrs[i].at]);
+		rdmsrq(msrs[i].msr, value[msrs[i].at]);
 }
 
 static void take_control(u64 *value)

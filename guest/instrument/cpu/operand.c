@@ -3,6 +3,7 @@
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/io.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -18,6 +19,7 @@
 #include "cpu/vmcb.h"
 #include "families/families.h"
 #include "ledger/ledger.h"
+#include "subjects/subjects.h"
 
 #define MAX_BOUND 32
 
@@ -54,17 +56,27 @@ static struct binding *bindings;
 static struct binding *scratch; /* one a CPU, with interrupts off: too large for a stack */
 static u32 last_number;
 static DEFINE_PER_CPU(u64, host_save_area);
-static DEFINE_SPINLOCK(lock);
+
+/* What a CPU's handler runs on while Linux is the guest: its stack, its data, its world. */
+#define HANDLER_PARTS 3
+
+struct part {
+	u64 gpa;
+	u64 size;
+};
+
+static DEFINE_PER_CPU(struct part [HANDLER_PARTS], handler);
+static DEFINE_RAW_SPINLOCK(lock);
 
 /* Taken with interrupts off: by the books inside of their own lock, or below. */
 static void take_lock(void)
 {
-	spin_lock(&lock);
+	raw_spin_lock(&lock);
 }
 
 static void drop_lock(void)
 {
-	spin_unlock(&lock);
+	raw_spin_unlock(&lock);
 }
 
 static struct binding *binding_of(const struct vcpu *vcpu)
@@ -74,12 +86,13 @@ static struct binding *binding_of(const struct vcpu *vcpu)
 	return vcpu->number && binding->number == vcpu->number ? binding : NULL;
 }
 
-/* With the lock. NULL: all are taken. */
+/* NULL: all are taken. */
 static struct binding *new_binding(void)
 {
 	struct binding *binding;
 	int i;
 
+	lockdep_assert_held(&lock);
 	for (i = 0; i < MAX_BOUND; i++) {
 		binding = &bindings[++last_number % MAX_BOUND];
 		if (!binding->number) {
@@ -92,22 +105,40 @@ static struct binding *new_binding(void)
 	return NULL;
 }
 
+/* Of a handler's parts by pointer: the allocation that one lies in, or nothing. */
+static struct part around(const void *pointer)
+{
+	u64 gpa = virt_addr_valid(pointer) ? virt_to_phys((void *)pointer) : 0;
+	size_t size = 1;
+
+	if (!gpa || !allocation_around(&gpa, &size))
+		return (struct part){ 0 };
+	return (struct part){ gpa, size };
+}
+
 static bool overlap(u64 gpa, u64 size, u64 other, u64 other_size)
 {
 	return gpa < other + other_size && other < gpa + size;
 }
 
-/* Whether the CPU may use any of these bytes. With the lock. */
+/* Whether the CPU may use any of these bytes. */
 static bool holds(u64 gpa, size_t size)
 {
 	unsigned int i, j;
 	int cpu;
 
+	lockdep_assert_held(&lock);
 	for_each_possible_cpu(cpu) {
 		u64 area = per_cpu(host_save_area, cpu);
 
 		if (area && overlap(gpa, size, area, HOST_SAVE_AREA_BYTES))
 			return true;
+		for (i = 0; i < HANDLER_PARTS; i++) {
+			const struct part *part = &per_cpu(handler, cpu)[i];
+
+			if (overlap(gpa, size, part->gpa, part->size))
+				return true;
+		}
 	}
 	for (i = 0; i < MAX_BOUND; i++)
 		for (j = 0; bindings[i].number && j < bindings[i].operands.count; j++) {
@@ -151,6 +182,12 @@ void operand_close(void)
 	kvfree(scratch);
 }
 
+/* Whether these bytes are somebody's now: of a live allocation, or the subject's own. */
+bool operand_lives(u64 gpa, u64 size)
+{
+	return allocation_live_at(gpa, size) || own_memory_holds(gpa, size);
+}
+
 bool operand_readable(u64 gpa, u64 size)
 {
 	return pfn_valid(PHYS_PFN(gpa)) && pfn_valid(PHYS_PFN(gpa + size - 1));
@@ -178,6 +215,19 @@ static void add_structure(struct operands *operands, enum ledger_structure struc
 		.gpa = gpa, .size = size, .structure = structure,
 		.cache = operand_cache_type(gpa, size),
 	});
+}
+
+/* The CPU would answer these with #GP (15.5.1), and what was never ours it must not write. */
+static bool may_be_given(u64 vmcb)
+{
+	return !(vmcb & ~PAGE_MASK) && vmcb < 1ULL << svm_physical_bits() &&
+	       (allocation_known_at(vmcb, VMCB_BYTES) || own_memory_holds(vmcb, VMCB_BYTES));
+}
+
+/* What the CPU would read, at the address that it gets. NULL: it must not be given this one. */
+static const void *vmcb_of(const struct vcpu *vcpu)
+{
+	return may_be_given(vcpu->vmcb_gpa) ? phys_to_virt(vcpu->vmcb_gpa) : NULL;
 }
 
 /*
@@ -212,8 +262,10 @@ static struct paging paging_of(const void *vmcb)
 
 static struct reached reached_by(const struct vcpu *vcpu)
 {
-	const void *vmcb = vcpu->vmcb;
+	const void *vmcb = vmcb_of(vcpu);
 
+	if (!vmcb)
+		return (struct reached){ .vmcb = vcpu->vmcb_gpa, .host_vmcb = vcpu->host_vmcb_gpa };
 	return (struct reached){
 		.vmcb = vcpu->vmcb_gpa,
 		.host_vmcb = vcpu->host_vmcb_gpa,
@@ -236,6 +288,8 @@ static void append_operand(u32 number, const struct operand *operand)
 		.flags = operand->identity ? FLAG_IDENTITY : 0,
 	};
 
+	if (!operand->identity)
+		own_memory_append(operand->gpa, operand->size);
 	ledger_append(&record);
 }
 
@@ -269,7 +323,7 @@ static void gather(struct binding *found, const struct vcpu *vcpu, const struct 
 	add_structure(operands, STRUCTURE_VMCB, reached->vmcb, VMCB_BYTES);
 	add_structure(operands, STRUCTURE_HOST_VMCB, reached->host_vmcb, VMCB_BYTES);
 	/* What stands in a VMCB that is not live is nobody's, as with page tables. */
-	if (!allocation_live_at(reached->vmcb, VMCB_BYTES))
+	if (!operand_lives(reached->vmcb, VMCB_BYTES) || !may_be_given(reached->vmcb))
 		return;
 	add_structure(operands, STRUCTURE_IOPM, reached->iopm, IOPM_BYTES);
 	add_structure(operands, STRUCTURE_MSRPM, reached->msrpm, MSRPM_BYTES);
@@ -342,9 +396,11 @@ static void replace(struct binding *binding, const struct binding *found)
  */
 static bool flushes(const struct vcpu *vcpu, const struct entered *entered)
 {
-	if (entered->elsewhere)
+	const void *vmcb = vmcb_of(vcpu);
+
+	if (!vmcb || entered->elsewhere)
 		return false;
-	switch ((u8)(vmcb_read(vcpu->vmcb, VMCB_ASID) >> 32)) {
+	switch ((u8)(vmcb_read(vmcb, VMCB_ASID) >> 32)) {
 	case VMCB_FLUSH_ALL:
 		return true;
 	case VMCB_FLUSH_ASID:
@@ -368,12 +424,13 @@ static void note_entry(struct entered *entered, u32 asid)
 	entered->asid = asid;
 }
 
-/* With the lock. NULL: more L2s than MAX_BOUND. */
+/* NULL: more L2s than MAX_BOUND. */
 static struct binding *told(struct vcpu *vcpu, struct binding *found, bool flushed)
 {
 	struct binding *binding = binding_of(vcpu);
 	bool first = !binding;
 
+	lockdep_assert_held(&lock);
 	if (first)
 		binding = new_binding();
 	if (!binding)
@@ -410,13 +467,6 @@ static void append_unbind(u32 number)
 	struct ledger_record record = { .type = LEDGER_UNBIND, .serial = number };
 
 	ledger_append(&record);
-}
-
-/* The CPU would answer these with #GP (15.5.1), and what was never ours it must not write. */
-static bool may_be_given(u64 vmcb)
-{
-	return !(vmcb & ~PAGE_MASK) && vmcb < 1ULL << svm_physical_bits() &&
-	       allocation_known_at(vmcb, VMCB_BYTES);
 }
 
 static bool enterable(const struct vcpu *vcpu)
@@ -492,11 +542,11 @@ void freeonce_vcpu_unbind(struct vcpu *vcpu)
 		return;
 	reached = reached_by(vcpu);
 	tell(vcpu, &reached, false);
-	spin_lock_irqsave(&lock, flags);
+	raw_spin_lock_irqsave(&lock, flags);
 	append_unbind(vcpu->number);
 	binding_of(vcpu)->number = 0;
 	vcpu->number = 0;
-	spin_unlock_irqrestore(&lock, flags);
+	raw_spin_unlock_irqrestore(&lock, flags);
 }
 EXPORT_SYMBOL_GPL(freeonce_vcpu_unbind);
 
@@ -506,7 +556,7 @@ void *operand_fpu(const struct vcpu *vcpu)
 	return binding_of(vcpu)->fpu;
 }
 
-/* What no vcpu is given, but this CPU. With the lock. */
+/* What no vcpu is given, but this CPU. */
 static void append_to_cpu(enum ledger_structure structure, u64 gpa, u64 size)
 {
 	struct operand operand = {
@@ -514,6 +564,7 @@ static void append_to_cpu(enum ledger_structure structure, u64 gpa, u64 size)
 		.cache = operand_cache_type(gpa, size),
 	};
 
+	lockdep_assert_held(&lock);
 	append_operand(0, &operand);
 }
 
@@ -522,9 +573,9 @@ int operand_vmsave(u64 gpa)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&lock, flags);
+	raw_spin_lock_irqsave(&lock, flags);
 	append_to_cpu(STRUCTURE_VMSAVE, gpa, VMCB_BYTES);
-	spin_unlock_irqrestore(&lock, flags);
+	raw_spin_unlock_irqrestore(&lock, flags);
 	return may_be_given(gpa) ? 0 : -EFAULT;
 }
 
@@ -533,11 +584,46 @@ void operand_host_save_area(u64 gpa, bool bound)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&lock, flags);
+	raw_spin_lock_irqsave(&lock, flags);
 	this_cpu_write(host_save_area, bound ? gpa : 0);
 	if (bound)
 		append_to_cpu(STRUCTURE_HOST_SAVE_AREA, gpa, HOST_SAVE_AREA_BYTES);
-	spin_unlock_irqrestore(&lock, flags);
+	raw_spin_unlock_irqrestore(&lock, flags);
+}
+
+/* On the CPU of which Linux is about to be the guest. */
+void operand_handler(const struct world *world)
+{
+	const struct part parts[HANDLER_PARTS] = {
+		around(world->stack_top - 1), around(world->owner), around(world),
+	};
+	struct part *mine = *this_cpu_ptr(&handler);
+	unsigned long flags;
+	int i;
+
+	raw_spin_lock_irqsave(&lock, flags);
+	for (i = 0; i < HANDLER_PARTS; i++) {
+		mine[i] = parts[i];
+		if (parts[i].size)
+			append_to_cpu(i ? STRUCTURE_HANDLER_DATA : STRUCTURE_HANDLER_STACK,
+				      parts[i].gpa, parts[i].size);
+	}
+	raw_spin_unlock_irqrestore(&lock, flags);
+}
+
+/*
+ * Nothing runs below this CPU any more, with interrupts off. Linux may have been stopped with
+ * the lock taken, and goes on to give it back: then this does without.
+ */
+void operand_handler_left(void)
+{
+	struct ledger_record record = { .type = LEDGER_LEFT };
+	bool locked = raw_spin_trylock(&lock);
+
+	ledger_append(&record);
+	memset(*this_cpu_ptr(&handler), 0, sizeof(handler));
+	if (locked)
+		raw_spin_unlock(&lock);
 }
 
 /* After a run: nothing of it can be entered any more. */
@@ -546,11 +632,13 @@ void operand_unbind_all(void)
 	unsigned long flags;
 	int i, cpu;
 
-	spin_lock_irqsave(&lock, flags);
+	raw_spin_lock_irqsave(&lock, flags);
 	for (i = 0; i < MAX_BOUND; i++)
 		bindings[i].number = 0;
 	last_number = 0;
-	for_each_possible_cpu(cpu)
+	for_each_possible_cpu(cpu) {
 		per_cpu(host_save_area, cpu) = 0;
-	spin_unlock_irqrestore(&lock, flags);
+		memset(per_cpu(handler, cpu), 0, sizeof(per_cpu(handler, cpu)));
+	}
+	raw_spin_unlock_irqrestore(&lock, flags);
 }

@@ -49,6 +49,9 @@ u8 operand_cache_type(u64 gpa, u64 size);
 void *operand_fpu(const struct vcpu *vcpu);
 void operand_host_save_area(u64 gpa, bool bound);
 int operand_vmsave(u64 gpa);
+void operand_handler(const struct world *world);
+void operand_handler_left(void);
+bool operand_lives(u64 gpa, u64 size);
 
 /* page_walk.c: adds all tables and pages. While they are current, another walk finds the same. */
 void page_walk(struct operands *operands, const struct paging *paging, bool identity);

@@ -2,7 +2,6 @@
 // The page tables that the CPU goes by for an L2, to their leaves. AMD manual volume 2, 5.3 and 15.25.
 #include <linux/io.h>
 
-#include "books/books.h"
 #include "cpu/operand.h"
 #include "families/families.h"
 
@@ -60,7 +59,7 @@ static struct operand *add_table(struct walk *walk, u64 gpa, u32 level, u64 mapp
 		.gpa = gpa, .size = PAGE_SIZE, .mapped_at = mapped_at, .level = level,
 		.structure = nested ? STRUCTURE_NESTED_TABLE : STRUCTURE_PAGE_TABLE,
 		.cache = operand_cache_type(gpa, PAGE_SIZE),
-		.followed = operand_readable(gpa, PAGE_SIZE) && allocation_live_at(gpa, PAGE_SIZE),
+		.followed = operand_readable(gpa, PAGE_SIZE) && operand_lives(gpa, PAGE_SIZE),
 	});
 	return operands->more ? NULL : &operands->list[operands->count - 1];
 }

@@ -6,11 +6,11 @@
 #include <linux/preempt.h>
 #include <linux/smp.h>
 #include <asm/cpufeature.h>
-#include <asm/msr.h>
 #include <asm/processor.h>
 #include <asm/special_insns.h>
 
 #include "cpu/operand.h"
+#include "kernel/kernel.h"
 #include "ledger/ledger.h"
 
 #define VM_CR_SVMDIS BIT(4) /* 15.30.1 */
@@ -31,7 +31,7 @@ const char *svm_missing(void)
 
 	if (!boot_cpu_has(X86_FEATURE_SVM))
 		return "CPUID Fn8000_0001_ECX[2]";
-	if (rdmsrl_safe(MSR_VM_CR, &vm_cr))
+	if (rdmsrq_safe(MSR_VM_CR, &vm_cr))
 		return "MSR VM_CR";
 	if (vm_cr & VM_CR_SVMDIS)
 		return "VM_CR.SVMDIS is set";
@@ -71,15 +71,15 @@ int freeonce_svm_on(u64 host_save_area)
 
 	if (svm_missing())
 		return -EOPNOTSUPP;
-	rdmsrl(MSR_EFER, efer);
+	rdmsrq(MSR_EFER, efer);
 	if (cpu->on || efer & EFER_SVME)
 		return -EBUSY;
 	cpu->found_efer = efer;
-	rdmsrl(MSR_VM_HSAVE_PA, cpu->found_host_save_area);
+	rdmsrq(MSR_VM_HSAVE_PA, cpu->found_host_save_area);
 	append_state(LEDGER_SVM_ON, cpu->found_efer, cpu->found_host_save_area, host_save_area);
 	operand_host_save_area(host_save_area, true);
-	wrmsrl(MSR_EFER, cpu->found_efer | EFER_SVME);
-	wrmsrl(MSR_VM_HSAVE_PA, host_save_area);
+	wrmsrq(MSR_EFER, cpu->found_efer | EFER_SVME);
+	wrmsrq(MSR_VM_HSAVE_PA, host_save_area);
 	cpu->on = true;
 	return 0;
 }
@@ -93,10 +93,10 @@ void freeonce_svm_off(void)
 
 	if (!cpu->on)
 		return;
-	wrmsrl(MSR_VM_HSAVE_PA, cpu->found_host_save_area);
-	wrmsrl(MSR_EFER, cpu->found_efer);
-	rdmsrl(MSR_EFER, efer);
-	rdmsrl(MSR_VM_HSAVE_PA, host_save_area);
+	wrmsrq(MSR_VM_HSAVE_PA, cpu->found_host_save_area);
+	wrmsrq(MSR_EFER, cpu->found_efer);
+	rdmsrq(MSR_EFER, efer);
+	rdmsrq(MSR_VM_HSAVE_PA, host_save_area);
 	cpu->on = false;
 	operand_host_save_area(0, false);
 	append_state(LEDGER_SVM_OFF, efer, host_save_area, host_save_area);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // One VMRUN of one L2, with all that must stand around it. AMD manual volume 2, 15.5 and 15.6.
 #include <linux/export.h>
+#include <linux/io.h>
 #include <linux/irqflags.h>
 #include <linux/preempt.h>
 #include <asm/cpufeature.h>
@@ -32,13 +33,14 @@ void vcpu_append_entry(const struct vcpu *vcpu, bool withheld)
 
 void vcpu_append_exit(const struct vcpu *vcpu)
 {
+	const void *vmcb = phys_to_virt(vcpu->vmcb_gpa);
 	struct ledger_record record = {
 		.type = LEDGER_VMEXIT,
 		.serial = vcpu->number,
-		.detail = vmcb_read(vcpu->vmcb, VMCB_EXIT_CODE),
-		.pointer = vmcb_read(vcpu->vmcb, VMCB_EXIT_INFO_1),
-		.physical = vmcb_read(vcpu->vmcb, VMCB_EXIT_INFO_2),
-		.size = vmcb_read(vcpu->vmcb, VMCB_RIP),
+		.detail = vmcb_read(vmcb, VMCB_EXIT_CODE),
+		.pointer = vmcb_read(vmcb, VMCB_EXIT_INFO_1),
+		.physical = vmcb_read(vmcb, VMCB_EXIT_INFO_2),
+		.size = vmcb_read(vmcb, VMCB_RIP),
 	};
 
 	ledger_append(&record);

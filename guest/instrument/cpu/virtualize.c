@@ -8,19 +8,19 @@
 #include <linux/sched/mm.h>
 #include <linux/smp.h>
 #include <asm/desc.h>
-#include <asm/msr.h>
 #include <asm/processor.h>
 #include <asm/segment.h>
 #include <asm/special_insns.h>
 
 #include "cpu/operand.h"
 #include "cpu/vmcb.h"
+#include "kernel/kernel.h"
 
 void virtualize_world(struct world *world);
 bool virtualize_exit(struct world *world);
 
 /* Known to virtualize_world.S. */
-static_assert(offsetof(struct world, vcpu.vmcb) == 128);
+static_assert(offsetof(struct world, vmcb) == 136);
 static_assert(offsetof(struct world, stack_top) == 144);
 
 struct segment {
@@ -91,6 +91,11 @@ static void capture_segments(void *vmcb)
 		(struct segment){ .limit = idt.size, .base = idt.address };
 }
 
+static void vmsave(u64 gpa)
+{
+	asm volatile("vmsave %0" : : "a"(gpa) : "memory");
+}
+
 /* VMSAVE (15.5.2) of this CPU, with SVM on. -EFAULT: not to this address; withheld. */
 int freeonce_vmsave(const void *vmcb)
 {
@@ -98,7 +103,7 @@ int freeonce_vmsave(const void *vmcb)
 	int error = operand_vmsave(gpa);
 
 	if (!error)
-		asm volatile("vmsave %0" : : "a"(gpa) : "memory");
+		vmsave(gpa);
 	return error;
 }
 EXPORT_SYMBOL_GPL(freeonce_vmsave);
@@ -107,15 +112,15 @@ EXPORT_SYMBOL_GPL(freeonce_vmsave);
  * This CPU's state into a VMCB, but for RIP, RSP, RFLAGS and the general registers,
  * which virtualize_world() adds. Nothing may come between here and there.
  */
-static int capture(void *vmcb)
+static void capture(void *vmcb)
 {
 	unsigned long dr6, dr7;
 	u64 efer, pat;
 
 	asm volatile("mov %%db6, %0" : "=r"(dr6));
 	asm volatile("mov %%db7, %0" : "=r"(dr7));
-	rdmsrl(MSR_EFER, efer);
-	rdmsrl(MSR_IA32_CR_PAT, pat);
+	rdmsrq(MSR_EFER, efer);
+	rdmsrq(MSR_IA32_CR_PAT, pat);
 	capture_segments(vmcb);
 	vmcb_write(vmcb, VMCB_EFER, efer);
 	vmcb_write(vmcb, VMCB_CR0, native_read_cr0());
@@ -125,7 +130,7 @@ static int capture(void *vmcb)
 	vmcb_write(vmcb, VMCB_DR6, dr6);
 	vmcb_write(vmcb, VMCB_DR7, dr7);
 	vmcb_write(vmcb, VMCB_GUEST_PAT, pat);
-	return freeonce_vmsave(vmcb);
+	vmsave(virt_to_phys(vmcb));
 }
 
 /*
@@ -158,7 +163,9 @@ static bool enter_again(struct world *world)
 	vcpu_append_entry(vcpu, withheld);
 	/* Where VMSAVE put what VMLOAD is to bring back. */
 	if (withheld)
-		vcpu->vmcb_gpa = virt_to_phys(vcpu->vmcb);
+		vcpu->vmcb_gpa = virt_to_phys(world->vmcb);
+	else
+		world->vmcb = phys_to_virt(vcpu->vmcb_gpa);
 	return !withheld;
 }
 
@@ -177,22 +184,26 @@ bool virtualize_exit(struct world *world)
 	vcpu_append_exit(&world->vcpu);
 	if (world->handle(world) && enter_again(world))
 		return true;
-	take_over(world->vcpu.vmcb);
+	take_over(world->vmcb);
 	this_cpu_write(below, NULL);
+	operand_handler_left();
 	return false;
 }
 
 /* With interrupts off: what was captured is what is entered. */
 static int enter(struct world *world)
 {
-	int error = capture(world->vcpu.vmcb);
+	int error = operand_vmsave(world->vcpu.vmcb_gpa);
 
 	if (error)
 		return error;
+	world->vmcb = phys_to_virt(world->vcpu.vmcb_gpa);
+	capture(world->vmcb);
 	error = operand_check(&world->vcpu);
 	vcpu_append_entry(&world->vcpu, error);
 	if (error)
 		return error;
+	operand_handler(world);
 	hold_mm();
 	this_cpu_write(below, world);
 	virtualize_world(world);

@@ -20,6 +20,7 @@
 
 #include "cpu/world.h"
 
+#define WORLD_VMCB	136
 #define WORLD_STACK	144
 #define VMCB_RFLAGS	0x570
 #define VMCB_RIP	0x578
@@ -37,7 +38,7 @@ SYM_FUNC_START(virtualize_world)
 	push	%r12
 	push	%rbx
 	pushf
-	mov	VCPU_VMCB_GVA(%rdi), %rax
+	mov	WORLD_VMCB(%rdi), %rax
 	mov	(%rsp), %rcx
 	mov	%rcx, VMCB_RFLAGS(%rax)
 	lea	.Linside(%rip), %rcx
@@ -71,7 +72,7 @@ SYM_FUNC_START(virtualize_world)
 	/* virtualize_exit() has given the CPU the L2's control registers and tables. */
 	mov	VCPU_VMCB(%rdi), %rax
 	vmload	%rax
-	mov	VCPU_VMCB_GVA(%rdi), %rax
+	mov	WORLD_VMCB(%rdi), %rax
 	mov	VMCB_RSP(%rax), %rsp
 	push	VMCB_RIP(%rax)
 	push	VMCB_RFLAGS(%rax)

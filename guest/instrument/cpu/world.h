@@ -3,7 +3,6 @@
 #define VCPU_VMCB	0
 #define VCPU_HOST_VMCB	8
 #define VCPU_GPR(n)	(16 + 8 * (n))
-#define VCPU_VMCB_GVA	128
 
 /* From the vcpu at %rdi, which it overwrites last. */
 .macro load_gprs

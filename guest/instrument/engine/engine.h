@@ -53,7 +53,7 @@ int scenario_bench(int (*measure)(const struct scenario_table *table, void *into
 void freeonce_unload_after(void);
 bool freeonce_unload_wanted(void);
 
-/* say.c: for scenarios. Texts are cut at LEDGER_TEXT_SIZE. */
+/* say.c: for scenarios. Texts are cut at LEDGER_TEXT_MOST, those of freeonce_unsupported() at LEDGER_TEXT_SIZE. */
 void freeonce_step(const char *text, size_t length);
 void freeonce_label(const void *pointer, const char *text, size_t length);
 void freeonce_unsupported(const char *text, size_t length, u32 kind);
@@ -65,5 +65,7 @@ void freeonce_sleep(u32 milliseconds);
 void freeonce_touch(u64 gpa);
 void freeonce_zero(void *pointer, size_t size);
 u64 freeonce_gpa(const void *pointer);
+int freeonce_msr_read(u32 msr, u64 *value);
+int freeonce_msr_write(u32 msr, u64 value);
 
 #endif

@@ -4,9 +4,24 @@
 #include <linux/export.h>
 #include <linux/io.h>
 #include <linux/ktime.h>
+#include <linux/mm.h>
 #include <linux/string.h>
 
 #include "engine/engine.h"
+#include "kernel/kernel.h"
+
+/* 0, or a negative error number: this CPU has no such MSR, or not that value in it. */
+int freeonce_msr_read(u32 msr, u64 *value)
+{
+	return rdmsrq_safe(msr, value);
+}
+EXPORT_SYMBOL_GPL(freeonce_msr_read);
+
+int freeonce_msr_write(u32 msr, u64 value)
+{
+	return wrmsrq_safe(msr, value);
+}
+EXPORT_SYMBOL_GPL(freeonce_msr_write);
 
 u64 freeonce_nanoseconds(void)
 {
@@ -38,8 +53,16 @@ void freeonce_zero(void *pointer, size_t size)
 }
 EXPORT_SYMBOL_GPL(freeonce_zero);
 
+static bool in_a_module(const void *pointer)
+{
+	return (unsigned long)pointer >= MODULES_VADDR && (unsigned long)pointer < MODULES_END;
+}
+
+/* Also of static memory, which the kernel maps page by page. */
 u64 freeonce_gpa(const void *pointer)
 {
-	return virt_to_phys((void *)pointer);
+	if (!is_vmalloc_addr(pointer) && !in_a_module(pointer))
+		return virt_to_phys((void *)pointer);
+	return page_to_phys(vmalloc_to_page(pointer)) + offset_in_page(pointer);
 }
 EXPORT_SYMBOL_GPL(freeonce_gpa);

@@ -36,7 +36,8 @@ void __noreturn freeonce_panic(const char *text, size_t length)
 	size_t at;
 
 	for (at = 0; at < length; at += LEDGER_TEXT_SIZE)
-		ledger_append_text(LEDGER_PANIC, at / LEDGER_TEXT_SIZE, text + at, length - at);
+		ledger_append_text(LEDGER_PANIC, at / LEDGER_TEXT_SIZE, text + at,
+				   min_t(size_t, length - at, LEDGER_TEXT_SIZE));
 	panic("freeonce: Rust panic: %.*s", (int)length, text);
 }
 EXPORT_SYMBOL_GPL(freeonce_panic);

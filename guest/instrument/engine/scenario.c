@@ -82,16 +82,16 @@ void scenario_rewind(void)
 	mutex_unlock(&run_mutex);
 }
 
-/* -EBUSY: another module has its scenarios here. */
+/* -EBUSY: another module has its scenarios here. -ENOMEM. */
 int freeonce_register_scenarios(const struct scenario_table *theirs)
 {
-	int error = -EBUSY;
+	int error;
 
 	mutex_lock(&run_mutex);
-	if (!table) {
+	error = table ? -EBUSY : own_memory_open(theirs->owner);
+	if (!error) {
 		table = theirs;
 		subject_come(theirs->owner);
-		error = 0;
 	}
 	mutex_unlock(&run_mutex);
 	return error;
@@ -104,6 +104,7 @@ void freeonce_unregister_scenarios(void)
 	mutex_lock(&run_mutex);
 	settle();
 	subject_go();
+	own_memory_close();
 	table = NULL;
 	mutex_unlock(&run_mutex);
 }

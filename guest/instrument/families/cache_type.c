@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 // Cache types of pages in the kernel's direct map, set and read back.
 #include <linux/mm.h>
-#include <asm/msr.h>
 #include <asm/pgtable.h>
 #include <asm/set_memory.h>
 
 #include "families/families.h"
+#include "kernel/kernel.h"
 
 bool cache_type_known(u32 cache)
 {
@@ -35,7 +35,7 @@ static enum cache_type cache_type_of_page(unsigned long address)
 		return CACHE_UNKNOWN;
 	flags = pte_flags(*pte);
 	pat_bit = level == PG_LEVEL_4K ? _PAGE_PAT : _PAGE_PAT_LARGE;
-	rdmsrl(MSR_IA32_CR_PAT, pat);
+	rdmsrq(MSR_IA32_CR_PAT, pat);
 	if (flags & _PAGE_PWT)
 		entry |= 1;
 	if (flags & _PAGE_PCD)

@@ -3,9 +3,12 @@
 #include <linux/export.h>
 #include <linux/gfp.h>
 #include <linux/io.h>
+#include <linux/irqflags.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/nodemask.h>
+#include <linux/preempt.h>
+#include <linux/sizes.h>
 
 #include "books/books.h"
 #include "families/families.h"
@@ -14,6 +17,7 @@
 #define BUDDY_MAX_ORDER 10  /* the kernel renamed its own limit twice since 6.1 */
 #define SCAN_ATTEMPTS 256   /* bounds the search for a place, not the range searched */
 
+#define MOST SZ_1G
 #define TAG FREEONCE_TAG('p', 'a', 'g', 'e') /* callers name no tag for pages */
 
 /* Where the allocation must lie: `size` bytes of it, at the start of `pages` pages. */
@@ -50,7 +54,13 @@ static bool fits(const struct place *place, u64 gpa)
 	return place->node < 0 || pfn_to_nid(PHYS_PFN(gpa)) == place->node;
 }
 
-/* -EINVAL: the request contradicts itself. -ENODEV: no such node. */
+/* Both ways may: the kernel moves pages out of the way, and changes page attributes on each CPU. */
+static bool may_sleep(void)
+{
+	return !irqs_disabled() && !in_atomic();
+}
+
+/* -EINVAL: the request contradicts itself. -ENODEV: no such node. -EWOULDBLOCK: not from here. */
 static int check(const struct contiguous_request *request)
 {
 	if (!request->size || !is_power_of_2(request->align) ||
@@ -63,11 +73,11 @@ static int check(const struct contiguous_request *request)
 		return -EINVAL;
 	if (!cache_type_known(request->cache))
 		return -EINVAL;
-	if (request->size > SZ_1G || request->align > SZ_1G)
+	if (request->size > MOST || request->align > MOST)
 		return -E2BIG;
 	if (request->node >= 0 && (request->node >= MAX_NUMNODES || !node_online(request->node)))
 		return -ENODEV;
-	return 0;
+	return may_sleep() ? 0 : -EWOULDBLOCK;
 }
 
 /*
@@ -245,6 +255,8 @@ static int obtain(struct allocation *allocation, const struct contiguous_request
 	if (error)
 		return error;
 	allocation->pointer = allocation->base + shift;
+	/* Whoever writes there writes into the same page, where nothing else stops it. */
+	allocation->rest = PAGE_ALIGN(request->size + GUARD_SIZE) - request->size - GUARD_SIZE;
 	if (request->cache == CACHE_WB || misplaced & MISPLACE_CACHE)
 		return 0;
 	error = change_cache(allocation, request->cache);
@@ -289,29 +301,29 @@ static void publish(struct allocation *allocation, const struct contiguous_reque
 void *freeonce_contiguous_alloc(const struct contiguous_request *request)
 {
 	struct allocation *allocation;
-	int error = check(request);
-	bool injected = !error && inject_should_fail();
+	struct failure failure = {
+		.kind = KIND_CONTIGUOUS, .size = request->size, .align = request->align,
+		.most = MOST, .site = _RET_IP_, .error = check(request),
+	};
 
-	if (error || injected) {
-		allocation_failed(KIND_CONTIGUOUS, request->size, request->align,
-				  error ?: -ENOMEM, injected, _RET_IP_);
-		return NULL;
+	if (!failure.error && inject_should_fail()) {
+		failure.error = -ENOMEM;
+		failure.injected = true;
 	}
-	allocation = allocation_take();
+	allocation = failure.error ? NULL : allocation_take();
 	if (!allocation) {
-		allocation_failed(KIND_CONTIGUOUS, request->size, request->align, -ENOSPC,
-				  false, _RET_IP_);
+		failure.error = failure.error ?: -ENOSPC;
+		allocation_failed(&failure);
 		return NULL;
 	}
 	allocation->kind = KIND_CONTIGUOUS;
 	allocation->give_back = give_back;
 	allocation->tag = TAG;
 	allocation->size = request->size;
-	error = obtain(allocation, request);
-	if (error) {
+	failure.error = obtain(allocation, request);
+	if (failure.error) {
 		allocation_discard(allocation);
-		allocation_failed(KIND_CONTIGUOUS, request->size, request->align, error, false,
-				  _RET_IP_);
+		allocation_failed(&failure);
 		return NULL;
 	}
 	publish(allocation, request, _RET_IP_);
@@ -328,7 +340,8 @@ void freeonce_contiguous_free(void *pointer, size_t size, size_t align)
 
 	if (!allocation || !allocation->cache_changed)
 		return;
-	if (!allocation->leave_cache)
+	/* Where nothing may sleep they stay, which the record tells, until the run is settled. */
+	if (!allocation->leave_cache && may_sleep())
 		restore_cache(allocation);
 	record.serial = allocation->serial;
 	record.pointer = (unsigned long)allocation->pointer;

@@ -28,11 +28,14 @@ static void give_back(struct allocation *allocation)
 	kfree(allocation->base);
 }
 
+/* kmalloc()'s own is twice as much; alignment and guard need room. */
+#define MOST (KMALLOC_MAX_SIZE / 2)
+
 static int check(size_t size, size_t align)
 {
 	if (!size || !is_power_of_2(align))
 		return -EINVAL;
-	if (size > KMALLOC_MAX_SIZE / 2 || align > KMALLOC_MAX_SIZE)
+	if (size > MOST || align > KMALLOC_MAX_SIZE)
 		return -E2BIG;
 	return 0;
 }
@@ -45,16 +48,19 @@ static void *pool_alloc(size_t size, size_t align, u32 tag, gfp_t gfp, unsigned 
 		.site = subject_site(site),
 	};
 	struct allocation *allocation;
-	int error = check(size, align);
-	bool injected = !error && inject_should_fail();
+	struct failure failure = {
+		.kind = KIND_POOL, .size = size, .align = align, .most = MOST, .site = site,
+		.error = check(size, align),
+	};
 
-	if (error || injected) {
-		allocation_failed(KIND_POOL, size, align, error ?: -ENOMEM, injected, site);
-		return NULL;
+	if (!failure.error && inject_should_fail()) {
+		failure.error = -ENOMEM;
+		failure.injected = true;
 	}
-	allocation = allocation_take();
+	allocation = failure.error ? NULL : allocation_take();
 	if (!allocation) {
-		allocation_failed(KIND_POOL, size, align, -ENOSPC, false, site);
+		failure.error = failure.error ?: -ENOSPC;
+		allocation_failed(&failure);
 		return NULL;
 	}
 	allocation->kind = KIND_POOL;
@@ -64,7 +70,8 @@ static void *pool_alloc(size_t size, size_t align, u32 tag, gfp_t gfp, unsigned 
 	allocation->pointer = place(allocation, size, align, gfp);
 	if (!allocation->pointer) {
 		allocation_discard(allocation);
-		allocation_failed(KIND_POOL, size, align, -ENOMEM, false, site);
+		failure.error = -ENOMEM;
+		allocation_failed(&failure);
 		return NULL;
 	}
 	record.physical = virt_to_phys(allocation->pointer);
@@ -88,16 +95,11 @@ EXPORT_SYMBOL_GPL(freeonce_pool_alloc_zeroed);
 /* Matches freeonce_pool_alloc*() and nothing else. */
 void freeonce_pool_free(void *pointer, size_t size, size_t align)
 {
-	struct allocation *allocation =
-		allocation_release(KIND_POOL, pointer, size, align, _RET_IP_);
-
+	allocation_release(KIND_POOL, pointer, size, align, _RET_IP_);
 	if (!inject_act_real())
 		return;
 	/* What an allocator without our books would do. */
-	if (allocation) {
-		allocation->gone = true;
-		allocation_append_reclaim(allocation);
-	}
+	allocation_hand_over(pointer);
 	kfree(pointer);
 }
 EXPORT_SYMBOL_GPL(freeonce_pool_free);

@@ -9,6 +9,7 @@
 #define LEDGER_VERSION 1
 #define LEDGER_HEADER_SIZE 4096
 #define LEDGER_TEXT_SIZE 24
+#define LEDGER_TEXT_MOST 240 /* of a step or a name, in several records */
 #define LEDGER_CHECK_PRIME 0x9e3779b97f4a7c15ULL
 #define LEDGER_ALIGN_INVALID 255
 
@@ -52,6 +53,8 @@ enum ledger_type {
 	LEDGER_BROKEN = 31,
 	LEDGER_BLIND = 32,
 	LEDGER_QUIESCED = 33,
+	LEDGER_STATIC = 34,
+	LEDGER_LEFT = 35,
 };
 
 enum ledger_witness {
@@ -132,6 +135,8 @@ enum ledger_structure {
 	STRUCTURE_PAGE_TABLE = 9,
 	STRUCTURE_PAGE = 10,
 	STRUCTURE_VMSAVE = 11, /* for that one instruction */
+	STRUCTURE_HANDLER_STACK = 12, /* of what runs below Linux on a CPU */
+	STRUCTURE_HANDLER_DATA = 13,
 };
 
 /* Registers of the host that a VMRUN must leave as they were. */

@@ -114,12 +114,21 @@ void ledger_append(struct ledger_record *record)
 	ledger_append_as(WITNESS_LEDGER, record);
 }
 
+/* A long text takes several records, whose `detail` says which piece each is. */
 void ledger_append_text(enum ledger_type type, u32 serial, const char *text, size_t length)
 {
-	struct ledger_record record = { .type = type, .serial = serial };
+	size_t at = 0;
 
-	memcpy(record.text, text, min_t(size_t, length, LEDGER_TEXT_SIZE));
-	ledger_append(&record);
+	length = min_t(size_t, length, LEDGER_TEXT_MOST);
+	do {
+		struct ledger_record record = {
+			.type = type, .serial = serial, .detail = at / LEDGER_TEXT_SIZE,
+		};
+
+		memcpy(record.text, text + at, min_t(size_t, length - at, LEDGER_TEXT_SIZE));
+		ledger_append(&record);
+		at += LEDGER_TEXT_SIZE;
+	} while (at < length);
 }
 
 /* Bytes of the window that hold the header and every record begun so far. */

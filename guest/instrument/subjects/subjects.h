@@ -15,4 +15,10 @@ u32 subject_site(unsigned long address);
 bool subject_has(unsigned long address);
 bool instrument_has(unsigned long address);
 
+/* own_memory.c: what it was loaded with, .data and .bss say. It lives as long as the module. */
+int own_memory_open(const struct module *module);
+void own_memory_close(void);
+bool own_memory_holds(u64 gpa, u64 size);
+void own_memory_append(u64 gpa, u64 size);
+
 #endif

@@ -32,7 +32,6 @@ pub struct Vcpu {
     pub vmcb_gpa: u64,
     pub host_vmcb_gpa: u64,
     pub gpr: [u64; 14],
-    pub vmcb: *mut c_void,
     pub number: u32,
     pub flags: u32,
 }
@@ -44,6 +43,8 @@ pub const VCPU_IDENTITY: u32 = 1;
 #[repr(C)]
 pub struct World {
     pub vcpu: Vcpu,
+    /// Set by `freeonce_virtualize`.
+    pub vmcb: *mut c_void,
     pub stack_top: *mut c_void,
     pub handle: unsafe extern "C" fn(*mut World) -> bool,
     pub owner: *mut c_void,
@@ -95,4 +96,6 @@ unsafe extern "C" {
     pub fn freeonce_vmsave(vmcb: *const c_void) -> c_int;
     pub fn freeonce_virtualize(world: *mut World) -> c_int;
     pub fn freeonce_devirtualize() -> c_int;
+    pub fn freeonce_msr_read(msr: u32, value: *mut u64) -> c_int;
+    pub fn freeonce_msr_write(msr: u32, value: u64) -> c_int;
 }

@@ -5,15 +5,15 @@ use crate::kernel;
 use core::fmt::{self, Write};
 use core::ops::Deref;
 
-/// Says where the scenario is. A finding tells the last step before it. At most 24 bytes.
+/// Says where the scenario is. A finding tells the last step before it. At most 240 bytes.
 pub fn step(text: &str) {
     // SAFETY: the text is readable for its length; the callee keeps no pointer.
     unsafe { kernel::freeonce_step(text.as_ptr(), text.len()) }
 }
 
-/// As [`step`], cut at 24 bytes; allocates nothing.
+/// As [`step`], cut at 120 bytes; allocates nothing.
 pub fn stepf(text: fmt::Arguments<'_>) {
-    let mut line = Line { bytes: [0; 24], length: 0 };
+    let mut line = Line { bytes: [0; 120], length: 0 };
     // Cut text is what an error here means.
     let _ = line.write_fmt(text);
     // SAFETY: as in `step`.
@@ -21,7 +21,7 @@ pub fn stepf(text: fmt::Arguments<'_>) {
 }
 
 struct Line {
-    bytes: [u8; 24],
+    bytes: [u8; 120],
     length: usize,
 }
 
@@ -35,7 +35,7 @@ impl fmt::Write for Line {
     }
 }
 
-/// Gives the allocation behind `owner` the name it has in the source. At most 24 bytes.
+/// Gives the allocation behind `owner` the name it has in the source. At most 240 bytes.
 pub fn named<P: Deref>(name: &str, owner: P) -> P {
     label(&raw const *owner as *const u8, name);
     owner

@@ -3,7 +3,7 @@
 
 use crate::kernel::{self, ContiguousRequest};
 use core::alloc::{AllocError, Allocator, Layout};
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 /// Physically contiguous pages, anywhere, write-back.
 #[derive(Clone, Copy)]
@@ -24,6 +24,12 @@ pub fn contiguous(layout: Layout) -> *mut u8 {
     unsafe { kernel::freeonce_contiguous_alloc(&request) }
 }
 
+/// What has no bytes needs no memory, only an address that is aligned.
+fn nothing(layout: Layout) -> NonNull<u8> {
+    // SAFETY: an alignment is not 0.
+    unsafe { NonNull::new_unchecked(ptr::without_provenance_mut(layout.align())) }
+}
+
 /// The address that the CPU needs for what `pointer` points at.
 pub fn gpa<T: ?Sized>(pointer: &T) -> u64 {
     kernel::freeonce_gpa(&raw const *pointer as *const u8)
@@ -32,6 +38,9 @@ pub fn gpa<T: ?Sized>(pointer: &T) -> u64 {
 // SAFETY: memory stays where it is until `deallocate`; all copies of the allocator are the same one.
 unsafe impl Allocator for PhysicalAllocator {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if layout.size() == 0 {
+            return Ok(NonNull::slice_from_raw_parts(nothing(layout), 0));
+        }
         let pointer = NonNull::new(contiguous(layout)).ok_or(AllocError)?;
         Ok(NonNull::slice_from_raw_parts(pointer, layout.size()))
     }
@@ -44,6 +53,9 @@ unsafe impl Allocator for PhysicalAllocator {
     }
 
     unsafe fn deallocate(&self, pointer: NonNull<u8>, layout: Layout) {
+        if layout.size() == 0 {
+            return;
+        }
         // SAFETY: the module looks at the pointer before it believes it.
         unsafe { kernel::freeonce_contiguous_free(pointer.as_ptr(), layout.size(), layout.align()) }
     }

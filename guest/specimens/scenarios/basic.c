@@ -84,6 +84,22 @@ static const struct {
 	{ "larger than memory", { .size = SZ_1G, .align = SZ_4K, ANYWHERE } },
 };
 
+/* What can be asked for and not be had, and the reason. */
+static int refused(void)
+{
+	static DEFINE_SPINLOCK(lock);
+	struct contiguous_request request = { .size = SZ_8K, .align = SZ_4K, ANYWHERE };
+	void *large, *interrupts_off;
+
+	STEP("larger than the pool gives");
+	large = freeonce_pool_alloc(SZ_4M, 8, TAG);
+	STEP("where nothing may sleep");
+	spin_lock_irq(&lock);
+	interrupts_off = freeonce_contiguous_alloc(&request);
+	spin_unlock_irq(&lock);
+	return large || interrupts_off ? -EPROTO : 0;
+}
+
 static int use(const struct contiguous_request *request)
 {
 	void *pointer = freeonce_contiguous_alloc(request);
@@ -142,6 +158,13 @@ static const struct scenario basic_scenarios[] = {
 		.language = "C",
 		.lesson = "Physically contiguous memory comes in pages and goes back by its own call.",
 		.run = contiguous,
+	},
+	{
+		.name = "c/refused",
+		.section = "The two allocators, from C",
+		.language = "C",
+		.lesson = "The pool has a limit, and contiguous memory may sleep: otherwise it is refused.",
+		.run = refused,
 	},
 	{
 		.name = "c/placement",

@@ -116,6 +116,33 @@ static void *contiguous_alloc(size_t size, size_t align)
 FAULTS_OF(pool, contiguous)
 FAULTS_OF(contiguous, pool)
 
+/* The rest of its last page is nobody's. */
+#define BEHIND_THE_GUARD (SZ_4K - 8)
+
+static int same_page(bool released)
+{
+	char *pointer = contiguous_alloc(SIZE, ALIGN_OF);
+
+	if (!pointer)
+		return -ENOMEM;
+	if (released)
+		contiguous_free(pointer, SIZE, ALIGN_OF);
+	WRITE_ONCE(pointer[BEHIND_THE_GUARD], 1);
+	if (!released)
+		contiguous_free(pointer, SIZE, ALIGN_OF);
+	return 0;
+}
+
+static int same_page_live(void)
+{
+	return same_page(false);
+}
+
+static int same_page_released(void)
+{
+	return same_page(true);
+}
+
 static int unledgered_pool(void)
 {
 	void *pointer = kmalloc(SIZE, GFP_KERNEL);
@@ -293,6 +320,10 @@ static int contiguous_cache_left(void)
 static const struct scenario fault_scenarios[] = {
 	FAULTS(pool),
 	FAULTS(contiguous),
+	FAULT("out-of-bounds/contiguous/c/same-page-live", "out-of-bounds", "contiguous",
+	      same_page_live, "The rest of the last page is watched as well."),
+	FAULT("out-of-bounds/contiguous/c/same-page-released", "out-of-bounds", "contiguous",
+	      same_page_released, "The rest of the last page is watched after the release as well."),
 	FAULT("unledgered/pool/c", "unledgered", "pool", unledgered_pool,
 	      "What goes past the ledger, the kernel's slab allocator saw."),
 	FAULT("unledgered/contiguous/c", "unledgered", "contiguous", unledgered_contiguous,

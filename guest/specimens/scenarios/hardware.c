@@ -3,9 +3,9 @@
 #include <linux/io.h>
 #include <linux/preempt.h>
 #include <linux/string.h>
-#include <asm/msr.h>
 #include <asm/processor.h>
 
+#include "kernel/kernel.h"
 #include "l2.h"
 #include "scenarios.h"
 
@@ -154,6 +154,68 @@ static int page_stale(void)
 	return error;
 }
 
+/* Memory of an L2 need not be contiguous; with act=real the kernel suffers its release, once. */
+static int page_in_pool(void)
+{
+	void *page = freeonce_pool_alloc(PAGE_SIZE, PAGE_SIZE, TAG);
+	struct l2 l2;
+	int error = page ? l2_open(&l2) : -ENOMEM;
+
+	if (error)
+		goto out;
+	*spare_entry(&l2) = freeonce_gpa(page) | 7; /* present, writable, user */
+	error = freeonce_vcpu_bind(&l2.vcpu);
+	STEP("release");
+	freeonce_pool_free(page, PAGE_SIZE, PAGE_SIZE);
+	page = NULL;
+	l2_close(&l2);
+out:
+	if (page)
+		freeonce_pool_free(page, PAGE_SIZE, PAGE_SIZE);
+	return error;
+}
+
+/* Bound with one VMCB, and entered with another: what counts is what the CPU gets. */
+static int vmcb_exchanged(void)
+{
+	void *other = l2_pages(VMCB_BYTES);
+	struct l2 l2;
+	int error = other ? l2_open(&l2) : -ENOMEM;
+
+	if (error) {
+		l2_give(other, VMCB_BYTES);
+		return error;
+	}
+	memcpy(other, l2.vmcb, VMCB_BYTES);
+	vmcb_write(other, VMCB_IOPM_BASE, freeonce_gpa(l2.msrpm));
+	error = freeonce_vcpu_bind(&l2.vcpu);
+	l2.vcpu.vmcb_gpa = freeonce_gpa(other);
+	STEP("exchanged");
+	error = error ?: l2_enter(&l2.vcpu, BUDGET);
+	l2_close(&l2);
+	l2_give(other, VMCB_BYTES);
+	return error;
+}
+
+/* What a driver is loaded with is there as long as the driver is. */
+static int in_static_memory(void)
+{
+	static u8 vmcb[VMCB_BYTES] __aligned(PAGE_SIZE), host_vmcb[VMCB_BYTES] __aligned(PAGE_SIZE);
+	struct l2 l2;
+	int error = l2_open(&l2);
+
+	if (error)
+		return error;
+	memcpy(vmcb, l2.vmcb, VMCB_BYTES);
+	l2.vcpu.vmcb_gpa = freeonce_gpa(vmcb);
+	l2.vcpu.host_vmcb_gpa = freeonce_gpa(host_vmcb);
+	error = l2_enter(&l2.vcpu, BUDGET);
+	if (!error && vmcb_read(vmcb, VMCB_EXIT_CODE) != EXIT_VMMCALL)
+		error = -EPROTO;
+	l2_close(&l2);
+	return error;
+}
+
 static int page_of_nobody(void)
 {
 	struct l2 l2;
@@ -225,8 +287,7 @@ static int vmcb_misaligned(void)
 		l2_give(room, 2 * PAGE_SIZE);
 		return error;
 	}
-	l2.vcpu.vmcb = memcpy(room + 16, l2.vmcb, VMCB_BYTES);
-	l2.vcpu.vmcb_gpa = freeonce_gpa(l2.vcpu.vmcb);
+	l2.vcpu.vmcb_gpa = freeonce_gpa(memcpy(room + 16, l2.vmcb, VMCB_BYTES));
 	error = l2_enter(&l2.vcpu, 1);
 	l2_close(&l2);
 	l2_give(room, 2 * PAGE_SIZE);
@@ -248,8 +309,7 @@ static int vmcb_uncached(void)
 		l2_give(uncached, VMCB_BYTES);
 		return error;
 	}
-	l2.vcpu.vmcb = memcpy(uncached, l2.vmcb, VMCB_BYTES);
-	l2.vcpu.vmcb_gpa = freeonce_gpa(uncached);
+	l2.vcpu.vmcb_gpa = freeonce_gpa(memcpy(uncached, l2.vmcb, VMCB_BYTES));
 	error = l2_enter(&l2.vcpu, 1);
 	l2_close(&l2);
 	l2_give(uncached, VMCB_BYTES);
@@ -269,7 +329,6 @@ static int vmcb_shared(void)
 		return error;
 	}
 	error = freeonce_vcpu_bind(&one.vcpu);
-	other.vcpu.vmcb = one.vcpu.vmcb;
 	other.vcpu.vmcb_gpa = one.vcpu.vmcb_gpa;
 	STEP("second L2");
 	error = error ?: freeonce_vcpu_bind(&other.vcpu);
@@ -283,8 +342,8 @@ static int efer_left(void)
 	u64 efer;
 
 	freeonce_pin();
-	rdmsrl(MSR_EFER, efer);
-	wrmsrl(MSR_EFER, efer | EFER_SVME);
+	rdmsrq(MSR_EFER, efer);
+	wrmsrq(MSR_EFER, efer | EFER_SVME);
 	freeonce_unpin();
 	return 0;
 }
@@ -306,7 +365,7 @@ static int host_save_area_left(void)
 	if (!area)
 		return -ENOMEM;
 	freeonce_pin();
-	wrmsrl(MSR_VM_HSAVE_PA, freeonce_gpa(area));
+	wrmsrq(MSR_VM_HSAVE_PA, freeonce_gpa(area));
 	freeonce_unpin();
 	l2_give(area, HOST_SAVE_AREA_BYTES);
 	return 0;
@@ -383,6 +442,11 @@ static const struct scenario hardware_scenarios[] = {
 	FAULT("hardware-use-after-free/none/c/nested-page-of-nobody", "hardware-use-after-free",
 	      "none", page_of_nobody,
 	      "Memory of no allocation, mapped for one VMRUN without a fault.", .needs = "svm"),
+	FAULT("hardware-use-after-free/pool/c/nested-page", "hardware-use-after-free", "pool",
+	      page_in_pool, "Pool memory of an L2 released while its nested page table maps it.",
+	      .needs = "svm"),
+	USED("vmcb-exchanged", vmcb_exchanged,
+	     "An L2 bound with one VMCB and entered with another: a short map in the second."),
 	USED("vmsave", vmsave_released, "VMSAVE to a released page."),
 	USED("host-save-area", host_save_area_lost,
 	     "A host save area released while VM_HSAVE_PA points at it."),
@@ -418,6 +482,14 @@ static const struct scenario l2_scenarios[] = {
 		.needs = "svm",
 		.lesson = "An L2 made by hand: the CPU has no claim on it after the unbinding.",
 		.run = vmmcall,
+	},
+	{
+		.name = "c/l2_static",
+		.section = "The two allocators, from C",
+		.language = "C",
+		.needs = "svm",
+		.lesson = "Static memory may be given to the CPU: it is there as long as its module.",
+		.run = in_static_memory,
 	},
 	{
 		.name = "module/unload",

@@ -60,7 +60,7 @@ FRAME = (
     *(Type.SUBJECT, Type.SECTION, Type.STACK, Type.SYMBOL, Type.QUIESCED),
 )
 """What the instrument tells by itself."""
-FROM_BELOW = (Type.VMRUN, Type.VMEXIT, Type.BIND, Type.OPERAND)
+FROM_BELOW = (Type.VMRUN, Type.VMEXIT, Type.BIND, Type.OPERAND, Type.STATIC)
 """What a hypervisor that was left running goes on to record while its CPU's state is asked."""
 
 

@@ -11,14 +11,15 @@ import numpy as np
 
 from freeonce.audit.model import Asked
 from freeonce.audit.run import Run, end_of, status_of
-from freeonce.evidence.ledger import Records, Type, Witness, text_of
+from freeonce.evidence.ledger import Flag, Kind, Records, Type, Witness, signed
+from freeonce.evidence.said import whole
 
 NAMING = (Type.STACK, Type.SYMBOL)
 SETTLING = (Type.RECLAIM, Type.SETTLED, Type.BROKEN, *NAMING)
 BY_KERNEL = (Type.RELEASE, *NAMING)
 LEAVING = (
     *(Type.BIND, Type.OPERAND, Type.UNBIND, Type.VMRUN, Type.VMEXIT),
-    *(Type.SVM_OFF, Type.HOST_REGISTER),
+    *(Type.SVM_OFF, Type.HOST_REGISTER, Type.STATIC, Type.LEFT),
 )
 """What a hypervisor that was left running records until settling has stopped it."""
 RELEASING = (Type.RELEASE, Type.GUARD, Type.RESTORED)
@@ -65,10 +66,32 @@ def _mixed(run: Run, records: Records) -> bool:
 
 
 def _gave_up(records: Records, status: int) -> str:
-    name = errno.errorcode.get(-status, "unknown error")
-    steps = records[records["type"] == Type.STEP]
-    after = f' after "{text_of(steps[-1])}"' if len(steps) else ""
-    return f"the scenario gave up with {status} ({name}){after}"
+    steps = whole(records[records["type"] == Type.STEP])
+    after = f' after "{steps[-1].text}"' if steps else ""
+    return f"the scenario gave up with {status} ({_name(status)}){after}{_refused(records)}"
+
+
+def _name(status: int) -> str:
+    return errno.errorcode.get(-status, "unknown error")
+
+
+def _refused(records: Records) -> str:
+    """The last allocation that was asked for and not given, and why."""
+    failed = records[
+        (records["type"] == Type.ALLOCATE_FAILED) & (records["witness"] == Witness.LEDGER)
+    ]
+    if not len(failed):
+        return ""
+    last = failed[-1]
+    error, kind = signed(int(last["detail"])), Kind(int(last["kind"]))
+    what = f"; {int(last['size'])} bytes {kind.name.lower()} were refused: "
+    if int(last["flags"]) & Flag.INJECTED:
+        return f"{what}made to fail"
+    if error == -errno.E2BIG:
+        return f"{what}at most {int(last['physical'])} can be had"
+    if error == -errno.EWOULDBLOCK:
+        return f"{what}that may sleep, and nothing may there"
+    return f"{what}{error} ({_name(error)})"
 
 
 def _settling(run: Run, records: Records) -> Iterator[str]:

@@ -12,9 +12,10 @@ import numpy as np
 from freeonce.audit.held import Held
 from freeonce.audit.lives import Lives
 from freeonce.audit.model import Finding, Rule
-from freeonce.audit.operands import FIELDS, MAPPED, Operand, operands
+from freeonce.audit.operands import FIELDS, HANDLER, MAPPED, Operand, operands
 from freeonce.audit.rules import CACHE_NAMES, WRITE_BACK, make_finding
 from freeonce.audit.run import Run
+from freeonce.audit.static import Static
 from freeonce.evidence.ledger import Structure, Type
 
 PAGE = 4096
@@ -22,7 +23,7 @@ PAGE = 4096
 Event = tuple[int, Callable[[], None]]
 """A sequence, and what happens there."""
 
-SHAREABLE = {Structure.IOPM, Structure.MSRPM, Structure.VMSAVE}
+SHAREABLE = {Structure.IOPM, Structure.MSRPM, Structure.VMSAVE, *HANDLER}
 """The CPU only reads the maps; what VMSAVE writes may be bound to the same CPU."""
 
 
@@ -47,7 +48,12 @@ def judge_operands(run: Run) -> list[Finding]:
 
 def _used(run: Run, given: list[Operand], lives: Lives) -> Iterator[Finding]:
     limit = _limit(run)
-    usable = [one for one in given if not one.identity and one.gpa + one.size <= limit]
+    static = Static(run)
+    usable = [
+        one
+        for one in given
+        if not one.identity and one.gpa + one.size <= limit and not static.holds(one)
+    ]
     lying = lives.at([(one.start, one.gpa, one.size) for one in usable])
     for one, place in zip(usable, lying, strict=True):
         fault = _fault(one, place, lives)
@@ -138,6 +144,8 @@ def _misplaced(run: Run, given: list[Operand], lives: Lives) -> Iterator[Finding
 
 
 def _broken(one: Operand, limit: int) -> Iterator[str]:
+    if one.structure in HANDLER:
+        return
     if one.gpa + one.size > limit:
         yield f"{one.gpa:#x} is above the CPU's physical addresses, which end at {limit:#x}"
         return

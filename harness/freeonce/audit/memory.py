@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from freeonce.audit import quarantine
+from freeonce.audit import quarantine, static
 from freeonce.audit.families import of_subjects
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.rules import make_finding
@@ -43,6 +43,11 @@ class Memory:
     unread: int = 0
 
 
+PAGE = 4096
+
+MOST_STATIC = 4096
+"""Pages of static memory that are looked up for one run."""
+
 MOST_BYTES = 64 << 20
 """Of memory to read for one run, whatever its ledger says."""
 
@@ -74,9 +79,16 @@ def _of_pools(run: Run) -> tuple[list[Extent], list[int]]:
         gpa, gva = int(allocate["physical"]), int(allocate["pointer"])
         # Of live memory only the guard tells something.
         start = gpa if gone else gpa + size
-        extents.append(Extent(start, gpa + size + GUARD_BYTES - start))
+        extents.append(Extent(start, gpa + size + GUARD_BYTES + _rest(allocate) - start))
         gvas += [gva, gva + size + GUARD_BYTES - 1]
-    return extents, gvas
+    return extents, gvas + [int(one["pointer"]) for one in static.told(run)[:MOST_STATIC]]
+
+
+def _rest(allocate: np.void) -> int:
+    """Bytes behind the guard that are nobody's, to the end of the last page."""
+    if allocate["kind"] != Kind.CONTIGUOUS:
+        return 0
+    return -(int(allocate["size"]) + GUARD_BYTES) % PAGE
 
 
 def _released(run: Run) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -104,7 +116,7 @@ def compare(run: Run, memory: Memory) -> tuple[list[Finding], list[Dispute]]:
         if doubt is not None:
             continue
         _look(run, allocate, bool(gone), memory, at_release, findings, disputes)
-    return findings, disputes
+    return findings, disputes + list(static.disputes(run, memory.gpas))
 
 
 def _guards_at_release(run: Run) -> dict[int, list[np.void]]:
@@ -133,7 +145,7 @@ def _unlike(allocate: np.void, gone: bool, memory: Memory) -> str | None:
             seen = "nothing" if mapped is None else f"{mapped:#x}"
             return f"the ledger puts it at gpa {told:#x}, the guest's page tables at {seen}"
     start = 0 if gone else size
-    needed = size + GUARD_BYTES - start
+    needed = size + GUARD_BYTES + _rest(allocate) - start
     if memory.snapshot.read(int(allocate["physical"]) + start, needed) is None:
         return f"the ledger puts it at gpa {int(allocate['physical']):#x}, where no memory is"
     return None
@@ -158,9 +170,9 @@ def _look(  # noqa: PLR0917
         disputes.append(Dispute(allocate, text, "memory"))
         return
     earlier = at_release[int(allocate["serial"])][0] if gone else None
-    if earlier is not None and (broken := _broken(bytes_of(earlier), allocate, GUARD_LIVE)):
+    if earlier is not None and (broken := _broken_before(earlier, allocate)):
         findings.append(_out_of_bounds(run, earlier, allocate, f"{broken}, found at its release"))
-    elif broken := _broken(guard, allocate, pattern):
+    elif broken := _broken(guard, allocate, pattern) or _written(allocate, memory, pattern):
         findings.append(_out_of_bounds(run, allocate, allocate, f"{broken}, found at the end"))
     if gone and (written := _unpoisoned(allocate, memory)) is not None:
         detail = f"written at byte {written} after its release"
@@ -185,6 +197,22 @@ def _broken(guard: bytes, allocate: np.void, pattern: int) -> str:
         if found != expected:
             return f"written at byte {offset} behind its end"
     return ""
+
+
+def _broken_before(earlier: np.void, allocate: np.void) -> str:
+    """The same of the guard and the rest of the page as a release found them."""
+    if broken := _broken(bytes_of(earlier), allocate, GUARD_LIVE):
+        return broken
+    written = int(earlier["detail"])
+    return f"written at byte {written} behind its end" if written else ""
+
+
+def _written(allocate: np.void, memory: Memory, pattern: int) -> str:
+    """Where the rest of its last page is not as it was left; empty when it is."""
+    end = int(allocate["physical"]) + int(allocate["size"]) + GUARD_BYTES
+    data = memory.snapshot.read(end, _rest(allocate)) or b""
+    wrong = np.flatnonzero(np.frombuffer(data, np.uint8) != pattern)
+    return f"written at byte {GUARD_BYTES + int(wrong[0])} behind its end" if len(wrong) else ""
 
 
 def _out_of_bounds(run: Run, record: np.void, allocate: np.void, detail: str) -> Finding:

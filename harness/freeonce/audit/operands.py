@@ -26,11 +26,16 @@ FIELDS = {
     Structure.PAGE_TABLE: "page table, CR3 without nested paging (5.3)",
     Structure.PAGE: "page of the page table (5.3)",
     Structure.VMSAVE: "state-save area, rax at VMSAVE (15.5.2)",
+    Structure.HANDLER_STACK: "stack of the handler",
+    Structure.HANDLER_DATA: "data of the handler",
 }
 """Structure, the field that gives it to the CPU, and where that is written."""
 
 ONE_AT_A_TIME = {Structure.VMCB, Structure.HOST_VMCB, Structure.HOST_SAVE_AREA}
 """The CPU writes them as it enters and leaves; maps it only reads."""
+
+HANDLER = {Structure.HANDLER_STACK, Structure.HANDLER_DATA}
+"""Software's: what runs below Linux uses whole allocations, of any kind and place."""
 
 MAPPED = {Structure.NESTED_PAGE, Structure.PAGE}
 """The L2's own memory."""
@@ -88,9 +93,20 @@ def _structure(record: np.void) -> Structure:
 
 
 def _told(run: Run) -> Records:
-    kinds = (Type.BIND, Type.OPERAND, Type.UNBIND, Type.SVM_OFF)
+    kinds = (Type.BIND, Type.OPERAND, Type.UNBIND, Type.SVM_OFF, Type.LEFT)
     told: Records = run.records[np.isin(run.records["type"], kinds)]
     return told
+
+
+def _owner(record: np.void) -> tuple[str, int]:
+    """Who has what such a record gives or ends: a vcpu, the handler below a CPU, or the CPU."""
+    kind, cpu = Type(int(record["type"])), int(record["cpu"])
+    given = kind is Type.OPERAND
+    if kind in (Type.BIND, Type.UNBIND) or (given and record["serial"]):
+        return "vcpu", int(record["serial"])
+    if kind is Type.LEFT or (given and _structure(record) in HANDLER):
+        return "handler", cpu
+    return "CPU", cpu
 
 
 def operands(run: Run) -> list[Operand]:
@@ -106,24 +122,19 @@ def operands(run: Run) -> list[Operand]:
         )
 
     for record in _told(run):
-        sequence, vcpu = int(record["sequence"]), ("vcpu", int(record["serial"]))
-        cpu = ("CPU", int(record["cpu"]))
+        sequence, owner = int(record["sequence"]), _owner(record)
         match Type(int(record["type"])):
             case Type.BIND:
-                close(vcpu, sequence)
-                current[vcpu] = (int(record["pointer"]), [])
-            case Type.OPERAND if record["serial"]:
-                current.setdefault(vcpu, (0, []))[1].append(record)
-            case Type.OPERAND if _structure(record) is Structure.VMSAVE:
-                once = Operand(record, Structure.VMSAVE, cpu, 0, sequence, sequence)
-                done.append(once)
+                close(owner, sequence)
+                current[owner] = (int(record["pointer"]), [])
+            case Type.OPERAND if _structure(record) is Structure.VMSAVE and not record["serial"]:
+                done.append(Operand(record, Structure.VMSAVE, owner, 0, sequence, sequence))
             case Type.OPERAND:
-                close(cpu, sequence)
-                current[cpu] = (0, [record])
-            case Type.UNBIND:
-                close(vcpu, sequence)
+                if owner[0] == "CPU":
+                    close(owner, sequence)
+                current.setdefault(owner, (0, []))[1].append(record)
             case _:
-                close(cpu, sequence)
+                close(owner, sequence)
     for owner in list(current):
         close(owner, FOREVER)
     return sorted(done, key=lambda one: one.start)
@@ -160,6 +171,8 @@ def _size_fits(record: np.void) -> bool:
     structure, size = _structure(record), int(record["size"])
     if structure is Structure.MORE:
         return True
+    if structure in HANDLER:
+        return size > 0
     return size == SIZES[structure] if structure in SIZES else size > 0 and size % PAGE == 0
 
 

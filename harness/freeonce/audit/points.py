@@ -11,7 +11,7 @@ from freeonce.audit.model import Rule, Verdict
 from freeonce.audit.result import Result
 from freeonce.evidence.ledger import Flag, Records, Type, Witness, signed
 
-REFUSED = {-errno.EINVAL, -errno.E2BIG, -errno.ENODEV}
+REFUSED = {-errno.EINVAL, -errno.E2BIG, -errno.ENODEV, -errno.EWOULDBLOCK}
 """A request that contradicts itself is refused before it could be made to fail."""
 
 GAVE_UP = "the scenario gave up"

@@ -4,6 +4,7 @@ Where the account contradicts itself (an allocation twice, a release of one that
 there is a dispute, and no rule speaks about that address.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,8 +20,8 @@ from freeonce.evidence.ledger import (
     Witness,
     choose,
     signed,
-    text_of,
 )
+from freeonce.evidence.said import Said, whole
 
 Indices = npt.NDArray[np.intp]
 Sequences = npt.NDArray[np.int64]
@@ -104,14 +105,17 @@ class Run:
     @cached_property
     def labels(self) -> dict[int, str]:
         """Names of allocations by serial."""
-        chosen = self.records[self.records["type"] == Type.LABEL]
-        return {int(record["serial"]): text_of(record) for record in chosen}
+        chosen = whole(self.records[self.records["type"] == Type.LABEL])
+        return {int(one.record["serial"]): one.text for one in chosen}
 
     @cached_property
-    def steps(self) -> Records:
+    def steps(self) -> tuple[Said, ...]:
         """The steps that the scenario named."""
-        chosen: Records = self.records[self.records["type"] == Type.STEP]
-        return chosen
+        return whole(self.records[self.records["type"] == Type.STEP])
+
+    @cached_property
+    def _step_sequences(self) -> list[int]:
+        return [int(one.record["sequence"]) for one in self.steps]
 
     @cached_property
     def by_pointer(self) -> Records:
@@ -120,8 +124,8 @@ class Run:
 
     def step_before(self, sequence: int) -> str | None:
         """The last step that the scenario named before a record."""
-        index = int(np.searchsorted(self.steps["sequence"], sequence)) - 1
-        return text_of(self.steps[index]) if index >= 0 else None
+        index = bisect_left(self._step_sequences, sequence) - 1
+        return self.steps[index].text if index >= 0 else None
 
     def around(self, release: np.void) -> np.void | None:
         """The newest allocation, made before a release, that its pointer lies inside of."""

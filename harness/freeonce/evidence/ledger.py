@@ -100,6 +100,8 @@ class Type(IntEnum):
     BROKEN = 31
     BLIND = 32
     QUIESCED = 33
+    STATIC = 34
+    LEFT = 35
 
 
 class Witness(IntEnum):
@@ -196,6 +198,8 @@ class Structure(IntEnum):
     PAGE_TABLE = 9
     PAGE = 10
     VMSAVE = 11
+    HANDLER_STACK = 12
+    HANDLER_DATA = 13
 
 
 CPU_STATE_GIF = 1
@@ -337,7 +341,12 @@ def bytes_of(record: np.void) -> bytes:
 
 def text_of(record: np.void) -> str:
     """The text that a record carries in those bytes."""
-    return printable(bytes_of(record).rstrip(b"\0"))
+    return text_of_bytes(bytes_of(record))
+
+
+def text_of_bytes(data: bytes) -> str:
+    """A text of the guest's, padded with zeros."""
+    return printable(data.rstrip(b"\0"))
 
 
 def signed(detail: int) -> int:

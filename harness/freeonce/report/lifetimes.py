@@ -13,7 +13,7 @@ from freeonce.audit.model import Finding, Judgement
 from freeonce.audit.rules import KIND_NAMES
 from freeonce.audit.run import NONE, Run, take_apart
 from freeonce.evidence.exits import exit_name
-from freeonce.evidence.ledger import Flag, Kind, Records, Type, text_of
+from freeonce.evidence.ledger import Flag, Kind, Records, Type
 from freeonce.report.bands import Band, bands
 
 LONGEST = 1 << 53
@@ -243,8 +243,8 @@ def _exit_words(record: np.void) -> str:
 
 def _steps(run: Run, clock: _Clock, most: int) -> list[Mark]:
     return [
-        Mark("step", clock(record), int(record["sequence"]), text_of(record))
-        for record in run.steps[:most]
+        Mark("step", clock(one.record), int(one.record["sequence"]), one.text)
+        for one in run.steps[:most]
     ]
 
 

@@ -2,7 +2,7 @@
 //! What happens at each #VMEXIT of Linux. On the host's stack, with interrupts and GIF off.
 
 use super::Shared;
-use crate::kernel::{VIRTUALIZE_LEAVE, VIRTUALIZE_LEFT, World};
+use crate::kernel::{self, VIRTUALIZE_LEAVE, VIRTUALIZE_LEFT, World};
 use crate::svm::{self, EFER_SVME, Event, Exit, Vmcb};
 use core::arch::asm;
 
@@ -16,16 +16,21 @@ const TWO_BYTES: u64 = 2;
 const SVM_LEAF: u32 = 0x8000_0001;
 const SVM_BIT: u32 = 1 << 2;
 
+const EFER: u32 = 0xc000_0080;
+/// Those that Linux may change: SCE, NXE, FFXSR, TCE (3.1.7).
+const EFER_FREE: u64 = 1 | 1 << 11 | 1 << 14 | 1 << 15;
+const GENERAL_PROTECTION: u8 = 13;
+
 /// False: Linux leaves guest mode and goes on where it stands.
 pub unsafe extern "C" fn handle(world: *mut World) -> bool {
     // SAFETY: the world of this CPU, which nobody else touches while it runs.
     let world = unsafe { &mut *world };
     // SAFETY: as above; its VMCB lives as long.
-    let vmcb = unsafe { &mut *world.vcpu.vmcb.cast::<Vmcb>() };
+    let vmcb = unsafe { &mut *world.vmcb.cast::<Vmcb>() };
     vmcb.flushed();
     match vmcb.exit() {
         Exit::Cpuid => cpuid(&mut world.vcpu.gpr, vmcb),
-        Exit::Msr => efer(&mut world.vcpu.gpr, vmcb),
+        Exit::Msr => msr(&mut world.vcpu.gpr, vmcb),
         Exit::Vmmcall => hypercall(&world.vcpu.gpr, vmcb),
         Exit::NestedPageFault => {
             // SAFETY: the shared data stay until every CPU has left.
@@ -73,9 +78,11 @@ const INVALID_OPCODE: u8 = 6;
 
 /// A Linux on KVM calls it, to wake another CPU say; as our guest it still means KVM, which
 /// without us in between would take the call for an instruction to be patched.
+///
+/// Not for a program of Linux's: from here the call would have our rights, and not its own.
 fn hypercall(gpr: &[u64; 14], vmcb: &mut Vmcb) -> bool {
     let below = svm::cpuid(0x4000_0000, 0);
-    if [below.ebx, below.ecx, below.edx] != KVM {
+    if vmcb.cpl != 0 || [below.ebx, below.ecx, below.edx] != KVM {
         vmcb.inject(Event::Exception(INVALID_OPCODE));
         return true;
     }
@@ -99,16 +106,44 @@ fn hypercall(gpr: &[u64; 14], vmcb: &mut Vmcb) -> bool {
     true
 }
 
-/// The one MSR that is intercepted: SVME stays set and is not shown (15.5.1).
-fn efer(gpr: &mut [u64; 14], vmcb: &mut Vmcb) -> bool {
-    vmcb.set_rip(vmcb.rip() + TWO_BYTES);
-    let writes = vmcb.info_1() == 1;
-    if writes {
-        vmcb.efer = (gpr[RDX] << 32 | vmcb.rax() & 0xffff_ffff) | EFER_SVME;
-    } else {
-        let shown = vmcb.efer & !EFER_SVME;
-        vmcb.set_rax(shown & 0xffff_ffff);
-        gpr[RDX] = shown >> 32;
+/// EFER is ours to answer. An MSR that the permissions map has no bit for exits as well
+/// (15.11), and is what it would be without us: KVM's own are such.
+fn msr(gpr: &mut [u64; 14], vmcb: &mut Vmcb) -> bool {
+    let number = gpr[RCX] as u32;
+    let written = gpr[RDX] << 32 | vmcb.rax() & 0xffff_ffff;
+    let done = match (number, vmcb.info_1() == 1) {
+        (EFER, true) => write_efer(vmcb, written),
+        (EFER, false) => Some(vmcb.efer & !EFER_SVME),
+        // SAFETY: Linux would have written it to this CPU.
+        (_, true) => (unsafe { kernel::freeonce_msr_write(number, written) } == 0).then_some(0),
+        (_, false) => read(number),
+    };
+    let Some(value) = done else {
+        vmcb.inject(Event::Fault(GENERAL_PROTECTION, 0));
+        return true;
+    };
+    if vmcb.info_1() == 0 {
+        vmcb.set_rax(value & 0xffff_ffff);
+        gpr[RDX] = value >> 32;
     }
+    vmcb.set_rip(vmcb.rip() + TWO_BYTES);
     true
+}
+
+/// None: this CPU has no such MSR.
+fn read(number: u32) -> Option<u64> {
+    let mut value = 0;
+    // SAFETY: the callee writes to `value` and keeps no pointer.
+    (unsafe { kernel::freeonce_msr_read(number, &mut value) } == 0).then_some(value)
+}
+
+/// SVME stays set and is not shown (15.5.1). None: a CPU without SVM would not take that value,
+/// or it would end long mode, in which Linux stays.
+fn write_efer(vmcb: &mut Vmcb, value: u64) -> Option<u64> {
+    let changed = value ^ (vmcb.efer & !EFER_SVME);
+    if changed & !EFER_FREE != 0 {
+        return None;
+    }
+    vmcb.efer = value | EFER_SVME;
+    Some(0)
 }

@@ -130,10 +130,11 @@ impl Target {
         fill(&mut data.guest_vmcb, shared);
         let vcpu = kernel::Vcpu {
             flags: kernel::VCPU_IDENTITY,
-            ..kernel::Vcpu::of(&mut data.guest_vmcb, gpa(&data.host_vmcb))
+            ..kernel::Vcpu::of(&data.guest_vmcb, gpa(&data.host_vmcb))
         };
         let world = data.world.write(World {
             vcpu,
+            vmcb: ptr::null_mut(),
             stack_top: data.host_stack.as_mut_ptr_range().end.cast(),
             handle: handler::handle,
             owner: self.shared.cast_mut().cast(),

@@ -7,6 +7,7 @@ use crate::physical::PhysicalAllocator;
 use crate::scenario::{Outcome, Scenario, UNEXPECTED};
 use alloc::alloc::Global;
 use alloc::boxed::Box;
+use core::alloc::{Allocator, Layout};
 use core::ffi::CStr;
 
 const SECTION: &CStr = c"The way out: Box<T, A>";
@@ -72,6 +73,15 @@ fn new_in_fails() -> Outcome {
     Err(UNEXPECTED)
 }
 
+fn zero_sized() -> Outcome {
+    let layout = Layout::new::<[u64; 0]>();
+    let memory = PhysicalAllocator.allocate_zeroed(layout)?;
+    // SAFETY: just allocated with this layout.
+    unsafe { PhysicalAllocator.deallocate(memory.cast(), layout) };
+    drop(Box::try_new_in([0u64; 0], PhysicalAllocator)?);
+    if memory.cast::<u64>().is_aligned() { Ok(()) } else { Err(UNEXPECTED) }
+}
+
 fn nested_mixed() -> Outcome {
     struct Outer {
         #[allow(dead_code)]
@@ -118,6 +128,12 @@ pub const SCENARIOS: &[Scenario] = &[
         SECTION,
         c"A failed allocation is an Err; nothing was taken and nothing leaks.",
         try_new_in_fails,
+    ),
+    Scenario::new(
+        c"allocator/zero_sized",
+        SECTION,
+        c"An Allocator serves what has no size, and takes nothing for it.",
+        zero_sized,
     ),
     Scenario::new(
         c"allocator/nested_mixed",

@@ -278,7 +278,6 @@ fn vmcb_at(place: NonNull<u8>) -> Outcome {
     let mut l2 = l2()?;
     // SAFETY: room for a VMCB, ours, and not the one that is copied.
     unsafe { ptr::copy_nonoverlapping(ptr::from_ref(&*l2.vmcb).cast(), place.as_ptr(), 4096) };
-    l2.bound.0.vmcb = place.as_ptr().cast();
     // SAFETY: any address may be translated.
     l2.bound.0.vmcb_gpa = kernel::freeonce_gpa(place.as_ptr());
     let svm = Svm::on()?;
@@ -323,7 +322,6 @@ fn vmcb_shared() -> Outcome {
     let mut one = l2()?;
     let mut other = l2()?;
     one.bind()?;
-    other.bound.0.vmcb = one.bound.0.vmcb;
     other.bound.0.vmcb_gpa = one.bound.0.vmcb_gpa;
     step("second L2");
     // The other's own host VMCB, maps and tables are not reached: one sin.

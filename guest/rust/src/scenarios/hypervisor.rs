@@ -165,6 +165,48 @@ fn vmcb_misplaced() -> Outcome {
     seen
 }
 
+/// In none of the ranges that the permissions map has bits for; KVM's own MSRs end with it.
+const UNMAPPED_MSR: u32 = 0x4b56_4dff;
+
+/// Whether this CPU takes it, and what is read.
+fn read_msr(number: u32) -> (bool, u64) {
+    let mut value = 0;
+    // SAFETY: the callee writes to `value` and keeps no pointer.
+    let error = unsafe { kernel::freeonce_msr_read(number, &mut value) };
+    (error == 0, value)
+}
+
+/// What exits and is no affair of the hypervisor's is in guest mode what it was before.
+fn other_msr() -> Outcome {
+    let before = (read_msr(UNMAPPED_MSR), efer());
+    let hypervisor = named_start()?;
+    step("another MSR");
+    // SAFETY: nobody uses it, if there is one.
+    unsafe { kernel::freeonce_msr_write(UNMAPPED_MSR, 0) };
+    let during = (read_msr(UNMAPPED_MSR), efer());
+    step("SVME, which is hidden");
+    // SAFETY: a CPU without SVM takes no such value.
+    let taken = unsafe { kernel::freeonce_msr_write(EFER, efer() | EFER_SVME) } == 0;
+    drop(hypervisor);
+    if before == during && !taken { Ok(()) } else { Err(UNEXPECTED) }
+}
+
+/// Moved out; the storage goes with the end of this function.
+fn unboxed<T>(owner: Box<T>) -> T {
+    *owner
+}
+
+/// The data that its handlers use, released while they are at work.
+fn handler_data_released() -> Outcome {
+    let Hypervisor { processors, shared } = named_start()?;
+    step("release");
+    let moved = unboxed(shared);
+    step("leave");
+    drop(processors);
+    drop(moved);
+    outside()
+}
+
 const fn used(what: &'static CStr) -> Expectation {
     finding(c"hardware-use-after-free", CONTIGUOUS)
         .of(what)
@@ -187,6 +229,10 @@ pub const SCENARIOS: &[Scenario] = &[
         || stay(20), &[]),
     scenario(c"hypervisor/virtualize_for_a_while", c"Linux stays in guest mode for a second and answers from there.",
         || stay(1000), &[]),
+    scenario(c"hypervisor/other_msr", c"An MSR that exits and is not the hypervisor's is what it is without it.", other_msr, &[]),
+    scenario(c"hypervisor/handler_data_released", c"What a handler uses is in use as long as Linux is its guest.", handler_data_released, &[
+        finding(c"hardware-use-after-free", POOL).of(c"shared").at(c"release").because(c"the handlers of all CPUs use it"),
+    ]),
     scenario(c"hypervisor/double_teardown", c"A teardown by hand, and Drop after it.", double_teardown, &[
         finding(c"double-free", CONTIGUOUS).of(c"processor").at(c"drop").because(c"the teardown by hand released it, and so does Drop"),
         finding(c"double-free", CONTIGUOUS).of(c"processor").at(c"drop").because(c"the teardown by hand released it, and so does Drop"),
@@ -203,6 +249,7 @@ pub const SCENARIOS: &[Scenario] = &[
     ]),
     scenario(c"hypervisor/teardown_on_one_cpu", c"Teardown on one CPU only: the other runs on released memory.", teardown_on_one_cpu, &[
         used(c"last"), used(c"msrpm"), used(c"iopm"), used(c"npt"),
+        finding(c"hardware-use-after-free", POOL).of(c"shared").at(c"teardown").because(c"the other CPU's handler is still to come back to it"),
         finding(c"not-restored", c"none").because(c"the other CPU never left"),
     ]),
 ];

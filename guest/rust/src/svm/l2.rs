@@ -11,7 +11,6 @@ use crate::ledger::step;
 use crate::physical::gpa;
 use crate::scenario::{Failed, UNEXPECTED};
 use alloc::boxed::Box;
-use core::ptr;
 
 /// How an L2's addresses become L1's.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -111,7 +110,7 @@ impl L2 {
             Mode::Protected => vmcb.protected_mode(&tables, memory::CODE, memory::STACK_TOP),
             Mode::Long => vmcb.long_mode(&tables, memory::CODE, memory::STACK_TOP),
         }
-        let bound = Bound(Box::try_new(Vcpu::of(&mut vmcb, gpa(&*host_vmcb)))?);
+        let bound = Bound(Box::try_new(Vcpu::of(&vmcb, gpa(&*host_vmcb)))?);
         Ok(L2 { bound, vmcb, host_vmcb, iopm, msrpm, memory, npt })
     }
 
@@ -205,14 +204,7 @@ fn nested_table(memory: &Memory) -> Result<NestedPageTable, Failed> {
 }
 
 impl Vcpu {
-    pub fn of(vmcb: &mut Vmcb, host_vmcb_gpa: u64) -> Self {
-        Vcpu {
-            vmcb_gpa: gpa(vmcb),
-            host_vmcb_gpa,
-            gpr: [0; 14],
-            vmcb: ptr::from_mut(vmcb).cast(),
-            number: 0,
-            flags: 0,
-        }
+    pub fn of(vmcb: &Vmcb, host_vmcb_gpa: u64) -> Self {
+        Vcpu { vmcb_gpa: gpa(vmcb), host_vmcb_gpa, gpr: [0; 14], number: 0, flags: 0 }
     }
 }

@@ -127,6 +127,7 @@ const RESET_DR7: u64 = 0x400;
 const RESET_PAT: u64 = 0x0007_0406_0007_0406;
 const NESTED_PAGING: u64 = 1;
 const EVENT_VALID: u64 = 1 << 31;
+const EVENT_HAS_ERROR: u64 = 1 << 11;
 
 pub const EFER_SVME: u64 = 1 << 12;
 const EFER_LME: u64 = 1 << 8;
@@ -155,6 +156,8 @@ pub enum Event {
     Interrupt(u8),
     /// Without an error code.
     Exception(u8),
+    /// With its error code.
+    Fault(u8, u32),
     Software(u8),
 }
 
@@ -233,12 +236,13 @@ impl Vmcb {
     }
 
     pub fn inject(&mut self, event: Event) {
-        let (kind, vector) = match event {
-            Event::Interrupt(vector) => (0, vector),
-            Event::Exception(vector) => (3, vector),
-            Event::Software(vector) => (4, vector),
+        let (kind, vector, error) = match event {
+            Event::Interrupt(vector) => (0, vector, 0),
+            Event::Exception(vector) => (3, vector, 0),
+            Event::Fault(vector, code) => (3, vector, EVENT_HAS_ERROR | u64::from(code) << 32),
+            Event::Software(vector) => (4, vector, 0),
         };
-        self.event_injection = EVENT_VALID | kind << 8 | u64::from(vector);
+        self.event_injection = EVENT_VALID | kind << 8 | u64::from(vector) | error;
     }
 
     pub fn virtual_interrupt(&mut self, vector: u8) {
