@@ -106,8 +106,8 @@ def compare(run: Run, memory: Memory) -> tuple[list[Finding], list[Dispute]]:
     at_release, released = _guards_at_release(run), _released(run)
     for index in np.flatnonzero(~of_subjects(run.allocates["kind"])):
         allocate, gone = run.allocates[index], released[index]
-        if gone and run.real:
-            continue  # the kernel has it, and may have given it to somebody else
+        if run.real and run.released[index]:
+            continue  # the kernel has it, right or not, and may have given it to somebody else
         if int(index) in run.late:
             continue  # it may have been released before the memory was read, or while it was
         doubt = _unlike(allocate, bool(gone), memory) or _untaken(allocate, bool(gone), at_release)
