@@ -65,6 +65,7 @@ void freeonce_sleep(u32 milliseconds);
 void freeonce_touch(u64 gpa);
 void freeonce_zero(void *pointer, size_t size);
 u64 freeonce_gpa(const void *pointer);
+bool freeonce_known(u64 gpa, size_t size);
 int freeonce_msr_read(u32 msr, u64 *value);
 int freeonce_msr_write(u32 msr, u64 value);
 

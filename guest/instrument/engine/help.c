@@ -7,6 +7,7 @@
 #include <linux/mm.h>
 #include <linux/string.h>
 
+#include "books/books.h"
 #include "engine/engine.h"
 #include "kernel/kernel.h"
 
@@ -45,6 +46,13 @@ void freeonce_touch(u64 gpa)
 	iounmap(address);
 }
 EXPORT_SYMBOL_GPL(freeonce_touch);
+
+/* Whether these bytes are an allocation's, released or not: it stays until the run is settled. */
+bool freeonce_known(u64 gpa, size_t size)
+{
+	return allocation_known_at(gpa, size);
+}
+EXPORT_SYMBOL_GPL(freeonce_known);
 
 /* RtlZeroMemory's part: a call that the compiler of the scenario cannot see into. */
 void freeonce_zero(void *pointer, size_t size)

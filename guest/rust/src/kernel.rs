@@ -76,7 +76,8 @@ unsafe extern "C" {
 
     pub safe fn freeonce_nanoseconds() -> u64;
     pub safe fn freeonce_sleep(milliseconds: u32);
-    pub safe fn freeonce_touch(gpa: u64);
+    pub fn freeonce_touch(gpa: u64);
+    pub safe fn freeonce_known(gpa: u64, size: usize) -> bool;
     pub safe fn freeonce_memory_end() -> u64;
     pub fn freeonce_unsupported(text: *const u8, length: usize, kind: u32);
     pub fn freeonce_pin();

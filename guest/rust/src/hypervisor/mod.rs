@@ -71,8 +71,11 @@ impl Processor {
         Ok(Processor { cpu, entered: false, data })
     }
 
-    /// Linux goes on as this hypervisor's guest. `shared` must stay until it has left.
-    pub fn virtualize(&mut self, shared: &Shared) -> Outcome {
+    /// Linux goes on as this hypervisor's guest.
+    ///
+    /// # Safety
+    /// `shared` stays where it is until this has left, by `devirtualize` or when it is dropped.
+    pub unsafe fn virtualize(&mut self, shared: &Shared) -> Outcome {
         let data = &raw mut *self.data;
         let shared = ptr::from_ref(shared);
         let target = Target { data, shared };
@@ -198,7 +201,8 @@ impl Hypervisor {
             hypervisor.processors.push(Processor::try_new(cpu)?);
         }
         for processor in &mut hypervisor.processors {
-            processor.virtualize(&hypervisor.shared)?;
+            // SAFETY: the fields are dropped in order, so this has left before `shared` goes.
+            unsafe { processor.virtualize(&hypervisor.shared)? };
         }
         Ok(hypervisor)
     }

@@ -57,7 +57,8 @@ fn stay(milliseconds: u32) -> Outcome {
     // Timers tick and tasks come and go.
     kernel::freeonce_sleep(milliseconds);
     step("nested page fault");
-    kernel::freeonce_touch(IdentityMap::end());
+    // SAFETY: nothing is there that a read could change.
+    unsafe { kernel::freeonce_touch(IdentityMap::end()) };
     step("leave");
     drop(hypervisor);
     outside()
@@ -135,8 +136,11 @@ fn teardown_on_one_cpu() -> Outcome {
     let shared = Shared::try_new()?;
     let mut first = Processor::try_new(0)?;
     let mut last = Processor::try_new(1)?;
-    first.virtualize(&shared)?;
-    last.virtualize(&shared)?;
+    // SAFETY: none for the last: it never leaves, which is the fault.
+    unsafe {
+        first.virtualize(&shared)?;
+        last.virtualize(&shared)?;
+    }
     step("teardown");
     drop(first);
     // What Drop would do is what was forgotten: only the memory goes.
@@ -153,7 +157,8 @@ fn teardown_on_one_cpu() -> Outcome {
 fn vmcb_misplaced() -> Outcome {
     let shared = Shared::try_new()?;
     let mut processor = Processor::try_new(0)?;
-    processor.virtualize(&shared)?;
+    // SAFETY: it is dropped before `shared`.
+    unsafe { processor.virtualize(&shared)? };
     step("VMRUN");
     processor.misplace_vmcb(8);
     // Not guest mode any more, after the exit of this at the latest.

@@ -156,8 +156,21 @@ impl L2 {
         }
     }
 
-    /// Another page in its nested page table, without a flush.
+    /// Another page in its nested page table, without a flush: one of an allocation, which stays
+    /// where it is until the run is settled, even when it is released.
     pub fn map(&mut self, at: u64, to: u64) -> Result<(), Failed> {
+        if !kernel::freeonce_known(to, memory::PAGE as usize) {
+            return Err(UNEXPECTED);
+        }
+        // SAFETY: as just asked.
+        unsafe { self.map_anything(at, to) }
+    }
+
+    /// As [`L2::map`], of any page of the machine.
+    ///
+    /// # Safety
+    /// The program of this L2 does not write there, or what stands there is nobody's.
+    pub unsafe fn map_anything(&mut self, at: u64, to: u64) -> Result<(), Failed> {
         self.npt.as_mut().ok_or(UNEXPECTED)?.map(at, to, 1, TableFlags::ALL)
     }
 

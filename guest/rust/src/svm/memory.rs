@@ -5,7 +5,9 @@
 //! 12.2.5, page tables 5.3.
 
 use super::{Physical, zeroed};
+use crate::kernel;
 use crate::physical::{PhysicalAllocator, gpa};
+use crate::scenario::{Outcome, UNEXPECTED};
 use core::alloc::{AllocError, Allocator, Layout};
 use core::ptr::NonNull;
 
@@ -89,7 +91,7 @@ impl Memory {
         memory.write_descriptors();
         memory.write_page_tables(base);
         if nested {
-            memory.map(BEYOND, FAR_GPA);
+            memory.link(BEYOND, FAR_GPA);
         }
         Ok(memory)
     }
@@ -177,7 +179,7 @@ impl Memory {
             self.write(PAGE_TABLES + level * PAGE, &(below | ENTRY).to_le_bytes());
         }
         for page in 0..COUNT as u64 {
-            self.map(page * PAGE, base + page * PAGE);
+            self.link(page * PAGE, base + page * PAGE);
         }
     }
 
@@ -186,8 +188,17 @@ impl Memory {
         &self.0.0[(PAGE_TABLES / PAGE) as usize]
     }
 
-    /// Another page for one of the first 16, in the L2's own page table.
-    pub fn map(&mut self, at: u64, to: u64) {
+    /// Another page for one of the first 16, in the L2's own page table: one of an allocation,
+    /// since without nested paging that table holds L1's addresses.
+    pub fn map(&mut self, at: u64, to: u64) -> Outcome {
+        if !kernel::freeonce_known(to, PAGE as usize) {
+            return Err(UNEXPECTED);
+        }
+        self.link(at, to);
+        Ok(())
+    }
+
+    fn link(&mut self, at: u64, to: u64) {
         self.write(PAGE_TABLES + 3 * PAGE + 8 * (at / PAGE), &(to | ENTRY).to_le_bytes());
     }
 }
