@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 // What the kernel's allocators do with addresses that are in the books, and what a subject took past the wrappers.
 #include <linux/kallsyms.h>
-#include <linux/kprobes.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sched/task_stack.h>
 #include <linux/slab.h>
 #include <linux/stacktrace.h>
 #include <linux/string.h>
 
 #include "books/books.h"
+#include "families/families.h"
 #include "subjects/subjects.h"
 #include "witness/address.h"
 
 #define DEPTH 12
 
-/* A function by which slab or percpu allocators are called, whatever its number of underscores. */
+/* A function by which slab, percpu or vmalloc are called, whatever its number of underscores. */
 static bool interface(unsigned long address)
 {
 	static const char *const prefixes[] = {
 		"kmalloc", "kmem_cache_alloc", "krealloc", "kvmalloc", "kmemdup", "kstrdup", "kstrndup",
-		"kvasprintf", "kasprintf", "memdup", "alloc_percpu", "pcpu_alloc", "traceiter_",
+		"kvasprintf", "kasprintf", "memdup", "alloc_percpu", "pcpu_alloc", "vmalloc", "vzalloc",
+		"vcalloc", "traceiter_",
 	};
 	char name[KSYM_SYMBOL_LEN];
 	const char *start = name;
@@ -32,15 +35,25 @@ static bool interface(unsigned long address)
 	return false;
 }
 
+/* With retpolines a call by pointer is one of a thunk. */
+static bool by_pointer(unsigned long after)
+{
+	const u8 *call = (const u8 *)after - 5;
+	char name[KSYM_SYMBOL_LEN];
+
+	if (*call != 0xe8)
+		return true;
+	sprint_symbol_no_offset(name, after + *(const s32 *)(call + 1));
+	return str_has_prefix(name, "__x86_indirect");
+}
+
 /*
  * Whether the call before that address is of such a function. One that ends with it leaves
  * the address to its own caller: match_strdup(). Of a call by pointer nothing is known.
  */
-static bool calls_interface(unsigned long after)
+static bool calls(unsigned long after, bool (*of)(unsigned long address))
 {
-	const u8 *call = (const u8 *)after - 5;
-
-	return *call != 0xe8 || interface(after + *(const s32 *)(call + 1));
+	return by_pointer(after) || of(after + *(const s32 *)(after - 4));
 }
 
 /*
@@ -55,7 +68,37 @@ static noinline bool called_by_a_subject(void)
 	for (i = 0; i < count && !subject_loaded_at(stack[i]); i++)
 		if (!instrument_has(stack[i]) && !interface(stack[i]))
 			return false;
-	return i < count && calls_interface(stack[i]);
+	return i < count && calls(stack[i], interface);
+}
+
+/*
+ * The page allocator names no site. To unwind costs more than most events are worth: first it is
+ * seen whether any word on the stack can be a subject's address at all.
+ */
+static bool subject_possible(void)
+{
+	unsigned long *word = __builtin_frame_address(0);
+	unsigned long left = (unsigned long)task_stack_page(current) + THREAD_SIZE - (unsigned long)word;
+
+	if (left > THREAD_SIZE)
+		return true; /* an interrupt's stack */
+	for (left /= sizeof(*word); left--; word++)
+		if (subject_range_has(READ_ONCE_NOCHECK(*word)))
+			return true;
+	return false;
+}
+
+/* Pages that other allocators take to serve a subject are the kernel's, and wrappers tell by themselves. */
+static noinline bool pages_called_by_a_subject(void)
+{
+	unsigned long stack[DEPTH];
+	unsigned int count = stack_trace_save(stack, ARRAY_SIZE(stack), 0), i = 0;
+
+	while (i < count && instrument_has(stack[i]) && !wrapper_has(stack[i]))
+		i++;
+	while (i < count && page_interface(stack[i]))
+		i++;
+	return i < count && subject_loaded_at(stack[i]) && calls(stack[i], page_interface);
 }
 
 /* `site`: what called the allocator. Of wrappers it is the instrument's, and they tell by themselves. */
@@ -66,7 +109,27 @@ void address_given(enum ledger_family family, enum space space, unsigned long si
 		return;
 	books_kernel_gave(address, size, space);
 	if (subject_loaded_at(site) && called_by_a_subject())
-		books_past_wrappers(family, address, size, __builtin_frame_address(0));
+		books_past_wrappers(&families[family], address, size, space,
+				    __builtin_frame_address(0));
+}
+
+void pages_given(unsigned long address, size_t size)
+{
+	books_kernel_gave(address, size, SPACE_PAGES);
+	if (books_listening() && subject_possible() && pages_called_by_a_subject())
+		books_past_wrappers(&families[FAMILY_PAGES], address, size, SPACE_PAGES,
+				    __builtin_frame_address(0));
+}
+
+/* `site`: behind the call of a function of vmalloc's family. */
+void vmalloc_given(unsigned long site, unsigned long address, size_t size)
+{
+	if (!address)
+		return;
+	books_kernel_gave(address, size, SPACE_VMALLOC);
+	if (subject_loaded_at(site) && calls(site, interface))
+		books_past_wrappers(&families[FAMILY_VMALLOC], address, size, SPACE_VMALLOC,
+				    __builtin_frame_address(0));
 }
 
 void address_taken(enum space space, unsigned long address)
@@ -98,32 +161,4 @@ void on_percpu_alloc(void *unused, unsigned long site, bool reserved, bool atomi
 void on_percpu_free(void *unused, void *base, int offset, void __percpu *cookie)
 {
 	address_taken(SPACE_PERCPU, (unsigned long)cookie);
-}
-
-/* kmem_cache_free_bulk(cache, count, objects): no tracepoint tells of what it frees. */
-static int on_bulk_free(struct kprobe *probe, struct pt_regs *registers)
-{
-	size_t count = registers->si, i;
-	void **objects = (void **)registers->dx;
-
-	for (i = 0; i < count; i++) {
-		address_taken(SPACE_SLAB, (unsigned long)objects[i]);
-		pool_freed_in_bulk(objects[i]);
-	}
-	return 0;
-}
-
-static struct kprobe bulk = {
-	.symbol_name = "kmem_cache_free_bulk",
-	.pre_handler = on_bulk_free,
-};
-
-bool bulk_watch(void)
-{
-	return !register_kprobe(&bulk);
-}
-
-void bulk_look_away(void)
-{
-	unregister_kprobe(&bulk);
 }
