@@ -95,14 +95,15 @@ static bool compare(const struct holding *holding, enum ledger_broken where, con
 {
 	size_t first = size, wrong = 0, i;
 
+	if (!memcmp(stands, expected, size))
+		return true;
 	for (i = size; i-- > 0;)
 		if (stands[i] != expected[i]) {
 			first = i;
 			wrong++;
 		}
-	if (wrong)
-		append_broken(holding, where, stands + first, wrong, size - first);
-	return !wrong;
+	append_broken(holding, where, stands + first, wrong, size - first);
+	return false;
 }
 
 /* Once for each holding. */

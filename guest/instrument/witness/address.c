@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 // What the kernel's allocators do with addresses that are in the books, and what a subject took past the wrappers.
-#include <linux/kallsyms.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/sched/task_stack.h>
 #include <linux/slab.h>
 #include <linux/stacktrace.h>
-#include <linux/string.h>
 
 #include "books/books.h"
 #include "families/families.h"
@@ -14,47 +12,6 @@
 #include "witness/address.h"
 
 #define DEPTH 12
-
-/* A function by which slab, percpu or vmalloc are called, whatever its number of underscores. */
-static bool interface(unsigned long address)
-{
-	static const char *const prefixes[] = {
-		"kmalloc", "kmem_cache_alloc", "krealloc", "kvmalloc", "kmemdup", "kstrdup", "kstrndup",
-		"kvasprintf", "kasprintf", "memdup", "alloc_percpu", "pcpu_alloc", "vmalloc", "vzalloc",
-		"vcalloc", "traceiter_",
-	};
-	char name[KSYM_SYMBOL_LEN];
-	const char *start = name;
-	int i;
-
-	sprint_symbol_no_offset(name, address);
-	start += strspn(start, "_");
-	for (i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (str_has_prefix(start, prefixes[i]))
-			return true;
-	return false;
-}
-
-/* With retpolines a call by pointer is one of a thunk. */
-static bool by_pointer(unsigned long after)
-{
-	const u8 *call = (const u8 *)after - 5;
-	char name[KSYM_SYMBOL_LEN];
-
-	if (*call != 0xe8)
-		return true;
-	sprint_symbol_no_offset(name, after + *(const s32 *)(call + 1));
-	return str_has_prefix(name, "__x86_indirect");
-}
-
-/*
- * Whether the call before that address is of such a function. One that ends with it leaves
- * the address to its own caller: match_strdup(). Of a call by pointer nothing is known.
- */
-static bool calls(unsigned long after, bool (*of)(unsigned long address))
-{
-	return by_pointer(after) || of(after + *(const s32 *)(after - 4));
-}
 
 /*
  * Functions of the kernel hand on their caller's address as if it were their own, so that the site
@@ -72,19 +29,23 @@ static noinline bool called_by_a_subject(void)
 }
 
 /*
- * The page allocator names no site. To unwind costs more than most events are worth: first it is
- * seen whether any word on the stack can be a subject's address at all.
+ * The page allocator names no site, and to unwind costs more than most events are worth. First the
+ * words on the stack are looked at: without a subject's call of the allocator among them there was none.
  */
-static bool subject_possible(void)
+static bool subject_may_have_called(void)
 {
 	unsigned long *word = __builtin_frame_address(0);
 	unsigned long left = (unsigned long)task_stack_page(current) + THREAD_SIZE - (unsigned long)word;
 
 	if (left > THREAD_SIZE)
 		return true; /* an interrupt's stack */
-	for (left /= sizeof(*word); left--; word++)
-		if (subject_range_has(READ_ONCE_NOCHECK(*word)))
+	for (left /= sizeof(*word); left--; word++) {
+		unsigned long after = READ_ONCE_NOCHECK(*word);
+
+		if (subject_range_has(after) && subject_loaded_at(after - 5) &&
+		    calls(after, page_interface))
 			return true;
+	}
 	return false;
 }
 
@@ -116,7 +77,7 @@ void address_given(enum ledger_family family, enum space space, unsigned long si
 void pages_given(unsigned long address, size_t size)
 {
 	books_kernel_gave(address, size, SPACE_PAGES);
-	if (books_listening() && subject_possible() && pages_called_by_a_subject())
+	if (books_listening() && subject_may_have_called() && pages_called_by_a_subject())
 		books_past_wrappers(&families[FAMILY_PAGES], address, size, SPACE_PAGES,
 				    __builtin_frame_address(0));
 }

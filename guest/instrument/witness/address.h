@@ -26,7 +26,11 @@ void on_percpu_free(void *unused, void *base, int offset, void __percpu *cookie)
 
 /* witness.c */
 void pool_freed_in_bulk(const void *pointer);
+
+/* names.c */
+bool interface(unsigned long address);
 bool page_interface(unsigned long address);
+bool calls(unsigned long after, bool (*of)(unsigned long address));
 
 /* probes.c: may sleep. */
 u32 probes_watch(void);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // The kernel witness: what slab and page allocator themselves saw of the audited code.
 #include <linux/io.h>
-#include <linux/kallsyms.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -98,27 +97,6 @@ void pool_freed_in_bulk(const void *pointer)
 {
 	if (allocation_taken(KIND_POOL, pointer) && watching())
 		append(LEDGER_RELEASE, KIND_POOL, pointer, 0, 0);
-}
-
-/* A function of the page allocator's interface, through which a caller may reach it. */
-bool page_interface(unsigned long address)
-{
-	static const char *const prefixes[] = {
-		"alloc_pages", "get_free_pages", "get_zeroed_page", "folio_alloc", "make_alloc_exact",
-		"free_pages", "free_page", "free_contig_range", "folio_put", "put_page",
-		"free_unref_page", "free_pcp_prepare", "free_the_page", "free_frozen_page", "alloc_frozen_pages",
-		"traceiter_mm_page",
-	};
-	char name[KSYM_SYMBOL_LEN];
-	const char *start = name;
-	int i;
-
-	sprint_symbol_no_offset(name, address);
-	start += strspn(start, "_");
-	for (i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (str_has_prefix(start, prefixes[i]))
-			return true;
-	return false;
 }
 
 /*
