@@ -102,6 +102,7 @@ class Type(IntEnum):
     QUIESCED = 33
     STATIC = 34
     LEFT = 35
+    ATTEMPT = 40
 
 
 class Witness(IntEnum):
