@@ -5,7 +5,10 @@
 
 #include <linux/types.h>
 
+#include "books/books.h"
 #include "ledger/format.h"
+
+extern const struct family families[];
 
 /* pool.c: kmalloc() with a four-character tag. Its one match is freeonce_pool_free(). */
 void *freeonce_pool_alloc(size_t size, size_t align, u32 tag);
@@ -28,6 +31,13 @@ void freeonce_contiguous_free(void *pointer, size_t size, size_t align);
 
 /* The first gpa behind all memory. */
 u64 freeonce_memory_end(void);
+
+/* slab.c: the kernel, or whoever called it, may use all of an object from now on. */
+void slab_measured(const void *object, void *frame);
+
+/* guarded.c: the caches that guard what subjects get of kmalloc(). */
+int guarded_open(void);
+void guarded_close(void);
 
 /* cache_type.c: the PAT's encoding (AMD manual volume 2, 7.8.1). */
 enum cache_type {

@@ -21,6 +21,7 @@ void subjects_show(struct seq_file *file);
 void subjects_tell(void);
 bool subjects_look(void);
 bool subject_loaded_at(unsigned long address);
+bool subject_range_has(unsigned long address);
 
 bool subject_has(unsigned long address);
 bool wrapper_has(unsigned long address);

@@ -29,6 +29,7 @@ from freeonce.run.hear import LIFE, collect, lost_words, salvage
 
 MODULES = "/tmp/modules"
 SLICE_SECONDS = 0.5
+USE_MODPROBE = "echo /bin/modprobe >/proc/sys/kernel/modprobe"
 WORDS = 2_000
 """Characters of the kernel's words that a reason quotes."""
 
@@ -65,12 +66,14 @@ DEFAULT_LIMITS = Limits()
 class Plan:
     """A life as it was asked for. `loads`: in order, dependencies among them.
 
+    `within_reach`: modules that are loaded when the kernel asks for them, and their index.
     `keep`: seconds that the subjects stay loaded after the exercises.
     """
 
     loads: tuple[Load, ...]
     exercises: tuple[Exercise, ...] = ()
     files: tuple[GuestFile, ...] = ()
+    within_reach: tuple[GuestFile, ...] = ()
     keep: float = 0.0
     unload: bool = True
     limits: Limits = DEFAULT_LIMITS
@@ -141,7 +144,9 @@ def prepare_guest(guest: Guest, plan: Plan) -> Header:
     """Files and dependencies, and the instrument told whom to watch; the ledger's header then."""
     guest.command(f"mkdir -p {FOLDER}")
     modules = [GuestFile(load.path, load.data) for load in plan.loads]
-    send(guest, [*modules, *plan.files])
+    send(guest, [*modules, *plan.files, *plan.within_reach])
+    if plan.within_reach:
+        guest.command(USE_MODPROBE)
     loaded = printable(guest.command("cut -d ' ' -f 1 /proc/modules")).split()
     for load in plan.loads:
         if not load.subject and load.name not in loaded:
