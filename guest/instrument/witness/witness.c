@@ -30,14 +30,14 @@ static bool watching(void)
 	return READ_ONCE(run_watched);
 }
 
-/* Code whose calls are told: that of the scenarios, and our allocators for it. Wrappers tell by themselves. */
+/* Our own allocators, which serve scenarios. Wrappers tell by themselves. */
 static bool ours(unsigned long address)
 {
-	return subject_has(address) || (instrument_has(address) && !wrapper_has(address));
+	return instrument_has(address) && !wrapper_has(address);
 }
 
 static void append_flagged(enum ledger_type type, enum ledger_kind kind, const void *pointer,
-			   size_t size, u32 site, u8 flags)
+			   size_t size, u8 flags)
 {
 	struct ledger_record record = {
 		.flags = flags,
@@ -46,16 +46,14 @@ static void append_flagged(enum ledger_type type, enum ledger_kind kind, const v
 		.pointer = (unsigned long)pointer,
 		.physical = virt_to_phys((void *)pointer),
 		.size = size,
-		.site = site,
 	};
 
 	ledger_append_as(WITNESS_KERNEL, &record);
 }
 
-static void append(enum ledger_type type, enum ledger_kind kind, const void *pointer, size_t size,
-		   u32 site)
+static void append(enum ledger_type type, enum ledger_kind kind, const void *pointer, size_t size)
 {
-	append_flagged(type, kind, pointer, size, site, 0);
+	append_flagged(type, kind, pointer, size, 0);
 }
 
 static void on_kmalloc(void *unused, unsigned long site, const void *pointer, size_t asked,
@@ -63,7 +61,7 @@ static void on_kmalloc(void *unused, unsigned long site, const void *pointer, si
 {
 	address_given(FAMILY_SLAB, SPACE_SLAB, site, (unsigned long)pointer, asked);
 	if (watching() && pointer && ours(site))
-		append(LEDGER_ALLOCATE, KIND_POOL, pointer, given, subject_site(site));
+		append(LEDGER_ALLOCATE, KIND_POOL, pointer, given);
 }
 
 /*
@@ -87,17 +85,17 @@ static void on_kfree(void *unused, unsigned long site, const void *pointer)
 	if (!watching() || !pointer)
 		return;
 	if (ours(site))
-		append_flagged(LEDGER_RELEASE, KIND_POOL, pointer, 0, subject_site(site),
+		append_flagged(LEDGER_RELEASE, KIND_POOL, pointer, 0,
 			       calls_kfree(site) ? 0 : FLAG_TAIL);
 	else if (known)
-		append(LEDGER_RELEASE, KIND_POOL, pointer, 0, 0);
+		append(LEDGER_RELEASE, KIND_POOL, pointer, 0);
 }
 
 /* kfree_rcu(): the kernel gives back many at once, of which no tracepoint tells. */
 void pool_freed_in_bulk(const void *pointer)
 {
 	if (allocation_taken(KIND_POOL, pointer) && watching())
-		append(LEDGER_RELEASE, KIND_POOL, pointer, 0, 0);
+		append(LEDGER_RELEASE, KIND_POOL, pointer, 0);
 }
 
 /* A function of the page allocator's interface, through which a caller may reach it. */
@@ -122,9 +120,9 @@ static bool page_interface(unsigned long address)
 }
 
 /*
- * The caller of a page event, 0 when it is nobody of ours: such events carry no call site. Ours are those where only the interface stands
- * between the tracepoint and our code: pages that the slab allocator takes to
- * serve a kmalloc() of ours, or that page tables need, are the kernel's own.
+ * The caller of a page event, ours or a subject's; 0: it is neither. Such events carry no call site,
+ * and only the interface may stand between the tracepoint and the caller: pages that the slab
+ * allocator takes to serve a kmalloc() of ours, or that page tables need, are the kernel's own.
  */
 static noinline unsigned long page_caller(void)
 {
@@ -136,8 +134,9 @@ static noinline unsigned long page_caller(void)
 	while (i < count && instrument_has(stack[i]))
 		i++;
 	/* Names are dear, and most events are of others: the rest of the kernel goes on meanwhile. */
-	for (caller = i; caller < count && !ours(stack[caller]); caller++)
-		;
+	for (caller = i; caller < count; caller++)
+		if (ours(stack[caller]) || subject_loaded_at(stack[caller]))
+			break;
 	if (caller == count)
 		return 0;
 	for (; i < caller; i++)
@@ -154,9 +153,13 @@ static void on_page_alloc(void *unused, struct page *page, unsigned int order, g
 	if (page)
 		address_given(FAMILY_PAGES, SPACE_PAGES, 0, (unsigned long)page_address(page),
 			      PAGE_SIZE << order);
-	if (caller)
-		append(LEDGER_ALLOCATE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order,
-		       subject_site(caller));
+	if (!caller)
+		return;
+	if (ours(caller))
+		append(LEDGER_ALLOCATE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order);
+	else
+		books_past_wrappers(FAMILY_PAGES, (unsigned long)page_address(page),
+				    PAGE_SIZE << order, __builtin_frame_address(0));
 }
 
 static void on_page_free(void *unused, struct page *page, unsigned int order)
@@ -165,9 +168,8 @@ static void on_page_free(void *unused, struct page *page, unsigned int order)
 	unsigned long caller = watching() ? page_caller() : 0;
 
 	address_taken(SPACE_PAGES, (unsigned long)page_address(page));
-	if (caller || (known && watching()))
-		append(LEDGER_RELEASE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order,
-		       subject_site(caller));
+	if ((caller && ours(caller)) || (known && watching()))
+		append(LEDGER_RELEASE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order);
 }
 
 static struct probe {

@@ -125,7 +125,7 @@ def _judged(result: Result, outcome: Outcome, number: int, after: bool) -> Resul
     reasons += ("the first allocation was to fail, and none did",) if blind else ()
     name = f"{result.scenario.name} fail={number}{'+' if after else ''}"
     return replace(
-        result.without_pictures(),
+        result.without_pictures(*_injected(result.evidence.records)["site"][:1].tolist()),
         scenario=replace(result.scenario, name=name, expected=()),
         judgement=replace(result.judgement, verdict=verdict, reasons=reasons),
         as_expected=verdict is Verdict.CLEAN,

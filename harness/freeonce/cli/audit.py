@@ -23,7 +23,7 @@ from freeonce.project.setting import Setting, find_setting
 from freeonce.report.expected import Known, compare, parse_expected
 from freeonce.report.found import Traces, found
 from freeonce.report.life import Told, audit_document, print_life
-from freeonce.report.places import Places
+from freeonce.report.places import Everywhere
 from freeonce.run.audit import audit as lead
 from freeonce.run.audit import ready
 from freeonce.run.conclude import conclude_life, exit_status
@@ -223,6 +223,6 @@ def _expectation(known: Known) -> Expectation:
     return Expectation(known.rule, known.family, because=known.because)
 
 
-def _places(all_traces: Traces) -> Places:
+def _places(all_traces: Traces) -> Everywhere:
     chosen_places = {number: choose(frames) for number, frames in all_traces.items()}
-    return {number: place for number, place in chosen_places.items() if place}
+    return Everywhere(otherwise={number: place for number, place in chosen_places.items() if place})

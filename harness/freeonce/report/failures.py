@@ -12,7 +12,7 @@ from freeonce.audit.faults import Planted, rate
 from freeonce.audit.points import Outcome, Point, Points, passed
 from freeonce.report.document import finding_document
 from freeonce.report.lines import put
-from freeonce.report.places import NOWHERE, Places
+from freeonce.report.places import NOWHERE, Everywhere
 from freeonce.report.terminal import found_lines
 
 SCHEMA = "freeonce/fail-each/1"
@@ -35,11 +35,11 @@ def print_failures(
     console: Console,
     all_points: Sequence[Points],
     faults: Sequence[Planted] = (),
-    places: Places = NOWHERE,
+    places: Everywhere = NOWHERE,
 ) -> None:
     """A line a scenario, and all that is known of each point that was not handled.
 
-    `faults`: the planted ones that ran beside. `places`: by site.
+    `faults`: the planted ones that ran beside. `places`: of its calls.
     """
     for one in all_points:
         counts = _counts(one.points)
@@ -61,9 +61,10 @@ def print_failures(
     put(console, Text(summary(all_points), style="bold"))
 
 
-def _what_failed(point: Point, places: Places) -> Text:
+def _what_failed(point: Point, places: Everywhere) -> Text:
     after = " and everything after it" if point.after else ""
-    where = f" at {places.get(point.site, f'{point.site:#x}')}" if point.site else ""
+    place = places.of(point.result).get(point.site)
+    where = f" at {place}" if place else ""
     return Text(f"allocation {point.number}{after} failed{where}: {point.outcome}", style="red")
 
 
@@ -71,7 +72,7 @@ def failures_document(
     host: Mapping[str, str],
     all_points: Sequence[Points],
     faults: Sequence[Planted] = (),
-    places: Places = NOWHERE,
+    places: Everywhere = NOWHERE,
     broken_off: str = "",
 ) -> dict[str, object]:
     """The same as JSON. `broken_off`: how far the run came when it did not come to its end."""
@@ -93,7 +94,7 @@ def failures_document(
     }
 
 
-def _point(point: Point, places: Places) -> dict[str, object]:
+def _point(point: Point, places: Everywhere) -> dict[str, object]:
     judgement = point.result.judgement
     return {
         "scenario": point.scenario,

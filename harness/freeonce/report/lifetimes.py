@@ -36,7 +36,7 @@ class Bar:
     """One allocation. `start`, `end`: ns; `end` is None when it was never released.
 
     `first`, `last`: sequence numbers of the records that say so. `pointer`, `physical`: gva and
-    gpa. `size`: bytes. `site`, `release_site`: offsets in the module's text. `withheld`: its
+    gpa. `size`: bytes. `site`, `release_site`: numbers of stacks. `withheld`: its
     release was kept from the kernel. `rules`: what it violates.
     """
 

@@ -9,6 +9,7 @@ mod causes;
 mod faults;
 mod faults_svm;
 mod hypervisor;
+mod of_kernel;
 mod svm;
 mod svm_invalid;
 mod vec;
@@ -22,9 +23,11 @@ pub const ALL: &[&[Scenario]] = &[
     boxes::SCENARIOS,
     allocator::SCENARIOS,
     vec::SCENARIOS,
+    of_kernel::SCENARIOS,
     svm::SCENARIOS,
     svm_invalid::SCENARIOS,
     hypervisor::SCENARIOS,
 ];
 
-pub const PLANTED: &[&[Scenario]] = &[faults::SCENARIOS, faults_svm::SCENARIOS, svm::PLANTED];
+pub const PLANTED: &[&[Scenario]] =
+    &[faults::SCENARIOS, of_kernel::PLANTED, faults_svm::SCENARIOS, svm::PLANTED];
