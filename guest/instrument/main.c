@@ -8,6 +8,7 @@
 #include "control/control.h"
 #include "cpu/cpu.h"
 #include "engine/engine.h"
+#include "families/families.h"
 #include "ledger/ledger.h"
 #include "subjects/subjects.h"
 #include "witness/witness.h"
@@ -32,18 +33,19 @@ static int __init freeonce_init(void)
 	error = books_open();
 	if (error)
 		goto close_allocation;
-	error = subjects_open();
+	error = guarded_open();
 	if (error)
 		goto close_books;
+	error = subjects_open();
+	if (error)
+		goto close_guarded;
 	error = rest_open();
 	if (error)
 		goto close_subjects;
 	error = host_state_open();
 	if (error)
 		goto close_rest;
-	error = operand_open();
-	if (error)
-		goto close_host_state;
+	operand_open();
 	ledger_open();
 	witness_open();
 	cpu_state_append_all();
@@ -57,12 +59,13 @@ static int __init freeonce_init(void)
 close_witness:
 	witness_close();
 	operand_close();
-close_host_state:
 	host_state_close();
 close_rest:
 	rest_close();
 close_subjects:
 	subjects_close();
+close_guarded:
+	guarded_close();
 close_books:
 	books_close();
 close_allocation:
@@ -86,6 +89,7 @@ static void __exit freeonce_exit(void)
 	/* Callbacks of deferred releases are functions of ours. */
 	rcu_barrier();
 	rest_close();
+	guarded_close();
 	books_close();
 	allocation_close();
 	window_close();

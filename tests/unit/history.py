@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from freeonce.audit.audit import judge
-from freeonce.audit.kernel import PROBES
+from freeonce.audit.kernel import PROBES, PROBES_OF_LIFE
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Asked, Judgement
 from freeonce.evidence.ledger import (
@@ -185,10 +185,24 @@ class History:
                 self.operand(vcpu, structure, ROOM + first * PAGE, pages * PAGE)
         return self
 
-    def enter(self, vcpu: int, vmcb: int) -> "History":
+    def gone(
+        self, vcpu: int, structure: Structure, gpa: int, size: int = PAGE, **fields: int
+    ) -> "History":
+        """The end of what `operand` gave."""
+        return self.operand(vcpu, structure, gpa, size, flags=int(Flag.GONE), **fields)
+
+    def vmrun(
+        self, vcpu: int, vmcb: int, asid: int = 1, control: int = 0, cpu: int = 0
+    ) -> "History":
+        fields = {"serial": vcpu, "physical": vmcb, "detail": asid, "size": control, "cpu": cpu}
+        return self.add(Type.VMRUN, **fields)
+
+    def enter(
+        self, vcpu: int, vmcb: int, asid: int = 1, control: int = 0, cpu: int = 0
+    ) -> "History":
         """A VMRUN and its #VMEXIT."""
-        self.add(Type.VMRUN, serial=vcpu, physical=vmcb)
-        return self.add(Type.VMEXIT, serial=vcpu, detail=0x72)
+        self.vmrun(vcpu, vmcb, asid, control, cpu)
+        return self.add(Type.VMEXIT, serial=vcpu, detail=0x72, cpu=cpu)
 
     def settle(self) -> "History":
         """Every allocation goes back to the kernel."""
@@ -349,7 +363,7 @@ class Life(History):
         """From the begin to a module that is live."""
         self.text(Type.BEGIN, "life", serial=0xFFFF_FFFF)
         self.rows[-1]["flags"] = int(Flag.LIFE)
-        self.kernel(Type.WITNESS_ON, detail=PROBES).cpu_state()
+        self.kernel(Type.WITNESS_ON, detail=PROBES_OF_LIFE).cpu_state()
         self.text(Type.SUBJECT, "zram", serial=1)
         return self.phase(Phase.COMING).phase(Phase.LIVE)
 

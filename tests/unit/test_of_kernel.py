@@ -4,7 +4,7 @@ from freeonce.audit.model import Account, Finding, Rule, Verdict
 from freeonce.evidence.ledger import Kind, Type
 from tests.unit.history import run
 
-POINTER, OTHER = 0x1000, 0x9000
+POINTER, OTHER, VMCB = 0x1000, 0x9000, 0x20_0000
 
 
 def said(finding: Finding) -> tuple[Rule, str, int]:
@@ -68,3 +68,15 @@ def test_the_books_of_the_kernels_memory_must_be_those_of_the_ledger() -> None:
     assert judgement.reasons == (
         "1 allocations were live at the end by the books, 0 by the ledger",
     )
+
+
+def test_the_kernels_memory_is_none_that_a_cpu_may_be_given() -> None:
+    """Nobody keeps its release back; and a vmalloc area has no one gpa behind its first page."""
+    history = run().allocate_room().take(901, POINTER, size=0x4000)
+    history.rows[-1]["physical"] = VMCB
+    history.bind_whole(1, VMCB).add(Type.UNBIND, serial=1)
+    history.give(901, POINTER).release_room()
+    (found,) = history.done().findings
+    assert said(found) == (Rule.HARDWARE_USE_AFTER_FREE, "none", 0)
+    assert found.gpa == VMCB
+    assert "is in no allocation" in found.detail

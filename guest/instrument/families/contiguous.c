@@ -305,7 +305,7 @@ void *freeonce_contiguous_alloc(const struct contiguous_request *request)
 		.most = MOST, .frame = __builtin_frame_address(0), .error = check(request),
 	};
 
-	if (!failure.error && inject_should_fail()) {
+	if (!failure.error && inject_allocation_fails(KIND_CONTIGUOUS, failure.frame)) {
 		failure.error = -ENOMEM;
 		failure.injected = true;
 	}

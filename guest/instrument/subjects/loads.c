@@ -2,6 +2,7 @@
 // Loads of the modules under audit: their phases, and where each of their sections lies.
 #include <linux/bitmap.h>
 #include <linux/kallsyms.h>
+#include <linux/minmax.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
@@ -45,6 +46,7 @@ static char names[NAMES_SIZE]; /* separated by blanks */
 static struct load loads[MOST_LOADS];
 static u32 last_serial;
 static DEFINE_MUTEX(loads_mutex);
+static unsigned long lowest = ULONG_MAX, highest; /* of all text that was ever theirs; only grows */
 
 static void text_of(const struct module *module, struct extent *text)
 {
@@ -78,6 +80,12 @@ bool subject_loaded_at(unsigned long address)
 		if (has(&loads[i].text[0], address) || has(&loads[i].text[1], address))
 			return true;
 	return false;
+}
+
+/* False is certain. Cheaper than to ask where each of them lies. */
+bool subject_range_has(unsigned long address)
+{
+	return address >= READ_ONCE(lowest) && address <= READ_ONCE(highest);
 }
 
 static void append_name(const struct load *load)
@@ -228,6 +236,10 @@ static struct load *come(const struct module *module, bool scenarios)
 	strscpy(load->name, module->name, sizeof(load->name));
 	text_of(module, text);
 	for (i = 0; i < ARRAY_SIZE(text); i++) {
+		if (text[i].size) {
+			WRITE_ONCE(lowest, min(lowest, text[i].start));
+			WRITE_ONCE(highest, max(highest, text[i].start + text[i].size));
+		}
 		WRITE_ONCE(load->text[i].start, text[i].start);
 		smp_store_release(&load->text[i].size, text[i].size);
 	}

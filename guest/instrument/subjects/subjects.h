@@ -17,6 +17,7 @@ void subject_brings_scenarios(const struct module *module);
 void subject_goes(const struct module *module);
 void subjects_look(void);
 bool subject_loaded_at(unsigned long address);
+bool subject_range_has(unsigned long address);
 
 bool wrapper_has(unsigned long address);
 bool instrument_has(unsigned long address);

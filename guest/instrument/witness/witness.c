@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // The kernel witness: what slab and page allocator themselves saw of the audited code.
 #include <linux/io.h>
-#include <linux/kallsyms.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -23,7 +22,7 @@
  * write to the kernel's code on every CPU, which costs more than most scenarios do.
  */
 static bool run_watched;
-static bool bulk_watched;
+static u32 probes_attached; /* bits of probes.c */
 
 static bool watching(void)
 {
@@ -98,33 +97,12 @@ void pool_freed_in_bulk(const void *pointer)
 		append(LEDGER_RELEASE, KIND_POOL, pointer, 0);
 }
 
-/* A function of the page allocator's interface, through which a caller may reach it. */
-static bool page_interface(unsigned long address)
-{
-	static const char *const prefixes[] = {
-		"alloc_pages", "get_free_pages", "get_zeroed_page", "folio_alloc", "make_alloc_exact",
-		"free_pages", "free_page", "free_contig_range", "folio_put", "put_page",
-		"free_unref_page", "free_pcp_prepare", "free_the_page", "free_frozen_page", "alloc_frozen_pages",
-		"traceiter_mm_page",
-	};
-	char name[KSYM_SYMBOL_LEN];
-	const char *start = name;
-	int i;
-
-	sprint_symbol_no_offset(name, address);
-	start += strspn(start, "_");
-	for (i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (str_has_prefix(start, prefixes[i]))
-			return true;
-	return false;
-}
-
 /*
- * The caller of a page event, ours or a subject's; 0: it is neither. Such events carry no call site,
- * and only the interface may stand between the tracepoint and the caller: pages that the slab
- * allocator takes to serve a kmalloc() of ours, or that page tables need, are the kernel's own.
+ * Whether we are the caller of a page event. Such events carry no call site, and only the interface
+ * may stand between the tracepoint and the caller: pages that the slab allocator takes to serve a
+ * kmalloc() of ours, or that page tables need, are the kernel's own.
  */
-static noinline unsigned long page_caller(void)
+static noinline bool pages_are_ours(void)
 {
 	unsigned long stack[STACK_DEPTH];
 	unsigned int count = stack_trace_save(stack, ARRAY_SIZE(stack), 0);
@@ -134,41 +112,31 @@ static noinline unsigned long page_caller(void)
 	while (i < count && instrument_has(stack[i]))
 		i++;
 	/* Names are dear, and most events are of others: the rest of the kernel goes on meanwhile. */
-	for (caller = i; caller < count; caller++)
-		if (ours(stack[caller]) || subject_loaded_at(stack[caller]))
-			break;
-	if (caller == count)
-		return 0;
-	for (; i < caller; i++)
-		if (!page_interface(stack[i]))
-			return 0;
-	return stack[caller];
+	for (caller = i; caller < count && !ours(stack[caller]); caller++)
+		;
+	while (i < caller && page_interface(stack[i]))
+		i++;
+	return i < count && i == caller;
 }
 
 static void on_page_alloc(void *unused, struct page *page, unsigned int order, gfp_t flags,
 			  int migratetype)
 {
-	unsigned long caller = page && watching() ? page_caller() : 0;
+	bool mine = page && watching() && pages_are_ours();
 
 	if (page)
-		address_given(FAMILY_PAGES, SPACE_PAGES, 0, (unsigned long)page_address(page),
-			      PAGE_SIZE << order);
-	if (!caller)
-		return;
-	if (ours(caller))
+		pages_given((unsigned long)page_address(page), PAGE_SIZE << order);
+	if (mine)
 		append(LEDGER_ALLOCATE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order);
-	else
-		books_past_wrappers(FAMILY_PAGES, (unsigned long)page_address(page),
-				    PAGE_SIZE << order, __builtin_frame_address(0));
 }
 
 static void on_page_free(void *unused, struct page *page, unsigned int order)
 {
 	bool known = allocation_taken(KIND_CONTIGUOUS, page_address(page));
-	unsigned long caller = watching() ? page_caller() : 0;
+	bool mine = watching() && (known || pages_are_ours());
 
 	address_taken(SPACE_PAGES, (unsigned long)page_address(page));
-	if ((caller && ours(caller)) || (known && watching()))
+	if (mine)
 		append(LEDGER_RELEASE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order);
 }
 
@@ -214,7 +182,7 @@ void witness_open(void)
 	for (i = 0; i < ARRAY_SIZE(probes); i++)
 		probes[i].attached = probes[i].tracepoint &&
 			!tracepoint_probe_register(probes[i].tracepoint, probes[i].function, NULL);
-	bulk_watched = bulk_watch();
+	probes_attached = probes_watch();
 }
 
 /* detail: a bit for each probe that is attached. A missing one makes the verdict incomplete. */
@@ -226,8 +194,7 @@ void witness_watch(bool life)
 	for (i = 0; i < ARRAY_SIZE(probes); i++)
 		if (probes[i].attached)
 			record.detail |= BIT(i);
-	if (bulk_watched)
-		record.detail |= BIT(ARRAY_SIZE(probes));
+	record.detail |= probes_attached << ARRAY_SIZE(probes);
 	/* A life's calls are known by their addresses. */
 	WRITE_ONCE(run_watched, !life);
 	ledger_append_as(WITNESS_KERNEL, &record);
@@ -244,8 +211,7 @@ void witness_close(void)
 {
 	int i;
 
-	if (bulk_watched)
-		bulk_look_away();
+	probes_look_away();
 	for (i = 0; i < ARRAY_SIZE(probes); i++)
 		if (probes[i].attached)
 			tracepoint_probe_unregister(probes[i].tracepoint, probes[i].function, NULL);

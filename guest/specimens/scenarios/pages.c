@@ -10,20 +10,22 @@
 
 static int pages_right(void)
 {
-	struct page *block = alloc_pages(GFP_KERNEL, 2);
+	struct page *block = alloc_pages(GFP_KERNEL, 2), *single = alloc_page(GFP_KERNEL);
 	unsigned long page = get_zeroed_page(GFP_KERNEL);
 	void *exact = alloc_pages_exact(EXACT, GFP_KERNEL);
 
-	if (block) {
+	if (single) {
 		STEP("a reference more");
-		get_page(block);
-		__free_pages(block, 2);
-		__free_pages(block, 2);
+		get_page(single);
+		__free_page(single);
+		__free_page(single);
 	}
+	if (block)
+		__free_pages(block, 2);
 	free_page(page);
 	if (exact)
 		free_pages_exact(exact, EXACT);
-	return block && page && exact ? 0 : -ENOMEM;
+	return block && single && page && exact ? 0 : -ENOMEM;
 }
 
 static int pages_leak(void)

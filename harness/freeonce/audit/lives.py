@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from freeonce.audit.families import of_subjects
 from freeonce.audit.run import NONE, Run
+from freeonce.evidence.ledger import choose
 
 FOREVER = 1 << 32
 """Behind every sequence number."""
@@ -15,10 +17,15 @@ Question = tuple[int, int, int]
 
 
 class Lives:
-    """The allocations of a run. With act=real the kernel gives an address more than once."""
+    """The allocations of a run that a CPU may be given: of pool and contiguous memory.
+
+    Of no other does the instrument keep a release back while a CPU may use it, and not of every
+    family is there one gpa. With act=real the kernel gives an address more than once.
+    """
 
     def __init__(self, run: Run) -> None:
-        self._allocates = run.allocates[np.argsort(run.allocates["physical"], kind="stable")]
+        ours = choose(run.allocates, ~of_subjects(run.allocates["kind"]))
+        self._allocates = ours[np.argsort(ours["physical"], kind="stable")]
         self._starts = [int(start) for start in self._allocates["physical"]]
         self._release: dict[int, np.void] = {}
         for index in np.flatnonzero(run.first & (run.target != NONE)):
@@ -32,9 +39,13 @@ class Lives:
             if release is not None:
                 yield release, allocate
 
+    def release(self, allocate: np.void) -> np.void | None:
+        """Its first one."""
+        return self._release.get(int(allocate["sequence"]))
+
     def end(self, allocate: np.void) -> int:
         """The sequence of its first release, or FOREVER."""
-        release = self._release.get(int(allocate["sequence"]))
+        release = self.release(allocate)
         return FOREVER if release is None else int(release["sequence"])
 
     def around(self, gpa: int, size: int) -> np.void | None:

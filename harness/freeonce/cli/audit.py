@@ -1,7 +1,7 @@
 """`freeonce audit`: the life of any kernel module in a guest, judged."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +10,11 @@ from tempfile import TemporaryDirectory
 import click
 from rich.console import Console
 
+from freeonce.audit.attempts import Each, Where
 from freeonce.audit.life import Life, Reason, Stage
 from freeonce.audit.model import Verdict
+from freeonce.audit.points import Point, Points
+from freeonce.cli.failing import EachPoint, WherePoint, WithBareOption, limit_option
 from freeonce.cli.loudness import loudness_options, stderr_console
 from freeonce.cli.options import accelerator_option, machine_options
 from freeonce.cli.output import STDOUT, Out, written_out
@@ -21,23 +24,24 @@ from freeonce.evidence.scenarios import Expectation
 from freeonce.project.machine import Machine
 from freeonce.project.setting import Setting, find_setting
 from freeonce.report.expected import Known, compare, parse_expected
+from freeonce.report.failures import print_failures
 from freeonce.report.found import Traces, found
 from freeonce.report.life import Told, audit_document, print_life
 from freeonce.report.places import Everywhere
 from freeonce.run.audit import audit as lead
-from freeonce.run.audit import ready
+from freeonce.run.audit import audit_each, ready
 from freeonce.run.conclude import conclude_life, exit_status
 from freeonce.run.hear import lost_words
 from freeonce.run.life import DEFAULT_LIMITS, Limits, Lived
 from freeonce.run.prepare import Prepared, Wish, prepare
 from freeonce.subject.places import Source, choose
-from freeonce.subject.traces import traces
+from freeonce.subject.traces import Stacks, traces
 
 SECONDS = click.FloatRange(min=0.1)
 FILE = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(cls=WithBareOption)
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
 @click.option("--params", default="", help="Of the targets, as of insmod: 'a=1 b=2'.")
 @click.option(
@@ -65,6 +69,14 @@ FILE = click.Path(path_type=Path)
     show_default=True,
     help="Seconds that one exercise may take.",
 )
+@click.option(
+    "--fail-each",
+    type=EachPoint(),
+    help="Then a life for each acquisition, with that one failing; of one stage only: "
+    "=load, =exercise, =unload; =+ or =+STAGE: each also with all after it failing.",
+)
+@click.option("--fail-point", type=WherePoint(), help="Only acquisition N of --fail-each.")
+@limit_option
 @accelerator_option
 @machine_options
 @loudness_options
@@ -85,6 +97,9 @@ def audit(
     debug_info: Path | None,
     expect: Path | None,
     timeout: float,
+    fail_each: Each | None,
+    fail_point: Where | None,
+    fail_limit: int | None,
     accel: str,
     machine: Machine,
     quiet: bool,
@@ -99,7 +114,10 @@ def audit(
     Exit status: 0 every verdict as expected, 1 some not, 2 usage, 3 this host cannot,
     4 some verdict incomplete.
     """
-    files = chosen(outputs, failures=False)
+    each = _each(fail_each, fail_point, fail_limit)
+    files = chosen(outputs, failures=each is not None)
+    if each is not None and no_unload:
+        raise click.UsageError("a life that is to be led again must come to its end: --no-unload")
     known = _known(expect)
     wish = Wish(
         targets=targets,
@@ -117,35 +135,54 @@ def audit(
     # With --json - nothing else goes to stdout.
     console = Out(stderr=files.get("json") == STDOUT, highlight=False)
     with stderr_console(quiet, verbose) as errors:
-        done = _audited(wish, find_setting(accel, svm=False, machine=machine), errors)
+        setting = find_setting(accel, svm=False, machine=machine)
+        done = _audited(wish, each, setting, errors)
         told = _told(done, known)
         host = done.setting.document()
+        places = _places(done.traces)
         report = Report(
             host=host,
             results=[told.life.result],
             beside=frozenset(),
             faults=(),
-            points=None,
-            places=_places(done.traces),
+            points=[told.points] if told.points else None,
+            places=places,
             when=now(),
-            document=audit_document(host, [told], time.monotonic() - start),
+            document=audit_document(host, [told], time.monotonic() - start, places),
         )
-        whole = _printed(console, host, told, quiet, verbose)
+        whole = _printed(console, report, told, quiet, verbose)
         whole &= tell_reports(files, report, errors)
-    context.exit(exit_status([told.life.result]) or (0 if whole else UNWRITTEN))
+    context.exit(exit_status(report.with_points) or (0 if whole else UNWRITTEN))
 
 
-def _printed(
-    console: Console, host: Mapping[str, str], told: Told, quiet: bool, verbose: bool
-) -> bool:
+def _each(each: Each | None, only: Where | None, limit: int | None) -> Each | None:
+    """The points that these options ask for. Raises click.UsageError."""
+    if each is not None and only is not None:
+        raise click.UsageError("--fail-point is one point of --fail-each; give one of them")
+    if limit is not None and each is None:
+        raise click.UsageError("--fail-limit is for --fail-each")
+    if only is not None:
+        return Each(only=only)
+    return replace(each, limit=limit) if each is not None else None
+
+
+def _printed(console: Console, report: Report, told: Told, quiet: bool, verbose: bool) -> bool:
     """Print it; whether it could be. What fails here hides neither verdict nor files."""
     try:
         with written_out():
-            print_life(console, host, told, quiet, verbose)
+            print_life(console, report.host, told, quiet, verbose)
+            if told.points is not None and not (quiet and told.bears_failures):
+                console.print()
+                print_failures(console, [told.points], places=report.places, again=_again)
     except HostError as error:
         click.echo(f"freeonce: {error}", err=True)
         return False
     return True
+
+
+def _again(point: Point) -> str:
+    """What repeats a point, behind the rest of the command line that led here."""
+    return f"--fail-point {point.name} instead of --fail-each"
 
 
 def _known(expect: Path | None) -> tuple[Known, ...]:
@@ -159,14 +196,18 @@ def _known(expect: Path | None) -> tuple[Known, ...]:
 
 @dataclass(frozen=True)
 class _Done:
-    """A life, the setting that it was led in, and the frames of its stacks."""
+    """A life, the setting that it was led in, and the frames of its stacks.
+
+    `points`: of lives with a failure, None where none was asked for.
+    """
 
     life: Life
     setting: Setting
     traces: Traces
+    points: Points | None = None
 
 
-def _audited(wish: Wish, setting: Setting, errors: Console) -> _Done:
+def _audited(wish: Wish, each: Each | None, setting: Setting, errors: Console) -> _Done:
     """From the wish to the life. A subject that cannot be judged is a life that ended early."""
     with ExitStack() as stack:
         status = stack.enter_context(errors.status("reading the modules"))
@@ -180,11 +221,21 @@ def _audited(wish: Wish, setting: Setting, errors: Console) -> _Done:
         status.update("making a guest ready")
         try:
             setting, source = stack.enter_context(ready(setting))
-            status.update(" ".join(target.name for target in prepared.targets))
-            life = lead(setting, source, prepared)
+            name = " ".join(target.name for target in prepared.targets)
+            status.update(name)
+            if each is None:
+                life = lead(setting, source, prepared)
+                return _Done(life, setting, _traces(life, prepared.sources))
+
+            def done(led: int, of: int) -> None:
+                status.update(f"{name}: {led} of {of} failure points")
+
+            found = audit_each(setting, source, prepared, each, done)
+            frames = {**_traces(found.life, prepared.sources), **_frames_of(found.stacks)}
+            return _Done(found.life, setting, frames, found.points)
         except GuestLost as lost:
             life = _unborn(wish, Stage.BOOT, Obstacle.GUEST_LOST, lost_words(lost), prepared)
-        return _Done(life, setting, _traces(life, prepared.sources))
+            return _Done(life, setting, _traces(life, prepared.sources))
 
 
 def _unborn(
@@ -198,9 +249,17 @@ def _unborn(
 
 
 def _traces(life: Life, sources: Sequence[Source]) -> Traces:
+    return _or_none(lambda: traces(life.result.evidence.records, sources))
+
+
+def _frames_of(stacks: Stacks) -> Traces:
+    return _or_none(stacks.traces)
+
+
+def _or_none(found: Callable[[], Traces]) -> Traces:
     """Without them a report is poorer, and says so, but none the less true."""
     try:
-        return traces(life.result.evidence.records, sources)
+        return found()
     except HostError as error:
         click.echo(f"freeonce: no lines of source: {error}", err=True)
         return {}
@@ -216,7 +275,8 @@ def _told(done: _Done, known: Sequence[Known]) -> Told:
     as_expected = whole and not missing and len(met) == len(groups)
     why = {finding: _expectation(met[one]) for one in met for finding in one.findings}
     result = replace(result, as_expected=as_expected, why=why)
-    return Told(replace(life, result=result), groups, met, missing)
+    points = replace(done.points, plain=result) if done.points else None
+    return Told(replace(life, result=result), groups, met, missing, points)
 
 
 def _expectation(known: Known) -> Expectation:

@@ -14,10 +14,14 @@ from rich.text import Text
 
 from freeonce.audit.life import Life, Ran, Stage, Target
 from freeonce.audit.model import Verdict
+from freeonce.audit.points import Points, passed
 from freeonce.audit.rules import KIND_NAMES
 from freeonce.evidence.ledger import Flag, Kind, Records, Type, Witness
 from freeonce.report.expected import Known
+from freeonce.report.failures import points_document
 from freeonce.report.found import Found
+from freeonce.report.frames import described, frames_document
+from freeonce.report.places import NOWHERE, Everywhere
 from freeonce.report.terminal import STYLES
 from freeonce.report.words import sentence
 from freeonce.subject.places import Frame
@@ -39,11 +43,18 @@ class Told:
     found: tuple[Found, ...]
     known: Mapping[Found, Known]
     missing: tuple[Known, ...]
+    points: Points | None = None
+    """Of `--fail-each`."""
 
     @property
     def ok(self) -> bool:
         """Whether it came to what was expected: by default to nothing at all."""
         return self.life.result.as_expected
+
+    @property
+    def bears_failures(self) -> bool:
+        """Whether every failure was handled, too, where any was made."""
+        return self.ok and passed([self.points] if self.points else [])
 
 
 @dataclass(frozen=True)
@@ -70,21 +81,21 @@ def by_family(records: Records) -> dict[str, Count]:
 
 
 def audit_document(
-    host: Mapping[str, str], lives: Sequence[Told], seconds: float
+    host: Mapping[str, str], lives: Sequence[Told], seconds: float, places: Everywhere = NOWHERE
 ) -> dict[str, object]:
-    """All of it, for programs."""
+    """All of it, for programs. `places`: of the stacks that failure points speak of."""
     targets = {target.name: target for told in lives for target in told.life.targets}
     return {
         "schema": SCHEMA,
         "host": dict(host),
-        "ok": bool(lives) and all(told.ok for told in lives),
+        "ok": bool(lives) and all(told.bears_failures for told in lives),
         "targets": [asdict(target) for target in targets.values()],
-        "lives": [_life(told) for told in lives],
+        "lives": [_life(told, places) for told in lives],
         "seconds": round(seconds, 3),
     }
 
 
-def _life(told: Told) -> dict[str, object]:
+def _life(told: Told, places: Everywhere) -> dict[str, object]:
     life, result = told.life, told.life.result
     counts = by_family(result.evidence.records)
     return {
@@ -104,6 +115,7 @@ def _life(told: Told) -> dict[str, object]:
         "witnesses": {name: str(one) for name, one in result.judgement.witnesses.items()},
         "loss": result.loss,
         "seconds": round(result.seconds, 3),
+        **({"failures": points_document(told.points, places)} if told.points else {}),
     }
 
 
@@ -121,17 +133,13 @@ def _finding(one: Found, known: Known | None) -> dict[str, object]:
         "module": frame.module or None,
         "file": frame.file,
         "line": frame.line,
-        "stack": _frames(one.stack),
-        "allocated_at": _frames(one.allocated),
-        "released_at": _frames(one.released),
+        "stack": frames_document(one.stack),
+        "allocated_at": frames_document(one.allocated),
+        "released_at": frames_document(one.released),
         "count": one.count,
         "witness": finding.witness,
         "known": known.because or True if known else False,
     }
-
-
-def _frames(frames: Sequence[Frame]) -> list[dict[str, object]]:
-    return [{key: value for key, value in asdict(one).items() if value} for one in frames]
 
 
 def _known(one: Known) -> dict[str, object]:
@@ -149,7 +157,7 @@ def print_life(
 
     `verbose`: what every exercise printed too, not only the end of one that failed.
     """
-    if quiet and told.ok:
+    if quiet and told.bears_failures:
         return
     life, judgement = told.life, told.life.result.judgement
     console.print(Text(f"QEMU {host['qemu']}, {host['accelerator']}: {host['reason']}"))
@@ -228,14 +236,6 @@ def _where(one: Found) -> Iterator[str]:
     ):
         for number, frame in enumerate(frames[:SHOWN_FRAMES]):
             yield f"{said if not number else 'by':>12} {described(frame)}"
-
-
-def described(frame: Frame) -> str:
-    """Function, offset and module, and the line where it is known."""
-    offset = "" if frame.offset is None else f"+{frame.offset:#x}"
-    module = f" [{frame.module}]" if frame.module else ""
-    line = f" {frame.file}:{frame.line}" if frame.file else ""
-    return f"{frame.function}{offset}{module}{line}"
 
 
 def _print_reasons(console: Console, told: Told) -> None:

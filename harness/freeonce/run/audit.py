@@ -1,23 +1,33 @@
-"""One audit: a template with room for a life, a clone of it, the life in that."""
+"""One audit: a template with room for a life, a clone of it, the life in that, its failures."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
+from freeonce.audit.attempts import Each, Where
 from freeonce.audit.life import Life
+from freeonce.audit.model import Verdict
+from freeonce.audit.points import Point, Points, point, renumbered, sites_of
+from freeonce.errors import Obstacle
 from freeonce.guest import clone, template_of
 from freeonce.machine.argv import MIB, Window
 from freeonce.machine.template import Template
 from freeonce.project.setting import Setting
-from freeonce.run.conclude import conclude_life
+from freeonce.run.conclude import conclude_led, conclude_life
+from freeonce.run.failures import Plain, sweep
 from freeonce.run.life import live
+from freeonce.run.lives import lead_each
 from freeonce.run.prepare import Prepared
+from freeonce.subject.traces import Stacks
 
 WINDOW = Window(128 * MIB, 64 * MIB)
 """A million records: a life leaves more than a scenario."""
 MEMORY = 512
 """MiB, at least."""
+SECONDS, SLOWER = 10.0, 10.0
+"""A life with a failure hangs when it takes so much longer, and so many times as long."""
 
 
 @contextmanager
@@ -31,8 +41,76 @@ def ready(setting: Setting) -> Iterator[tuple[Setting, Template]]:
 
 def audit(setting: Setting, source: Template, prepared: Prepared) -> Life:
     """Lead the life in a clone, and judge it. Raises GuestLost, HostError without a guest."""
+    return _audit(setting, source, prepared, count=False)
+
+
+def _audit(setting: Setting, source: Template, prepared: Prepared, count: bool) -> Life:
     start = time.monotonic()
     with clone(source, setting.image) as guest:
-        lived = live(guest, prepared.plan)
-    name = " ".join(target.name for target in prepared.targets)
-    return conclude_life(name, prepared.targets, lived, time.monotonic() - start)
+        lived = live(guest, prepared.plan, count)
+    return conclude_life(_name(prepared), prepared.targets, lived, time.monotonic() - start)
+
+
+def _name(prepared: Prepared) -> str:
+    return " ".join(target.name for target in prepared.targets)
+
+
+@dataclass(frozen=True)
+class Failures:
+    """A life without failures, and what became of those with one. `stacks`: that these speak of."""
+
+    life: Life
+    points: Points
+    stacks: Stacks
+
+
+def audit_each(
+    setting: Setting,
+    source: Template,
+    prepared: Prepared,
+    each: Each,
+    done: Callable[[int, int], None],
+) -> Failures:
+    """The same, and then a life for each acquisition that is to fail (`run/failures.py`).
+
+    `done`: is told how many of how many were led. Raises UsageError too, for a point that there
+    is not.
+    """
+    leader = _Lives(setting, source, prepared)
+    points = sweep(leader, each, done)
+    return Failures(leader.life, points, leader.stacks)
+
+
+class _Lives:
+    """Lives of what was prepared, in clones."""
+
+    life: Life
+
+    def __init__(self, setting: Setting, source: Template, prepared: Prepared) -> None:
+        self._setting = setting
+        self._source = source
+        self._prepared = prepared
+        self.stacks = Stacks(prepared.sources)
+
+    def plain(self) -> Plain:
+        """One that does not load, and gives back what it had, may have failures as well."""
+        life = self.life = _audit(self._setting, self._source, self._prepared, count=True)
+        result = life.result
+        if any(one.obstacle is not Obstacle.DOES_NOT_LOAD for one in life.reasons):
+            return Plain(result, sound=False)
+        judged = conclude_led(result.scenario.name, result.evidence, result.seconds)
+        sound = judged.judgement.verdict is Verdict.CLEAN
+        return Plain(result, sound, life.unloading)
+
+    def failing(self, points: Sequence[Where]) -> Iterator[Point]:
+        limits = self._prepared.plan.limits
+        most = limits.load + limits.exercise + limits.unload + limits.quiesce
+        seconds = min(most, SECONDS + SLOWER * self.life.result.seconds)
+        make = partial(clone, self._source, self._setting.image)
+        start = time.monotonic()
+        for led in lead_each(make, self._prepared.plan, points, seconds):
+            now = time.monotonic()
+            result = conclude_led(_name(self._prepared), led.evidence, now - start)
+            start = now
+            one = point(led.where, result, led.said)
+            yield renumbered(one, self.stacks.numbers(result.evidence.records, sites_of(one)))

@@ -12,6 +12,7 @@ mod hypervisor;
 mod of_kernel;
 mod svm;
 mod svm_invalid;
+mod tlb;
 mod vec;
 
 use crate::scenario::Scenario;
@@ -26,8 +27,9 @@ pub const ALL: &[&[Scenario]] = &[
     of_kernel::SCENARIOS,
     svm::SCENARIOS,
     svm_invalid::SCENARIOS,
+    tlb::SCENARIOS,
     hypervisor::SCENARIOS,
 ];
 
 pub const PLANTED: &[&[Scenario]] =
-    &[faults::SCENARIOS, of_kernel::PLANTED, faults_svm::SCENARIOS, svm::PLANTED];
+    &[faults::SCENARIOS, of_kernel::PLANTED, faults_svm::SCENARIOS, tlb::PLANTED, svm::PLANTED];
