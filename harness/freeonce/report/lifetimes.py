@@ -28,6 +28,9 @@ class Limits:
     marks: int
 
 
+OURS = ("pool", "contiguous")
+IN_ONE_PIECE = (*OURS, "slab", "pages")
+
 EVERYTHING = Limits(1 << 62, 1 << 62)
 
 
@@ -54,6 +57,16 @@ class Bar:
     release_site: int | None
     withheld: bool
     rules: tuple[str, ...]
+
+    @property
+    def ours(self) -> bool:
+        """Whether an allocator of ours gave it, of which all three witnesses tell by themselves."""
+        return self.kind in OURS
+
+    @property
+    def in_one_piece(self) -> bool:
+        """Whether `physical` is the gpa of all of it."""
+        return self.kind in IN_ONE_PIECE
 
 
 @dataclass(frozen=True)
