@@ -168,7 +168,6 @@ struct ledger_header {
 	__u32 record_size;
 	__u64 capacity;
 	__u64 appended;
-	__u64 text_gva;
 	char release[64];
 	__u64 page_offset;
 };

@@ -19,7 +19,7 @@ from freeonce.guest import clone, template_of
 from freeonce.project.setting import Setting, find_setting
 from freeonce.report.document import result_document
 from freeonce.report.life import life_document, places_of, tell
-from freeonce.report.places import NOWHERE, Places, sites
+from freeonce.report.places import Everywhere
 from freeonce.run.audit import audited
 from freeonce.run.campaign import run_one
 from freeonce.run.conclude import conclude
@@ -84,9 +84,10 @@ def _scenario(body: Body, setting: Setting) -> Performed:
     return str(result.judgement.verdict), result.as_expected, document
 
 
-def _places(setting: Setting, result: Result) -> Places:
-    found = sites([result])
-    return places(setting.image.specimens, found) if found else NOWHERE
+def _places(setting: Setting, result: Result) -> Everywhere:
+    told = result.evidence.told
+    (found,) = places(setting.image.specimens, [told])
+    return Everywhere([(told, found)])
 
 
 def _audit(body: Body, setting: Setting) -> Performed:

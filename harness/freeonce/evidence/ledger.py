@@ -32,7 +32,6 @@ HEADER = np.dtype(
         ("record_size", "<u4"),
         ("capacity", "<u8"),
         ("appended", "<u8"),
-        ("text_gva", "<u8"),
         ("release", "S64"),
         ("page_offset", "<u8"),
     ]
@@ -236,7 +235,6 @@ class Header:
 
     capacity: int
     appended: int
-    text_gva: int
     release: str
     page_offset: int
 
@@ -273,7 +271,6 @@ def parse_header(data: bytes, window_bytes: int) -> Header:
     return Header(
         capacity=capacity,
         appended=int(raw["appended"]),
-        text_gva=int(raw["text_gva"]),
         release=one_line(bytes(raw["release"])),
         page_offset=int(raw["page_offset"]),
     )

@@ -271,17 +271,18 @@ _ALL = (
     ),
     Explanation(
         Rule.UNLEDGERED,
-        "The kernel saw an allocation or a release that the owner never told of: memory that "
-        "goes past the allocators under test.",
-        "p = kmalloc(64, GFP_KERNEL); /* not freeonce_pool_alloc() */",
-        "the kernel's tracepoints, for callers in the module's code",
+        "Memory of the pool or the contiguous allocator that went to a release of the kernel's, "
+        "past the account that its own keeps; or memory that was taken past every wrapper.",
+        "p = freeonce_pool_alloc(64, 8, tag);\nkfree(p); /* not freeonce_pool_free() */",
+        "the wrapper of the kernel's call, which withholds it; the kernel's tracepoints where "
+        "there is none",
         (
             _SILENT_KASAN,
             Elsewhere(KMEMLEAK, None, _KMEMLEAK, "it knows no owners"),
             Elsewhere(VERIFIER, None, _C4, "it knows no owners; !verifier 3 lists pool by caller"),
         ),
-        "Route the allocation through the allocators that record, or account for it there. A "
-        "helper that frees for you needs one that allocates for you.",
+        "Release memory by the call that belongs to the one it came from. A helper that frees for "
+        "you needs one that allocates for you.",
     ),
     Explanation(
         Rule.WITNESSES_DISAGREE,

@@ -22,7 +22,7 @@ from freeonce.report.expected import Known, compare
 from freeonce.report.failures import points_document
 from freeonce.report.found import Found, Traces, found
 from freeonce.report.frames import described, frames_document
-from freeonce.report.places import NOWHERE, Places
+from freeonce.report.places import NOWHERE, Everywhere
 from freeonce.report.terminal import STYLES
 from freeonce.report.words import sentence
 from freeonce.subject.places import Frame, choose
@@ -77,10 +77,10 @@ def _expectation(known: Known) -> Expectation:
     return Expectation(known.rule, known.family, because=known.because)
 
 
-def places_of(traces: Traces) -> Places:
-    """The place of each stack that has one."""
+def places_of(traces: Traces) -> Everywhere:
+    """The place of each stack that has one: all lives number theirs through."""
     chosen = {number: choose(frames) for number, frames in traces.items()}
-    return {number: place for number, place in chosen.items() if place}
+    return Everywhere(otherwise={number: place for number, place in chosen.items() if place})
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def by_family(records: Records) -> dict[str, Count]:
 
 
 def audit_document(
-    host: Mapping[str, str], lives: Sequence[Told], seconds: float, places: Places = NOWHERE
+    host: Mapping[str, str], lives: Sequence[Told], seconds: float, places: Everywhere = NOWHERE
 ) -> dict[str, object]:
     """All of it, for programs. `places`: of the stacks that failure points speak of."""
     targets = {target.name: target for told in lives for target in told.life.targets}
@@ -121,7 +121,7 @@ def audit_document(
     }
 
 
-def life_document(told: Told, places: Places) -> dict[str, object]:
+def life_document(told: Told, places: Everywhere) -> dict[str, object]:
     """One life, as in `audit --json`."""
     life, result = told.life, told.life.result
     counts = by_family(result.evidence.records)
