@@ -45,9 +45,7 @@ static int __init freeonce_init(void)
 	error = host_state_open();
 	if (error)
 		goto close_rest;
-	error = operand_open();
-	if (error)
-		goto close_host_state;
+	operand_open();
 	ledger_open();
 	witness_open();
 	cpu_state_append_all();
@@ -61,7 +59,6 @@ static int __init freeonce_init(void)
 close_witness:
 	witness_close();
 	operand_close();
-close_host_state:
 	host_state_close();
 close_rest:
 	rest_close();

@@ -158,10 +158,24 @@ class History:
                 self.operand(vcpu, structure, ROOM + first * PAGE, pages * PAGE)
         return self
 
-    def enter(self, vcpu: int, vmcb: int) -> "History":
+    def gone(
+        self, vcpu: int, structure: Structure, gpa: int, size: int = PAGE, **fields: int
+    ) -> "History":
+        """The end of what `operand` gave."""
+        return self.operand(vcpu, structure, gpa, size, flags=int(Flag.GONE), **fields)
+
+    def vmrun(
+        self, vcpu: int, vmcb: int, asid: int = 1, control: int = 0, cpu: int = 0
+    ) -> "History":
+        fields = {"serial": vcpu, "physical": vmcb, "detail": asid, "size": control, "cpu": cpu}
+        return self.add(Type.VMRUN, **fields)
+
+    def enter(
+        self, vcpu: int, vmcb: int, asid: int = 1, control: int = 0, cpu: int = 0
+    ) -> "History":
         """A VMRUN and its #VMEXIT."""
-        self.add(Type.VMRUN, serial=vcpu, physical=vmcb)
-        return self.add(Type.VMEXIT, serial=vcpu, detail=0x72)
+        self.vmrun(vcpu, vmcb, asid, control, cpu)
+        return self.add(Type.VMEXIT, serial=vcpu, detail=0x72, cpu=cpu)
 
     def settle(self) -> "History":
         """Every allocation goes back to the kernel."""

@@ -333,15 +333,37 @@ def test_operands_that_found_no_room_are_incomplete() -> None:
     assert judgement.reasons == ("not all addresses given to the CPU are known",)
 
 
-def test_more_operands_than_are_judged_are_incomplete(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freeonce.audit.operands.MOST_OPERANDS", 2)
-    monkeypatch.setattr("freeonce.audit.hardware.MOST_OPERANDS", 2)
-    history = run().bind(1, VMCB)
-    for number in range(3):
-        history.operand(1, Structure.NESTED_PAGE, VMCB + number * PAGE)
-    judgement = history.done()
-    assert judgement.reasons == ("of 3 addresses given to the CPU the first 2 are judged",)
-    assert len(judgement.findings) == 2
+def test_what_is_gone_is_the_owners_again() -> None:
+    history = page(run(), 1, IOPM).bind(1, VMCB).operand(1, Structure.NESTED_PAGE, IOPM)
+    history.gone(1, Structure.NESTED_PAGE, IOPM)
+    assert found(release(history, 1, IOPM).add(Type.UNBIND, serial=1)) == []
+
+
+def test_another_operand_that_is_gone_ends_not_this_one() -> None:
+    history = page(run(), 1, IOPM, 3 * PAGE).bind(1, VMCB)
+    history.operand(1, Structure.NESTED_PAGE, IOPM).operand(1, Structure.NESTED_PAGE, IOPM + PAGE)
+    history.operand(1, Structure.NESTED_PAGE, IOPM + PAGE, pointer=PAGE)
+    history.gone(1, Structure.NESTED_PAGE, IOPM).gone(1, Structure.NESTED_PAGE, IOPM + PAGE)
+    history = release(history, 1, IOPM, 3 * PAGE, withheld=True).add(Type.UNBIND, serial=1)
+    assert found(history) == [(Rule.HARDWARE_USE_AFTER_FREE, "contiguous", 1)]
+
+
+@pytest.mark.parametrize("fields", [{"size": 2 * PAGE}, {"pointer": PAGE}, {"cache": 0}])
+def test_the_end_of_what_was_never_given_is_incomplete(fields: dict[str, int]) -> None:
+    history = page(run(), 1, IOPM, 2 * PAGE).bind(1, VMCB)
+    history.operand(1, Structure.NESTED_PAGE, IOPM).gone(1, Structure.NESTED_PAGE, IOPM, **fields)
+    judgement = release(history.add(Type.UNBIND, serial=1), 1, IOPM, 2 * PAGE).done()
+    assert judgement.reasons == ("the CPU is said to have lost an address that it was never given",)
+
+
+@pytest.mark.parametrize("lost", [Structure.VMCB, *REACHED])
+def test_a_vmrun_needs_all_that_was_told_and_is_not_gone(lost: Structure) -> None:
+    history = page(run(), 1, VMCB).allocate_room().bind_whole(1, VMCB)
+    first, pages = REACHED.get(lost, (0, 1))
+    gpa = VMCB if lost is Structure.VMCB else ROOM + first * PAGE
+    history.gone(1, lost, gpa, pages * PAGE).enter(1, VMCB).add(Type.UNBIND, serial=1)
+    judgement = release(history.release_room(), 1, VMCB).done()
+    assert judgement.reasons == ("a VMRUN whose addresses were not told",)
 
 
 def test_a_withheld_vmrun_needs_no_exit() -> None:

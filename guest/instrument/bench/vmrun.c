@@ -19,7 +19,7 @@ static void bare(struct vcpu *vcpu)
 
 static void operands(struct vcpu *vcpu)
 {
-	operand_check(vcpu);
+	operand_check(vcpu, true);
 	bare(vcpu);
 }
 

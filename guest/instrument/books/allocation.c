@@ -143,6 +143,22 @@ void allocation_publish(struct allocation *allocation, struct ledger_record *rec
 	raw_spin_unlock_irqrestore(&allocation_lock, flags);
 }
 
+/* The CPU may have been kept from it meanwhile; to see that takes our own lock. */
+static void look_at(const void *pointer)
+{
+	struct allocation *allocation;
+	unsigned long flags;
+	size_t size = 0;
+
+	raw_spin_lock_irqsave(&allocation_lock, flags);
+	allocation = pointer ? find(pointer) : NULL;
+	if (allocation && allocation->state == ALLOCATION_LIVE)
+		size = allocation->size;
+	raw_spin_unlock_irqrestore(&allocation_lock, flags);
+	if (size)
+		claims->look(virt_to_phys((void *)pointer), size);
+}
+
 /*
  * Records the release as the owner made it. Returns the allocation when it is
  * live, of this kind and not in use by the CPU, so that the caller may act; NULL when
@@ -164,6 +180,7 @@ struct allocation *allocation_release(enum ledger_kind kind, const void *pointer
 	unsigned long flags;
 	bool fits;
 
+	look_at(pointer);
 	raw_spin_lock_irqsave(&allocation_lock, flags);
 	allocation = pointer ? find(pointer) : NULL;
 	fits = allocation && allocation->state == ALLOCATION_LIVE && allocation->kind == kind;

@@ -39,6 +39,7 @@ struct allocation {
 
 /* What else may use memory: a CPU that was given its address. The lock is taken with interrupts off. */
 struct claims {
+	void (*look)(u64 gpa, size_t size); /* without: these bytes are about to be asked for */
 	void (*lock)(void);
 	void (*unlock)(void);
 	bool (*hold)(u64 gpa, size_t size); /* with the lock */

@@ -26,10 +26,11 @@ int freeonce_on_cpu(u32 cpu, on_cpu_body body, void *argument);
 int freeonce_on_each_cpu(on_cpu_body body, void *argument);
 
 /*
- * operand.c: every physical address that the CPU is given, and for how long.
+ * binding.c: every physical address that the CPU is given with a vcpu, and for how long.
  *
  * A vcpu is bound by its first VMRUN, or before by freeonce_vcpu_bind(); from then
- * on the CPU may use all that its VMCB reaches, until freeonce_vcpu_unbind().
+ * on the CPU may use all that its VMCB reaches, until freeonce_vcpu_unbind(). What a CPU's TLB
+ * has kept beyond that the host finds by the VMRUNs, their ASIDs and their TLB_CONTROL.
  */
 enum vcpu_flags {
 	VCPU_IDENTITY = 1,  /* the L2 is L1 itself: its memory is the machine's */
@@ -44,11 +45,12 @@ struct vcpu {
 	u32 flags;
 };
 
-int operand_open(void);
+void operand_open(void);
 void operand_close(void);
 int freeonce_vcpu_bind(struct vcpu *vcpu);
 void freeonce_vcpu_unbind(struct vcpu *vcpu);
-int operand_check(struct vcpu *vcpu);
+int operand_prepare(struct vcpu *vcpu);
+int operand_check(struct vcpu *vcpu, bool final);
 void operand_unbind_all(void);
 
 /* host_state.c: the host's registers around a VMRUN. */
@@ -62,6 +64,7 @@ int freeonce_svm_run_into_nmi(struct vcpu *vcpu);
 
 /* vcpu.c and vmrun.S: the world switch. */
 int freeonce_svm_run(struct vcpu *vcpu);
+int vcpu_run_prepared(struct vcpu *vcpu, bool final);
 void vmrun_world_switch(struct vcpu *vcpu);
 void vcpu_append_entry(const struct vcpu *vcpu, bool withheld);
 void vcpu_append_exit(const struct vcpu *vcpu);

@@ -4,6 +4,7 @@
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/smp.h>
+#include <asm/cpufeature.h>
 
 #include "cpu/cpu.h"
 #include "kernel/kernel.h"
@@ -38,6 +39,12 @@ static void append(u64 efer, u64 host_save_area, u32 detail, u32 cpu)
 	ledger_append(&record);
 }
 
+/* Whether TLB_CONTROL may flush by ASID (15.16.1). */
+static u32 flushes_by_asid(void)
+{
+	return boot_cpu_has(X86_FEATURE_FLUSHBYASID) ? CPU_STATE_FLUSH_BY_ASID : 0;
+}
+
 static void read_state(u64 *efer, u64 *host_save_area)
 {
 	rdmsrq(MSR_EFER, *efer);
@@ -53,7 +60,7 @@ static void tell(u32 gif)
 	read_state(&efer, &host_save_area);
 	if (!mine->set)
 		*mine = (struct known){ efer, host_save_area, true };
-	append(efer, host_save_area, gif, raw_smp_processor_id());
+	append(efer, host_save_area, gif | flushes_by_asid(), raw_smp_processor_id());
 }
 
 static void put_back(void)

@@ -29,7 +29,7 @@ static int send_and_run(struct vcpu *vcpu)
 	atomic_set(&awaited_on, smp_processor_id() + 1);
 	asm volatile("clgi" : : : "memory");
 	apic->send_IPI(smp_processor_id(), NMI_VECTOR);
-	error = freeonce_svm_run(vcpu);
+	error = vcpu_run_prepared(vcpu, true);
 	asm volatile("stgi" : : : "memory");
 	local_irq_restore(flags);
 	return error;
@@ -45,7 +45,8 @@ int freeonce_svm_run_into_nmi(struct vcpu *vcpu)
 
 	if (!svm_is_on())
 		return -EINVAL;
-	error = register_nmi_handler(NMI_LOCAL, swallow, 0, "freeonce");
+	error = operand_prepare(vcpu) ?:
+		register_nmi_handler(NMI_LOCAL, swallow, 0, "freeonce");
 	if (error)
 		return error;
 	error = send_and_run(vcpu);

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* All that one VMCB leads to; and what operand.c tells the rest of this room. */
+/* What the CPU is given, as the files of this room tell it to each other. */
 #ifndef FREEONCE_OPERAND_H
 #define FREEONCE_OPERAND_H
 
 #include "cpu/cpu.h"
 #include "cpu/digest.h"
 #include "ledger/format.h"
-
-#define MAX_OPERANDS 96
 
 struct operand {
 	u64 gpa;
@@ -18,14 +16,21 @@ struct operand {
 	u8 cache;
 	bool identity;
 	bool followed; /* a table that was read; then it stays where it is */
-	u8 zero[3];    /* compared as bytes */
 };
 
+/*
+ * All that one VMCB leads to: the structures that it names, then tables, then pages. Tables and
+ * pages are in the order of the L2's addresses, of tables at one address the upper one first.
+ */
 struct operands {
+	struct operand *list;
 	unsigned int count;
-	bool more;  /* than these: no room, or tables that did not stand still */
+	unsigned int room;
+	unsigned int tables;  /* where they begin */
+	unsigned int pages;
+	bool full;            /* there are more, which find no room */
+	bool more;            /* there are more, which nobody can name */
 	struct digest digest; /* of the tables that were followed */
-	struct operand list[MAX_OPERANDS];
 };
 
 /* By which page tables the CPU finds an L2's memory. */
@@ -42,19 +47,50 @@ struct paging {
 	u64 levels;
 };
 
+/* The fields of a VMCB that say where else the CPU goes. Compared as bytes. */
+struct reached {
+	u64 vmcb;
+	u64 host_vmcb;
+	u64 iopm;
+	u64 msrpm;
+	struct paging paging;
+};
+
+/* operand.c */
 void operand_add(struct operands *operands, struct operand operand);
+bool operand_lives(u64 gpa, u64 size);
 bool operand_readable(u64 gpa, u64 size);
 u8 operand_cache_type(u64 gpa, u64 size);
-
-void *operand_fpu(const struct vcpu *vcpu);
-void operand_host_save_area(u64 gpa, bool bound);
-int operand_vmsave(u64 gpa);
-void operand_handler(const struct world *world);
-void operand_handler_left(void);
-bool operand_lives(u64 gpa, u64 size);
+bool operand_may_be_given(u64 vmcb);
+bool operand_overlap(u64 gpa, u64 size, u64 other, u64 other_size);
+struct reached operand_reached(u64 vmcb, u64 host_vmcb);
+void operand_gather(struct operands *found, const struct reached *reached, bool identity);
+void operand_tell(u32 number, const struct operand *operand, bool gone);
 
 /* page_walk.c: adds all tables and pages. While they are current, another walk finds the same. */
 void page_walk(struct operands *operands, const struct paging *paging, bool identity);
 bool page_walk_is_current(const struct operands *operands);
+
+/* binding.c: what vcpus are given. */
+bool binding_holds(u64 gpa, size_t size); /* with the lock of claims.c */
+void binding_look(u64 gpa, size_t size);
+void binding_forget(void);
+void binding_close(void);
+void *binding_fpu(const struct vcpu *vcpu);
+void binding_left(const struct vcpu *vcpu);
+
+/* given.c: what a CPU is given by itself, while no vcpu is. */
+bool given_hold(u64 gpa, size_t size); /* with the lock of claims.c */
+void given_forget(void);
+void given_host_save_area(u64 gpa, bool bound);
+int given_vmsave(u64 gpa);
+void given_handler(const struct world *world);
+void given_handler_left(void);
+
+/* claims.c: the lock for what CPUs may use. */
+unsigned long claims_lock(void);
+void claims_unlock(unsigned long flags);
+bool claims_trylock(unsigned long *flags);
+void claims_assert_locked(void);
 
 #endif

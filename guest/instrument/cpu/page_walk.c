@@ -27,7 +27,7 @@ bool page_walk_is_current(const struct operands *operands)
 	struct digest digest = { 0 };
 	unsigned int i;
 
-	for (i = 0; i < operands->count; i++)
+	for (i = operands->tables; i < operands->pages; i++)
 		if (operands->list[i].followed)
 			digest_table(&digest, phys_to_virt(operands->list[i].gpa));
 	return digest_same(&digest, &operands->digest);
@@ -61,7 +61,7 @@ static struct operand *add_table(struct walk *walk, u64 gpa, u32 level, u64 mapp
 		.cache = operand_cache_type(gpa, PAGE_SIZE),
 		.followed = operand_readable(gpa, PAGE_SIZE) && operand_lives(gpa, PAGE_SIZE),
 	});
-	return operands->more ? NULL : &operands->list[operands->count - 1];
+	return operands->full ? NULL : &operands->list[operands->count - 1];
 }
 
 /* All tables, before any page, so that pages that lie side by side are told as one. */
@@ -76,7 +76,7 @@ static void add_tables(struct walk *walk, u64 gpa, u32 level, u64 mapped_at)
 	/* First, so that a change of what is read from here on shows in the end. */
 	entries = phys_to_virt(gpa);
 	digest_table(&walk->operands->digest, entries);
-	for (i = 0; level > 1 && i < ENTRIES && !walk->operands->more; i++) {
+	for (i = 0; level > 1 && i < ENTRIES && !walk->operands->full; i++) {
 		u64 entry = READ_ONCE(entries[i]);
 
 		if (leads_on(entry) && !is_leaf(entry, level))
@@ -88,7 +88,8 @@ static void add_tables(struct walk *walk, u64 gpa, u32 level, u64 mapped_at)
 static void add_page(struct walk *walk, u64 gpa, u64 size, u64 mapped_at)
 {
 	struct operands *operands = walk->operands;
-	struct operand *last = operands->count ? &operands->list[operands->count - 1] : NULL;
+	struct operand *last = operands->count > operands->pages ?
+		&operands->list[operands->count - 1] : NULL;
 	bool nested = walk->paging->kind == PAGING_NESTED;
 	struct operand page = {
 		.gpa = gpa, .size = size, .mapped_at = mapped_at,
@@ -96,7 +97,7 @@ static void add_page(struct walk *walk, u64 gpa, u64 size, u64 mapped_at)
 		.identity = walk->identity && gpa == mapped_at, .cache = CACHE_UNKNOWN,
 	};
 
-	if (last && last->structure == page.structure && last->identity == page.identity &&
+	if (last && last->identity == page.identity &&
 	    last->mapped_at + last->size == mapped_at && last->gpa + last->size == gpa)
 		last->size += size;
 	else
@@ -116,7 +117,7 @@ static void add_pages(struct walk *walk, u64 gpa, u32 level, u64 mapped_at)
 	if (!table->followed)
 		return;
 	entries = phys_to_virt(gpa);
-	for (i = 0; i < ENTRIES && !walk->operands->more; i++) {
+	for (i = 0; i < ENTRIES && !walk->operands->full; i++) {
 		u64 entry = READ_ONCE(entries[i]), at = mapped_at + i * span(level);
 
 		if (!leads_on(entry))
@@ -131,21 +132,21 @@ static void add_pages(struct walk *walk, u64 gpa, u32 level, u64 mapped_at)
 void page_walk(struct operands *operands, const struct paging *paging, bool identity)
 {
 	struct walk walk = { .operands = operands, .paging = paging, .identity = identity };
-	unsigned int before = operands->count, tries = TRIES;
-	bool more = operands->more;
+	unsigned int tries = TRIES;
 
+	operands->tables = operands->pages = operands->count;
 	if (paging->kind == PAGING_UNKNOWN) {
 		operands->more = true;
 		return;
 	}
 	/* Another CPU may write the tables meanwhile; a walk counts when all stood still. */
 	do {
-		operands->count = walk.next = before;
-		operands->more = more; /* a try that was disturbed may have found any number */
+		operands->count = walk.next = operands->tables;
+		operands->full = false; /* a try that was disturbed may have found any number */
 		operands->digest = (struct digest){ 0 };
 		add_tables(&walk, paging->root, paging->levels, 0);
-		walk.end = operands->count;
-		if (!operands->more)
+		walk.end = operands->pages = operands->count;
+		if (!operands->full)
 			add_pages(&walk, paging->root, paging->levels, 0);
 	} while (!page_walk_is_current(operands) && --tries);
 	if (!tries)

@@ -77,7 +77,7 @@ int freeonce_svm_on(u64 host_save_area)
 	cpu->found_efer = efer;
 	rdmsrq(MSR_VM_HSAVE_PA, cpu->found_host_save_area);
 	append_state(LEDGER_SVM_ON, cpu->found_efer, cpu->found_host_save_area, host_save_area);
-	operand_host_save_area(host_save_area, true);
+	given_host_save_area(host_save_area, true);
 	wrmsrq(MSR_EFER, cpu->found_efer | EFER_SVME);
 	wrmsrq(MSR_VM_HSAVE_PA, host_save_area);
 	cpu->on = true;
@@ -98,7 +98,7 @@ void freeonce_svm_off(void)
 	rdmsrq(MSR_EFER, efer);
 	rdmsrq(MSR_VM_HSAVE_PA, host_save_area);
 	cpu->on = false;
-	operand_host_save_area(0, false);
+	given_host_save_area(0, false);
 	append_state(LEDGER_SVM_OFF, efer, host_save_area, host_save_area);
 }
 EXPORT_SYMBOL_GPL(freeonce_svm_off);

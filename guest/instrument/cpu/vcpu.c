@@ -21,9 +21,13 @@ static_assert(offsetof(struct vcpu, gpr) == 16);
 
 void vcpu_append_entry(const struct vcpu *vcpu, bool withheld)
 {
+	const void *vmcb = phys_to_virt(vcpu->vmcb_gpa);
+	u64 asid_and_control = withheld ? 0 : vmcb_read(vmcb, VMCB_ASID);
 	struct ledger_record record = {
 		.type = LEDGER_VMRUN,
 		.physical = vcpu->vmcb_gpa,
+		.size = (u8)(asid_and_control >> 32),
+		.detail = (u32)asid_and_control,
 		.serial = vcpu->number,
 		.flags = withheld ? FLAG_WITHHELD : 0,
 	};
@@ -43,6 +47,7 @@ void vcpu_append_exit(const struct vcpu *vcpu)
 		.size = vmcb_read(vmcb, VMCB_RIP),
 	};
 
+	binding_left(vcpu);
 	ledger_append(&record);
 }
 
@@ -70,7 +75,7 @@ static void switch_world(struct vcpu *vcpu)
 
 static void run_checked(struct vcpu *vcpu)
 {
-	void *fpu = operand_fpu(vcpu);
+	void *fpu = binding_fpu(vcpu);
 	struct host_state before;
 	unsigned long flags;
 
@@ -94,8 +99,28 @@ static void run_unchecked(struct vcpu *vcpu)
 	local_irq_restore(flags);
 }
 
+/* As freeonce_svm_run(), in any context. -ENOBUFS, unless `final`: as operand_check() says. */
+int vcpu_run_prepared(struct vcpu *vcpu, bool final)
+{
+	int error;
+
+	/* No other task comes between what is checked and what is entered. */
+	preempt_disable();
+	error = operand_check(vcpu, final);
+	if (error != -ENOBUFS)
+		vcpu_append_entry(vcpu, error);
+	if (!error && vcpu->flags & VCPU_UNCHECKED)
+		run_unchecked(vcpu);
+	else if (!error)
+		run_checked(vcpu);
+	preempt_enable();
+	if (!error)
+		vcpu_append_exit(vcpu);
+	return error;
+}
+
 /*
- * One VMRUN on this CPU, to which the caller is bound. -EINVAL: SVM is off here.
+ * One VMRUN on this CPU, to which the caller is bound. May sleep. -EINVAL: SVM is off here.
  * -EFAULT: the VMCB is not at an address that the CPU may be given; withheld.
  */
 int freeonce_svm_run(struct vcpu *vcpu)
@@ -104,17 +129,9 @@ int freeonce_svm_run(struct vcpu *vcpu)
 
 	if (!svm_is_on())
 		return -EINVAL;
-	/* No other task comes between what is checked and what is entered. */
-	preempt_disable();
-	error = operand_check(vcpu);
-	vcpu_append_entry(vcpu, error);
-	if (!error && vcpu->flags & VCPU_UNCHECKED)
-		run_unchecked(vcpu);
-	else if (!error)
-		run_checked(vcpu);
-	preempt_enable();
-	if (!error)
-		vcpu_append_exit(vcpu);
+	do
+		error = operand_prepare(vcpu) ?: vcpu_run_prepared(vcpu, false);
+	while (error == -ENOBUFS);
 	return error;
 }
 EXPORT_SYMBOL_GPL(freeonce_svm_run);

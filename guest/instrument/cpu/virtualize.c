@@ -100,7 +100,7 @@ static void vmsave(u64 gpa)
 int freeonce_vmsave(const void *vmcb)
 {
 	u64 gpa = virt_to_phys((void *)vmcb);
-	int error = operand_vmsave(gpa);
+	int error = given_vmsave(gpa);
 
 	if (!error)
 		vmsave(gpa);
@@ -158,7 +158,7 @@ static void take_over(const void *vmcb)
 static bool enter_again(struct world *world)
 {
 	struct vcpu *vcpu = &world->vcpu;
-	bool withheld = operand_check(vcpu);
+	bool withheld = operand_check(vcpu, true);
 
 	vcpu_append_entry(vcpu, withheld);
 	/* Where VMSAVE put what VMLOAD is to bring back. */
@@ -186,24 +186,24 @@ bool virtualize_exit(struct world *world)
 		return true;
 	take_over(world->vmcb);
 	this_cpu_write(below, NULL);
-	operand_handler_left();
+	given_handler_left();
 	return false;
 }
 
 /* With interrupts off: what was captured is what is entered. */
 static int enter(struct world *world)
 {
-	int error = operand_vmsave(world->vcpu.vmcb_gpa);
+	int error = given_vmsave(world->vcpu.vmcb_gpa);
 
 	if (error)
 		return error;
 	world->vmcb = phys_to_virt(world->vcpu.vmcb_gpa);
 	capture(world->vmcb);
-	error = operand_check(&world->vcpu);
+	error = operand_check(&world->vcpu, true);
 	vcpu_append_entry(&world->vcpu, error);
 	if (error)
 		return error;
-	operand_handler(world);
+	given_handler(world);
 	hold_mm();
 	this_cpu_write(below, world);
 	virtualize_world(world);
@@ -229,6 +229,9 @@ int freeonce_virtualize(struct world *world)
 	if (this_cpu_read(below))
 		return -EBUSY;
 	let_mm_go();
+	error = operand_prepare(&world->vcpu);
+	if (error)
+		return error;
 	local_irq_save(flags);
 	error = enter(world);
 	local_irq_restore(flags);

@@ -6,6 +6,7 @@
 #include <linux/types.h>
 
 #include "books/books.h"
+#include "ledger/format.h"
 
 extern const struct family families[];
 
@@ -59,16 +60,19 @@ enum inject_misplacement {
 	MISPLACE_LEAVE = 8, /* page attributes set, and not restored at release */
 };
 
-/* fail_at: 0 for none; fail_after: that allocation and every later one. */
+/* fail_at: 0 for none; fail_after: that acquisition and every later one; count: each is told. */
 struct run_options {
 	u32 fail_at;
 	bool fail_after;
+	bool count;
 	bool act_real;
 };
 
 void inject_reset(const struct run_options *options);
 bool inject_act_real(void);
-bool inject_should_fail(void);
+struct acquisition;
+bool inject_allocation_fails(enum ledger_kind kind, unsigned long caller);
+bool inject_acquisition_fails(const struct acquisition *take);
 u32 inject_misplacement(void);
 void freeonce_inject_fail(u32 nth);
 void freeonce_inject_misplacement(u32 misplacement);

@@ -41,7 +41,8 @@ static inline bool in_kernel_image(const void *pointer)
 /* False: the call fails, as was asked for. Ends in acquired() or not_acquired(). */
 static inline bool may_acquire(struct acquisition *take, gfp_t flags)
 {
-	take->failed = !(flags & __GFP_NOFAIL) && books_listening() && inject_should_fail();
+	take->failed = !(flags & __GFP_NOFAIL) && books_listening() &&
+		       inject_acquisition_fails(take);
 	return !take->failed;
 }
 

@@ -55,6 +55,7 @@ enum ledger_type {
 	LEDGER_QUIESCED = 33,
 	LEDGER_STATIC = 34,
 	LEDGER_LEFT = 35,
+	LEDGER_ATTEMPT = 40,
 };
 
 enum ledger_witness {
@@ -88,6 +89,7 @@ enum ledger_flag {
 	FLAG_RANGE = 4,    /* allocate: taken by page number; no tracepoint tells of that */
 	FLAG_REAL = 8,     /* begin: the kernel suffers faulty releases */
 	FLAG_IDENTITY = 16, /* operand: L1's own memory, mapped where it lies */
+	FLAG_GONE = 2,      /* operand: the vcpu does not reach it any more */
 	FLAG_UNLOAD = 64,  /* end: the module is to be unloaded when all is settled */
 	FLAG_TAIL = 32,     /* the kernel's release: by a function that ours called */
 	FLAG_KEPT = 2,      /* release: poisoned, and held until a reclaim */
@@ -152,6 +154,7 @@ enum ledger_host_register {
 
 #define CPU_STATE_GIF 1
 #define CPU_STATE_SILENT 2
+#define CPU_STATE_FLUSH_BY_ASID 4
 
 struct ledger_guard {
 	__u32 tag;

@@ -281,16 +281,20 @@ static bool still_there(const struct load *load)
 	return strstr(name, module);
 }
 
-/* Notes those that are gone by now. */
-void subjects_look(void)
+/* Notes those that are gone by now; whether all are. */
+bool subjects_look(void)
 {
+	bool all_gone = true;
 	int i;
 
 	mutex_lock(&loads_mutex);
-	for (i = 0; i < MOST_LOADS; i++)
+	for (i = 0; i < MOST_LOADS; i++) {
 		if (loads[i].module && loads[i].phase >= PHASE_GOING && !still_there(&loads[i]))
 			forget(&loads[i]);
+		all_gone = all_gone && !loads[i].module;
+	}
 	mutex_unlock(&loads_mutex);
+	return all_gone;
 }
 
 /* At the begin of a run: it is complete in itself. */

@@ -150,6 +150,29 @@ static int page_stale(void)
 	error = enter_with(&l2, freeonce_gpa(page));
 	error = error ?: l2_enter(&l2.vcpu, BUDGET);
 	lose(&page, PAGE_SIZE);
+	error = error ?: l2_enter(&l2.vcpu, BUDGET);
+	l2_close(&l2);
+	return error;
+}
+
+/* The CPU may have read the table for the L2, and keep what it leads to. */
+static int table_stale(void)
+{
+	void *table = l2_pages(PAGE_SIZE);
+	struct l2 l2;
+	int error = table ? l2_open(&l2) : -ENOMEM;
+	u64 *entry;
+
+	if (error) {
+		l2_give(table, PAGE_SIZE);
+		return error;
+	}
+	entry = &l2.tables[freeonce_paging_levels() - 2][1];
+	*entry = freeonce_gpa(table) | 7; /* present, writable, user */
+	error = l2_enter(&l2.vcpu, BUDGET);
+	*entry = 0;
+	lose(&table, PAGE_SIZE);
+	error = error ?: l2_enter(&l2.vcpu, BUDGET);
 	l2_close(&l2);
 	return error;
 }
@@ -438,7 +461,9 @@ static const struct scenario hardware_scenarios[] = {
 	USED("page", page_lost_without_nested_paging,
 	     "Memory of an L2 without nested paging released while its page table maps it."),
 	USED("nested-page-stale", page_stale,
-	     "A page that was mapped for one VMRUN, and released before the TLB was flushed."),
+	     "A page that was mapped for one VMRUN, and released; the next VMRUN flushes nothing."),
+	USED("nested-table-stale", table_stale,
+	     "A nested page table taken out and released; the next VMRUN flushes nothing."),
 	FAULT("hardware-use-after-free/none/c/nested-page-of-nobody", "hardware-use-after-free",
 	      "none", page_of_nobody,
 	      "Memory of no allocation, mapped for one VMRUN without a fault.", .needs = "svm"),

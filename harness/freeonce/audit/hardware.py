@@ -4,24 +4,23 @@ Nothing here looks at all operands for each operand, whatever the guest wrote. S
 of the AMD manual, volume 2.
 """
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from freeonce.audit.held import Held
-from freeonce.audit.lives import Lives
+from freeonce.audit.held import Held, contested, during
+from freeonce.audit.lives import FOREVER, Lives
 from freeonce.audit.model import Finding, Rule
-from freeonce.audit.operands import FIELDS, HANDLER, MAPPED, MOST_OPERANDS, Operand, operands
+from freeonce.audit.operands import FIELDS, HANDLER, MAPPED, WALKED, Operand, operands
 from freeonce.audit.rules import CACHE_NAMES, WRITE_BACK, make_finding
 from freeonce.audit.run import Run
 from freeonce.audit.static import Static
+from freeonce.audit.tlb import Entry, Tlb
 from freeonce.evidence.ledger import Structure, Type
 
 PAGE = 4096
-
-Event = tuple[int, Callable[[], None]]
-"""A sequence, and what happens there."""
 
 SHAREABLE = {Structure.IOPM, Structure.MSRPM, Structure.VMSAVE, *HANDLER}
 """The CPU only reads the maps; what VMSAVE writes may be bound to the same CPU."""
@@ -33,8 +32,7 @@ def judge_operands(run: Run) -> list[Finding]:
     At most one finding for an allocation and rule: its release, or else the first; where
     no allocation is, for an address.
     """
-    told = operands(run)[:MOST_OPERANDS]
-    given = [one for one in told if one.structure is not Structure.MORE]
+    given = [one for one in operands(run) if one.structure is not Structure.MORE]
     if not given:
         return []
     lives = Lives(run)
@@ -62,6 +60,7 @@ def _used(run: Run, given: list[Operand], lives: Lives) -> Iterator[Finding]:
             allocate, why = fault
             yield _finding(run, Rule.HARDWARE_USE_AFTER_FREE, one, allocate, why)
     yield from _released(run, usable, lives)
+    yield from _stale(run, list(zip(usable, lying, strict=True)), lives)
 
 
 def _fault(
@@ -84,36 +83,50 @@ def _fault(
 
 def _released(run: Run, given: list[Operand], lives: Lives) -> Iterator[Finding]:
     """Releases of what the CPU may use at that moment."""
-    held = Held.by_users(given)
-    found: list[Finding] = []
-
-    def look(release: np.void, allocate: np.void) -> None:
-        user = held.user(int(allocate["physical"]), int(allocate["size"]))
+    held = Held(given, lambda one: None)
+    released = [(int(release["sequence"]), (release, made)) for release, made in lives.released()]
+    for release, made in during(given, [held], released):
+        user = held.other(int(made["physical"]), int(made["size"]))
         if user is not None:
             why = f"released while the CPU may still use it as {_whose(user)}"
-            found.append(make_finding(run, Rule.HARDWARE_USE_AFTER_FREE, release, allocate, why))
-
-    looks: list[Event] = [
-        (int(release["sequence"]), partial(look, release, allocate))
-        for release, allocate in lives.released()
-    ]
-    _in_order(_openings(held, given) + looks)
-    yield from found
+            yield make_finding(run, Rule.HARDWARE_USE_AFTER_FREE, release, made, why)
 
 
-def _openings(held: Held, given: list[Operand]) -> list[Event]:
-    """Each operand opens, and most close; what counts for one instruction does neither."""
-    events: list[Event] = []
-    for one in given:
-        if one.start < one.end:
-            events.append((one.start, partial(held.open, one)))
-            events.append((one.end, partial(held.close, one)))
-    return events
+def _stale(
+    run: Run, given: list[tuple[Operand, np.void | None]], lives: Lives
+) -> Iterator[Finding]:
+    """VMRUNs under an ASID whose TLB may lead to what was released since it was filled.
+
+    What is missing is one flush, so it is one finding, about what was released last.
+    """
+    tlb = Tlb(run)
+    missing: defaultdict[int, dict[int, tuple[int, Operand, np.void, Entry]]] = defaultdict(dict)
+    for one, allocate in given:
+        released = FOREVER if allocate is None else lives.end(allocate)
+        if one.structure not in WALKED or not one.start < one.end <= released < FOREVER:
+            continue
+        entry = tlb.stale(one.owner[1], one.start, one.end, released)
+        if entry is not None and allocate is not None:
+            others = missing[entry.start]
+            others.setdefault(int(allocate["sequence"]), (released, one, allocate, entry))
+    for others in missing.values():
+        yield _without_flush(run, list(others.values()), lives)
 
 
-def _in_order(events: list[Event]) -> None:
-    for _, happen in sorted(events, key=lambda event: event[0]):
-        happen()
+def _without_flush(
+    run: Run, lost: list[tuple[int, Operand, np.void, Entry]], lives: Lives
+) -> Finding:
+    released, one, allocate, entry = max(lost, key=lambda each: each[0])
+    when = "while it was in guest mode" if entry.start < released else "before it"
+    also = f", and {len(lost) - 1} more allocations" if len(lost) > 1 else ""
+    why = (
+        f"released {when}, and the TLB of CPU {entry.cpu} may still lead to it under ASID "
+        f"{entry.asid} (15.16), as {_whose(one)}: no VMRUN has flushed it{also}"
+    )
+    release = lives.release(allocate)
+    site = 0 if release is None else int(release["site"])
+    found = make_finding(run, Rule.HARDWARE_USE_AFTER_FREE, entry.record, allocate, why)
+    return replace(found, released_site=site)
 
 
 def _whose(one: Operand) -> str:
@@ -163,18 +176,26 @@ def _shared(run: Run, given: list[Operand], lives: Lives) -> Iterator[Finding]:
     Permission maps may be shared, since the CPU only reads them, and tables and pages by
     vcpus of the same page table.
     """
-    chosen = [one for one in given if not one.identity and one.structure not in SHAREABLE]
-    held = Held.by_rivals(chosen)
-    found: list[Finding] = []
-
-    def look(one: Operand) -> None:
-        other = held.against(one)
+    chosen = contested(
+        [one for one in given if not one.identity and one.structure not in SHAREABLE],
+        lambda one: one.owner if one.written else one.root,
+    )
+    written = [one for one in chosen if one.written]
+    read = [one for one in chosen if not one.written]
+    writers = Held(written, lambda one: one.owner)
+    readers = Held(read, lambda one: one.owner)
+    roots = Held(read, lambda one: one.root)
+    asked = [(one.start, one) for one in chosen]
+    for one in _both(during(written, [writers], asked), during(read, [readers, roots], asked)):
+        bytes_ = one.gpa, one.size
+        other = writers.other(*bytes_, one.owner) or (
+            readers.other(*bytes_, one.owner) if one.written else roots.other(*bytes_, one.root)
+        )
         if other is not None:
             allocate = lives.around(one.gpa, one.size)
-            text = f"shared with {_whose(other)}"
-            found.append(_finding(run, Rule.MISPLACED, one, allocate, text))
+            yield _finding(run, Rule.MISPLACED, one, allocate, f"shared with {_whose(other)}")
 
-    # At the same moment, so before it opens, since the sort is stable.
-    events: list[Event] = [(one.start, partial(look, one)) for one in chosen]
-    _in_order(events + _openings(held, chosen))
-    yield from found
+
+def _both(these: Iterator[Operand], those: Iterator[Operand]) -> Iterator[Operand]:
+    """Each of the same questions, when both have come to it."""
+    return (one for one, _ in zip(these, those, strict=True))

@@ -1,166 +1,135 @@
-"""What the CPU may use at one moment, by address: a segment tree. Pure.
+"""What the CPU may use at one moment, by address. Pure.
 
 However many operands lie over each other, opening one, closing one and asking who else has
-these bytes take steps as the logarithm of how many there are: a hostile ledger costs no more.
+these bytes take steps as the logarithm of how many there are, and memory as their number: a
+hostile ledger costs no more.
 """
 
-from bisect import bisect_left, bisect_right
-from collections import OrderedDict, defaultdict
-from collections.abc import Hashable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from freeonce.audit.operands import Operand
 
-
-class _ByKey:
-    """Operands by a key, so that one under another key is found at once."""
-
-    __slots__ = ("_keys",)
-
-    def __init__(self) -> None:
-        # Ordered, since a plain dict that lost its first items is slow to begin.
-        self._keys: OrderedDict[Hashable, OrderedDict[int, Operand]] = OrderedDict()
-
-    def add(self, key: Hashable, one: Operand) -> None:
-        self._keys.setdefault(key, OrderedDict())[one.start] = one
-
-    def remove(self, key: Hashable, one: Operand) -> None:
-        under = self._keys[key]
-        del under[one.start]
-        if not under:
-            del self._keys[key]
-
-    def other(self, key: Hashable) -> Operand | None:
-        """The first under the first other key."""
-        for found, under in self._keys.items():
-            if found != key:
-                return next(iter(under.values()))
-        return None
-
-
-class _Users:
-    """Operands in one place, whoever has them."""
-
-    __slots__ = ("_open",)
-
-    def __init__(self) -> None:
-        self._open: OrderedDict[int, Operand] = OrderedDict()
-
-    def add(self, one: Operand) -> None:
-        self._open[one.start] = one
-
-    def remove(self, one: Operand) -> None:
-        del self._open[one.start]
-
-    def against(self, _: Operand | None) -> Operand | None:
-        """One that is in use."""
-        return next(iter(self._open.values()), None)
-
-
-class _Rivals:
-    """Operands in one place, by what keeps them from being shared."""
-
-    __slots__ = ("_by_owner", "_read_by_root", "_written_by_owner")
-
-    def __init__(self) -> None:
-        self._by_owner = _ByKey()
-        self._written_by_owner: _ByKey | None = None
-        self._read_by_root: _ByKey | None = None
-
-    def add(self, one: Operand) -> None:
-        self._by_owner.add(one.owner, one)
-        if one.written:
-            self._written_by_owner = self._written_by_owner or _ByKey()
-            self._written_by_owner.add(one.owner, one)
-        else:
-            self._read_by_root = self._read_by_root or _ByKey()
-            self._read_by_root.add(one.root, one)
-
-    def remove(self, one: Operand) -> None:
-        self._by_owner.remove(one.owner, one)
-        if one.written and self._written_by_owner:
-            self._written_by_owner.remove(one.owner, one)
-        elif self._read_by_root:
-            self._read_by_root.remove(one.root, one)
-
-    def against(self, one: Operand | None) -> Operand | None:
-        """One that must not share bytes with this one; an owner has one root at a time."""
-        assert one is not None
-        if one.written:
-            return self._by_owner.other(one.owner)
-        written = self._written_by_owner.other(one.owner) if self._written_by_owner else None
-        read = self._read_by_root.other(one.root) if self._read_by_root else None
-        return written or read
+T = TypeVar("T")
 
 
 class Held:
-    """Operands out of a list known beforehand, opened and closed one by one."""
+    """Operands out of a list known beforehand, in use or not.
 
-    def __init__(self, known: list[Operand], node: type[_Users] | type[_Rivals]) -> None:
-        ends = {one.gpa for one in known} | {one.gpa + one.size for one in known}
-        self._bounds = sorted(ends)
-        # By number of a node: the root is 1, below n are 2n and 2n + 1. `here`: of operands
-        # that cover all of it and are not counted above; `within`: those and all below.
-        self._here: defaultdict[int, _Users | _Rivals] = defaultdict(node)
-        self._within: defaultdict[int, _Users | _Rivals] = defaultdict(node)
+    `key`: an operand is found only by who asks with another one. A tree by where they begin: each
+    node has the farthest end below it of those in use, whose key that one has, and the farthest
+    end of those with another key.
+    """
 
-    @classmethod
-    def by_users(cls, known: list[Operand]) -> "Held":
-        """To be asked whether anybody uses some bytes."""
-        return cls(known, _Users)
-
-    @classmethod
-    def by_rivals(cls, known: list[Operand]) -> "Held":
-        """To be asked whether somebody uses the bytes of an operand who must not."""
-        return cls(known, _Rivals)
-
-    def _nodes(self, gpa: int, size: int) -> tuple[set[int], set[int]]:
-        """The few nodes that together cover these bytes, and all above them."""
-        low = max(bisect_right(self._bounds, gpa) - 1, 0) + len(self._bounds)
-        high = bisect_left(self._bounds, gpa + size) + len(self._bounds)
-        cover, above = set(), set()
-        while size and low < high:
-            if low & 1:
-                cover.add(low)
-                low += 1
-            if high & 1:
-                high -= 1
-                cover.add(high)
-            low, high = low >> 1, high >> 1
-        for node in cover:
-            while node := node >> 1:
-                above.add(node)
-        return cover, above
-
-    def _of(self, one: Operand) -> Iterator[_Users | _Rivals]:
-        """Every node that an operand is in while it is open."""
-        cover, above = self._nodes(one.gpa, one.size)
-        yield from (self._here[node] for node in cover)
-        yield from (self._within[node] for node in cover | above)
+    def __init__(self, known: Sequence[Operand], key: Callable[[Operand], Hashable]) -> None:
+        self._known = sorted(known, key=lambda one: one.gpa)
+        self._starts = [one.gpa for one in self._known]
+        self._place = {one.start: place for place, one in enumerate(self._known)}
+        self._key = key
+        self._leaves = 1
+        while self._leaves < len(self._known):
+            self._leaves *= 2
+        self._end = [-1] * (2 * self._leaves)
+        self._whose: list[Hashable] = [None] * (2 * self._leaves)
+        self._other = [-1] * (2 * self._leaves)
 
     def open(self, one: Operand) -> None:
         """It is the CPU's to use from now on."""
-        for node in self._of(one):
-            node.add(one)
+        self._set(one, one.gpa + one.size, self._key(one))
 
     def close(self, one: Operand) -> None:
         """Not any more."""
-        for node in self._of(one):
-            node.remove(one)
+        self._set(one, -1, None)
 
-    def _around(self, gpa: int, size: int) -> Iterator[_Users | _Rivals]:
-        """Nodes that hold all open operands that share bytes with these, and no other."""
-        cover, above = self._nodes(gpa, size)
-        yield from (self._within[node] for node in cover if node in self._within)
-        yield from (self._here[node] for node in above if node in self._here)
+    def _set(self, one: Operand, end: int, whose: Hashable) -> None:
+        node = self._leaves + self._place[one.start]
+        self._end[node], self._whose[node] = end, whose
+        while node > 1:
+            node //= 2
+            far, near = 2 * node, 2 * node + 1
+            if self._end[far] < self._end[near]:
+                far, near = near, far
+            same = self._whose[far] == self._whose[near]
+            self._end[node], self._whose[node] = self._end[far], self._whose[far]
+            behind = self._other[near] if same else self._end[near]
+            self._other[node] = max(self._other[far], behind)
 
-    def against(self, one: Operand) -> Operand | None:
-        """An open operand, an early one, that must not share bytes with this one and does."""
-        return _first(node.against(one) for node in self._around(one.gpa, one.size))
+    def _reach(self, node: int, but: Hashable) -> int:
+        """The farthest end below of those with another key."""
+        return self._other[node] if self._whose[node] == but else self._end[node]
 
-    def user(self, gpa: int, size: int) -> Operand | None:
-        """An open operand, an early one, that shares bytes with these."""
-        return _first(node.against(None) for node in self._around(gpa, size))
+    def other(self, gpa: int, size: int, but: Hashable = ()) -> Operand | None:
+        """The lowest in use, under another key, that shares bytes with these."""
+        before = bisect_left(self._starts, gpa + size)
+        low, high = self._leaves, self._leaves + before
+        later = []
+        while low < high:
+            if low & 1:
+                if self._reach(low, but) > gpa:
+                    return self._lowest(low, gpa, but)
+                low += 1
+            if high & 1:
+                high -= 1
+                later.append(high)
+            low, high = low >> 1, high >> 1
+        for node in reversed(later):
+            if self._reach(node, but) > gpa:
+                return self._lowest(node, gpa, but)
+        return None
+
+    def _lowest(self, node: int, gpa: int, but: Hashable) -> Operand:
+        while node < self._leaves:
+            node *= 2
+            if self._reach(node, but) <= gpa:
+                node += 1
+        return self._known[node - self._leaves]
 
 
-def _first(found: Iterator[Operand | None]) -> Operand | None:
-    return min((one for one in found if one is not None), key=lambda one: one.start, default=None)
+def during(
+    given: Iterable[Operand], held: Iterable[Held], asked: Iterable[tuple[int, T]]
+) -> Iterator[T]:
+    """Each of `asked` at its moment, when of these operands those are open that are in use then.
+
+    What begins at that very moment is not yet; what counts for one instruction never is.
+    """
+    trees, questions = list(held), list(asked)
+    lasting = [one for one in given if one.start < one.end]
+    moments = [(at, 0, number) for number, (at, _) in enumerate(questions)]
+    moments += [(one.start, 1, number) for number, one in enumerate(lasting)]
+    moments += [(one.end, 2, number) for number, one in enumerate(lasting)]
+    for _, kind, number in sorted(moments):
+        if kind == 0:
+            yield questions[number][1]
+        for tree in trees if kind else ():
+            (tree.open if kind == 1 else tree.close)(lasting[number])
+
+
+def contested(known: Sequence[Operand], key: Callable[[Operand], Hashable]) -> list[Operand]:
+    """Those that share bytes, whenever they are in use, with one of another key."""
+    order = sorted(known, key=lambda one: one.gpa)
+    found: dict[int, Operand] = {}
+    end, whose, other = -1, None, -1
+    for one in order:
+        mine = key(one)
+        if (other if whose == mine else end) > one.gpa:
+            found[one.start] = one
+        stop = one.gpa + one.size
+        if whose == mine:
+            end = max(end, stop)
+        elif stop > end:
+            end, whose, other = stop, mine, end
+        else:
+            other = max(other, stop)
+    nearest: tuple[int, Hashable] | None = None
+    next_other: int | None = None
+    for one in reversed(order):
+        mine = key(one)
+        if nearest is not None:
+            begins = next_other if nearest[1] == mine else nearest[0]
+            if begins is not None and begins < one.gpa + one.size:
+                found[one.start] = one
+            if nearest[1] != mine:
+                next_other = nearest[0]
+        nearest = one.gpa, mine
+    return sorted(found.values(), key=lambda one: one.start)

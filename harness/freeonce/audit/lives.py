@@ -32,9 +32,13 @@ class Lives:
             if release is not None:
                 yield release, allocate
 
+    def release(self, allocate: np.void) -> np.void | None:
+        """Its first one."""
+        return self._release.get(int(allocate["sequence"]))
+
     def end(self, allocate: np.void) -> int:
         """The sequence of its first release, or FOREVER."""
-        release = self._release.get(int(allocate["sequence"]))
+        release = self.release(allocate)
         return FOREVER if release is None else int(release["sequence"])
 
     def around(self, gpa: int, size: int) -> np.void | None:

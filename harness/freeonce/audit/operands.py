@@ -1,11 +1,13 @@
 """Every address that the CPU was given, and from when to when it may use it. Pure.
 
-A vcpu's operands count from its `bind` until the next one or `unbind`; a host save area
-counts from VM_HSAVE_PA's write to `svm_off`. Sections are of the AMD manual, volume 2.
+A vcpu's operands count until they are told as gone, until its next `bind` or its `unbind`; a
+host save area counts from VM_HSAVE_PA's write to `svm_off`. What a CPU's TLB has kept beyond
+that: `tlb`. Sections are of the AMD manual, volume 2.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,12 +43,18 @@ MAPPED = {Structure.NESTED_PAGE, Structure.PAGE}
 """The L2's own memory."""
 
 
-@dataclass(frozen=True)
-class Operand:
+TABLES = {Structure.NESTED_TABLE, Structure.PAGE_TABLE}
+
+WALKED = TABLES | MAPPED
+"""What the CPU finds by itself, and its TLB may keep (15.16)."""
+
+
+class Operand(NamedTuple):
     """One address given to the CPU. `start` and `end`: sequences between which it counts.
 
-    `owner`: which vcpu, or which CPU where no vcpu is. `root`: nCR3, or CR3 without nested
-    paging; 0 for neither.
+    `gpa` and `size`: the bytes that the CPU may use. `owner`: which vcpu, or which CPU where no
+    vcpu is. `root`: nCR3, or CR3 without nested paging; 0 for neither. `identity`: L1's own
+    memory, mapped where it lies: nothing that was allocated.
     """
 
     record: np.void
@@ -55,16 +63,9 @@ class Operand:
     root: int
     start: int
     end: int
-
-    @property
-    def gpa(self) -> int:
-        """Where it begins."""
-        return int(self.record["physical"])
-
-    @property
-    def size(self) -> int:
-        """How many bytes of it the CPU may use."""
-        return int(self.record["size"])
+    gpa: int
+    size: int
+    identity: bool
 
     @property
     def cache(self) -> int:
@@ -76,87 +77,158 @@ class Operand:
         """Whether the CPU writes it as it enters and leaves, so that one L2 at most has it."""
         return self.structure in ONE_AT_A_TIME
 
-    @property
-    def identity(self) -> bool:
-        """Whether it is L1's own memory, mapped where it lies: nothing that was allocated."""
-        flagged = bool(int(self.record["flags"]) & Flag.IDENTITY)
-        return (
-            flagged
-            and self.structure is Structure.NESTED_PAGE
-            and self.record["pointer"] == self.record["physical"]
-        )
+
+STRUCTURES = {int(structure): structure for structure in Structure}
 
 
-def _structure(record: np.void) -> Structure:
-    number = int(record["detail"]) & 0xFF
-    return Structure(number) if number in set(Structure) else Structure.MORE
+def _structure(detail: int) -> Structure:
+    return STRUCTURES.get(detail & 0xFF, Structure.MORE)
 
 
-def _told(run: Run) -> Records:
-    kinds = (Type.BIND, Type.OPERAND, Type.UNBIND, Type.SVM_OFF, Type.LEFT)
+def _told(run: Run, *others: Type) -> Records:
+    kinds = (Type.BIND, Type.OPERAND, Type.UNBIND, Type.SVM_OFF, Type.LEFT, *others)
     told: Records = run.records[np.isin(run.records["type"], kinds)]
     return told
 
 
-def _owner(record: np.void) -> tuple[str, int]:
-    """Who has what such a record gives or ends: a vcpu, the handler below a CPU, or the CPU."""
-    kind, cpu = Type(int(record["type"])), int(record["cpu"])
-    given = kind is Type.OPERAND
-    if kind in (Type.BIND, Type.UNBIND) or (given and record["serial"]):
-        return "vcpu", int(record["serial"])
-    if kind is Type.LEFT or (given and _structure(record) in HANDLER):
-        return "handler", cpu
-    return "CPU", cpu
+class _Telling(NamedTuple):
+    """A record of those, as Python's numbers."""
+
+    record: np.void
+    sequence: int
+    type: int
+    serial: int
+    cpu: int
+    detail: int
+    pointer: int
+    physical: int
+    size: int
+    flags: int
+
+    @property
+    def structure(self) -> Structure:
+        return _structure(self.detail)
+
+    @property
+    def owner(self) -> tuple[str, int]:
+        """Who has what this gives or ends: a vcpu, the handler below a CPU, or the CPU."""
+        given = self.type == Type.OPERAND
+        if self.type in (Type.BIND, Type.UNBIND) or (given and self.serial):
+            return "vcpu", self.serial
+        if self.type == Type.LEFT or (given and self.structure in HANDLER):
+            return "handler", self.cpu
+        return "CPU", self.cpu
+
+    @property
+    def gone(self) -> bool:
+        """Of an operand: whether it is none any more."""
+        return bool(self.flags & Flag.GONE)
+
+    @property
+    def what(self) -> tuple[int, ...]:
+        """Of an operand: all that it says, so that its end finds its beginning."""
+        identity = self.flags & Flag.IDENTITY
+        return self.detail, self.pointer, self.physical, self.size, identity
+
+
+def _tellings(told: Records) -> Iterator[_Telling]:
+    names = ("sequence", "type", "serial", "cpu", "detail", "pointer", "physical", "size", "flags")
+    columns = (told[name].tolist() for name in names)
+    return map(_Telling._make, zip(told, *columns, strict=True))
+
+
+@dataclass
+class _Given:
+    """What an owner has, by all that was said of it."""
+
+    root: int = 0
+    operands: dict[tuple[int, ...], list[_Telling]] = field(default_factory=dict)
+
+
+class _Spans:
+    """Puts operands together with their ends."""
+
+    def __init__(self, told: Records) -> None:
+        self._told = told
+        self._current: dict[tuple[str, int], _Given] = {}
+        self.done: list[Operand] = []
+        self.never_given = 0
+
+    def follow(self) -> None:
+        """All that is told."""
+        for one in _tellings(self._told):
+            match one.type:
+                case Type.BIND:
+                    self._close(one.owner, one.sequence)
+                    self._current[one.owner] = _Given(one.pointer)
+                case Type.OPERAND if one.gone:
+                    self._end(one)
+                case Type.OPERAND:
+                    self._begin(one)
+                case _:
+                    self._close(one.owner, one.sequence)
+        for owner in list(self._current):
+            self._close(owner, FOREVER)
+
+    def _begin(self, one: _Telling) -> None:
+        owner = one.owner
+        if owner[0] == "CPU":
+            if one.structure is Structure.VMSAVE:
+                self.done.append(_operand(one, owner, 0, one.sequence))
+                return
+            self._close(owner, one.sequence)
+        given = self._current.setdefault(owner, _Given())
+        given.operands.setdefault(one.what, []).append(one)
+
+    def _end(self, one: _Telling) -> None:
+        owner = one.owner
+        given = self._current.get(owner, _Given())
+        begun = given.operands.get(one.what)
+        if not begun:
+            self.never_given += 1
+            return
+        self.done.append(_operand(begun.pop(), owner, given.root, one.sequence))
+
+    def _close(self, owner: tuple[str, int], end: int) -> None:
+        given = self._current.pop(owner, _Given())
+        for begun in given.operands.values():
+            self.done.extend(_operand(one, owner, given.root, end) for one in begun)
+
+
+def _operand(one: _Telling, owner: tuple[str, int], root: int, end: int) -> Operand:
+    identity = (
+        one.flags & Flag.IDENTITY != 0
+        and one.structure is Structure.NESTED_PAGE
+        and one.pointer == one.physical
+    )
+    return Operand(
+        *(one.record, one.structure, owner, root, one.sequence, end),
+        *(one.physical, one.size, identity),
+    )
 
 
 def operands(run: Run) -> list[Operand]:
     """Every operand of a run with the span in which the CPU may use it."""
-    done: list[Operand] = []
-    current: dict[tuple[str, int], tuple[int, list[np.void]]] = {}
-
-    def close(owner: tuple[str, int], end: int) -> None:
-        root, records = current.pop(owner, (0, []))
-        done.extend(
-            Operand(record, _structure(record), owner, root, int(record["sequence"]), end)
-            for record in records
-        )
-
-    for record in _told(run):
-        sequence, owner = int(record["sequence"]), _owner(record)
-        match Type(int(record["type"])):
-            case Type.BIND:
-                close(owner, sequence)
-                current[owner] = (int(record["pointer"]), [])
-            case Type.OPERAND if _structure(record) is Structure.VMSAVE and not record["serial"]:
-                done.append(Operand(record, Structure.VMSAVE, owner, 0, sequence, sequence))
-            case Type.OPERAND:
-                if owner[0] == "CPU":
-                    close(owner, sequence)
-                current.setdefault(owner, (0, []))[1].append(record)
-            case _:
-                close(owner, sequence)
-    for owner in list(current):
-        close(owner, FOREVER)
-    return sorted(done, key=lambda one: one.start)
-
-
-MOST_OPERANDS = 16_384
-"""That are judged in one run: memory and time are bounded whatever the ledger says."""
+    spans = _Spans(_told(run))
+    spans.follow()
+    return sorted(spans.done, key=lambda one: one.start)
 
 
 def reasons(run: Run) -> Iterator[str]:
     """What is not known of the addresses given to the CPU."""
-    told = _told(run)
-    count = int(np.count_nonzero(told["type"] == Type.OPERAND))
-    if count > MOST_OPERANDS:
-        yield f"of {count} addresses given to the CPU the first {MOST_OPERANDS} are judged"
-    if any(_structure(one) is Structure.MORE for one in told[told["type"] == Type.OPERAND]):
+    told = run.records[run.records["type"] == Type.OPERAND]
+    structures = told["detail"] & 0xFF
+    if not np.all(np.isin(structures, [one for one in STRUCTURES if one != Structure.MORE])):
         yield "not all addresses given to the CPU are known"
+    spans = _Spans(_told(run))
+    spans.follow()
+    if spans.never_given:
+        yield "the CPU is said to have lost an address that it was never given"
     if not all(_entries_told(run)):
         yield "a VMRUN whose addresses were not told"
     if not all(_save_areas_told(run)):
         yield "a host save area that a CPU was given was not told"
-    if any(not _size_fits(one) for one in told[told["type"] == Type.OPERAND]):
+    if not all(_sizes_fit(told)):
         yield "an address given to the CPU with a size that the manual does not know"
 
 
@@ -174,58 +246,63 @@ SIZES = {
 """What the manual fixes: 15.5.1, 15.10.1, 15.11, 15.30.4, 5.3. An L2 is given whole pages."""
 
 
-def _size_fits(record: np.void) -> bool:
-    structure, size = _structure(record), int(record["size"])
-    if structure is Structure.MORE:
-        return True
-    if structure in HANDLER:
-        return size > 0
-    return size == SIZES[structure] if structure in SIZES else size > 0 and size % PAGE == 0
+def _sizes_fit(told: Records) -> Iterator[bool]:
+    structures = told["detail"] & 0xFF
+    for structure in set(Structure) - {Structure.MORE}:
+        sizes = told["size"][structures == structure]
+        if structure in SIZES:
+            yield bool(np.all(sizes == SIZES[structure]))
+        elif structure in HANDLER:
+            yield bool(np.all(sizes > 0))
+        else:
+            yield bool(np.all((sizes > 0) & (sizes % PAGE == 0)))
 
 
 def _save_areas_told(run: Run) -> Iterator[bool]:
     """Whether what each SVM_ON names is that CPU's next operand of its own."""
+    areas = run.records["detail"] & 0xFF == Structure.HOST_SAVE_AREA
+    named = run.records["type"] == Type.SVM_ON
     waiting: dict[int, int] = {}
-    for record in run.records[np.isin(run.records["type"], (Type.SVM_ON, Type.OPERAND))]:
+    for record in run.records[named | (areas & (run.records["type"] == Type.OPERAND))]:
         cpu, kind = int(record["cpu"]), record["type"]
-        if kind == Type.OPERAND and _structure(record) is not Structure.HOST_SAVE_AREA:
-            continue
-        named = waiting.pop(cpu, None)
-        if named is not None:
-            yield kind == Type.OPERAND and int(record["physical"]) == named
+        expected = waiting.pop(cpu, None)
+        if expected is not None:
+            yield kind == Type.OPERAND and int(record["physical"]) == expected
         if kind == Type.SVM_ON:
             waiting[cpu] = int(record["size"])
     yield not waiting
 
 
-TABLES = {Structure.NESTED_TABLE, Structure.PAGE_TABLE}
-
-
-@dataclass
 class _Bound:
-    """What one `bind` told so far. `root`: of the page tables."""
+    """What one vcpu has been told since its `bind`. `root`: of the page tables."""
 
-    sequence: int
-    root: int
-    vmcb: int
-    told: set[tuple[Structure, int]] = field(default_factory=set)
-    structures: set[Structure] = field(default_factory=set)
+    def __init__(self, bind: _Telling) -> None:
+        self.root = bind.pointer
+        self.vmcb = bind.physical
+        self._places: dict[tuple[Structure, int], int] = {}
+        self._structures: dict[Structure, int] = {}
 
-    def tell(self, structure: Structure, gpa: int) -> None:
-        """An operand of it."""
-        self.told.add((structure, gpa))
-        self.structures.add(structure)
+    def tell(self, one: _Telling) -> None:
+        """An operand of it, or the end of one."""
+        by = -1 if one.gone else 1
+        place = one.structure, one.physical
+        self._places[place] = self._places.get(place, 0) + by
+        self._structures[one.structure] = self._structures.get(one.structure, 0) + by
+
+    def _has(self, *structures: Structure) -> bool:
+        return all(self._structures.get(one, 0) > 0 for one in structures)
 
     def has_vmcbs(self) -> bool:
         """The VMCB and the host's, which every VMRUN uses."""
-        return (Structure.VMCB, self.vmcb) in self.told and Structure.HOST_VMCB in self.structures
+        own = self._places.get((Structure.VMCB, self.vmcb), 0) > 0
+        return own and self._has(Structure.HOST_VMCB)
 
     def has_reached(self) -> bool:
         """What a VMCB leads to: both maps, and the first page table."""
-        if Structure.MORE in self.structures:
+        if self._has(Structure.MORE):
             return True
-        rooted = any((table, self.root) in self.told for table in TABLES)
-        return rooted and self.structures >= {Structure.IOPM, Structure.MSRPM}
+        rooted = any(self._places.get((table, self.root), 0) > 0 for table in TABLES)
+        return rooted and self._has(Structure.IOPM, Structure.MSRPM)
 
 
 def _entries_told(run: Run) -> Iterator[bool]:
@@ -234,28 +311,25 @@ def _entries_told(run: Run) -> Iterator[bool]:
     What stands in a VMCB that is not live is nobody's, and need not be.
     """
     bound: dict[int, _Bound] = {}
-    without: dict[int, _Bound] = {}
-    kinds = (Type.BIND, Type.OPERAND, Type.UNBIND, Type.VMRUN)
-    for record in run.records[np.isin(run.records["type"], kinds)]:
-        vcpu, gpa = int(record["serial"]), int(record["physical"])
-        one = bound.get(vcpu)
-        match Type(int(record["type"])):
+    without: list[tuple[int, int, int]] = []
+    for record in _tellings(_told(run, Type.VMRUN)):
+        one = bound.get(record.serial)
+        match record.type:
             case Type.BIND:
-                bound[vcpu] = _Bound(int(record["sequence"]), int(record["pointer"]), gpa)
+                bound[record.serial] = _Bound(record)
             case Type.OPERAND if one is not None:
-                one.tell(_structure(record), gpa)
+                one.tell(record)
             case Type.UNBIND:
-                bound.pop(vcpu, None)
-            case Type.VMRUN if not int(record["flags"]) & Flag.WITHHELD:
-                yield one is not None and one.vmcb == gpa and one.has_vmcbs()
+                bound.pop(record.serial, None)
+            case Type.VMRUN if not record.flags & Flag.WITHHELD:
+                yield one is not None and one.vmcb == record.physical and one.has_vmcbs()
                 if one is not None and not one.has_reached():
-                    without[one.sequence] = one
+                    without.append((record.sequence, one.vmcb, VMCB_BYTES))
             case _:
                 pass
-    lives, binds = Lives(run), sorted(without.values(), key=lambda one: one.sequence)
-    places = lives.at([(one.sequence, one.vmcb, VMCB_BYTES) for one in binds])
-    for one, place in zip(binds, places, strict=True):
-        yield not lives.holds(one.sequence, place, one.vmcb, VMCB_BYTES)
+    lives = Lives(run)
+    for (moment, vmcb, size), place in zip(without, lives.at(without), strict=True):
+        yield not lives.holds(moment, place, vmcb, size)
 
 
 VMCB_BYTES = 4096

@@ -31,7 +31,7 @@ WRITE_BACK = 6
 
 PAGE = 4096
 
-OF_A_CPU = (Type.OPERAND, Type.CPU_STATE, Type.HOST_REGISTER)
+OF_A_CPU = (Type.OPERAND, Type.VMRUN, Type.CPU_STATE, Type.HOST_REGISTER)
 """In the place of `pointer` they carry something else."""
 
 STEPLESS = {Rule.LEAK, Rule.USE_AFTER_FREE, Rule.OUT_OF_BOUNDS}

@@ -102,6 +102,7 @@ class Type(IntEnum):
     QUIESCED = 33
     STATIC = 34
     LEFT = 35
+    ATTEMPT = 40
 
 
 class Witness(IntEnum):
@@ -161,6 +162,7 @@ class Flag(IntEnum):
     KEPT = 2
     DEFERRED = 8
     LIFE = 16
+    GONE = 2
 
 
 class Phase(IntEnum):
@@ -217,6 +219,7 @@ class Structure(IntEnum):
 
 CPU_STATE_GIF = 1
 CPU_STATE_SILENT = 2
+CPU_STATE_FLUSH_BY_ASID = 4
 
 HOST_REGISTERS = (
     *("CR0", "CR2", "CR3", "CR4", "CR8", "DR0", "DR1", "DR2", "DR3", "DR6", "DR7", "EFER"),

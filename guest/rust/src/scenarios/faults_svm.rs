@@ -128,64 +128,6 @@ fn enter_with(l2: &mut L2, svm: &Svm, to: u64) -> Outcome {
     l2.unmap(SPARE)
 }
 
-fn page_released_before_a_flush() -> Outcome {
-    let spare = page()?;
-    let svm = Svm::on()?;
-    let mut l2 = l2()?;
-    enter_with(&mut l2, &svm, gpa(&*spare))?;
-    l2.enter(&svm)?;
-    step("release");
-    drop(spare);
-    Ok(())
-}
-
-/// Another ASID flushes nothing: under the first the CPU may have the page yet (15.16).
-fn page_released_under_another_asid() -> Outcome {
-    let spare = page()?;
-    let svm = Svm::on()?;
-    let mut l2 = l2()?;
-    enter_with(&mut l2, &svm, gpa(&*spare))?;
-    l2.vmcb.asid = 2;
-    l2.enter(&svm)?;
-    step("release");
-    drop(spare);
-    l2.vmcb.asid = 1;
-    l2.enter(&svm).map(drop)
-}
-
-/// An L2 that goes from CPU to CPU.
-struct Migrating(*mut L2);
-
-// SAFETY: used by the one CPU that `on_cpu` runs it on, while the owner waits.
-unsafe impl Sync for Migrating {}
-
-impl Migrating {
-    fn on(&self, cpu: u32, body: fn(&mut L2, &Svm, u64) -> Outcome, to: u64) -> Outcome {
-        // SAFETY: as above.
-        on_cpu(cpu, || body(unsafe { &mut *self.0 }, &Svm::on()?, to))
-    }
-}
-
-/// TLB_CONTROL empties the TLB of the CPU that executes this VMRUN, and of no other (15.16).
-fn page_released_after_the_flush_of_another_cpu() -> Outcome {
-    if cpu_count() < 2 {
-        crate::ledger::unsupported("a second CPU");
-        return Ok(());
-    }
-    let spare = page()?;
-    let mut l2 = l2()?;
-    let migrating = Migrating(&mut l2);
-    migrating.on(0, enter_with, gpa(&*spare))?;
-    let flushed = |l2: &mut L2, svm: &Svm, _| {
-        l2.vmcb.flush();
-        l2.enter(svm).map(drop)
-    };
-    migrating.on(1, flushed, 0)?;
-    step("release");
-    drop(spare);
-    Ok(())
-}
-
 fn page_of_nobody() -> Outcome {
     let svm = Svm::on()?;
     enter_with(&mut l2()?, &svm, 0)
@@ -445,12 +387,6 @@ pub const SCENARIOS: &[Scenario] = &[
         c"A page table of an L2 without nested paging released while CR3 leads to it."),
     hardware!(c"fault/hardware-use-after-free/contiguous/rust/page", own_page_released_while_bound(),
         c"Memory of an L2 without nested paging released while its page table maps it."),
-    hardware!(c"fault/hardware-use-after-free/contiguous/rust/nested-page-stale", page_released_before_a_flush(),
-        c"A page that was mapped for one VMRUN, and released before the TLB was flushed."),
-    hardware!(c"fault/hardware-use-after-free/contiguous/rust/nested-page-stale-asid", page_released_under_another_asid(),
-        c"A page that was mapped for one VMRUN, and released under another ASID, which flushes nothing."),
-    hardware!(c"fault/hardware-use-after-free/contiguous/rust/nested-page-stale-cpu", page_released_after_the_flush_of_another_cpu(),
-        c"A page that an L2 had on one CPU, and that was released when another CPU had flushed."),
     fault!(HARDWARE, NONE, c"fault/hardware-use-after-free/none/rust/nested-page-of-nobody", page_of_nobody(),
         c"Memory of no allocation, mapped for one VMRUN without a fault."),
     hardware!(c"fault/hardware-use-after-free/contiguous/rust/vmsave", vmsave_released(),

@@ -11,6 +11,7 @@ mod faults_svm;
 mod hypervisor;
 mod svm;
 mod svm_invalid;
+mod tlb;
 mod vec;
 
 use crate::scenario::Scenario;
@@ -24,7 +25,9 @@ pub const ALL: &[&[Scenario]] = &[
     vec::SCENARIOS,
     svm::SCENARIOS,
     svm_invalid::SCENARIOS,
+    tlb::SCENARIOS,
     hypervisor::SCENARIOS,
 ];
 
-pub const PLANTED: &[&[Scenario]] = &[faults::SCENARIOS, faults_svm::SCENARIOS, svm::PLANTED];
+pub const PLANTED: &[&[Scenario]] =
+    &[faults::SCENARIOS, faults_svm::SCENARIOS, tlb::PLANTED, svm::PLANTED];

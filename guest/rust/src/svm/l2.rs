@@ -80,6 +80,16 @@ const TABLES: usize = 5;
 impl L2 {
     /// `asid`: not 0, and not another's that runs on this CPU. Without nested paging it must be in long mode.
     pub fn try_new(program: &Program, paging: Paging, asid: u32) -> Result<Self, Failed> {
+        Self::try_with_tables(program, paging, asid, 0)
+    }
+
+    /// With room for so many nested page tables more.
+    pub fn try_with_tables(
+        program: &Program,
+        paging: Paging,
+        asid: u32,
+        more: usize,
+    ) -> Result<Self, Failed> {
         let nested = paging == Paging::Nested;
         if program.mode() != Mode::Long && !nested {
             return Err(UNEXPECTED);
@@ -100,7 +110,7 @@ impl L2 {
             return Err(UNEXPECTED);
         }
         vmcb.guarded(asid, gpa(&*iopm), gpa(&*msrpm));
-        let npt = if nested { Some(nested_table(&memory)?) } else { None };
+        let npt = if nested { Some(nested_table(&memory, TABLES + more)?) } else { None };
         if let Some(npt) = &npt {
             vmcb.nested(npt.root());
         }
@@ -199,8 +209,8 @@ impl L2 {
     }
 }
 
-fn nested_table(memory: &Memory) -> Result<NestedPageTable, Failed> {
-    let mut npt = NestedPageTable::try_new(TABLES)?;
+fn nested_table(memory: &Memory, tables: usize) -> Result<NestedPageTable, Failed> {
+    let mut npt = NestedPageTable::try_new(tables)?;
     for page in 0..memory.pages() {
         let at = page * memory::PAGE;
         let to = memory.gpa() + at;

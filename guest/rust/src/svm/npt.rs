@@ -4,7 +4,7 @@
 use super::{Physical, zeroed};
 use crate::kernel;
 use crate::physical::gpa;
-use crate::scenario::{Failed, UNEXPECTED};
+use crate::scenario::{Failed, Outcome, UNEXPECTED};
 use alloc::vec::Vec;
 
 #[repr(C, align(4096))]
@@ -23,9 +23,6 @@ impl TableFlags {
 
 const PRESENT: u64 = 1;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-/// Room for a few regions far apart; reserved at once, since faults must not allocate.
-const MOST_TABLES: usize = 24;
-
 /// As many levels as the host's own paging has (15.25.3). The first table is the root.
 pub struct NestedPageTable {
     tables: Vec<Physical<Table>>,
@@ -34,9 +31,9 @@ pub struct NestedPageTable {
 }
 
 impl NestedPageTable {
-    /// `tables`: how many it may ever need, the root included.
+    /// `tables`: how many it may ever need, the root included; all are reserved at once, since
+    /// faults must not allocate.
     pub fn try_new(tables: usize) -> Result<Self, Failed> {
-        let tables = tables.min(MOST_TABLES);
         let mut npt = NestedPageTable {
             tables: Vec::new(),
             levels: kernel::freeonce_paging_levels(),
@@ -63,6 +60,18 @@ impl NestedPageTable {
         }
         let large = if level > 1 { TableFlags::LARGE } else { 0 };
         self.tables[table].0[index(at, level)] = to | flags.0 | large;
+        Ok(())
+    }
+
+    /// Maps all 512 pages of 4 KiB of the table for `at`. `to`: where each leads, by its number.
+    pub fn map_table(&mut self, at: u64, to: impl Fn(u64) -> u64) -> Outcome {
+        let mut table = 0;
+        for above in (2..=self.levels).rev() {
+            table = self.below(table, index(at, above))?;
+        }
+        for (page, entry) in self.tables[table].0.iter_mut().enumerate() {
+            *entry = to(page as u64) | TableFlags::ALL.0;
+        }
         Ok(())
     }
 

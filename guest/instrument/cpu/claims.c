@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+// Whether the CPU may use memory that its owner releases.
+#include <linux/lockdep.h>
+#include <linux/spinlock.h>
+
+#include "books/books.h"
+#include "cpu/operand.h"
+
+/* Of what the CPUs were given. Raw: the books ask inside of their own lock, interrupts off. */
+static DEFINE_RAW_SPINLOCK(lock);
+
+unsigned long claims_lock(void)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&lock, flags);
+	return flags;
+}
+
+void claims_unlock(unsigned long flags)
+{
+	raw_spin_unlock_irqrestore(&lock, flags);
+}
+
+bool claims_trylock(unsigned long *flags)
+{
+	return raw_spin_trylock_irqsave(&lock, *flags);
+}
+
+void claims_assert_locked(void)
+{
+	lockdep_assert_held(&lock);
+}
+
+static void take_lock(void)
+{
+	raw_spin_lock(&lock);
+}
+
+static void drop_lock(void)
+{
+	raw_spin_unlock(&lock);
+}
+
+static bool hold(u64 gpa, size_t size)
+{
+	return given_hold(gpa, size) || binding_holds(gpa, size);
+}
+
+static const struct claims claims = {
+	.look = binding_look, .lock = take_lock, .unlock = drop_lock, .hold = hold,
+};
+
+void operand_open(void)
+{
+	allocation_heed(&claims);
+}
+
+void operand_close(void)
+{
+	binding_close();
+}
+
+/* After a run: nothing of it can be entered any more. */
+void operand_unbind_all(void)
+{
+	given_forget();
+	binding_forget();
+}
