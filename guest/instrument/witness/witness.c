@@ -80,7 +80,8 @@ static void on_kfree(void *unused, unsigned long site, const void *pointer)
 {
 	bool known = allocation_taken(KIND_POOL, pointer);
 
-	address_taken(SPACE_SLAB, (unsigned long)pointer);
+	if (!instrument_has(site))
+		address_taken(SPACE_SLAB, (unsigned long)pointer);
 	if (!watching() || !pointer)
 		return;
 	if (ours(site))

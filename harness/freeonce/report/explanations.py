@@ -246,7 +246,7 @@ _ALL = (
     ),
     Explanation(
         Rule.OUT_OF_BOUNDS,
-        "Memory was written to behind its end, where nobody may: a guard stands there.",
+        "Memory was written to behind its end, or in front, where a guard stands.",
         "buffer = freeonce_pool_alloc(64, 8, tag);\nmemset(buffer, 0, 65);",
         "the memory, read from outside: the guard at the release and at the end of the run",
         (
