@@ -55,6 +55,7 @@ enum ledger_type {
 	LEDGER_QUIESCED = 33,
 	LEDGER_STATIC = 34,
 	LEDGER_LEFT = 35,
+	LEDGER_INVLPGA = 36,
 };
 
 enum ledger_witness {
