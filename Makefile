@@ -10,7 +10,7 @@
 #   make bench   what it costs, beside vng if that is installed (ARGS: how many rounds)
 #   make deception  every lie about one record of each planted fault (ARGS: --share 0.1, names)
 #   make fuzz    what reads from the guest, by coverage, for an hour (ARGS: --seconds N, targets)
-#   make mutation  what tests/mutation.toml names, changed in each way that its tests should notice
+#   make mutation  audit and evidence changed in each way that tests should notice (ARGS: --share 0.02)
 #   make death   whoever dies at 200 random moments each, into docs/death.md (ARGS: how many)
 #   make lint    ruff, mypy, rustfmt, shellcheck, the schemas of the pipelines in ci/
 #   make clean   remove what was built (images, templates, virtual environment)
@@ -91,10 +91,7 @@ fuzz: $(VENV)/with-fuzz
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 mutation: $(VENV)/with-mutation
-	@mkdir -p build && rm -f build/mutation.sqlite
-	@$(BIN)/cosmic-ray init tests/mutation.toml build/mutation.sqlite
-	@$(BIN)/cosmic-ray exec tests/mutation.toml build/mutation.sqlite
-	@$(BIN)/cr-report --show-diff --surviving-only build/mutation.sqlite
+	@$(BIN)/python -m tests.mutation $(ARGS)
 
 bench: setup
 	@$(BIN)/python -m freeonce.bench build/bench.json $(ARGS)

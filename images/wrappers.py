@@ -94,13 +94,19 @@ def acquire(one: Function, name: str) -> str:
     size = keys["size"]
     said_no = keys.get("fails", "NULL")
     flags = next((n for n in one.names if n == "flags"), None)
-    fields = [f".address = (unsigned long)({keys.get('handle', 'result')})", f".size = {size}"]
+    fields = [f".size = {size}"]
+    fields += [f".address = (unsigned long)({keys.get('handle', 'result')})"]
     fields += [f".align = {keys['align']}"] if "align" in keys else []
     fields += [f".cache = (unsigned long){keys['cache']}"] if "cache" in keys else []
     taken = "!IS_ERR_OR_NULL((void *)result)"
-    told = "\n".join(f"\t\ttake.{field[1:]};" for field in fields)
+    told = [f"take.{field[1:]};" for field in fields]
+    if "copied" in keys:
+        told.insert(1, f"result = guarded_copy(&take, result, {keys['copied']});")
     if "passes" in keys:
-        told = f"\t\tif ({keys['passes']})\n\t\t\treturn result;\n{told}"
+        told.insert(0, f"if ({keys['passes']})\n\t\t\treturn result;")
+    call = f"({name})({keys.get('call', ', '.join(one.names))})"
+    if "guarded" in keys:
+        call = f"guarded_alloc(&take, {keys['guarded']}) ?: {call}"
     asked = "0" if "result" in size else size
     return f"""
 {one.declared(WRAPPER + name)}({one.parameters})
@@ -109,9 +115,9 @@ def acquire(one: Function, name: str) -> str:
 	{one.declared("result")} = {said_no};
 
 	if (may_acquire(&take, {flags or "0"}))
-		result = ({name})({keys.get("call", ", ".join(one.names))});
+		result = {call};
 	if ({taken}) {{
-{told}
+		{(chr(10) + chr(9) * 2).join(told)}
 		acquired(&take);
 	}} else {{
 		take.size = {asked};

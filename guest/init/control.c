@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lead.h"
+
 #define LINE_SIZE 256
 #define SEED_BYTES 32
 #define FILES "/sys/kernel/debug/freeonce/"
@@ -41,6 +43,25 @@ static int run(const char *command)
 static int life(const char *command)
 {
 	return *command ? write_file(FILES "life", command) : EINVAL;
+}
+
+/* A whole life; `options` are those of its begin. */
+static int lead(const char *options)
+{
+	struct way way = {};
+	char begin[LINE_SIZE];
+	int error;
+
+	snprintf(begin, sizeof(begin), "begin %s", options);
+	error = life(begin);
+	if (error)
+		return error;
+	error = take_steps(&way);
+	if (!error)
+		error = life("end");
+	if (!error && way.stays)
+		error = EBUSY;
+	return error ? error : found_wrong() ? EUCLEAN : 0;
 }
 
 static int settle(const char *unused)
@@ -100,7 +121,7 @@ static const struct {
 	int (*act)(const char *argument);
 } verbs[] = {
 	{ "ping", ping },     { "run", run },	      { "settle", settle },
-	{ "life", life },
+	{ "life", life },     { "lead", lead },
 	{ "reseed", reseed }, { "clock", set_clock }, { "rewind", rewind_ledger },
 };
 

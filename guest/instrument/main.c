@@ -8,6 +8,7 @@
 #include "control/control.h"
 #include "cpu/cpu.h"
 #include "engine/engine.h"
+#include "families/families.h"
 #include "ledger/ledger.h"
 #include "subjects/subjects.h"
 #include "witness/witness.h"
@@ -32,9 +33,12 @@ static int __init freeonce_init(void)
 	error = books_open();
 	if (error)
 		goto close_allocation;
-	error = subjects_open();
+	error = guarded_open();
 	if (error)
 		goto close_books;
+	error = subjects_open();
+	if (error)
+		goto close_guarded;
 	error = rest_open();
 	if (error)
 		goto close_subjects;
@@ -60,6 +64,8 @@ close_rest:
 	rest_close();
 close_subjects:
 	subjects_close();
+close_guarded:
+	guarded_close();
 close_books:
 	books_close();
 close_allocation:
@@ -83,6 +89,7 @@ static void __exit freeonce_exit(void)
 	/* Callbacks of deferred releases are functions of ours. */
 	rcu_barrier();
 	rest_close();
+	guarded_close();
 	books_close();
 	allocation_close();
 	window_close();

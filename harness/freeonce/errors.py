@@ -103,7 +103,14 @@ class OuterLost(GuestLost):
 
 
 class CommandFailed(FreeonceError):
-    """A command in the guest ended with another status than 0; the guest lives."""
+    """A command in the guest ended with another status than 0; the guest lives.
+
+    `error`: the error number that the guest's control line answered with, 0 for none.
+    """
+
+    def __init__(self, message: str, error: int = 0) -> None:
+        super().__init__(message)
+        self.error = error
 
 
 class EvidenceError(FreeonceError):

@@ -9,10 +9,11 @@ import numpy as np
 from rich.console import Console
 
 from freeonce.audit import memory
+from freeonce.audit.attempts import Where, attempts
 from freeonce.audit.faults import Planted, planted
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Asked
-from freeonce.audit.points import Points, attempts, point
+from freeonce.audit.points import Points, point
 from freeonce.audit.result import Evidence, Result
 from freeonce.audit.run import Run, take_apart
 from freeonce.errors import EvidenceError
@@ -172,7 +173,11 @@ def _people(results: list[Result], faults: Sequence[Planted], places: Places) ->
     console = Console(file=said, width=80, highlight=False, color_system=None)
     print_report(console, HOST, results, faults, places)
     print_problems(console, results, faults, places)
-    points = [Points(one, (point(1, False, one),)) for one in results if attempts(one) >= 0]
+    points = [
+        Points(one, (point(Where(1), one),))
+        for one in results
+        if attempts(one.evidence.records) is not None
+    ]
     print_failures(console, points, faults, places)
     json.dumps(failures_document(HOST, points, faults, places))
     raw = [c for c in said.getvalue() if not c.isprintable() and c not in "\n\t"]

@@ -13,6 +13,7 @@ INFO(1, "name={name}");
 INFO(2, "depends={depends}");
 INFO(3, "softdep=pre: {before} post: later");
 INFO(4, "license=GPL");
+INFO(5, "alias=other-{name}");
 __attribute__((section(".gnu.linkonce.this_module"), used)) char __this_module[896] = {{1}};
 struct version {{ unsigned long crc; char name[56]; }};
 __attribute__((section("__versions"), used)) static const struct version versions[] = {{

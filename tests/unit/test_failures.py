@@ -10,9 +10,10 @@ import pytest
 from junitparser import JUnitXml
 from rich.console import Console
 
+from freeonce.audit.attempts import Each, Where, attempts
 from freeonce.audit.faults import planted, rate
 from freeonce.audit.model import Account, Rule
-from freeonce.audit.points import Outcome, Point, Points, attempts, passed, point
+from freeonce.audit.points import Outcome, Point, Points, passed, point
 from freeonce.audit.result import Evidence, Result
 from freeonce.cli.compare import ABSENT, differing, print_comparison, signature
 from freeonce.errors import Loss, UsageError
@@ -48,13 +49,13 @@ LEAKS = result(failed(run().allocate(1, A).text(Type.LABEL, "foo", serial=1)).en
 
 
 def outcome(history: History, loss: Loss | None = None) -> Outcome:
-    return point(1, False, result(history, loss)).outcome
+    return point(Where(1), result(history, loss)).outcome
 
 
 @pytest.mark.parametrize("status", [0, -errno.ENOMEM])
 def test_a_failure_after_which_everything_went_back_is_handled(status: int) -> None:
     history = failed(run().allocate(1, A)).release(1, A).end(status).settle()
-    found = point(3, True, result(history))
+    found = point(Where(3, after=True), result(history))
     assert found == Point(NAME, 3, True, Outcome.HANDLED, 0x40, "", found.result)
 
 
@@ -79,23 +80,48 @@ def test_an_allocation_that_was_never_made_is_unreached() -> None:
     assert outcome(run().end().settle()) is Outcome.UNREACHED
 
 
+def attempt(history: History, number: int) -> History:
+    return history.add(Type.ATTEMPT, serial=number, kind=1, site=0x40 + number)
+
+
+def counted(history: History, *numbers: int) -> History:
+    for number in numbers:
+        attempt(history, number)
+    return history
+
+
 def test_what_can_fail_is_counted() -> None:
-    history = run().allocate(1, A).release(1, A).allocate(2, B).release(2, B)
-    failed(history, errno.ERANGE, injected=False)
+    """As the instrument numbers it: what it refuses is not asked for, and has no number."""
+    history = counted(run(), 1, 2, 2, 3)
     failed(history, errno.EINVAL, injected=False)
-    assert attempts(result(history.end().settle())) == 3
+    found = attempts(history.end().settle().records())
+    assert [(one.number, one.stage, one.site) for one in found] == [
+        *((1, None, 0x41), (2, None, 0x42), (3, None, 0x43)),
+    ]
 
 
 def test_a_plain_run_that_went_wrong_has_no_points() -> None:
-    leaky = result(run().allocate(1, A).end().settle())
-    assert attempts(leaky) == 0
-    assert not passed([Points(leaky, ())])
+    leaky = result(counted(run(), 1).allocate(1, A).end().settle())
+    crew = Told(count=leaky)
+    (found,) = run_each(crew, crew.scenarios()[:1], Options())
+    assert (crew.asked, found.points) == (["count"], ())
+    assert not passed([found])
+
+
+def test_a_guest_that_hangs_is_no_guest_that_crashes() -> None:
+    assert outcome(failed(run()), Loss.HANG) is Outcome.HUNG
+    assert outcome(failed(run()), Loss.QEMU) is Outcome.UNKNOWN
+
+
+def test_a_second_release_has_a_name_of_its_own() -> None:
+    history = failed(run().allocate(1, A)).release(1, A).release(1, A, withheld=True)
+    assert outcome(history.end(-errno.ENOMEM).settle()) is Outcome.RELEASED_TWICE
 
 
 def test_the_first_allocation_must_fail() -> None:
     """Else nothing was injected at all, and every point would pass."""
     plain = result(run().allocate(1, A).release(1, A).end().settle())
-    never = [point(number, False, plain) for number in (1, 2)]
+    never = [point(Where(number), plain) for number in (1, 2)]
     assert [one.outcome for one in never] == [Outcome.UNREACHED] * 2
     assert [one.result.as_expected for one in never] == [False, True]
     assert not passed([Points(plain, tuple(never))])
@@ -109,7 +135,7 @@ LOST = result(failed(run()), Loss.OOPS)
     ("found", "status"), [(HANDLED, 0), (LEAKS, 1), (LOST, 4), (result(failed(run()).end()), 4)]
 )
 def test_a_point_ends_with_the_status_that_the_page_tells(found: Result, status: int) -> None:
-    one = point(2, True, found)
+    one = point(Where(2, after=True), found)
     assert one.result.scenario.name == f"{NAME} fail=2+"
     assert exit_status([one.result]) == status
 
@@ -124,7 +150,9 @@ def printed(*points: Point) -> str:
 
 
 def test_a_point_that_was_not_handled_is_told_with_what_where_and_why() -> None:
-    said = printed(point(2, True, LEAKS), point(3, False, LOST), point(4, False, HANDLED))
+    said = printed(
+        point(Where(2, after=True), LEAKS), point(Where(3), LOST), point(Where(4), HANDLED)
+    )
     assert said.splitlines()[0] == f"{NAME}: 1 handled, 1 leaked, 1 crashed"
     told = "allocation 2 and everything after it failed at guest/x.c:7: leaked"
     assert told in said
@@ -139,12 +167,14 @@ def test_a_name_is_not_broken() -> None:
     longer = replace(HANDLED, scenario=replace(HANDLED.scenario, name=name))
     output = io.StringIO()
     console = Console(file=output, width=80, highlight=False)
-    print_failures(console, [Points(longer, (point(1, False, longer),))])
+    print_failures(console, [Points(longer, (point(Where(1), longer),))])
     assert name in output.getvalue()
 
 
 def test_failure_points_are_cases_of_junit_and_results_of_sarif() -> None:
-    points = Points(result(run().end().settle()), (point(2, True, LEAKS), point(3, False, LOST)))
+    points = Points(
+        result(run().end().settle()), (point(Where(2, after=True), LEAKS), point(Where(3), LOST))
+    )
     (suite,) = JUnitXml.fromstring(junit_text(points.results).encode())
     cases = {case.name: case.result for case in suite}
     assert list(cases) == ["scenario", "scenario fail=2+", "scenario fail=3"]
@@ -168,28 +198,30 @@ class Told:
     def run(self, tasks: Iterable[Task], _: object) -> Iterator[Result]:
         for task in tasks:
             self.asked.append(task.options.command)
-            yield self._results[task.options.command or "plain"]
+            yield self._results[task.options.command]
 
 
 LEAK = Expectation("leak", "pool")
-PLAIN = result(run().allocate(1, A).release(1, A).allocate(2, B).release(2, B).end().settle())
+PLAIN = result(
+    counted(run(), 1, 2).allocate(1, A).release(1, A).allocate(2, B).release(2, B).end().settle()
+)
 
 
 def test_each_allocation_fails_alone_and_with_all_after_it() -> None:
     handled = {f"fail={point}": HANDLED for point in ("1", "1+", "2", "2+")}
-    crew = Told(plain=PLAIN, **handled)
+    crew = Told(count=PLAIN, **handled)
     (found,) = run_each(crew, crew.scenarios()[:1], Options())
-    assert crew.asked == ["", "fail=1", "fail=1+", "fail=2", "fail=2+"]
+    assert crew.asked == ["count", "fail=1", "fail=1+", "fail=2", "fail=2+"]
     assert [one.name for one in found.points] == ["1", "1+", "2", "2+"]
 
 
 def test_one_point_is_run_again() -> None:
-    crew = Told(plain=PLAIN, **{"fail=2+": LEAKS})
-    (found,) = run_each(crew, crew.scenarios()[:1], Options(), (2, True))
-    assert crew.asked == ["", "fail=2+"]
+    crew = Told(count=PLAIN, **{"fail=2+": LEAKS})
+    (found,) = run_each(crew, crew.scenarios()[:1], Options(), Each(only=Where(2, after=True)))
+    assert crew.asked == ["count", "fail=2+"]
     assert [one.outcome for one in found.points] == [Outcome.LEAKED]
     with pytest.raises(UsageError, match="makes 2 allocations, so that none is number 3"):
-        list(run_each(crew, crew.scenarios()[:1], Options(), (3, False)))
+        list(run_each(crew, crew.scenarios()[:1], Options(), Each(only=Where(3))))
 
 
 def test_planted_faults_run_beside_failures() -> None:
@@ -202,7 +234,7 @@ def test_planted_faults_run_beside_failures() -> None:
 def test_the_summary_counts_points_and_outcomes() -> None:
     clean = result(run().end().settle())
     points = tuple(
-        point(number, False, one)
+        point(Where(number), one)
         for number, one in enumerate([HANDLED, LEAKS, result(run().end().settle())], 1)
     )
     said = summary([Points(clean, points)])

@@ -34,7 +34,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "survey": ("survey", "report", *PURE, *MACHINE),
     "byhand": ("byhand", "report", *RUN),
     "testing": ("testing", "report", *RUN),
-    "cli": ("cli", "byhand", "survey", "report", *RUN),
+    "campaign": ("campaign", "report", *RUN),
+    "cli": ("cli", "byhand", "campaign", "survey", "report", *RUN),
     "bench": ("bench", "report", *RUN),
 }
 """What each room may import: rooms, or files of them. Of two lines the longer name counts."""

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
+from freeonce.audit.attempts import Where
 from freeonce.audit.faults import planted
 from freeonce.audit.model import Account, Rule, Verdict
 from freeonce.audit.points import Points, point
@@ -124,7 +125,7 @@ def terminal(hostile: Told) -> str:
     results, faults = hostile.results, planted(hostile.results)
     print_report(console, HOST, results, faults, hostile.places)
     print_problems(console, results, faults, hostile.places)
-    points = [Points(one, (point(1, False, one),)) for one in results]
+    points = [Points(one, (point(Where(1), one),)) for one in results]
     print_failures(console, points, faults, hostile.places)
     return said.getvalue()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from freeonce.audit.model import Rule
+from freeonce.audit.points import Outcome
 
 TESTS = Path(__file__).resolve().parents[1]
 MODULES, DEBIAN = TESTS / "modules", TESTS / "debian"
@@ -36,8 +37,15 @@ def test_a_module_is_plain_kernel_code(name: str) -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_an_expectation_names_what_there_is(name: str) -> None:
     expected = EXPECTED[name]
-    assert expected.keys() <= {"finds", "exercise", "params", "targets", "init"}
-    assert bool(expected["finds"]) != name.startswith("clean_")
+    about = {"finds", "exercise", "params", "targets", "init"}
+    fails = {"counted", "points"} if name.startswith("fail_") else set()
+    assert expected.keys() - about == fails
+    # Those that fail only when an acquisition does are clean without.
+    assert bool(expected["finds"]) != name.startswith(("clean_", "fail_"))
+    for where, point in expected.get("points", {}).items():
+        assert 1 <= int(where.removesuffix("+")) <= expected["counted"]
+        assert point["outcome"] in set(Outcome) - {Outcome.HANDLED}
+        assert point["function"] in SOURCES[name]
     assert set(expected.get("targets", [])) <= SOURCES.keys()
     for one in expected["finds"]:
         assert one.keys() <= {"rule", "family", "function", "count"}
@@ -70,6 +78,13 @@ def test_an_exercise_is_a_program_and_has_what_it_names(name: str) -> None:
     assert script.read_text().startswith("#!/bin/sh\n# ")
     for file in exercise.get("files", []):
         assert file in script.read_text()
+
+
+def test_each_outcome_of_a_failure_that_a_module_can_bring_about_has_one() -> None:
+    there = {
+        point["outcome"] for one in EXPECTED.values() for point in one.get("points", {}).values()
+    }
+    assert there == {Outcome.LEAKED, Outcome.RELEASED_TWICE, Outcome.CRASHED, Outcome.HUNG}
 
 
 def test_each_script_is_an_exercise() -> None:

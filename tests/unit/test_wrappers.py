@@ -89,6 +89,28 @@ def test_a_plain_function_takes_a_line(tmp_path: Path) -> None:
     assert "(give)(object);" in wrappers
 
 
+def test_a_guarded_cache_is_asked_before_the_kernel(tmp_path: Path) -> None:
+    table = SMALL.replace('size = "size" }', 'size = "size", guarded = "size, flags, 0" }', 1)
+    wrappers, _ = made(tmp_path, table, "take", "give")
+    assert "guarded_alloc(&take, size, flags, 0) ?: (take)(size, flags);" in wrappers
+
+
+def test_what_is_copied_is_known_by_its_size_before_and_by_its_address_after(
+    tmp_path: Path,
+) -> None:
+    keys = 'size = "size", copied = "flags", passes = "!size" }'
+    wrappers, _ = made(tmp_path, SMALL.replace('size = "size" }', keys, 1), "take", "give")
+    steps = [
+        "return result;",
+        "take.size = size;",
+        "result = guarded_copy(&take, result, flags);",
+        "take.address = (unsigned long)(result);",
+        "acquired(&take);",
+    ]
+    places = [wrappers.index(step) for step in steps]
+    assert places == sorted(places)
+
+
 def test_what_the_kernel_does_not_export_has_no_wrapper(tmp_path: Path) -> None:
     wrappers, functions = made(tmp_path, SMALL, "take", "give")
     assert "take_other" not in wrappers

@@ -52,8 +52,11 @@ struct claims {
  *      -> DEFERRED: released, but the kernel is to wait for readers first
  *      -> GONE: the kernel has it. Known until the kernel gives that address out again, or the
  *         table needs the room: so a second release is still known as one.
+ * PAST: taken past the wrappers: its owner told nothing of it, so only the kernel's word counts.
  */
-enum holding_state { HOLDING_UNUSED, HOLDING_LIVE, HOLDING_HELD, HOLDING_DEFERRED, HOLDING_GONE };
+enum holding_state {
+	HOLDING_UNUSED, HOLDING_LIVE, HOLDING_HELD, HOLDING_DEFERRED, HOLDING_GONE, HOLDING_PAST,
+};
 
 /* Addresses of one space cannot mean two things. A percpu cookie is no address at all. */
 enum space { SPACE_SLAB, SPACE_CACHE, SPACE_PAGES, SPACE_VMALLOC, SPACE_PERCPU, SPACES, SPACE_EITHER };
@@ -87,13 +90,14 @@ struct holding {
 	u32 serial;
 	u16 function;
 	u16 guard;                /* bytes directly behind */
+	u16 slack;                /* of these the first, which are not the kernel's red zone */
+	u16 front;                /* bytes of guard directly in front */
 	u8 state;
 	u8 space;
 	bool busy;                /* HELD, and somebody is at its memory: not in quarantine */
 	bool whole;               /* must not be poisoned: who gets it next expects it as it is */
 	bool poisoned;
 	bool taken;               /* by the kernel, while it was busy */
-	bool fronted;             /* in front of it there is a guard, too */
 	bool told;                /* that it is broken */
 };
 
@@ -105,6 +109,7 @@ struct acquisition {
 	unsigned long cache;
 	size_t size;
 	size_t align;
+	size_t zoned; /* bytes that the kernel gave, with its red zones around them; 0: without */
 	u16 function;
 	bool failed; /* was made to */
 	bool whole;
@@ -150,7 +155,8 @@ void books_deferred_is_over(unsigned long address, void *frame);
 /* kernel.c: what the kernel's allocators say, by address. From any context. */
 void books_kernel_gave(unsigned long address, size_t size, enum space space);
 void books_kernel_took(unsigned long address, enum space space, void *frame);
-void books_past_wrappers(enum ledger_family family, unsigned long address, size_t size, void *frame);
+void books_past_wrappers(const struct family *family, unsigned long address, size_t size,
+			 enum space space, void *frame);
 
 /* stacks.c: each saved once, by number. `frame`: of a function; its caller is the innermost. */
 int stacks_open(void);

@@ -35,7 +35,7 @@ void holding_forget(struct holding *holding);
 
 /* memory.c. Guards with the lock. */
 size_t memory_room(const struct holding *holding);
-void memory_guard(struct holding *holding, size_t room);
+void memory_guard(struct holding *holding, size_t room, size_t zoned);
 void memory_red_zones(struct holding *holding);
 void memory_unguard(struct holding *holding);
 void memory_check_guard(struct holding *holding);

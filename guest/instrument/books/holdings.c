@@ -171,7 +171,8 @@ static struct holding *around(unsigned long address, struct rb_node *node)
 			node = node->rb_left;
 		}
 	}
-	return below && address - below->address < below->size ? below : NULL;
+	return below && below->state != HOLDING_PAST && address - below->address < below->size ?
+		       below : NULL;
 }
 
 /* What is not gone and has that address in it. */

@@ -16,6 +16,8 @@ static void took(struct holding *holding, u32 stack)
 		.site = stack,
 	};
 
+	if (holding->state == HOLDING_LIVE && books_listening())
+		memory_check_guard(holding);
 	books_append(WITNESS_KERNEL, &record);
 	if (holding->busy) {
 		holding->taken = true;
@@ -72,6 +74,9 @@ static void gave(unsigned long address, enum space space)
 		return;
 	raw_spin_lock_irqsave(&books_lock, flags);
 	holding = holding_at(address, space);
+	/* It has come back, and nobody told. */
+	if (holding && holding->state == HOLDING_PAST)
+		took(holding, 0);
 	if (holding && holding->state == HOLDING_GONE)
 		holding_forget(holding);
 	raw_spin_unlock_irqrestore(&books_lock, flags);
@@ -93,19 +98,32 @@ void books_kernel_gave(unsigned long address, size_t size, enum space space)
 }
 
 /* By a subject's own call of a function that has no wrapper. */
-void books_past_wrappers(enum ledger_family family, unsigned long address, size_t size, void *frame)
+void books_past_wrappers(const struct family *family, unsigned long address, size_t size,
+			 enum space space, void *frame)
 {
 	struct ledger_record record = {
 		.type = LEDGER_ALLOCATE,
-		.kind = family,
+		.kind = family->number,
 		.pointer = address,
 		.size = size,
 	};
+	struct holding *holding;
+	unsigned long flags;
 
 	if (!books_listening())
 		return;
-	if (family == FAMILY_SLAB)
+	if (family->number == FAMILY_SLAB)
 		record.physical = virt_to_phys((void *)address);
 	record.site = stack_of(frame);
+	raw_spin_lock_irqsave(&books_lock, flags);
+	holding = holding_new(address, space);
+	if (holding) {
+		holding->family = family;
+		holding->size = size;
+		holding->state = HOLDING_PAST;
+	} else {
+		books_blind(BLIND_BOOKS, 0);
+	}
 	books_append(WITNESS_KERNEL, &record);
+	raw_spin_unlock_irqrestore(&books_lock, flags);
 }

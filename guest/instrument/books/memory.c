@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Guards behind memory while it is held, poison in it after its release.
+// Guards around memory while it is held, poison in it after its release.
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -36,30 +36,40 @@ static void expected_guard(const struct holding *holding, u8 *guard)
 	memcpy(guard + sizeof(tag), &holding->serial, sizeof(holding->serial));
 }
 
-void memory_guard(struct holding *holding, size_t room)
-{
-	lockdep_assert_held(&books_lock);
-	holding->guard = min_t(size_t, room, MOST_GUARD);
-	expected_guard(holding, (u8 *)(holding->address + holding->size));
-}
-
 /*
  * An object of a cache with SLAB_RED_ZONE: the kernel has written guards in front of it and behind
- * it when it gave it out (mm/slub.c, init_object()). It does not look at them again by itself.
+ * it when it gave it out (mm/slub.c, init_object()), each full of what ours are. It does not look
+ * at them again by itself. `zoned`: the size of an object of such a cache of ours, else 0; in front
+ * of it lies as much as it is aligned to.
  */
+void memory_guard(struct holding *holding, size_t room, size_t zoned)
+{
+	u8 guard[MOST_GUARD];
+
+	lockdep_assert_held(&books_lock);
+	holding->slack = min_t(size_t, room, MOST_GUARD);
+	holding->guard = holding->slack;
+	if (zoned) {
+		holding->guard = min_t(size_t, room + sizeof(long), MOST_GUARD);
+		holding->front = min_t(size_t, zoned & -zoned, MOST_GUARD);
+	}
+	expected_guard(holding, guard);
+	memcpy((void *)(holding->address + holding->size), guard, holding->slack);
+}
+
+/* An object of a subject's own cache, of which we do not know more than that it has red zones. */
 void memory_red_zones(struct holding *holding)
 {
 	lockdep_assert_held(&books_lock);
 	holding->guard = ALIGN(holding->size, sizeof(long)) - holding->size ?: sizeof(long);
-	holding->fronted = true;
+	holding->front = sizeof(long);
 }
 
+/* What is behind it is its owner's from now on, but for the kernel's red zone. */
 void memory_unguard(struct holding *holding)
 {
 	lockdep_assert_held(&books_lock);
-	if (holding->fronted)
-		return;
-	memset((void *)(holding->address + holding->size), 0, holding->guard);
+	memset((void *)(holding->address + holding->size), 0, holding->slack);
 	holding->guard = 0;
 }
 
@@ -85,14 +95,15 @@ static bool compare(const struct holding *holding, enum ledger_broken where, con
 {
 	size_t first = size, wrong = 0, i;
 
+	if (!memcmp(stands, expected, size))
+		return true;
 	for (i = size; i-- > 0;)
 		if (stands[i] != expected[i]) {
 			first = i;
 			wrong++;
 		}
-	if (wrong)
-		append_broken(holding, where, stands + first, wrong, size - first);
-	return !wrong;
+	append_broken(holding, where, stands + first, wrong, size - first);
+	return false;
 }
 
 /* Once for each holding. */
@@ -106,10 +117,9 @@ void memory_check_guard(struct holding *holding)
 		return;
 	expected_guard(holding, expected);
 	holding->told |= !compare(holding, BROKEN_BEHIND, end, expected, holding->guard);
-	memset(expected, GUARD_LIVE, sizeof(long));
-	if (holding->fronted)
-		holding->told |= !compare(holding, BROKEN_FRONT, start - sizeof(long), expected,
-					  sizeof(long));
+	memset(expected, GUARD_LIVE, sizeof(expected));
+	holding->told |= !compare(holding, BROKEN_FRONT, start - holding->front, expected,
+				  holding->front);
 }
 
 /* Of percpu memory each CPU's own. */

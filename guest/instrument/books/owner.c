@@ -52,7 +52,7 @@ static void make_way(unsigned long address, enum space space)
 	struct holding *there;
 
 	while ((there = holding_meant(address, space))) {
-		if (there->state != HOLDING_GONE)
+		if (there->state != HOLDING_GONE && there->state != HOLDING_PAST)
 			books_blind(BLIND_RELEASE, there->serial);
 		if (there->busy)
 			break;
@@ -103,7 +103,7 @@ static void enter(const struct acquisition *take, const struct holding *like, si
 	if (cache)
 		memory_red_zones(holding);
 	else
-		memory_guard(holding, room);
+		memory_guard(holding, room, take->zoned);
 	append_allocate(holding, gpa, stack, take->align);
 }
 
@@ -125,7 +125,7 @@ void books_acquired(struct acquisition *take)
 	if (!books_listening() || ZERO_OR_NULL_PTR((void *)take->address))
 		return;
 	stack = stack_of(take->frame);
-	room = memory_room(&like);
+	room = take->zoned ? take->zoned - take->size : memory_room(&like);
 	gpa = physical(&like);
 	raw_spin_lock_irqsave(&books_lock, flags);
 	if (books_listening())
@@ -248,7 +248,8 @@ static enum outcome release(const struct release *give, struct holding **found, 
 
 	lockdep_assert_held(&books_lock);
 	*found = NULL;
-	if (holding && given_out_again(give, holding)) {
+	/* What the owner took past the wrappers is the kernel's to tell of, its release as well. */
+	if (holding && (holding->state == HOLDING_PAST || given_out_again(give, holding))) {
 		holding_forget(holding);
 		holding = NULL;
 	}

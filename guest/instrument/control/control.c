@@ -68,13 +68,17 @@ static int bench_vmrun_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(bench_vmrun);
 
-/* fail=N, fail=N+ or act=real. */
+/* fail=N, fail=N+, count or act=real. */
 static int parse_option(char *option, struct run_options *options)
 {
 	size_t length = strlen(option);
 
 	if (!strcmp(option, "act=real")) {
 		options->act_real = true;
+		return 0;
+	}
+	if (!strcmp(option, "count")) {
+		options->count = true;
 		return 0;
 	}
 	if (!str_has_prefix(option, "fail="))

@@ -13,6 +13,7 @@
 #define DEFERRED_PATIENCE_MS 10000
 #define LIVE_PATIENCE_MS 1000
 #define STEP_MS 10
+#define ALL_QUIESCED (QUIESCED_RCU | QUIESCED_WORK | QUIESCED_DEFERRED)
 
 static bool living; /* by run_mutex */
 
@@ -39,7 +40,8 @@ static void quiesce(void)
 		record.detail |= QUIESCED_DEFERRED;
 	wait_while(books_live, LIVE_PATIENCE_MS);
 	record.size = books_live();
-	subjects_look();
+	if (subjects_look() && !record.size && record.detail == ALL_QUIESCED)
+		run_is_at_rest();
 	ledger_append(&record);
 }
 

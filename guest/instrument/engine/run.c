@@ -11,6 +11,7 @@
 DEFINE_MUTEX(run_mutex);
 static u32 last_run;
 static bool on;
+static bool at_rest; /* and nobody is left who could disturb it */
 
 /* What planted faults and injected failures may have left. */
 static void plant(const struct run_options *options)
@@ -34,6 +35,14 @@ void run_begin(struct ledger_record *begin, const struct run_options *options)
 	subjects_tell();
 	cpu_state_append_all();
 	on = true;
+	at_rest = false;
+}
+
+/* The kernel has come to rest in this run, and all that it was about is gone. */
+void run_is_at_rest(void)
+{
+	lockdep_assert_held(&run_mutex);
+	at_rest = true;
 }
 
 /* After its end the run is told nothing more but what settles it. */
@@ -66,7 +75,9 @@ void run_settle(void)
 		return;
 	if (on)
 		run_end(0, 0);
-	rest_awaited();
+	/* Once is enough: it takes longer than all else of a short life. */
+	if (!at_rest)
+		rest_awaited();
 	virtualize_leave_all();
 	cpu_state_restore_all();
 	operand_unbind_all();

@@ -15,6 +15,7 @@ extern struct mutex run_mutex;
 void run_begin(struct ledger_record *begin, const struct run_options *options);
 void run_end(int error, u8 flags);
 bool run_is_on(void);
+void run_is_at_rest(void);
 void run_settle(void);
 
 #endif

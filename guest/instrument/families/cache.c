@@ -4,16 +4,6 @@
 
 #include "families/wrap.h"
 
-/*
- * With guards in front of its objects and behind them. And the kernel shares such a cache with
- * nobody: else its struct would not be this subject's alone.
- */
-#ifdef CONFIG_SLUB_DEBUG
-#define GUARDED SLAB_RED_ZONE
-#else
-#error freeonce needs CONFIG_SLUB_DEBUG
-#endif
-
 static struct kmem_cache *created(struct acquisition *take, struct kmem_cache *cache,
 				  unsigned int size, slab_flags_t flags, bool constructed)
 {

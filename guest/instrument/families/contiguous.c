@@ -306,7 +306,7 @@ void *freeonce_contiguous_alloc(const struct contiguous_request *request)
 		.most = MOST, .site = _RET_IP_, .error = check(request),
 	};
 
-	if (!failure.error && inject_should_fail()) {
+	if (!failure.error && inject_allocation_fails(KIND_CONTIGUOUS, failure.site)) {
 		failure.error = -ENOMEM;
 		failure.injected = true;
 	}

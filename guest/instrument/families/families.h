@@ -5,6 +5,11 @@
 
 #include <linux/types.h>
 
+#include "books/books.h"
+#include "ledger/format.h"
+
+extern const struct family families[];
+
 /* pool.c: kmalloc() with a four-character tag. Its one match is freeonce_pool_free(). */
 void *freeonce_pool_alloc(size_t size, size_t align, u32 tag);
 void *freeonce_pool_alloc_zeroed(size_t size, size_t align, u32 tag);
@@ -27,6 +32,13 @@ void freeonce_contiguous_free(void *pointer, size_t size, size_t align);
 /* The first gpa behind all memory. */
 u64 freeonce_memory_end(void);
 
+/* slab.c: the kernel, or whoever called it, may use all of an object from now on. */
+void slab_measured(const void *object, void *frame);
+
+/* guarded.c: the caches that guard what subjects get of kmalloc(). */
+int guarded_open(void);
+void guarded_close(void);
+
 /* cache_type.c: the PAT's encoding (AMD manual volume 2, 7.8.1). */
 enum cache_type {
 	CACHE_UC = 0,
@@ -48,16 +60,19 @@ enum inject_misplacement {
 	MISPLACE_LEAVE = 8, /* page attributes set, and not restored at release */
 };
 
-/* fail_at: 0 for none; fail_after: that allocation and every later one. */
+/* fail_at: 0 for none; fail_after: that acquisition and every later one; count: each is told. */
 struct run_options {
 	u32 fail_at;
 	bool fail_after;
+	bool count;
 	bool act_real;
 };
 
 void inject_reset(const struct run_options *options);
 bool inject_act_real(void);
-bool inject_should_fail(void);
+struct acquisition;
+bool inject_allocation_fails(enum ledger_kind kind, unsigned long caller);
+bool inject_acquisition_fails(const struct acquisition *take);
 u32 inject_misplacement(void);
 void freeonce_inject_fail(u32 nth);
 void freeonce_inject_misplacement(u32 misplacement);

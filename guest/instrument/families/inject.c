@@ -3,11 +3,15 @@
 #include <linux/atomic.h>
 #include <linux/export.h>
 
+#include "books/books.h"
 #include "families/families.h"
+#include "subjects/subjects.h"
 
 static atomic_t countdown; /* 0: off; 1: the next allocation fails */
 static bool fail_after;    /* and every one after it */
 static bool failing;
+static bool counting;      /* each acquisition is told before it is made */
+static atomic_t counted;
 static bool act_real;
 static atomic_t misplacement;
 
@@ -17,16 +21,47 @@ void inject_reset(const struct run_options *options)
 	atomic_set(&countdown, options->fail_at);
 	fail_after = options->fail_after;
 	failing = false;
+	counting = options->count;
+	atomic_set(&counted, 0);
 	act_real = options->act_real;
 	atomic_set(&misplacement, 0);
 }
 
-bool inject_should_fail(void)
+static bool should_fail(void)
 {
 	if (atomic_dec_if_positive(&countdown) != 0)
 		return READ_ONCE(failing);
 	WRITE_ONCE(failing, fail_after);
 	return true;
+}
+
+static void tell(u8 kind, u32 function, u32 site)
+{
+	struct ledger_record record = {
+		.type = LEDGER_ATTEMPT,
+		.kind = kind,
+		.serial = atomic_inc_return(&counted),
+		.detail = function,
+		.site = site,
+	};
+
+	ledger_append(&record);
+}
+
+/* Whether an allocation of a scenario is to fail. `caller`: who asked for it. */
+bool inject_allocation_fails(enum ledger_kind kind, unsigned long caller)
+{
+	if (READ_ONCE(counting))
+		tell(kind, 0, subject_site(caller));
+	return should_fail();
+}
+
+/* The same of what a wrapper is asked for. */
+bool inject_acquisition_fails(const struct acquisition *take)
+{
+	if (READ_ONCE(counting))
+		tell(take->family->number, take->function, stack_of(take->frame));
+	return should_fail();
 }
 
 /* Whether the kernel is to suffer faulty releases. */

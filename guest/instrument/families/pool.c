@@ -53,7 +53,7 @@ static void *pool_alloc(size_t size, size_t align, u32 tag, gfp_t gfp, unsigned 
 		.error = check(size, align),
 	};
 
-	if (!failure.error && inject_should_fail()) {
+	if (!failure.error && inject_allocation_fails(KIND_POOL, site)) {
 		failure.error = -ENOMEM;
 		failure.injected = true;
 	}

@@ -28,39 +28,55 @@ char *freeonce_wrap_kasprintf(gfp_t flags, const char *format, ...)
 		not_acquired(&take, -ENOMEM);
 		return NULL;
 	}
-	take.address = (unsigned long)result;
 	take.size = strlen(result) + 1;
+	result = guarded_copy(&take, result, flags);
+	take.address = (unsigned long)result;
 	acquired(&take);
 	return result;
 }
 EXPORT_SYMBOL(freeonce_wrap_kasprintf);
 
-/* Whoever asks may use all of it, so that no guard can stand there any more. */
-size_t freeonce_wrap_ksize(const void *object);
-size_t freeonce_wrap_ksize(const void *object)
+/* No guard can stand in it any more. */
+void slab_measured(const void *object, void *frame)
 {
 	struct release give = RELEASE(FUNCTION_KSIZE, SLAB);
 	struct acquisition take = ACQUISITION(FUNCTION_KSIZE, SLAB);
-	size_t size = (ksize)(object);
 	struct holding holding;
+	size_t size;
 
-	if (!books_known((unsigned long)object, &holding) || holding.size == size)
-		return size;
+	if (!books_listening() || !books_known((unsigned long)object, &holding))
+		return;
+	size = (ksize)(object);
+	if (holding.size == size)
+		return;
 	give.family = holding.family;
 	take.family = holding.family;
+	give.frame = frame;
+	take.frame = frame;
 	give.address = (unsigned long)object;
 	give.renewed = true;
+	take.zoned = holding.front ? size : 0;
 	renew(&give, &take, size);
-	return size;
+}
+
+size_t freeonce_wrap_ksize(const void *object);
+size_t freeonce_wrap_ksize(const void *object)
+{
+	slab_measured(object, __builtin_frame_address(0));
+	return (ksize)(object);
 }
 EXPORT_SYMBOL(freeonce_wrap_ksize);
 
-static void *resized(void *object, size_t old, size_t size, gfp_t flags, bool large)
+static void *resized(struct acquisition *take, const struct holding *holding, size_t size,
+		     gfp_t flags)
 {
-	void *moved = large ? kvmalloc(size, flags) : kmalloc(size, flags);
+	bool large = take->family->number == FAMILY_KVMALLOC;
+	void *moved = guarded_alloc(take, size, flags, NUMA_NO_NODE);
 
+	if (!moved)
+		moved = large ? kvmalloc(size, flags) : kmalloc(size, flags);
 	if (moved)
-		memcpy(moved, object, min(old, size));
+		memcpy(moved, (void *)holding->address, min(holding->size, size));
 	return moved;
 }
 
@@ -85,11 +101,11 @@ static void *resize(struct release *give, struct acquisition *take, const struct
 			memset(object + holding->size, 0, size - holding->size);
 		take->address = holding->address;
 		take->size = size;
+		take->zoned = holding->front ? (ksize)(object) : 0;
 		acquired(take);
 		return object;
 	}
-	moved = resized(object, holding->size, size, flags,
-			take->family->number == FAMILY_KVMALLOC);
+	moved = resized(take, holding, size, flags);
 	take->size = size;
 	if (!moved) {
 		not_acquired(take, -ENOMEM);
@@ -131,7 +147,10 @@ static void *resize_any(struct release *give, struct acquisition *take, const vo
 		if (!may_release(give))
 			return NULL;
 	}
-	result = plain(object, size, flags);
+	if (ZERO_OR_NULL_PTR(object))
+		result = guarded_alloc(take, size, flags, NUMA_NO_NODE);
+	if (!result)
+		result = plain(object, size, flags);
 	if (!result) {
 		not_acquired(take, -ENOMEM);
 		return NULL;

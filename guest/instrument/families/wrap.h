@@ -24,8 +24,6 @@
 #define PASS_BUCKET_PARAMS(size, b) (size)
 #endif
 
-extern const struct family families[];
-
 /* The frame is the wrapper's: above it stands the subject's call. */
 #define ACQUISITION(number, name) { \
 	.function = number, .family = &families[FAMILY_##name], \
@@ -43,7 +41,8 @@ static inline bool in_kernel_image(const void *pointer)
 /* False: the call fails, as was asked for. Ends in acquired() or not_acquired(). */
 static inline bool may_acquire(struct acquisition *take, gfp_t flags)
 {
-	take->failed = !(flags & __GFP_NOFAIL) && books_listening() && inject_should_fail();
+	take->failed = !(flags & __GFP_NOFAIL) && books_listening() &&
+		       inject_acquisition_fails(take);
 	return !take->failed;
 }
 
@@ -57,6 +56,20 @@ static inline void acquired(struct acquisition *take)
 {
 	books_acquired(take);
 }
+
+/*
+ * With guards in front of its objects and behind them. And the kernel shares such a cache with
+ * nobody: else its struct would not be this subject's alone.
+ */
+#ifdef CONFIG_SLUB_DEBUG
+#define GUARDED SLAB_RED_ZONE
+#else
+#error freeonce needs CONFIG_SLUB_DEBUG
+#endif
+
+/* guarded.c */
+void *guarded_alloc(struct acquisition *take, size_t size, gfp_t flags, int node);
+void *guarded_copy(struct acquisition *take, const void *object, gfp_t flags);
 
 /* False: the kernel must not be called. */
 static inline bool may_release(struct release *give)

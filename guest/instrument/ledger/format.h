@@ -56,6 +56,7 @@ enum ledger_type {
 	LEDGER_STATIC = 34,
 	LEDGER_LEFT = 35,
 	LEDGER_INVLPGA = 36,
+	LEDGER_ATTEMPT = 40,
 };
 
 enum ledger_witness {

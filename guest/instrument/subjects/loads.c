@@ -2,6 +2,7 @@
 // Loads of the modules under audit: their phases, and where each of their sections lies.
 #include <linux/bitmap.h>
 #include <linux/kallsyms.h>
+#include <linux/minmax.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
@@ -44,6 +45,7 @@ static char names[NAMES_SIZE]; /* separated by blanks */
 static struct load loads[MOST_LOADS];
 static u32 last_serial;
 static DEFINE_MUTEX(loads_mutex);
+static unsigned long lowest = ULONG_MAX, highest; /* of all text that was ever theirs; only grows */
 
 static void text_of(const struct module *module, struct extent *text)
 {
@@ -77,6 +79,12 @@ bool subject_loaded_at(unsigned long address)
 		if (has(&loads[i].text[0], address) || has(&loads[i].text[1], address))
 			return true;
 	return false;
+}
+
+/* False is certain. Cheaper than to ask where each of them lies. */
+bool subject_range_has(unsigned long address)
+{
+	return address >= READ_ONCE(lowest) && address <= READ_ONCE(highest);
 }
 
 static void append_name(const struct load *load)
@@ -225,6 +233,10 @@ static void come(const struct module *module)
 	strscpy(load->name, module->name, sizeof(load->name));
 	text_of(module, text);
 	for (i = 0; i < ARRAY_SIZE(text); i++) {
+		if (text[i].size) {
+			WRITE_ONCE(lowest, min(lowest, text[i].start));
+			WRITE_ONCE(highest, max(highest, text[i].start + text[i].size));
+		}
 		WRITE_ONCE(load->text[i].start, text[i].start);
 		smp_store_release(&load->text[i].size, text[i].size);
 	}
@@ -269,16 +281,20 @@ static bool still_there(const struct load *load)
 	return strstr(name, module);
 }
 
-/* Notes those that are gone by now. */
-void subjects_look(void)
+/* Notes those that are gone by now; whether all are. */
+bool subjects_look(void)
 {
+	bool all_gone = true;
 	int i;
 
 	mutex_lock(&loads_mutex);
-	for (i = 0; i < MOST_LOADS; i++)
+	for (i = 0; i < MOST_LOADS; i++) {
 		if (loads[i].module && loads[i].phase >= PHASE_GOING && !still_there(&loads[i]))
 			forget(&loads[i]);
+		all_gone = all_gone && !loads[i].module;
+	}
 	mutex_unlock(&loads_mutex);
+	return all_gone;
 }
 
 /* At the begin of a run: it is complete in itself. */

@@ -19,8 +19,9 @@ void subjects_close(void);
 int subjects_choose(const char *chosen);
 void subjects_show(struct seq_file *file);
 void subjects_tell(void);
-void subjects_look(void);
+bool subjects_look(void);
 bool subject_loaded_at(unsigned long address);
+bool subject_range_has(unsigned long address);
 
 bool subject_has(unsigned long address);
 bool wrapper_has(unsigned long address);

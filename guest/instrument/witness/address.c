@@ -1,47 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 // What the kernel's allocators do with addresses that are in the books, and what a subject took past the wrappers.
-#include <linux/kallsyms.h>
-#include <linux/kprobes.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sched/task_stack.h>
 #include <linux/slab.h>
 #include <linux/stacktrace.h>
-#include <linux/string.h>
 
 #include "books/books.h"
+#include "families/families.h"
 #include "subjects/subjects.h"
 #include "witness/address.h"
 
 #define DEPTH 12
-
-/* A function by which slab or percpu allocators are called, whatever its number of underscores. */
-static bool interface(unsigned long address)
-{
-	static const char *const prefixes[] = {
-		"kmalloc", "kmem_cache_alloc", "krealloc", "kvmalloc", "kmemdup", "kstrdup", "kstrndup",
-		"kvasprintf", "kasprintf", "memdup", "alloc_percpu", "pcpu_alloc", "traceiter_",
-	};
-	char name[KSYM_SYMBOL_LEN];
-	const char *start = name;
-	int i;
-
-	sprint_symbol_no_offset(name, address);
-	start += strspn(start, "_");
-	for (i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (str_has_prefix(start, prefixes[i]))
-			return true;
-	return false;
-}
-
-/*
- * Whether the call before that address is of such a function. One that ends with it leaves
- * the address to its own caller: match_strdup(). Of a call by pointer nothing is known.
- */
-static bool calls_interface(unsigned long after)
-{
-	const u8 *call = (const u8 *)after - 5;
-
-	return *call != 0xe8 || interface(after + *(const s32 *)(call + 1));
-}
 
 /*
  * Functions of the kernel hand on their caller's address as if it were their own, so that the site
@@ -55,7 +25,41 @@ static noinline bool called_by_a_subject(void)
 	for (i = 0; i < count && !subject_loaded_at(stack[i]); i++)
 		if (!instrument_has(stack[i]) && !interface(stack[i]))
 			return false;
-	return i < count && calls_interface(stack[i]);
+	return i < count && calls(stack[i], interface);
+}
+
+/*
+ * The page allocator names no site, and to unwind costs more than most events are worth. First the
+ * words on the stack are looked at: without a subject's call of the allocator among them there was none.
+ */
+static bool subject_may_have_called(void)
+{
+	unsigned long *word = __builtin_frame_address(0);
+	unsigned long left = (unsigned long)task_stack_page(current) + THREAD_SIZE - (unsigned long)word;
+
+	if (left > THREAD_SIZE)
+		return true; /* an interrupt's stack */
+	for (left /= sizeof(*word); left--; word++) {
+		unsigned long after = READ_ONCE_NOCHECK(*word);
+
+		if (subject_range_has(after) && subject_loaded_at(after - 5) &&
+		    calls(after, page_interface))
+			return true;
+	}
+	return false;
+}
+
+/* Pages that other allocators take to serve a subject are the kernel's, and wrappers tell by themselves. */
+static noinline bool pages_called_by_a_subject(void)
+{
+	unsigned long stack[DEPTH];
+	unsigned int count = stack_trace_save(stack, ARRAY_SIZE(stack), 0), i = 0;
+
+	while (i < count && instrument_has(stack[i]) && !wrapper_has(stack[i]))
+		i++;
+	while (i < count && page_interface(stack[i]))
+		i++;
+	return i < count && subject_loaded_at(stack[i]) && calls(stack[i], page_interface);
 }
 
 /* `site`: what called the allocator. Of wrappers it is the instrument's, and they tell by themselves. */
@@ -66,7 +70,27 @@ void address_given(enum ledger_family family, enum space space, unsigned long si
 		return;
 	books_kernel_gave(address, size, space);
 	if (subject_loaded_at(site) && called_by_a_subject())
-		books_past_wrappers(family, address, size, __builtin_frame_address(0));
+		books_past_wrappers(&families[family], address, size, space,
+				    __builtin_frame_address(0));
+}
+
+void pages_given(unsigned long address, size_t size)
+{
+	books_kernel_gave(address, size, SPACE_PAGES);
+	if (books_listening() && subject_may_have_called() && pages_called_by_a_subject())
+		books_past_wrappers(&families[FAMILY_PAGES], address, size, SPACE_PAGES,
+				    __builtin_frame_address(0));
+}
+
+/* `site`: behind the call of a function of vmalloc's family. */
+void vmalloc_given(unsigned long site, unsigned long address, size_t size)
+{
+	if (!address)
+		return;
+	books_kernel_gave(address, size, SPACE_VMALLOC);
+	if (subject_loaded_at(site) && calls(site, interface))
+		books_past_wrappers(&families[FAMILY_VMALLOC], address, size, SPACE_VMALLOC,
+				    __builtin_frame_address(0));
 }
 
 void address_taken(enum space space, unsigned long address)
@@ -98,32 +122,4 @@ void on_percpu_alloc(void *unused, unsigned long site, bool reserved, bool atomi
 void on_percpu_free(void *unused, void *base, int offset, void __percpu *cookie)
 {
 	address_taken(SPACE_PERCPU, (unsigned long)cookie);
-}
-
-/* kmem_cache_free_bulk(cache, count, objects): no tracepoint tells of what it frees. */
-static int on_bulk_free(struct kprobe *probe, struct pt_regs *registers)
-{
-	size_t count = registers->si, i;
-	void **objects = (void **)registers->dx;
-
-	for (i = 0; i < count; i++) {
-		address_taken(SPACE_SLAB, (unsigned long)objects[i]);
-		pool_freed_in_bulk(objects[i]);
-	}
-	return 0;
-}
-
-static struct kprobe bulk = {
-	.symbol_name = "kmem_cache_free_bulk",
-	.pre_handler = on_bulk_free,
-};
-
-bool bulk_watch(void)
-{
-	return !register_kprobe(&bulk);
-}
-
-void bulk_look_away(void)
-{
-	unregister_kprobe(&bulk);
 }

@@ -8,9 +8,12 @@
 
 #include "books/books.h"
 
+/* address.c */
 void address_given(enum ledger_family family, enum space space, unsigned long site,
 		   unsigned long address, size_t size);
 void address_taken(enum space space, unsigned long address);
+void pages_given(unsigned long address, size_t size);
+void vmalloc_given(unsigned long site, unsigned long address, size_t size);
 
 void on_cache_alloc(void *unused, unsigned long site, const void *pointer, struct kmem_cache *cache,
 		    gfp_t flags, int node);
@@ -24,7 +27,13 @@ void on_percpu_free(void *unused, void *base, int offset, void __percpu *cookie)
 /* witness.c */
 void pool_freed_in_bulk(const void *pointer);
 
-bool bulk_watch(void);
-void bulk_look_away(void);
+/* names.c */
+bool interface(unsigned long address);
+bool page_interface(unsigned long address);
+bool calls(unsigned long after, bool (*of)(unsigned long address));
+
+/* probes.c: may sleep. */
+u32 probes_watch(void);
+void probes_look_away(void);
 
 #endif

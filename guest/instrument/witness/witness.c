@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // The kernel witness: what slab and page allocator themselves saw of the audited code.
 #include <linux/io.h>
-#include <linux/kallsyms.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -23,7 +22,7 @@
  * write to the kernel's code on every CPU, which costs more than most scenarios do.
  */
 static bool run_watched;
-static bool bulk_watched;
+static u32 probes_attached; /* bits of probes.c */
 
 static bool watching(void)
 {
@@ -100,27 +99,6 @@ void pool_freed_in_bulk(const void *pointer)
 		append(LEDGER_RELEASE, KIND_POOL, pointer, 0, 0);
 }
 
-/* A function of the page allocator's interface, through which a caller may reach it. */
-static bool page_interface(unsigned long address)
-{
-	static const char *const prefixes[] = {
-		"alloc_pages", "get_free_pages", "get_zeroed_page", "folio_alloc", "make_alloc_exact",
-		"free_pages", "free_page", "free_contig_range", "folio_put", "put_page",
-		"free_unref_page", "free_pcp_prepare", "free_the_page", "free_frozen_page", "alloc_frozen_pages",
-		"traceiter_mm_page",
-	};
-	char name[KSYM_SYMBOL_LEN];
-	const char *start = name;
-	int i;
-
-	sprint_symbol_no_offset(name, address);
-	start += strspn(start, "_");
-	for (i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (str_has_prefix(start, prefixes[i]))
-			return true;
-	return false;
-}
-
 /*
  * The caller of a page event, 0 when it is nobody of ours: such events carry no call site. Ours are those where only the interface stands
  * between the tracepoint and our code: pages that the slab allocator takes to
@@ -152,8 +130,7 @@ static void on_page_alloc(void *unused, struct page *page, unsigned int order, g
 	unsigned long caller = page && watching() ? page_caller() : 0;
 
 	if (page)
-		address_given(FAMILY_PAGES, SPACE_PAGES, 0, (unsigned long)page_address(page),
-			      PAGE_SIZE << order);
+		pages_given((unsigned long)page_address(page), PAGE_SIZE << order);
 	if (caller)
 		append(LEDGER_ALLOCATE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order,
 		       subject_site(caller));
@@ -212,7 +189,7 @@ void witness_open(void)
 	for (i = 0; i < ARRAY_SIZE(probes); i++)
 		probes[i].attached = probes[i].tracepoint &&
 			!tracepoint_probe_register(probes[i].tracepoint, probes[i].function, NULL);
-	bulk_watched = bulk_watch();
+	probes_attached = probes_watch();
 }
 
 /* detail: a bit for each probe that is attached. A missing one makes the verdict incomplete. */
@@ -224,8 +201,7 @@ void witness_watch(bool life)
 	for (i = 0; i < ARRAY_SIZE(probes); i++)
 		if (probes[i].attached)
 			record.detail |= BIT(i);
-	if (bulk_watched)
-		record.detail |= BIT(ARRAY_SIZE(probes));
+	record.detail |= probes_attached << ARRAY_SIZE(probes);
 	/* A life's calls are known by their addresses. */
 	WRITE_ONCE(run_watched, !life);
 	ledger_append_as(WITNESS_KERNEL, &record);
@@ -242,8 +218,7 @@ void witness_close(void)
 {
 	int i;
 
-	if (bulk_watched)
-		bulk_look_away();
+	probes_look_away();
 	for (i = 0; i < ARRAY_SIZE(probes); i++)
 		if (probes[i].attached)
 			tracepoint_probe_unregister(probes[i].tracepoint, probes[i].function, NULL);

@@ -19,6 +19,8 @@ PAGE = 4096
 PROBES = 0x1FF
 """kmalloc, kfree, mm_page_alloc, mm_page_free, kmem_cache_alloc and free, percpu alloc and free,
 kmem_cache_free_bulk: all must have been attached."""
+PROBES_OF_LIFE = 0x3FFF
+"""These, and vfree, vfree_atomic, ksize, krealloc, __vmalloc_node_range, for what subjects hold."""
 
 
 @dataclass
@@ -84,7 +86,8 @@ def attached(records: Records) -> bool:
     on = records["type"] == Type.WITNESS_ON
     if np.count_nonzero(on) != 1 or records["type"][0] != Type.BEGIN or not on[1]:
         return False
-    attached = int(records["detail"][1]) & PROBES == PROBES
+    needed = PROBES_OF_LIFE if int(records["flags"][0]) & Flag.LIFE else PROBES
+    attached = int(records["detail"][1]) & needed == needed
     return bool(records["witness"][1] == Witness.KERNEL) and attached
 
 

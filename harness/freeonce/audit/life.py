@@ -56,10 +56,14 @@ class Ran:
 
 @dataclass(frozen=True)
 class Life:
-    """One life. `stage`: the last that was begun; `reasons`: what spoilt it, nothing when whole."""
+    """One life. `stage`: the last that was begun; `reasons`: what spoilt it, nothing when whole.
+
+    `unloading`: sequence of the last record before the unload began, None when it did not.
+    """
 
     targets: tuple[Target, ...]
     stage: Stage
     reasons: tuple[Reason, ...]
     ran: tuple[Ran, ...]
     result: Result
+    unloading: int | None = None

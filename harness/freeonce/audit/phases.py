@@ -8,6 +8,7 @@ from freeonce.audit.families import of_subjects
 from freeonce.audit.model import Asked
 from freeonce.audit.run import Run
 from freeonce.evidence.ledger import Blind, Broken, Flag, Phase, Quiesced, Records, Type, text_of
+from freeonce.evidence.stacks import told
 
 BLIND = {
     Blind.BOOKS: "the instrument's books were full",
@@ -42,6 +43,42 @@ def all_gone(run: Run) -> bool:
     phases = run.records[run.records["type"] == Type.PHASE]
     gone = phases["serial"][phases["detail"] == Phase.GONE]
     return bool(np.all(np.isin(_numbers(run.records), gone)))
+
+
+def untouched(run: Run) -> bool:
+    """Whether a life left nothing behind, so that another may follow it in the same guest.
+
+    The kernel came to rest, all that was acquired was released, by releases that the kernel
+    heard of, no memory was found broken, nothing was lost sight of, and every module is gone.
+    """
+    records = run.records
+    rest = records[records["type"] == Type.QUIESCED]
+    waited = Quiesced.RCU | Quiesced.WORK | Quiesced.DEFERRED
+    if len(rest) != 1 or int(rest[0]["detail"]) & waited != waited or int(rest[0]["size"]):
+        return False
+    if np.any(np.isin(records["type"], (Type.BROKEN, Type.BLIND))):
+        return False
+    if np.any(run.releases["flags"] & Flag.WITHHELD):
+        return False
+    phases = records[records["type"] == Type.PHASE]
+    gone = phases["serial"][phases["detail"] == Phase.GONE]
+    return len(phases) > 0 and bool(np.all(np.isin(phases["serial"], gone)))
+
+
+HUNG = {
+    Phase.COMING: "the init function of {name} does not return",
+    Phase.LIVE: "what is done to {name} does not end",
+    Phase.GOING: "{name} does not unload",
+}
+
+
+def hung_in(records: Records) -> str:
+    """What a life that did not end in time was at; empty where no module was under way."""
+    phases = records[records["type"] == Type.PHASE]
+    if not len(phases) or int(phases[-1]["detail"]) not in HUNG:
+        return ""
+    name = told(records).names.get(int(phases[-1]["serial"]), "a module")
+    return HUNG[Phase(int(phases[-1]["detail"]))].format(name=name)
 
 
 def _lost_sight(records: Records) -> Iterator[str]:

@@ -1,44 +1,47 @@
-"""What became of runs in which an allocation was made to fail. Pure."""
+"""What became of runs in which an acquisition was made to fail: scenarios and lives. Pure."""
 
-import errno
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-import numpy as np
-
+from freeonce.audit.attempts import Sampled, Where
+from freeonce.audit.life import Stage
 from freeonce.audit.model import Rule, Verdict
+from freeonce.audit.phases import hung_in
 from freeonce.audit.result import Result
-from freeonce.evidence.ledger import Flag, Records, Type, Witness, signed
-
-REFUSED = {-errno.EINVAL, -errno.E2BIG, -errno.ENODEV, -errno.EWOULDBLOCK}
-"""A request that contradicts itself is refused before it could be made to fail."""
+from freeonce.errors import Loss
+from freeonce.evidence.ledger import Flag, Records, Type
+from freeonce.evidence.oops import first_words
 
 GAVE_UP = "the scenario gave up"
 
 
 class Outcome(StrEnum):
-    """What became of a run in which an allocation failed."""
+    """What became of a run in which an acquisition failed. Stable: other programs depend on it."""
 
     HANDLED = "handled"
     """It went on or gave up, and gave back what it had."""
     LEAKED = "leaked"
+    RELEASED_TWICE = "released twice"
     FAULTY = "faulty"
     """Another rule was violated."""
     CRASHED = "crashed"
-    """The guest was lost."""
+    """The kernel oopsed, panicked, or the CPU was reset."""
+    HUNG = "hung"
+    """It did not come to its end in time."""
     UNKNOWN = "unknown"
     """The evidence is incomplete."""
     UNREACHED = "unreached"
-    """The scenario never made that allocation this time."""
+    """That acquisition was never made this time."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One failure point. `after`: everything after it failed too.
+    """One failure point.
 
-    `site`: of the call that failed, as an offset in the module's code; 0 when unreached.
-    `detail`: rules that were violated, or why it is not known.
+    `site`: of the call that failed, as an offset in the module's code or as a stack's number; 0
+    when unreached. `stage`: of a life, by the run without failures. `detail`: rules that were
+    violated, what the kernel said first, or why it is not known.
     """
 
     scenario: str
@@ -49,35 +52,30 @@ class Point:
     detail: str
     result: Result = field(repr=False, compare=False)
     """Of its run, judged as a failure point: `as_expected` when the failure was handled."""
+    stage: Stage | None = None
 
     @property
     def name(self) -> str:
         """As it is asked for: `3`, or `3+` with everything after it."""
-        return f"{self.number}{'+' if self.after else ''}"
+        return str(Where(self.number, self.after))
 
 
 @dataclass(frozen=True)
 class Points:
-    """A scenario's plain run, and its failure points when that went as expected."""
+    """A plain run, and its failure points when that went as expected.
+
+    `counted`: acquisitions that can be made to fail. `sampled`: stacks of which not all were.
+    """
 
     plain: Result
     points: tuple[Point, ...]
+    counted: int = 0
+    sampled: tuple[Sampled, ...] = ()
 
     @property
     def results(self) -> tuple[Result, ...]:
         """Of the plain run and of each point."""
         return (self.plain, *(point.result for point in self.points))
-
-
-def attempts(plain: Result) -> int:
-    """How many allocations can be made to fail; none where the plain run went wrong."""
-    records = plain.evidence.records
-    if not plain.as_expected:
-        return 0
-    made = (records["type"] == Type.ALLOCATE) & (records["witness"] == Witness.LEDGER)
-    failed = records["detail"][records["type"] == Type.ALLOCATE_FAILED]
-    tried = [one for one in failed if signed(int(one)) not in REFUSED]
-    return int(np.count_nonzero(made)) + len(tried)
 
 
 def _injected(records: Records) -> Records:
@@ -87,43 +85,65 @@ def _injected(records: Records) -> Records:
     return failed
 
 
-def point(number: int, after: bool, result: Result) -> Point:
-    """The failure point of a run in which allocation `number` failed."""
+def point(where: Where, result: Result, said: str = "") -> Point:
+    """The failure point of a run in which that acquisition failed.
+
+    `said`: what the kernel warned of meanwhile.
+    """
     failed = _injected(result.evidence.records)
     outcome = _outcome(result, len(failed))
-    judged = _judged(result, outcome, number, after)
-    rules = "; ".join(str(one.rule) for one in result.judgement.findings)
+    judged = _judged(result, outcome, where)
     return Point(
         scenario=result.scenario.name,
-        number=number,
-        after=after,
+        number=where.number,
+        after=where.after,
         outcome=outcome,
         site=int(failed[0]["site"]) if len(failed) else 0,
-        detail=rules or "; ".join(judged.judgement.reasons),
+        detail="; ".join(filter(None, (_detail(judged, outcome, result), said))),
         result=judged,
     )
+
+
+def _detail(judged: Result, outcome: Outcome, result: Result) -> str:
+    reasons = "; ".join(judged.judgement.reasons)
+    if outcome is Outcome.CRASHED:
+        return first_words(reasons) or reasons
+    if outcome is Outcome.HUNG:
+        return hung_in(result.evidence.records) or reasons
+    rules = dict.fromkeys(str(one.rule) for one in judged.judgement.findings)
+    return "; ".join(rules) or reasons
 
 
 VERDICTS = {
     Outcome.HANDLED: Verdict.CLEAN,
     Outcome.LEAKED: Verdict.FAULTY,
+    Outcome.RELEASED_TWICE: Verdict.FAULTY,
     Outcome.FAULTY: Verdict.FAULTY,
     Outcome.UNREACHED: Verdict.CLEAN,
 }
-"""Of what was crashed or is unknown nothing is proven."""
+"""Of what was lost or is unknown nothing is proven."""
+
+LOST = {
+    Loss.HANG: Outcome.HUNG,
+    Loss.OOPS: Outcome.CRASHED,
+    Loss.PANIC: Outcome.CRASHED,
+    Loss.RUST_PANIC: Outcome.CRASHED,
+    Loss.RESET: Outcome.CRASHED,
+}
+"""A guest that was lost in another way was not lost by the module."""
 
 
-def _judged(result: Result, outcome: Outcome, number: int, after: bool) -> Result:
+def _judged(result: Result, outcome: Outcome, where: Where) -> Result:
     """The run's result as one of a failure point, with a name of its own.
 
-    That the scenario gave up is no reason here. The first allocation was made by the plain run
+    That the scenario gave up is no reason here. The first acquisition was made by the plain run
     and must fail now: else nothing makes any fail, and all that follows proves nothing.
     """
-    blind = outcome is Outcome.UNREACHED and number == 1
+    blind = outcome is Outcome.UNREACHED and where.number == 1
     verdict = Verdict.INCOMPLETE if blind else VERDICTS.get(outcome, Verdict.INCOMPLETE)
     reasons = tuple(one for one in result.judgement.reasons if not one.startswith(GAVE_UP))
-    reasons += ("the first allocation was to fail, and none did",) if blind else ()
-    name = f"{result.scenario.name} fail={number}{'+' if after else ''}"
+    reasons += ("the first acquisition was to fail, and none did",) if blind else ()
+    name = f"{result.scenario.name} fail={where}"
     return replace(
         result.without_pictures(),
         scenario=replace(result.scenario, name=name, expected=()),
@@ -136,7 +156,9 @@ def _outcome(result: Result, failures: int) -> Outcome:
     judgement = result.judgement
     rules = {finding.rule for finding in judgement.findings}
     if result.loss is not None:
-        return Outcome.CRASHED
+        return LOST.get(result.loss, Outcome.UNKNOWN)
+    if Rule.DOUBLE_FREE in rules:
+        return Outcome.RELEASED_TWICE
     if rules:
         return Outcome.LEAKED if rules == {Rule.LEAK} else Outcome.FAULTY
     # That it gave up is an answer here, and the only reason allowed.
@@ -145,6 +167,34 @@ def _outcome(result: Result, failures: int) -> Outcome:
     return Outcome.HANDLED if failures else Outcome.UNREACHED
 
 
-def passed(all_points: Sequence[Points]) -> bool:
+def renumbered(one: Point, numbers: Mapping[int, int]) -> Point:
+    """The same with its stacks by other numbers; 0 where there is none."""
+
+    def new(site: int) -> int:
+        return numbers.get(site, 0)
+
+    judgement = one.result.judgement
+    findings = tuple(
+        replace(
+            finding,
+            site=new(finding.site),
+            allocated_site=new(finding.allocated_site),
+            released_site=new(finding.released_site),
+        )
+        for finding in judgement.findings
+    )
+    result = replace(one.result, judgement=replace(judgement, findings=findings))
+    return replace(one, site=new(one.site), result=result)
+
+
+def sites_of(one: Point) -> set[int]:
+    """The stacks that a point speaks of."""
+    found = {one.site}
+    for finding in one.result.judgement.findings:
+        found |= {finding.site, finding.allocated_site, finding.released_site}
+    return found - {0}
+
+
+def passed(all_points: Iterable[Points]) -> bool:
     """Whether every plain run was as expected and every failure was handled."""
     return all(result.as_expected for one in all_points for result in one.results)

@@ -1,43 +1,36 @@
 """`freeonce audit`: the life of any kernel module in a guest, judged."""
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 from rich.console import Console
 
-from freeonce.audit.life import Life, Reason, Stage
-from freeonce.audit.model import Verdict
+from freeonce.audit.attempts import Each, Where
+from freeonce.audit.points import Point
+from freeonce.cli.failing import EachPoint, WherePoint, WithBareOption, limit_option
 from freeonce.cli.loudness import loudness_options, stderr_console
 from freeonce.cli.options import accelerator_option, machine_options
 from freeonce.cli.output import STDOUT, Out, written_out
 from freeonce.cli.outputs import UNWRITTEN, Report, chosen, now, output_options, tell_reports
-from freeonce.errors import GuestLost, HostError, Obstacle, SubjectError, UsageError
-from freeonce.evidence.scenarios import Expectation
+from freeonce.errors import HostError, UsageError
 from freeonce.project.machine import Machine
-from freeonce.project.setting import Setting, find_setting
-from freeonce.report.expected import Known, compare, parse_expected
-from freeonce.report.found import Traces, found
-from freeonce.report.life import Told, audit_document, print_life
-from freeonce.report.places import Places
-from freeonce.run.audit import audit as lead
-from freeonce.run.audit import ready
-from freeonce.run.conclude import conclude_life, exit_status
-from freeonce.run.hear import lost_words
-from freeonce.run.life import DEFAULT_LIMITS, Limits, Lived
-from freeonce.run.prepare import Prepared, Wish, prepare
-from freeonce.subject.places import Source, choose
-from freeonce.subject.traces import traces
+from freeonce.project.setting import find_setting
+from freeonce.report.expected import Known, parse_expected
+from freeonce.report.failures import print_failures
+from freeonce.report.life import Told, audit_document, places_of, print_life, tell
+from freeonce.run.audit import audited
+from freeonce.run.conclude import exit_status
+from freeonce.run.life import DEFAULT_LIMITS, Limits
+from freeonce.run.prepare import Wish
 
 SECONDS = click.FloatRange(min=0.1)
 FILE = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(cls=WithBareOption)
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
 @click.option("--params", default="", help="Of the targets, as of insmod: 'a=1 b=2'.")
 @click.option(
@@ -65,6 +58,14 @@ FILE = click.Path(path_type=Path)
     show_default=True,
     help="Seconds that one exercise may take.",
 )
+@click.option(
+    "--fail-each",
+    type=EachPoint(),
+    help="Then a life for each acquisition, with that one failing; of one stage only: "
+    "=load, =exercise, =unload; =+ or =+STAGE: each also with all after it failing.",
+)
+@click.option("--fail-point", type=WherePoint(), help="Only acquisition N of --fail-each.")
+@limit_option
 @accelerator_option
 @machine_options
 @loudness_options
@@ -85,6 +86,9 @@ def audit(
     debug_info: Path | None,
     expect: Path | None,
     timeout: float,
+    fail_each: Each | None,
+    fail_point: Where | None,
+    fail_limit: int | None,
     accel: str,
     machine: Machine,
     quiet: bool,
@@ -99,7 +103,10 @@ def audit(
     Exit status: 0 every verdict as expected, 1 some not, 2 usage, 3 this host cannot,
     4 some verdict incomplete.
     """
-    files = chosen(outputs, failures=False)
+    each = _each(fail_each, fail_point, fail_limit)
+    files = chosen(outputs, failures=each is not None)
+    if each is not None and no_unload:
+        raise click.UsageError("a life that is to be led again must come to its end: --no-unload")
     known = _known(expect)
     wish = Wish(
         targets=targets,
@@ -117,35 +124,59 @@ def audit(
     # With --json - nothing else goes to stdout.
     console = Out(stderr=files.get("json") == STDOUT, highlight=False)
     with stderr_console(quiet, verbose) as errors:
-        done = _audited(wish, find_setting(accel, svm=False, machine=machine), errors)
-        told = _told(done, known)
+        setting = find_setting(accel, svm=False, machine=machine)
+        with errors.status("reading the modules") as status:
+            done = audited(wish, setting, each, status.update, partial(_warn, errors))
+        told = tell(done.life, done.traces, known, done.points)
         host = done.setting.document()
+        places = places_of(done.traces)
         report = Report(
             host=host,
             results=[told.life.result],
             beside=frozenset(),
             faults=(),
-            points=None,
-            places=_places(done.traces),
+            points=[told.points] if told.points else None,
+            places=places,
             when=now(),
-            document=audit_document(host, [told], time.monotonic() - start),
+            document=audit_document(host, [told], time.monotonic() - start, places),
         )
-        whole = _printed(console, host, told, quiet, verbose)
+        whole = _printed(console, report, told, quiet, verbose)
         whole &= tell_reports(files, report, errors)
-    context.exit(exit_status([told.life.result]) or (0 if whole else UNWRITTEN))
+    context.exit(exit_status(report.with_points) or (0 if whole else UNWRITTEN))
 
 
-def _printed(
-    console: Console, host: Mapping[str, str], told: Told, quiet: bool, verbose: bool
-) -> bool:
+def _warn(errors: Console, text: str) -> None:
+    errors.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _each(each: Each | None, only: Where | None, limit: int | None) -> Each | None:
+    """The points that these options ask for. Raises click.UsageError."""
+    if each is not None and only is not None:
+        raise click.UsageError("--fail-point is one point of --fail-each; give one of them")
+    if limit is not None and each is None:
+        raise click.UsageError("--fail-limit is for --fail-each")
+    if only is not None:
+        return Each(only=only)
+    return replace(each, limit=limit) if each is not None else None
+
+
+def _printed(console: Console, report: Report, told: Told, quiet: bool, verbose: bool) -> bool:
     """Print it; whether it could be. What fails here hides neither verdict nor files."""
     try:
         with written_out():
-            print_life(console, host, told, quiet, verbose)
+            print_life(console, report.host, told, quiet, verbose)
+            if told.points is not None and not (quiet and told.bears_failures):
+                console.print()
+                print_failures(console, [told.points], places=report.places, again=_again)
     except HostError as error:
         click.echo(f"freeonce: {error}", err=True)
         return False
     return True
+
+
+def _again(point: Point) -> str:
+    """What repeats a point, behind the rest of the command line that led here."""
+    return f"--fail-point {point.name} instead of --fail-each"
 
 
 def _known(expect: Path | None) -> tuple[Known, ...]:
@@ -155,74 +186,3 @@ def _known(expect: Path | None) -> tuple[Known, ...]:
         return parse_expected(expect.read_text(), str(expect))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {expect}: {error}") from error
-
-
-@dataclass(frozen=True)
-class _Done:
-    """A life, the setting that it was led in, and the frames of its stacks."""
-
-    life: Life
-    setting: Setting
-    traces: Traces
-
-
-def _audited(wish: Wish, setting: Setting, errors: Console) -> _Done:
-    """From the wish to the life. A subject that cannot be judged is a life that ended early."""
-    with ExitStack() as stack:
-        status = stack.enter_context(errors.status("reading the modules"))
-        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="freeonce-")))
-        try:
-            prepared = prepare(wish, setting.image, scratch)
-        except SubjectError as error:
-            return _Done(_unborn(wish, Stage.READ, error.reason, str(error)), setting, {})
-        for warning in prepared.warnings:
-            errors.print(warning, highlight=False, markup=False, soft_wrap=True)
-        status.update("making a guest ready")
-        try:
-            setting, source = stack.enter_context(ready(setting))
-            status.update(" ".join(target.name for target in prepared.targets))
-            life = lead(setting, source, prepared)
-        except GuestLost as lost:
-            life = _unborn(wish, Stage.BOOT, Obstacle.GUEST_LOST, lost_words(lost), prepared)
-        return _Done(life, setting, _traces(life, prepared.sources))
-
-
-def _unborn(
-    wish: Wish, stage: Stage, reason: Obstacle, message: str, prepared: Prepared | None = None
-) -> Life:
-    """A life that never began."""
-    targets = prepared.targets if prepared else ()
-    name = " ".join(Path(target).name for target in wish.targets)
-    lived = Lived(stage, [Reason(reason, message)])
-    return conclude_life(name, targets, lived, 0.0)
-
-
-def _traces(life: Life, sources: Sequence[Source]) -> Traces:
-    """Without them a report is poorer, and says so, but none the less true."""
-    try:
-        return traces(life.result.evidence.records, sources)
-    except HostError as error:
-        click.echo(f"freeonce: no lines of source: {error}", err=True)
-        return {}
-
-
-def _told(done: _Done, known: Sequence[Known]) -> Told:
-    """The life held against what was expected: by default that nothing is found."""
-    life = done.life
-    result = life.result
-    groups = found(result.judgement.findings, done.traces)
-    met, missing = compare(groups, known)
-    whole = result.judgement.verdict in (Verdict.CLEAN, Verdict.FAULTY)
-    as_expected = whole and not missing and len(met) == len(groups)
-    why = {finding: _expectation(met[one]) for one in met for finding in one.findings}
-    result = replace(result, as_expected=as_expected, why=why)
-    return Told(replace(life, result=result), groups, met, missing)
-
-
-def _expectation(known: Known) -> Expectation:
-    return Expectation(known.rule, known.family, because=known.because)
-
-
-def _places(all_traces: Traces) -> Places:
-    chosen_places = {number: choose(frames) for number, frames in all_traces.items()}
-    return {number: place for number, place in chosen_places.items() if place}

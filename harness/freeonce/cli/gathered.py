@@ -1,6 +1,6 @@
 """What a run has come to so far: as much of it as its reports will tell."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from freeonce.audit.faults import Planted, planted
 from freeonce.audit.points import Points
@@ -32,7 +32,7 @@ class Gathered:
     def add_points(self, points: Points) -> None:
         """A scenario's failure points, with its plain run."""
         self.add(points.plain)
-        self.points.append(Points(self.results[-1], points.points))
+        self.points.append(replace(points, plain=self.results[-1]))
 
     @property
     def how_far(self) -> str:

@@ -24,6 +24,7 @@ INTERNAL = 70
 
 VERBS = {
     "audit": "audit",
+    "campaign": "campaign",
     "compare": "compare",
     "console": "console",
     "debug": "debug",
@@ -32,10 +33,12 @@ VERBS = {
     "explain": "explain",
     "lane": "lane",
     "list": "list_scenarios",
+    "results": "results",
     "run": "run",
     "shell": "shell",
     "ssh": "ssh",
     "svm": "svm",
+    "worker": "worker",
 }
 """Each verb's file in `cli/`, and its function there."""
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from freeonce.audit.attempts import Each
 from freeonce.audit.model import Verdict
 from freeonce.audit.points import Points
 from freeonce.audit.result import Result
@@ -20,7 +21,7 @@ from freeonce.cli.gathered import Gathered
 from freeonce.cli.output import Out
 from freeonce.evidence.scenarios import Scenario
 from freeonce.run.campaign import run_all
-from freeonce.run.failures import Where, chosen_for_failures, run_each
+from freeonce.run.failures import EACH, chosen_for_failures, run_each
 from freeonce.run.task import Crew, Options, Scenarios, Task
 
 STARTING = "making guests ready"
@@ -169,7 +170,7 @@ def with_failures(
     gathered: Gathered,
     console: Console,
     *,
-    only: Where | None = None,
+    each: Each = EACH,
 ) -> Generator[Points | Result]:
     """The failure points, then the planted faults as they are, gathered as they come."""
     with console.status(STARTING) as status, hired as crew:
@@ -180,7 +181,7 @@ def with_failures(
         scenarios, faults = chosen_for_failures(crew.scenarios(), patterns, options)
         gathered.total = len(scenarios) + len(faults)
         gathered.beside.update(fault.name for fault in faults)
-        for points in run_each(crew, scenarios, options, only, told):
+        for points in run_each(crew, scenarios, options, each, told):
             gathered.add_points(points)
             if not console.is_terminal:
                 name = points.plain.scenario.name

@@ -1,13 +1,15 @@
 """`freeonce run`: scenarios in a real guest, judged."""
 
-import re
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from freeonce.audit.attempts import Where
 from freeonce.cli.completion import scenario_names
+from freeonce.cli.failing import WherePoint, limit_option
 from freeonce.cli.gathered import Gathered
 from freeonce.cli.loudness import loudness_options, stderr_console
 from freeonce.cli.options import (
@@ -23,21 +25,9 @@ from freeonce.cli.telling import Teller
 from freeonce.guest import COMMAND_SECONDS
 from freeonce.project.machine import Machine
 from freeonce.project.setting import find_setting
-from freeonce.run.failures import Where
+from freeonce.run.failures import EACH
 from freeonce.run.hire import crew_of
 from freeonce.run.task import Options
-
-
-class _Point(click.ParamType[Where]):
-    name = "N[+]"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Where:
-        match = re.fullmatch(r"([1-9]\d{0,8})(\+?)", str(value))
-        if match is None:
-            self.fail(f"{value!r} is no failure point; write it as 3, or 3+", param, ctx)
-        return int(match[1]), bool(match[2])
 
 
 @click.command()
@@ -68,9 +58,12 @@ class _Point(click.ParamType[Where]):
 )
 @click.option(
     "--fail-at",
-    type=_Point(),
+    "--fail-point",
+    "fail_at",
+    type=WherePoint(),
     help="Only allocation N of each, with + all after it too: a point of --fail-each again.",
 )
+@limit_option
 @shared_option
 @jobs_option
 @click.option("--no-faults", is_flag=True, help="Leave the planted faults out.")
@@ -89,6 +82,7 @@ def run(
     repeat: int,
     fail_each: bool,
     fail_at: Where | None,
+    fail_limit: int | None,
     shared: bool,
     jobs: int | None,
     no_faults: bool,
@@ -107,18 +101,21 @@ def run(
         raise click.UsageError("allocations that fail go neither with --repeat nor --act real")
     if fail_each and fail_at is not None:
         raise click.UsageError("--fail-at is one point of --fail-each; give one of them")
+    if fail_limit is not None and not fail_each:
+        raise click.UsageError("--fail-limit is for --fail-each")
     if shared and jobs is not None:
         raise click.UsageError("--jobs is for clones; with --shared-guest there is one guest")
     # With --json - nothing else goes to stdout.
     console = Out(stderr=files.get("json") == STDOUT, highlight=False)
     options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
+    each = replace(EACH, only=fail_at, limit=fail_limit)
     gathered = Gathered(pictures=not PICTURES.isdisjoint(files), failing=failing)
     with stderr_console(quiet, verbose) as errors:
         setting = find_setting(accel, machine=machine)
         crew = crew_of(setting, shared, jobs)
         teller = Teller(setting, files, console, errors, quiet)
         work: Generator[object] = (
-            with_failures(crew, patterns, options, gathered, errors, only=fail_at)
+            with_failures(crew, patterns, options, gathered, errors, each=each)
             if failing
             else with_progress(crew, patterns, options, gathered, errors)
         )

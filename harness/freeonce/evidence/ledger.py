@@ -103,6 +103,7 @@ class Type(IntEnum):
     STATIC = 34
     LEFT = 35
     INVLPGA = 36
+    ATTEMPT = 40
 
 
 class Witness(IntEnum):

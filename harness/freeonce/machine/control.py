@@ -48,7 +48,8 @@ class Control:
             words = printable(answer).strip()
             raise GuestLost(f"control line: {words!r} is no answer", loss=Loss.CONTROL)
         if int(said[2]):
-            raise CommandFailed(f"{request!r}: the guest says: {os.strerror(int(said[2]))}")
+            message = f"{request!r}: the guest says: {os.strerror(int(said[2]))}"
+            raise CommandFailed(message, int(said[2]))
 
     def tell(self, request: str, deadline: Deadline) -> None:
         """Send the last request of all: nobody waits for its answer.

@@ -1,7 +1,9 @@
-"""`run --fail-each`: what became of each failed allocation, for people and for programs."""
+"""`--fail-each`: what became of each failed acquisition, for people and for programs. Pure but
+for printing; scenarios and lives alike.
+"""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from rich.console import Console, Group
@@ -11,11 +13,15 @@ from rich.text import Text
 from freeonce.audit.faults import Planted, rate
 from freeonce.audit.points import Outcome, Point, Points, passed
 from freeonce.report.document import finding_document
+from freeonce.report.frames import described, frames_document
 from freeonce.report.lines import put
 from freeonce.report.places import NOWHERE, Places
 from freeonce.report.terminal import found_lines
+from freeonce.subject.places import Frame
 
 SCHEMA = "freeonce/fail-each/1"
+SHOWN_FRAMES = 6
+"""Of the call that failed, in the terminal."""
 
 
 def _counts(points: Sequence[Point]) -> Counter[Outcome]:
@@ -31,15 +37,21 @@ def summary(all_points: Sequence[Points]) -> str:
     return f"{len(points)} failure points, {reached} reached: {said}"
 
 
+def _of_scenario(point: Point) -> str:
+    return f"freeonce run --fail-at {point.name} {point.scenario}"
+
+
 def print_failures(
     console: Console,
     all_points: Sequence[Points],
     faults: Sequence[Planted] = (),
     places: Places = NOWHERE,
+    again: Callable[[Point], str] = _of_scenario,
 ) -> None:
-    """A line a scenario, and all that is known of each point that was not handled.
+    """A line for each plain run, and all that is known of each point that was not handled.
 
-    `faults`: the planted ones that ran beside. `places`: by site.
+    `faults`: the planted ones that ran beside. `places`: by site. `again`: the command that
+    repeats a point.
     """
     for one in all_points:
         counts = _counts(one.points)
@@ -50,15 +62,43 @@ def print_failures(
         if not one.plain.as_expected:
             put(console, Text("    not as expected even without a failure:", style="red"))
             put(console, Padding(Group(*found_lines(one.plain, places)), (0, 0, 0, 4)))
+        for line in _sampled(one, places):
+            put(console, Padding(Text(line), (0, 0, 0, 4)))
         for point in one.points:
             if not point.result.as_expected:
-                put(console, Padding(_what_failed(point, places), (0, 0, 0, 4)))
-                put(console, Padding(Group(*found_lines(point.result, places)), (0, 0, 0, 8)))
-                again = f"        again: freeonce run --fail-at {point.name} {point.scenario}"
-                console.print(Text(again, style="dim"), soft_wrap=True)
+                _print_point(console, point, places, again)
+        if unreached := [one.name for one in one.points if one.outcome is Outcome.UNREACHED]:
+            said = f"not made when they were to fail: {', '.join(unreached)}"
+            put(console, Padding(Text(said), (0, 0, 0, 4)))
     if faults:
         put(console, Text(rate(faults), style="bold"))
     put(console, Text(summary(all_points), style="bold"))
+
+
+def _print_point(
+    console: Console, point: Point, places: Places, again: Callable[[Point], str]
+) -> None:
+    put(console, Padding(_what_failed(point, places), (0, 0, 0, 4)))
+    for number, frame in enumerate(_stack(point, places)[:SHOWN_FRAMES]):
+        said = f"{'by' if number else 'in'} {described(frame)}"
+        put(console, Padding(Text(said, style="dim"), (0, 0, 0, 8)))
+    if point.outcome in (Outcome.CRASHED, Outcome.HUNG) and point.detail:
+        put(console, Padding(Text(point.detail), (0, 0, 0, 8)))
+    else:
+        put(console, Padding(Group(*found_lines(point.result, places)), (0, 0, 0, 8)))
+    console.print(Text(f"        again: {again(point)}", style="dim"), soft_wrap=True)
+
+
+def _sampled(points: Points, places: Places) -> Iterator[str]:
+    """Of which stacks not every acquisition was made to fail."""
+    for one in points.sampled:
+        where = places.get(one.site, f"{one.site:#x}")
+        yield f"{one.led} of {one.made} by one stack at {where} were made to fail (--fail-limit)"
+
+
+def _stack(point: Point, places: Places) -> tuple[Frame, ...]:
+    place = places.get(point.site)
+    return place.frames if place else ()
 
 
 def _what_failed(point: Point, places: Places) -> Text:
@@ -86,11 +126,28 @@ def failures_document(
             {
                 "name": one.plain.scenario.name,
                 "as_expected": one.plain.as_expected,
-                "points": [_point(point, places) for point in one.points],
+                **points_document(one, places),
             }
             for one in all_points
         ],
     }
+
+
+def points_document(points: Points, places: Places = NOWHERE) -> dict[str, object]:
+    """The failure points of one plain run."""
+    return {
+        "counted": points.counted,
+        "points": [_point(point, places) for point in points.points],
+        "sampled": [
+            {"made": one.made, "led": one.led, "stack": _frames(places, one.site)}
+            for one in points.sampled
+        ],
+    }
+
+
+def _frames(places: Places, site: int) -> list[dict[str, object]]:
+    place = places.get(site)
+    return frames_document(place.frames) if place else []
 
 
 def _point(point: Point, places: Places) -> dict[str, object]:
@@ -101,7 +158,9 @@ def _point(point: Point, places: Places) -> dict[str, object]:
         "after": point.after,
         "outcome": str(point.outcome),
         "as_expected": point.result.as_expected,
+        "stage": str(point.stage) if point.stage else None,
         "site": f"{point.site:#x}",
+        "stack": _frames(places, point.site),
         "detail": point.detail,
         "findings": [finding_document(point.result, one, places) for one in judgement.findings],
         "reasons": list(judgement.reasons),

@@ -5,7 +5,7 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from rich.console import Console
@@ -14,13 +14,18 @@ from rich.text import Text
 
 from freeonce.audit.life import Life, Ran, Stage, Target
 from freeonce.audit.model import Verdict
+from freeonce.audit.points import Points, passed
 from freeonce.audit.rules import KIND_NAMES
 from freeonce.evidence.ledger import Flag, Kind, Records, Type, Witness
-from freeonce.report.expected import Known
-from freeonce.report.found import Found
+from freeonce.evidence.scenarios import Expectation
+from freeonce.report.expected import Known, compare
+from freeonce.report.failures import points_document
+from freeonce.report.found import Found, Traces, found
+from freeonce.report.frames import described, frames_document
+from freeonce.report.places import NOWHERE, Places
 from freeonce.report.terminal import STYLES
 from freeonce.report.words import sentence
-from freeonce.subject.places import Frame
+from freeonce.subject.places import Frame, choose
 
 SCHEMA = "freeonce/audit/1"
 SHOWN_FRAMES = 8
@@ -39,11 +44,43 @@ class Told:
     found: tuple[Found, ...]
     known: Mapping[Found, Known]
     missing: tuple[Known, ...]
+    points: Points | None = None
+    """Of `--fail-each`."""
 
     @property
     def ok(self) -> bool:
         """Whether it came to what was expected: by default to nothing at all."""
         return self.life.result.as_expected
+
+    @property
+    def bears_failures(self) -> bool:
+        """Whether every failure was handled, too, where any was made."""
+        return self.ok and passed([self.points] if self.points else [])
+
+
+def tell(
+    life: Life, traces: Traces, known: Sequence[Known] = (), points: Points | None = None
+) -> Told:
+    """A life held against what was expected: by default that nothing is found."""
+    result = life.result
+    groups = found(result.judgement.findings, traces)
+    met, missing = compare(groups, known)
+    whole = result.judgement.verdict in (Verdict.CLEAN, Verdict.FAULTY)
+    as_expected = whole and not missing and len(met) == len(groups)
+    why = {finding: _expectation(met[one]) for one in met for finding in one.findings}
+    result = replace(result, as_expected=as_expected, why=why)
+    points = replace(points, plain=result) if points else None
+    return Told(replace(life, result=result), groups, met, missing, points)
+
+
+def _expectation(known: Known) -> Expectation:
+    return Expectation(known.rule, known.family, because=known.because)
+
+
+def places_of(traces: Traces) -> Places:
+    """The place of each stack that has one."""
+    chosen = {number: choose(frames) for number, frames in traces.items()}
+    return {number: place for number, place in chosen.items() if place}
 
 
 @dataclass(frozen=True)
@@ -70,21 +107,22 @@ def by_family(records: Records) -> dict[str, Count]:
 
 
 def audit_document(
-    host: Mapping[str, str], lives: Sequence[Told], seconds: float
+    host: Mapping[str, str], lives: Sequence[Told], seconds: float, places: Places = NOWHERE
 ) -> dict[str, object]:
-    """All of it, for programs."""
+    """All of it, for programs. `places`: of the stacks that failure points speak of."""
     targets = {target.name: target for told in lives for target in told.life.targets}
     return {
         "schema": SCHEMA,
         "host": dict(host),
-        "ok": bool(lives) and all(told.ok for told in lives),
+        "ok": bool(lives) and all(told.bears_failures for told in lives),
         "targets": [asdict(target) for target in targets.values()],
-        "lives": [_life(told) for told in lives],
+        "lives": [life_document(told, places) for told in lives],
         "seconds": round(seconds, 3),
     }
 
 
-def _life(told: Told) -> dict[str, object]:
+def life_document(told: Told, places: Places) -> dict[str, object]:
+    """One life, as in `audit --json`."""
     life, result = told.life, told.life.result
     counts = by_family(result.evidence.records)
     return {
@@ -104,6 +142,7 @@ def _life(told: Told) -> dict[str, object]:
         "witnesses": {name: str(one) for name, one in result.judgement.witnesses.items()},
         "loss": result.loss,
         "seconds": round(result.seconds, 3),
+        **({"failures": points_document(told.points, places)} if told.points else {}),
     }
 
 
@@ -121,17 +160,13 @@ def _finding(one: Found, known: Known | None) -> dict[str, object]:
         "module": frame.module or None,
         "file": frame.file,
         "line": frame.line,
-        "stack": _frames(one.stack),
-        "allocated_at": _frames(one.allocated),
-        "released_at": _frames(one.released),
+        "stack": frames_document(one.stack),
+        "allocated_at": frames_document(one.allocated),
+        "released_at": frames_document(one.released),
         "count": one.count,
         "witness": finding.witness,
         "known": known.because or True if known else False,
     }
-
-
-def _frames(frames: Sequence[Frame]) -> list[dict[str, object]]:
-    return [{key: value for key, value in asdict(one).items() if value} for one in frames]
 
 
 def _known(one: Known) -> dict[str, object]:
@@ -149,7 +184,7 @@ def print_life(
 
     `verbose`: what every exercise printed too, not only the end of one that failed.
     """
-    if quiet and told.ok:
+    if quiet and told.bears_failures:
         return
     life, judgement = told.life, told.life.result.judgement
     console.print(Text(f"QEMU {host['qemu']}, {host['accelerator']}: {host['reason']}"))
@@ -228,14 +263,6 @@ def _where(one: Found) -> Iterator[str]:
     ):
         for number, frame in enumerate(frames[:SHOWN_FRAMES]):
             yield f"{said if not number else 'by':>12} {described(frame)}"
-
-
-def described(frame: Frame) -> str:
-    """Function, offset and module, and the line where it is known."""
-    offset = "" if frame.offset is None else f"+{frame.offset:#x}"
-    module = f" [{frame.module}]" if frame.module else ""
-    line = f" {frame.file}:{frame.line}" if frame.file else ""
-    return f"{frame.function}{offset}{module}{line}"
 
 
 def _print_reasons(console: Console, told: Told) -> None:

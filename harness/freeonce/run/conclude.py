@@ -68,10 +68,18 @@ def conclude_life(name: str, targets: tuple[Target, ...], lived: Lived, seconds:
 
     `name`: what reports call it.
     """
+    said = tuple(one.message for one in lived.reasons)
+    result = conclude_led(name, lived.evidence, seconds, said)
+    ran = tuple(lived.ran)
+    return Life(targets, lived.stage, tuple(lived.reasons), ran, result, lived.unloading)
+
+
+def conclude_led(
+    name: str, evidence: Evidence, seconds: float, said: tuple[str, ...] = ()
+) -> Result:
+    """The result of a life from its evidence alone. `said`: what else spoils it."""
     scenario = Scenario(LIFE_INDEX, LIFE, "Modules", "C", None, "", ())
-    evidence = lived.evidence
-    said = *(one.message for one in lived.reasons), *evidence.doubts
-    quoted = map(printable, said)
+    quoted = map(printable, (*said, *evidence.doubts))
     doubts = dict.fromkeys((*quoted, *_of_another(evidence.records, scenario)))
     judgement = judge(
         evidence.records,
@@ -79,8 +87,9 @@ def conclude_life(name: str, targets: tuple[Target, ...], lived: Lived, seconds:
         tuple(doubts),
         evidence.account,
         asked=evidence.asked,
+        run=evidence.run,
     )
     clean = judgement.verdict is Verdict.CLEAN
-    scenario = replace(scenario, name=name)
-    result = Result(scenario, judgement, clean, {}, seconds, evidence.loss, evidence)
-    return Life(targets, lived.stage, tuple(lived.reasons), tuple(lived.ran), result)
+    return Result(
+        replace(scenario, name=name), judgement, clean, {}, seconds, evidence.loss, evidence
+    )

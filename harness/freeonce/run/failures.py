@@ -1,21 +1,94 @@
-"""Every allocation of a scenario made to fail, one after the other.
+"""Every acquisition made to fail, one after the other: of a scenario, or of a life of modules.
 
-A plain run counts the allocations. Then, for each of them, one run in which it fails and
-one in which it and everything after it fail.
+A plain run counts the acquisitions. Then, for each of them, one run in which it fails, or in
+which it and everything after it fail.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from freeonce.audit.points import Points, attempts, point
+from freeonce.audit.attempts import Each, Where, attempts, wanted
+from freeonce.audit.points import Point, Points, point
 from freeonce.audit.result import Result
 from freeonce.errors import UsageError
 from freeonce.evidence.scenarios import Scenario
 from freeonce.run.choose import planted_beside, select
 from freeonce.run.task import Crew, Options, Scenarios, Task
 
-Where = tuple[int, bool]
-"""A failure point: the number of an allocation, and whether everything after it fails too."""
+COUNT = "count"
+"""The word for a run in which each acquisition is told."""
+
+EACH = Each(after=True)
+"""Of a scenario: each alone, and with everything after it."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A run without failures. `sound`: failures may be held against it.
+
+    `unloading`: of a life, the sequence behind which its unload is.
+    """
+
+    result: Result
+    sound: bool
+    unloading: int | None = None
+
+
+class Leader(Protocol):
+    """Leads the same run again and again."""
+
+    def plain(self) -> Plain:
+        """The run without a failure."""
+
+    def failing(self, points: Sequence[Where]) -> Iterator[Point]:
+        """One run for each point, in whatever order. A lost guest costs only its own point."""
+
+
+def sweep(
+    leader: Leader, each: Each, done: Callable[[int, int], None] = lambda _, __: None
+) -> Points:
+    """A plain run and its failure points. `done`: is told how many of how many were led.
+
+    Raises UsageError when fewer acquisitions are made than `each.only` says.
+    """
+    plain = leader.plain()
+    result, sound = plain.result, plain.sound
+    found = attempts(result.evidence.records, plain.unloading) if sound else ()
+    if sound and each.only is not None and each.only.number > len(found):
+        message = f"{result.scenario.name} makes {len(found)} allocations, so that none is number"
+        raise UsageError(f"{message} {each.only.number}")
+    chosen, sampled = wanted(found, each) if sound else ([], ())
+    stages = {one.number: one.stage for one in found}
+    points = []
+    for led in leader.failing(chosen):
+        points.append(replace(led, stage=stages.get(led.number)))
+        done(len(points), len(chosen))
+    points.sort(key=lambda one: (one.number, one.after))
+    return Points(result, tuple(points), len(found), sampled)
+
+
+class _Scenario:
+    """Runs of one scenario, by a crew."""
+
+    def __init__(self, crew: Crew, scenario: Scenario, options: Options) -> None:
+        self._crew = crew
+        self._scenario = scenario
+        self._options = options
+
+    def plain(self) -> Plain:
+        (result,) = self._run([COUNT])
+        return Plain(result, result.as_expected)
+
+    def failing(self, points: Sequence[Where]) -> Iterator[Point]:
+        results = self._run([f"fail={where}" for where in points])
+        yield from map(point, points, results)
+
+    def _run(self, commands: Iterable[str]) -> Iterator[Result]:
+        tasks = [
+            Task(self._scenario, replace(self._options, command=command)) for command in commands
+        ]
+        return self._crew.run(tasks, lambda _: None)
 
 
 def chosen_for_failures(
@@ -35,34 +108,13 @@ def run_each(
     crew: Crew,
     chosen: Sequence[Scenario],
     options: Options,
-    only: Where | None = None,
+    each: Each = EACH,
     told: Callable[[str], None] = lambda _: None,
-) -> Iterator[Points]:
-    """For each scenario its failure points, or the one point `only`. `told`: what runs now.
+) -> Generator[Points]:
+    """For each scenario its failure points. `told`: what runs now.
 
-    Raises UsageError when a scenario makes fewer allocations than `only` says, and as a crew.
+    Raises UsageError when a scenario makes fewer allocations than `each.only` says, and as a crew.
     """
     for scenario in chosen:
         told(scenario.name)
-        (plain,) = crew.run([Task(scenario, options)], _nobody)
-        wanted = _wanted(plain, only)
-        tasks = [
-            Task(scenario, replace(options, command=f"fail={number}{'+' if after else ''}"))
-            for number, after in wanted
-        ]
-        results = zip(wanted, crew.run(tasks, _nobody), strict=True)
-        yield Points(plain, tuple(point(*one, result) for one, result in results))
-
-
-def _wanted(plain: Result, only: Where | None) -> list[Where]:
-    count = attempts(plain)
-    if only is None:
-        return [(number, after) for number in range(1, count + 1) for after in (False, True)]
-    if plain.as_expected and only[0] > count:
-        name = plain.scenario.name
-        raise UsageError(f"{name} makes {count} allocations, so that none is number {only[0]}")
-    return [only] if plain.as_expected else []
-
-
-def _nobody(_: Scenario) -> None:
-    pass
+        yield sweep(_Scenario(crew, scenario, options), each)

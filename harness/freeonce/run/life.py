@@ -29,6 +29,7 @@ from freeonce.run.hear import LIFE, collect, lost_words, salvage
 
 MODULES = "/tmp/modules"
 SLICE_SECONDS = 0.5
+USE_MODPROBE = "echo /bin/modprobe >/proc/sys/kernel/modprobe"
 WORDS = 2_000
 """Characters of the kernel's words that a reason quotes."""
 
@@ -65,12 +66,14 @@ DEFAULT_LIMITS = Limits()
 class Plan:
     """A life as it was asked for. `loads`: in order, dependencies among them.
 
+    `within_reach`: modules that are loaded when the kernel asks for them, and their index.
     `keep`: seconds that the subjects stay loaded after the exercises.
     """
 
     loads: tuple[Load, ...]
     exercises: tuple[Exercise, ...] = ()
     files: tuple[GuestFile, ...] = ()
+    within_reach: tuple[GuestFile, ...] = ()
     keep: float = 0.0
     unload: bool = True
     limits: Limits = DEFAULT_LIMITS
@@ -83,11 +86,15 @@ class Plan:
 
 @dataclass
 class Lived:
-    """How far a life came, filled as it goes."""
+    """How far a life came, filled as it goes.
+
+    `unloading`: how many records there were when the first subject was to be unloaded.
+    """
 
     stage: Stage = Stage.PREPARE
     reasons: list[Reason] = field(default_factory=list)
     ran: list[Ran] = field(default_factory=list)
+    unloading: int | None = None
     evidence: Evidence = field(default_factory=lambda: Evidence(NOTHING))
 
     def stopped(self, obstacle: Obstacle, message: str) -> None:
@@ -95,13 +102,16 @@ class Lived:
         self.reasons.append(Reason(obstacle, message))
 
 
-def live(guest: Guest, plan: Plan) -> Lived:
-    """Lead a life through. Whatever happens, what is known of it comes back."""
+def live(guest: Guest, plan: Plan, count: bool = False) -> Lived:
+    """Lead a life through. Whatever happens, what is known of it comes back.
+
+    `count`: each acquisition is told, so that one can be made to fail in another life.
+    """
     lived = Lived()
     try:
-        before = _prepare(guest, plan)
+        before = prepare_guest(guest, plan)
         try:
-            guest.ask("life begin")
+            guest.ask("life begin count" if count else "life begin")
             _through(guest, plan, lived)
             lived.stage = Stage.QUIESCE
             guest.ask("life end", plan.limits.quiesce)
@@ -130,11 +140,13 @@ def _obstacle(lived: Lived) -> Obstacle:
     return Obstacle.NOT_QUIET if lived.stage is Stage.QUIESCE else Obstacle.GUEST_LOST
 
 
-def _prepare(guest: Guest, plan: Plan) -> Header:
+def prepare_guest(guest: Guest, plan: Plan) -> Header:
     """Files and dependencies, and the instrument told whom to watch; the ledger's header then."""
     guest.command(f"mkdir -p {FOLDER}")
     modules = [GuestFile(load.path, load.data) for load in plan.loads]
-    send(guest, [*modules, *plan.files])
+    send(guest, [*modules, *plan.files, *plan.within_reach])
+    if plan.within_reach:
+        guest.command(USE_MODPROBE)
     loaded = printable(guest.command("cut -d ' ' -f 1 /proc/modules")).split()
     for load in plan.loads:
         if not load.subject and load.name not in loaded:
@@ -166,6 +178,7 @@ def _through(guest: Guest, plan: Plan, lived: Lived) -> None:
             raise GuestLost(str(error), loss=Loss.HANG) from error
     if plan.unload:
         lived.stage = Stage.UNLOAD
+        lived.unloading = guest.header().count
         _unload(guest, there, plan.limits.unload, lived)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from freeonce.audit.life import Target
 from freeonce.errors import UsageError
+from freeonce.guest.files import GuestFile
 from freeonce.project.image import Image
 from freeonce.run.exercise import of_carried, of_commands, of_files, with_libraries
 from freeonce.run.life import DEFAULT_LIMITS, Limits, Load, Plan
@@ -16,6 +17,7 @@ from freeonce.subject.module import Module, canonical, check_release, read_modul
 from freeonce.subject.package import Package, load_order
 from freeonce.subject.places import Source, source_of
 from freeonce.subject.redirect import redirect
+from freeonce.subject.requests import index, on_request
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def prepare(wish: Wish, image: Image, scratch: Path) -> Prepared:
     parameters = _parameters(wish.parameters, [module.name for module in targets])
     wrappers = read_families(image.families).wrappers
     redirected = {module.name: redirect(module, wrappers) for module in targets}
+    order = load_order(targets, others, package)
     loads = tuple(
         Load(
             name=module.name,
@@ -72,7 +75,7 @@ def prepare(wish: Wish, image: Image, scratch: Path) -> Prepared:
             subject=module.name in names,
             parameters=tuple(parameters.get(module.name, ())),
         )
-        for module in load_order(targets, others, package)
+        for module in order
     )
     told = tuple(
         Target(
@@ -85,7 +88,18 @@ def prepare(wish: Wish, image: Image, scratch: Path) -> Prepared:
         )
         for module, source in zip(targets, sources, strict=True)
     )
-    return Prepared(_with_exercises(loads, wish), told, sources, tuple(finder.warnings))
+    plan = _with_exercises(loads, wish)
+    plan = replace(plan, within_reach=tuple(within_reach(order, package, image.release)))
+    return Prepared(plan, told, sources, tuple(finder.warnings))
+
+
+def within_reach(loaded: Sequence[Module], package: Package, release: str) -> Iterator[GuestFile]:
+    """Files of the guest by which its modprobe finds what is asked for while these work."""
+    folder, modules = f"/lib/modules/{release}", on_request(loaded, package)
+    if modules:
+        yield from (GuestFile(f"{folder}/{one.name}.ko", one.elf.data) for one in modules)
+        texts = index(modules).items()
+        yield from (GuestFile(f"{folder}/{name}", text.encode()) for name, text in texts)
 
 
 def _sources(targets: Sequence[Module], debug_info: Path | None) -> Iterator[Source]:

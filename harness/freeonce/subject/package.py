@@ -1,7 +1,8 @@
 """The modules of the guest's kernel package: a name to its file, and what is loaded before it.
 
 What a module needs stands in itself (`depends=`, `softdep=` of its section .modinfo), as
-modpost wrote it; depmod's files are made of the same, and an unpacked package has none.
+modpost wrote it; depmod's files are made of the same, and an unpacked package has none. Aliases
+of modules that nobody reads are known where depmod has been.
 """
 
 import difflib
@@ -41,6 +42,22 @@ class Package:
         except OSError:
             return frozenset()
         return frozenset(canonical(Path(line).name.removesuffix(".ko")) for line in lines)
+
+    @cached_property
+    def aliases(self) -> Mapping[str, str]:
+        """Modules by their other names, but for patterns (modules.alias)."""
+        try:
+            lines = (self.folder / "modules.alias").read_text().splitlines()
+        except OSError:
+            return {}
+        words = [line.split() for line in lines]
+        return {one[1]: one[2] for one in words if len(one) == 3 and one[0] == "alias"}
+
+    def asked_for(self, name: str) -> Iterator[str]:
+        """The module that a modprobe finds by that name, if there is one."""
+        for known in (canonical(name), canonical(self.aliases.get(name, ""))):
+            if known in self.files:
+                yield known
 
     def module(self, name: str) -> Module:
         """The module of that name.

@@ -1,11 +1,11 @@
 """The stacks of one run as frames: what its records tell, looked up in the modules' files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from freeonce.evidence.ledger import Records
 from freeonce.evidence.stacks import told
 from freeonce.subject.places import Frame, Source, lines_of
-from freeonce.subject.spots import spots
+from freeonce.subject.spots import Spot, spots
 
 
 def traces(records: Records, sources: Sequence[Source]) -> dict[int, tuple[Frame, ...]]:
@@ -21,3 +21,34 @@ def traces(records: Records, sources: Sequence[Source]) -> dict[int, tuple[Frame
         number: tuple(frame for spot in stack for frame in lines[spot])
         for number, stack in found.items()
     }
+
+
+class Stacks:
+    """The stacks of many runs numbered through: one that comes again has the number that it had.
+
+    Their numbers begin at FIRST, so that none is also that of a stack in one run.
+    """
+
+    FIRST = 1 << 32
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources = {source.module.name: source for source in sources}
+        self._modules = {name: source.module for name, source in self._sources.items()}
+        self._numbers: dict[tuple[Spot, ...], int] = {}
+
+    def numbers(self, records: Records, wanted: Iterable[int]) -> dict[int, int]:
+        """For stacks of one run, by the number that each has in it, the one that it has here."""
+        found = spots(told(records), self._modules)
+        return {
+            number: self._numbers.setdefault(found[number], self.FIRST + len(self._numbers))
+            for number in wanted
+            if number in found
+        }
+
+    def traces(self) -> dict[int, tuple[Frame, ...]]:
+        """All of them as frames, innermost first. Raises HostError as `traces`."""
+        lines = lines_of({spot for stack in self._numbers for spot in stack}, self._sources)
+        return {
+            number: tuple(frame for spot in stack for frame in lines[spot])
+            for stack, number in self._numbers.items()
+        }

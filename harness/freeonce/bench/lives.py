@@ -1,0 +1,135 @@
+"""What an audit costs the module that is audited: the same work bare and audited, in turns."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from freeonce.audit.model import Verdict
+from freeonce.bench.figure import Figure
+from freeonce.guest import boot
+from freeonce.guest.bounded import run_bounded
+from freeonce.guest.files import GuestFile, send
+from freeonce.machine.template import Template
+from freeonce.project.setting import Setting
+from freeonce.run.audit import audit, ready
+from freeonce.run.life import USE_MODPROBE, Limits
+from freeonce.run.prepare import Wish, prepare, within_reach
+from freeonce.subject.build import Headers, build
+from freeonce.subject.module import read_module
+from freeonce.subject.package import Package, load_order
+
+SECONDS = 300.0
+MEGABYTES = 16
+TIMES = 4
+WRITE = """
+while cat /proc/kallsyms; do :; done 2>/dev/null | head -c {bytes} >/tmp/data
+now() {{ read -r up idle </proc/uptime; echo "${{up%.*}}${{up#*.}}"; }}
+start=$(now)
+for i in {times}; do dd if=/tmp/data of={disk} bs=64k conv=fsync 2>/dev/null; done
+echo $(($(now) - start))
+"""
+"""What compresses as text does, written again and again; it prints hundredths of a second."""
+MEMORY_DISK = """
+mount -t configfs config /sys/kernel/config 2>/dev/null
+cd /sys/kernel/config/nullb && mkdir disk && echo {size} >disk/size
+echo 1 >disk/memory_backed; echo 1 >disk/power; {write}
+echo 0 >disk/power; rmdir disk
+"""
+
+
+def _write(disk: str) -> str:
+    times = " ".join(map(str, range(TIMES)))
+    return WRITE.format(bytes=MEGABYTES << 20, times=times, disk=disk)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a module is made to do. `command` prints how long, in units of `unit` seconds."""
+
+    name: str
+    module: str
+    command: str
+    goal: float
+    parameters: str = ""
+    unit: float = 0.01
+
+
+WORKS = (
+    Work(
+        f"{TIMES * MEGABYTES} MiB written to null_blk",
+        "null_blk",
+        MEMORY_DISK.format(size=2 * MEGABYTES, write=_write("/dev/disk")),
+        1.3,
+        "nr_devices=0",
+    ),
+    Work(
+        f"{TIMES * MEGABYTES} MiB written to zram",
+        "zram",
+        f"echo {2 * MEGABYTES}M >/sys/block/zram0/disksize\n{_write('/dev/zram0')}"
+        "echo 1 >/sys/block/zram0/reset",
+        1.3,
+        "num_devices=1",
+    ),
+    Work(
+        "100,000 pairs of kmalloc and kfree",
+        "pairs",
+        "cat /sys/module/pairs/parameters/nanoseconds",
+        3.0,
+        unit=1e-9,
+    ),
+)
+
+
+def figures(setting: Setting, rounds: int) -> list[Figure]:
+    """Seconds of each work, bare and audited, and the ratio of the same round."""
+    found = []
+    with ready(setting) as (of_lives, source), TemporaryDirectory() as scratch:
+        headers = Headers(setting.image.headers, setting.image.headers_source)
+        made = build(Path(__file__).parent / "pairs", headers, Path(scratch)).modules
+        files = {file.stem: file for file in made}
+        for work in WORKS:
+            target = str(files.get(work.module, work.module))
+            samples = [
+                (_bare(of_lives, work, target), _audited(of_lives, source, work, target))
+                for _ in range(rounds)
+            ]
+            bare, audited = zip(*samples, strict=True)
+            ratios = tuple(one / other for other, one in samples)
+            found += [
+                Figure(f"{work.name}, bare", "s", bare),
+                Figure(f"{work.name}, audited", "s", audited),
+                Figure(f"{work.name}, x bare", "", ratios, work.goal),
+            ]
+    return found
+
+
+def _seconds(work: Work, said: str) -> float:
+    if not said.strip().isdecimal():
+        raise AssertionError(f"{work.name}: the guest said {said!r}")
+    return int(said) * work.unit
+
+
+def _audited(setting: Setting, source: Template, work: Work, target: str) -> float:
+    with TemporaryDirectory() as scratch:
+        wish = Wish((target,), work.parameters, commands=(work.command,), limits=Limits(SECONDS))
+        life = audit(setting, source, prepare(wish, setting.image, Path(scratch)))
+    if life.result.judgement.verdict is not Verdict.CLEAN:
+        raise AssertionError(f"{work.name}: {life.reasons} {life.result.judgement.reasons}")
+    return _seconds(work, life.ran[0].output)
+
+
+def _bare(setting: Setting, work: Work, target: str) -> float:
+    """In a guest of the same make that has no instrument."""
+    package = Package(setting.image.modules)
+    path = Path(target)
+    module = read_module(path) if path.is_file() else package.module(target)
+    modules = load_order([module], [], package)
+    with boot(setting.config(), setting.image, load=False) as guest:
+        files = [GuestFile(f"/tmp/{one.name}.ko", one.elf.data) for one in modules]
+        send(guest, [*files, *within_reach(modules, package, setting.image.release)])
+        guest.command(USE_MODPROBE)
+        for one in modules:
+            parameters = shlex.split(work.parameters) if one is module else []
+            guest.command(shlex.join(["insert", f"/tmp/{one.name}.ko", *parameters]), SECONDS)
+        return _seconds(work, run_bounded(guest, work.command, SECONDS).output)

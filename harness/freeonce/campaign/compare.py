@@ -1,0 +1,57 @@
+"""Two stores held against each other: what is new, gone, or changed. Pure."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from freeonce.campaign.store import Kept
+
+Who = tuple[str, str, int]
+"""Kind, name and number of a task: what it is, whatever it was run with."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`what`: new, gone or changed. `before`, `after`: verdict and findings in words."""
+
+    what: str
+    name: str
+    number: int
+    before: str
+    after: str
+
+
+def findings(document: dict[str, Any]) -> frozenset[str]:
+    """The findings of a result, without what another build moves: addresses and lines."""
+    found = set()
+    for one in document.get("findings", ()):
+        kind = one.get("family") or one.get("kind") or ""
+        place = one.get("function") or one.get("what") or one.get("at") or ""
+        found.add(" ".join(filter(None, (str(one.get("rule")), str(kind), str(place)))))
+    return frozenset(found)
+
+
+def in_words(kept: Kept) -> str:
+    """Verdict and findings of a result."""
+    return "; ".join([kept.verdict, *sorted(findings(kept.document))])
+
+
+def differences(before: Iterable[Kept], after: Iterable[Kept]) -> Iterator[Difference]:
+    """Every task of which the two do not say the same, in the order of `after`, then what is gone.
+
+    Of several results of one task, with other images, the last counts.
+    """
+    old, new = ({_who(one): one for one in side} for side in (before, after))
+    for who, kept in new.items():
+        was = in_words(old[who]) if who in old else ""
+        now = in_words(kept)
+        if was != now:
+            what = "changed" if was else "new"
+            yield Difference(what, kept.name, kept.number, was, now)
+    for who, kept in old.items():
+        if who not in new:
+            yield Difference("gone", kept.name, kept.number, in_words(kept), "")
+
+
+def _who(kept: Kept) -> Who:
+    return kept.kind, kept.name, kept.number

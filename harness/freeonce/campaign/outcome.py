@@ -1,0 +1,40 @@
+"""What came of one task, as it is sent from a worker and kept in a store. Pure."""
+
+import json
+from dataclasses import asdict, dataclass, field
+
+from freeonce.errors import EvidenceError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`verdict`: of the audit; empty when the worker could not even begin, and then `refused`
+    says why: that is no result, and is not kept. `document`: as in `run --json` or `audit --json`.
+    """
+
+    verdict: str
+    as_expected: bool
+    seconds: float
+    worker: str
+    document: dict[str, object] = field(default_factory=dict)
+    refused: str = ""
+
+
+def to_text(outcome: Outcome) -> str:
+    """JSON."""
+    return json.dumps(asdict(outcome))
+
+
+def from_text(text: str) -> Outcome:
+    """Raises EvidenceError: a worker of another version, or no worker of ours."""
+    try:
+        found = Outcome(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise EvidenceError(f"a worker's answer cannot be read: {error}") from error
+    types = {"verdict": str, "as_expected": bool, "worker": str, "document": dict, "refused": str}
+    for name, wanted in types.items():
+        if not isinstance(getattr(found, name), wanted):
+            raise EvidenceError(f"a worker's answer has a wrong {name}")
+    if not isinstance(found.seconds, int | float):
+        raise EvidenceError("a worker's answer has wrong seconds")
+    return found

@@ -1,0 +1,184 @@
+"""The results of campaigns in a folder: SQLite, one writer, read by anybody while it grows.
+
+Each result is there for good when `add` returns (write-ahead log, synchronous=FULL).
+"""
+
+import fcntl
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from freeonce.campaign.outcome import Outcome
+from freeonce.campaign.task import Task
+from freeonce.errors import HostError, UsageError
+
+FILE = "results.sqlite"
+LOCK = "lock"
+VERSION = 1
+BUSY_SECONDS = 30.0
+
+_TABLES = """
+create table if not exists results (
+    key text primary key,
+    kind text not null,
+    name text not null,
+    number integer not null,
+    verdict text not null,
+    as_expected integer not null,
+    seconds real not null,
+    finished real not null,
+    worker text not null,
+    task text not null,
+    document text not null
+) strict
+"""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One result of a store. `finished`: seconds since 1970 by the clock of who stored it."""
+
+    key: str
+    kind: str
+    name: str
+    number: int
+    verdict: str
+    as_expected: bool
+    seconds: float
+    finished: float
+    worker: str
+    task: dict[str, Any]
+    document: dict[str, Any]
+
+
+class Store:
+    """An open store. Made by `writing` or `reading`."""
+
+    def __init__(self, connection: sqlite3.Connection, where: Path) -> None:
+        self._connection = connection
+        self._where = where
+
+    def keys(self) -> set[str]:
+        """Of all results that are there."""
+        with self._told():
+            return {key for (key,) in self._connection.execute("select key from results")}
+
+    def add(self, task: Task, outcome: Outcome) -> None:
+        """Keep a result. A second one of the same task changes nothing.
+
+        Raises HostError `store` when it cannot be written: then it is not there.
+        """
+        body = task.body
+        row = (
+            *(task.key, body["kind"], task.name, body["number"], outcome.verdict),
+            *(int(outcome.as_expected), float(outcome.seconds), time.time(), outcome.worker),
+            *(json.dumps(body), json.dumps(outcome.document)),
+        )
+        with self._told(), self._connection:
+            marks = ", ".join("?" * len(row))
+            self._connection.execute(f"insert or ignore into results values ({marks})", row)
+
+    def forget(self, prefix: str) -> int:
+        """Take results away whose keys begin so; how many."""
+        with self._told(), self._connection:
+            query = "delete from results where substr(key, 1, ?) = ?"
+            return self._connection.execute(query, (len(prefix), prefix)).rowcount
+
+    def results(self) -> Iterator[Kept]:
+        """In the order in which they came."""
+        query = "select * from results order by rowid"
+        with self._told():
+            for row in self._connection.execute(query):
+                *plain, task, document = row
+                values = dict(zip(_COLUMNS, plain, strict=True))
+                values["as_expected"] = bool(values["as_expected"])
+                yield Kept(**values, task=json.loads(task), document=json.loads(document))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, ValueError) as error:
+            raise HostError("store", f"{self._where}: {error}") from error
+
+
+_COLUMNS = (
+    *("key", "kind", "name", "number", "verdict", "as_expected"),
+    *("seconds", "finished", "worker"),
+)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[Store]:
+    """The store in a folder, which is made when there is none; nobody else writes to it.
+
+    Raises HostError `store` when it cannot be written, UsageError when another campaign does.
+    """
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context((folder / LOCK).open("a+"))
+        except OSError as error:
+            raise HostError("store", f"cannot write to {folder}: {error.strerror}") from error
+        _locked(lock.fileno(), folder)
+        yield stack.enter_context(_opened(folder, write=True))
+
+
+def _locked(descriptor: int, folder: Path) -> None:
+    """The kernel lets go of it however we end."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        who = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        raise UsageError(f"{folder}: another campaign writes to it (process {who})") from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[Store]:
+    """A store as it is, also while a campaign writes. Raises UsageError when there is none."""
+    if not (folder / FILE).is_file():
+        raise UsageError(f"{folder} is no store of results: it has no {FILE}")
+    with _opened(folder, write=False) as store:
+        yield store
+
+
+@contextmanager
+def _opened(folder: Path, write: bool) -> Iterator[Store]:
+    file = folder / FILE
+    try:
+        connection = sqlite3.connect(
+            file if write else f"{file.resolve().as_uri()}?mode=ro",
+            uri=not write,
+            timeout=BUSY_SECONDS,
+        )
+    except sqlite3.Error as error:
+        raise HostError("store", f"cannot open {file}: {error}") from error
+    try:
+        try:
+            _prepared(connection, file, write)
+        except sqlite3.Error as error:
+            raise HostError("store", f"{file}: {error}") from error
+        yield Store(connection, file)
+    finally:
+        connection.close()
+
+
+def _prepared(connection: sqlite3.Connection, file: Path, write: bool) -> None:
+    (version,) = connection.execute("pragma user_version").fetchone()
+    if version not in (0, VERSION):
+        raise UsageError(f"{file} is of format {version}; this freeonce reads {VERSION}")
+    if not write:
+        return
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = full")
+    with connection:
+        connection.execute(_TABLES)
+        connection.execute(f"pragma user_version = {VERSION}")

@@ -1,0 +1,211 @@
+"""`freeonce campaign`: a plan's runs, here or on other hosts, each kept as it comes."""
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from freeonce.audit.model import Verdict
+from freeonce.campaign.identity import file_digest, harness
+from freeonce.campaign.loading import loaded
+from freeonce.campaign.outcome import Outcome
+from freeonce.campaign.plan import Plan, parse_plan
+from freeonce.campaign.store import Store, writing
+from freeonce.campaign.task import Base, Task, unfold
+from freeonce.cli.loudness import stderr_console
+from freeonce.cli.options import accelerator_option
+from freeonce.errors import UsageError
+from freeonce.evidence.scenarios import Scenario, parse_scenarios
+from freeonce.guest import template_of
+from freeonce.project.setting import Setting, find_setting
+from freeonce.run.crew import default_jobs
+
+TELL_SECONDS = 10.0
+HOST = 3
+INCOMPLETE = 4
+
+
+@click.command()
+@click.argument("plan_file", metavar="PLAN.toml", type=click.Path(path_type=Path))
+@click.option(
+    "--store",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where results are kept. Default: beside the plan, its name with .results.",
+)
+@click.option("--scheduler", metavar="TCP", help="Of Dask: tcp://HOST:PORT. Default: this machine.")
+@click.option(
+    "--local", "slots", type=click.IntRange(min=1), help="Guests at a time on this machine."
+)
+@click.option(
+    "--again", multiple=True, metavar="KEY", help="Forget results whose keys begin so; run them."
+)
+@accelerator_option
+@click.pass_context
+def campaign(
+    context: click.Context,
+    /,
+    *,
+    plan_file: Path,
+    folder: Path | None,
+    scheduler: str | None,
+    slots: int | None,
+    again: tuple[str, ...],
+    accel: str,
+) -> None:
+    """Run what a plan names, and keep each result as it comes. The same command goes on.
+
+    Exit status: 0 every verdict as expected, 1 some not, 2 usage, 3 this host cannot,
+    4 some verdict incomplete.
+    """
+    if scheduler and slots:
+        raise click.UsageError("--local is for this machine; with --scheduler its workers count")
+    plan = _plan(plan_file)
+    folder = folder or plan_file.with_suffix(".results")
+    with stderr_console(False, False) as errors, writing(folder) as store:
+        for prefix in again:
+            if not store.forget(prefix):
+                raise UsageError(f"{folder}: no result's key begins with {prefix!r}")
+        setting = find_setting(accel, svm=bool(plan.scenarios))
+        tasks = list(unfold(plan, _base(setting, accel)))
+        there = store.keys()
+        missing = [task for task in tasks if task.key not in there]
+        jobs = slots or default_jobs(setting.config().memory)
+        refused = _led(missing, _cluster(scheduler, jobs, folder), store, errors)
+        context.exit(_told(store, tasks, refused))
+
+
+def _plan(file: Path) -> Plan:
+    try:
+        return parse_plan(file.read_text(), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {file}: {error}") from error
+
+
+def _base(setting: Setting, accel: str) -> Base:
+    def table() -> Sequence[Scenario]:
+        with template_of(setting) as source:
+            return parse_scenarios(source.table)
+
+    return Base(
+        image=file_digest(setting.image.manifest),
+        harness=harness(),
+        accelerator=accel,
+        table=table,
+        digest=lambda path: file_digest(Path(path)),
+    )
+
+
+_Running = Callable[[Sequence[Task]], Iterator[tuple[Task, Outcome]]]
+
+
+@contextmanager
+def _cluster(scheduler: str | None, jobs: int, folder: Path) -> Iterator[_Running]:
+    """Who runs tasks. Dask is loaded only here: that takes seconds."""
+    cluster = loaded("freeonce.campaign.cluster")
+    with ExitStack() as stack:
+        if scheduler:
+            client = stack.enter_context(cluster.remote(scheduler))
+        else:
+            client = stack.enter_context(cluster.local(jobs, stack.enter_context(_scratch(folder))))
+        yield lambda tasks: cluster.run(client, tasks)
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """For the workers. What is there already was left by a campaign that was killed."""
+    scratch = folder / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _led(
+    tasks: Sequence[Task],
+    cluster: AbstractContextManager[_Running],
+    store: Store,
+    errors: Console,
+) -> Counter[str]:
+    """Run them, and keep what comes; why what did not could not be run, and how often."""
+    refused: Counter[str] = Counter()
+    if not tasks:
+        return refused
+    with _watched(errors, len(tasks)) as watch, cluster as running:
+        for task, outcome in running(tasks):
+            if outcome.refused:
+                refused[f"{outcome.worker.partition(':')[0]}: {outcome.refused}"] += 1
+            else:
+                store.add(task, outcome)
+            watch.done(task, outcome)
+    return refused
+
+
+def _told(store: Store, tasks: Sequence[Task], refused: Counter[str]) -> int:
+    """Say what it came to; the exit status."""
+    wanted = {task.key for task in tasks}
+    kept = [one for one in store.results() if one.key in wanted]
+    verdicts = Counter(one.verdict for one in kept)
+    for one in kept:
+        if not one.as_expected:
+            click.echo(f"{one.key[:12]} {one.name}: {one.verdict}, not expected")
+    said = ", ".join(f"{verdicts[one]} {one}" for one in Verdict if verdicts[one])
+    click.echo(f"{len(kept)} of {len(wanted)} kept: {said or 'none'}")
+    for reason, count in refused.items():
+        click.echo(f"freeonce: {count} could not be run: {reason}", err=True)
+    if len(kept) < len(wanted):
+        return HOST
+    wrong = [one.verdict for one in kept if not one.as_expected]
+    return INCOMPLETE if Verdict.INCOMPLETE in wrong else bool(wrong)
+
+
+class _Watch:
+    """How far it is: a bar with an estimate in a terminal, a line now and then in a log."""
+
+    def __init__(self, console: Console, total: int, progress: Progress) -> None:
+        self._console = console
+        self._total = total
+        self._progress = progress
+        self._bar = progress.add_task("campaign", total=total)
+        self._done = 0
+        self._start = self._next = time.monotonic()
+
+    def done(self, task: Task, outcome: Outcome) -> None:
+        """One more."""
+        self._done += 1
+        self._progress.update(self._bar, advance=1, description=task.name)
+        if not outcome.refused and not outcome.as_expected:
+            self._console.print(Text(f"{task.name}: {outcome.verdict}, not expected"))
+        now = time.monotonic()
+        if not self._console.is_terminal and now >= self._next:
+            self._next = now + TELL_SECONDS
+            self._console.print(Text(f"{self._done} of {self._total}, {now - self._start:.0f} s"))
+
+
+@contextmanager
+def _watched(console: Console, total: int) -> Iterator[_Watch]:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=10),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    shown = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with shown as progress:
+        yield _Watch(console, total, progress)

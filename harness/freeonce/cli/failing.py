@@ -1,0 +1,61 @@
+"""Options for acquisitions that are made to fail, for `run` and `audit`."""
+
+import re
+
+import click
+
+from freeonce.audit.attempts import STAGES, Each, Where
+from freeonce.audit.life import Stage
+
+BARE = "--fail-each"
+ALL = f"{BARE}=all"
+
+
+class WherePoint(click.ParamType[Where]):
+    """`3`, or `3+` with all after it."""
+
+    name = "N[+]"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Where:
+        """Fails for what is none."""
+        match = re.fullmatch(r"([1-9]\d{0,8})(\+?)", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no failure point; write it as 3, or 3+", param, ctx)
+        return Where(int(match[1]), bool(match[2]))
+
+
+class EachPoint(click.ParamType[Each]):
+    """A stage of a life, or all; with + in front also with everything after it failing."""
+
+    name = "[+][STAGE]"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Each:
+        """Fails for what is none."""
+        if isinstance(value, Each):
+            return value
+        after, stage = str(value).startswith("+"), str(value).removeprefix("+")
+        if stage not in ("", "all", *STAGES):
+            names = ", ".join(STAGES)
+            self.fail(f"{value!r} is none of {names}, nor one of these behind a +", param, ctx)
+        return Each(Stage(stage) if stage in STAGES else None, after=after)
+
+
+class WithBareOption(click.Command):
+    """`--fail-each` takes a value only behind a `=`: what follows it alone is a target."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See above; what stands behind `--` stays as it is."""
+        end = args.index("--") if "--" in args else len(args)
+        said = [ALL if one == BARE else one for one in args[:end]]
+        return super().parse_args(ctx, [*said, *args[end:]])
+
+
+limit_option = click.option(
+    "--fail-limit",
+    type=click.IntRange(min=1),
+    help="Of acquisitions by one stack make at most so many fail, spread over all of them.",
+)

@@ -1,0 +1,117 @@
+"""`freeonce results`: what a campaign's store holds."""
+
+import csv
+import fnmatch
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from freeonce.campaign.compare import differences, findings
+from freeonce.campaign.store import Kept, reading
+from freeonce.cli.options import output_option
+from freeonce.cli.output import Out, writable, write
+
+FOLDER = click.Path(path_type=Path)
+COLUMNS = ("key", "kind", "name", "number", "verdict", "as_expected", "seconds", "worker")
+SHOWN_KEY = 12
+
+
+@click.command()
+@click.argument("store", type=FOLDER)
+@click.option(
+    "--where",
+    "conditions",
+    multiple=True,
+    metavar="COLUMN=GLOB",
+    help=f"Only these; columns: {', '.join(COLUMNS)}.",
+)
+@click.option("--against", type=FOLDER, help="A store of before: what is new, gone or changed.")
+@output_option("--json", "Write all of each result as JSON; - for stdout.")
+@output_option("--csv", "Write a line for each result; - for stdout.")
+@click.pass_context
+def results(
+    context: click.Context,
+    /,
+    *,
+    store: Path,
+    conditions: tuple[str, ...],
+    against: Path | None,
+    json_file: Path | None,
+    csv_file: Path | None,
+) -> None:
+    """List the results of a campaign, also while it runs, or hold them against another's.
+
+    Exit status: 0; with --against 1 when something is new, gone or changed; 2 usage.
+    """
+    chosen = [_condition(text) for text in conditions]
+    for file in (json_file, csv_file):
+        if file is not None and str(file) != "-":
+            writable(file)
+    found = list(_chosen(store, chosen))
+    if json_file is not None:
+        write(json_file, json.dumps([asdict(one) for one in found], indent=1) + "\n")
+    if csv_file is not None:
+        write(csv_file, _csv(found))
+    if against is not None:
+        context.exit(_compared(_chosen(against, chosen), found))
+    if json_file is None and csv_file is None:
+        _printed(found)
+
+
+def _condition(text: str) -> tuple[str, str]:
+    column, equals, pattern = text.partition("=")
+    if not equals or column not in COLUMNS:
+        raise click.UsageError(
+            f"--where {text!r}: write COLUMN=GLOB, a column of {', '.join(COLUMNS)}"
+        )
+    return column, pattern
+
+
+def _chosen(store: Path, conditions: Iterable[tuple[str, str]]) -> Iterator[Kept]:
+    with reading(store) as opened:
+        for one in opened.results():
+            if all(fnmatch.fnmatch(_word(one, column), glob) for column, glob in conditions):
+                yield one
+
+
+def _word(kept: Kept, column: str) -> str:
+    """As `--where` and CSV have it: yes and no for what is true or not."""
+    value = getattr(kept, column)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _csv(found: Iterable[Kept]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*COLUMNS, "findings"])
+    for one in found:
+        words = [_word(one, column) for column in COLUMNS]
+        writer.writerow([*words, "; ".join(sorted(findings(one.document)))])
+    return text.getvalue()
+
+
+def _printed(found: Iterable[Kept]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("key", "name", "verdict", "expected", "seconds"):
+        table.add_column(heading, justify="right" if heading == "seconds" else "left")
+    for one in found:
+        words = (one.key[:SHOWN_KEY], one.name, one.verdict, _word(one, "as_expected"))
+        table.add_row(*map(Text, words), f"{one.seconds:.1f}")
+    Out(highlight=False).print(table)
+
+
+def _compared(before: Iterable[Kept], after: Iterable[Kept]) -> int:
+    found = list(differences(before, after))
+    for one in found:
+        said = " -> ".join(filter(None, (one.before, one.after)))
+        click.echo(f"{one.what}: {one.name} ({one.number}): {said}")
+    click.echo(f"{len(found)} differences")
+    return 1 if found else 0

@@ -1,0 +1,89 @@
+"""Tasks on workers: all of them answered once, whatever becomes of the workers."""
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from freeonce.campaign.cluster import AHEAD, local, remote, run
+from freeonce.campaign.outcome import Outcome, from_text, to_text
+from freeonce.campaign.task import Body, Task
+from freeonce.errors import EvidenceError, HostError
+
+SLOTS = 2
+
+
+def work(text: str) -> str:
+    """What a worker of these tests does with a body."""
+    body: Body = json.loads(text)
+    if body.get("poisonous"):
+        os._exit(9)
+    return to_text(Outcome("clean", True, 0.0, str(os.getpid()), {"number": body["number"]}))
+
+
+def tasks(count: int, *poisonous: int) -> Iterator[Task]:
+    for number in range(count):
+        body: Body = {"number": number, "poisonous": number in poisonous}
+        yield Task(f"key-{number}", f"task {number}", body)
+
+
+@pytest.mark.xdist_group("cluster")
+class TestLocal:
+    def test_each_task_is_answered_once(self, tmp_path: Path) -> None:
+        with local(SLOTS, tmp_path) as client:
+            found = list(run(client, tasks(40), work))
+        assert Counter(task.key for task, _ in found) == {f"key-{n}": 1 for n in range(40)}
+        assert all(outcome.document["number"] == task.body["number"] for task, outcome in found)
+        assert len({outcome.worker for _, outcome in found}) == SLOTS
+
+    def test_a_task_that_kills_its_workers_is_incomplete_and_stops_nobody(
+        self, tmp_path: Path
+    ) -> None:
+        with local(SLOTS, tmp_path) as client:
+            found = {task.name: outcome for task, outcome in run(client, tasks(12, 3), work)}
+        poisoned = found.pop("task 3")
+        assert (poisoned.verdict, poisoned.as_expected) == ("incomplete", False)
+        why = "3 workers died while they ran it, and nothing else"
+        assert poisoned.document["reasons"] == [why]
+        assert len(found) == 11
+        assert {outcome.verdict for outcome in found.values()} == {"clean"}
+
+    def test_no_more_is_taken_from_a_campaign_than_its_slots_need(self, tmp_path: Path) -> None:
+        taken = 0
+
+        def counted() -> Iterator[Task]:
+            nonlocal taken
+            for task in tasks(100_000):
+                taken += 1
+                yield task
+
+        with local(SLOTS, tmp_path) as client:
+            coming = run(client, counted(), work)
+            for answered in range(1, 30):
+                next(coming)
+                assert taken <= answered + AHEAD * SLOTS
+            del coming
+
+
+def test_no_scheduler_is_told_with_its_address() -> None:
+    start = time.monotonic()
+    with (
+        pytest.raises(HostError, match=r"tcp://127\.0\.0\.1:1") as caught,
+        remote("tcp://127.0.0.1:1"),
+    ):
+        pass
+    assert caught.value.reason == "scheduler"
+    assert time.monotonic() - start < 60
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"verdict": 1, "as_expected": true, "seconds": 0, "worker": "w"}'],
+)
+def test_what_is_no_answer_is_refused(text: str) -> None:
+    with pytest.raises(EvidenceError, match="a worker's answer"):
+        from_text(text)

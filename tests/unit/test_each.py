@@ -1,0 +1,273 @@
+"""Which acquisitions are made to fail, and whether a guest may have another life after one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from freeonce.audit.attempts import STAGES, Attempt, Each, Sampled, Where, attempts, wanted
+from freeonce.audit.life import Stage
+from freeonce.audit.phases import hung_in, untouched
+from freeonce.audit.run import take_apart
+from freeonce.cli.failing import EachPoint, WithBareOption
+from freeonce.errors import GuestLost, HostError
+from freeonce.evidence.ledger import Blind, Broken, Flag, Kind, Phase, Quiesced, Type
+from freeonce.evidence.oops import first_words
+from freeonce.run import lives
+from freeonce.run.exercise import Exercise
+from freeonce.run.life import Load, Plan
+from freeonce.run.lives import lead_each, steps
+from tests.unit.history import History, run
+
+ALL = Quiesced.RCU | Quiesced.WORK | Quiesced.DEFERRED
+
+
+def phase(history: History, which: Phase, load: int = 1) -> History:
+    return history.add(Type.PHASE, serial=load, detail=int(which))
+
+
+def life() -> History:
+    """Acquisitions 1 at load, 2 in an exercise, 3 at unload, of stacks 1, 2 and 1."""
+    history = phase(run(), Phase.COMING).add(Type.ATTEMPT, serial=1, site=1)
+    phase(history, Phase.LIVE).add(Type.ATTEMPT, serial=2, site=2)
+    return history
+
+
+def unloaded(history: History) -> History:
+    phase(history.add(Type.ATTEMPT, serial=3, site=1), Phase.GOING)
+    return history
+
+
+def test_an_acquisition_has_the_stage_of_the_life_that_it_is_made_in() -> None:
+    """The kernel says that a module goes when its exit function is over."""
+    history = life()
+    before = len(history.rows)
+    found = attempts(unloaded(history).records(), before)
+    assert [(one.number, one.stage) for one in found] == [
+        *((1, Stage.LOAD), (2, Stage.EXERCISE), (3, Stage.UNLOAD)),
+    ]
+    never_live = phase(run(), Phase.COMING).add(Type.ATTEMPT, serial=1, site=1)
+    assert [one.stage for one in attempts(never_live.records())] == [Stage.LOAD]
+
+
+def test_a_stack_is_told_apart_by_its_addresses_and_not_by_its_number() -> None:
+    history = run()
+    for number in (1, 2):
+        history.add(Type.STACK, site=number, pointer=0x1000, physical=0x2000)
+        history.add(Type.ATTEMPT, serial=number, site=number)
+    assert [one.stack for one in attempts(history.records())] == [(0x1000, 0x2000)] * 2
+
+
+def made(*stacks: int, stage: Stage | None = None) -> list[Attempt]:
+    return [Attempt(number, stage, (stack,), stack) for number, stack in enumerate(stacks, 1)]
+
+
+def names(each: Each, found: list[Attempt]) -> list[str]:
+    return [str(one) for one in wanted(found, each)[0]]
+
+
+def test_what_is_asked_for_is_led() -> None:
+    found = [replace(one, stage=stage) for one, stage in zip(made(1, 2, 1), STAGES, strict=True)]
+    assert names(Each(), found) == ["1", "2", "3"]
+    assert names(Each(after=True), found) == ["1", "1+", "2", "2+", "3", "3+"]
+    assert names(Each(Stage.UNLOAD, after=True), found) == ["3", "3+"]
+    assert names(Each(only=Where(2, after=True)), found) == ["2+"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "led"), [(1, ["1"]), (2, ["1", "11"]), (3, ["1", "6", "11"]), (99, None)]
+)
+def test_a_stack_beyond_the_limit_is_sampled_and_that_is_told(
+    limit: int, led: list[str] | None
+) -> None:
+    """Eleven acquisitions, ten of one stack: 1, 3, 4, ...; the fifth of these is number 6."""
+    found = made(7, 8, *[7] * 9)
+    chosen, sampled = wanted(found, Each(limit=limit))
+    every = [str(number) for number in range(1, 12)]
+    assert [str(one) for one in chosen] == (sorted([*led, "2"], key=int) if led else every)
+    assert sampled == ((Sampled(7, 10, limit),) if led else ())
+
+
+def whole_life() -> History:
+    history = phase(phase(run(), Phase.COMING), Phase.LIVE)
+    history.add(Type.ALLOCATE, serial=1, pointer=0x1000, size=8, kind=int(Kind.SLAB), site=1)
+    flags = int(Flag.KEPT)
+    history.add(Type.RELEASE, serial=1, pointer=0x1000, kind=int(Kind.SLAB), flags=flags, site=1)
+    return phase(phase(history, Phase.GOING), Phase.GONE)
+
+
+def rested(history: History, detail: int = ALL, live: int = 0) -> History:
+    return history.add(Type.QUIESCED, detail=detail, size=live)
+
+
+def test_a_guest_in_which_nothing_is_left_may_have_another_life() -> None:
+    assert untouched(take_apart(rested(whole_life()).end().records()))
+
+
+def withheld(history: History) -> History:
+    flags = int(Flag.WITHHELD)
+    return history.add(Type.RELEASE, serial=1, pointer=0x1000, kind=int(Kind.SLAB), flags=flags)
+
+
+LEFT_BEHIND = {
+    "never rested": whole_life(),
+    "rested twice": rested(rested(whole_life())),
+    "something is live": rested(whole_life(), live=1),
+    "callbacks are under way": rested(whole_life(), ALL & ~Quiesced.RCU),
+    "work is under way": rested(whole_life(), ALL & ~Quiesced.WORK),
+    "releases are under way": rested(whole_life(), ALL & ~Quiesced.DEFERRED),
+    "released twice": rested(withheld(whole_life())),
+    "memory is broken": rested(whole_life().add(Type.BROKEN, serial=1, detail=Broken.POISON)),
+    "lost sight of": rested(whole_life().add(Type.BLIND, detail=Blind.BOOKS)),
+    "another module stays": rested(phase(whole_life(), Phase.LIVE, load=2)),
+    "no module was seen": rested(run()),
+}
+
+
+@pytest.mark.parametrize("why", LEFT_BEHIND)
+def test_a_guest_in_which_something_is_left_may_not(why: str) -> None:
+    assert not untouched(take_apart(LEFT_BEHIND[why].end().records()))
+
+
+@pytest.mark.parametrize(
+    ("phases", "said"),
+    [
+        ((Phase.COMING,), "the init function of m does not return"),
+        ((Phase.COMING, Phase.LIVE), "what is done to m does not end"),
+        ((Phase.COMING, Phase.LIVE, Phase.GOING), "m does not unload"),
+        ((Phase.COMING, Phase.LIVE, Phase.GOING, Phase.GONE), ""),
+        ((), ""),
+    ],
+)
+def test_what_hangs_is_known_by_how_far_the_module_came(
+    phases: tuple[Phase, ...], said: str
+) -> None:
+    history = run().text(Type.SUBJECT, "m", serial=1)
+    for one in phases:
+        phase(history, one)
+    assert hung_in(history.records()) == said
+
+
+OOPS = """\
+guest: [    7.141424] fine so far
+guest: [    7.141424] BUG: kernel NULL pointer dereference, address: 0000000000000008
+guest: [    7.141424] Oops: 0002 [#1] PREEMPT SMP NOPTI
+guest: [    7.141424] RIP: 0010:fill+0x5/0x11 [fail_crash]
+guest: [    7.141424] RIP: 0033:0x7f00
+"""
+
+
+def test_an_oops_is_told_by_its_first_line_and_its_function() -> None:
+    said = "BUG: kernel NULL pointer dereference, address: 0000000000000008"
+    assert first_words(OOPS) == f"{said}; in fill+0x5/0x11 [fail_crash]"
+    assert first_words("Kernel panic - not syncing: x") == "Kernel panic - not syncing: x"
+    assert first_words("nothing at all") == ""
+    assert len(first_words("BUG: " + "x" * 10_000)) <= 300
+
+
+def test_a_life_is_steps_that_the_guest_takes_by_itself() -> None:
+    loads = (
+        Load("below", b"", subject=False),
+        Load("one", b"", subject=True, parameters=("a=1", "b=two words")),
+        Load("two", b"", subject=True),
+    )
+    plan = Plan(loads, (Exercise("x", "echo a\necho b"),), keep=0.5)
+    assert steps(plan).split(b"\0") == [
+        b'load /tmp/modules/one.ko a=1 b="two words"',
+        b"load /tmp/modules/two.ko ",
+        b"exercise export PATH=/audit:$PATH\necho a\necho b",
+        *(b"keep 500", b"unload two", b"unload one", b""),
+    ]
+
+
+class Batches:
+    """Guests that are lost in some lives, and spoilt by others."""
+
+    def __init__(self, lost: set[int], spoilt: set[int]) -> None:
+        self.lost, self.spoilt = lost, spoilt
+        self.guests = 0
+        self.batches: list[list[int]] = []
+
+    @contextmanager
+    def make(self) -> Iterator[Any]:
+        self.guests += 1
+        yield SimpleNamespace()
+
+    def batch(self, _: Any, points: list[Where], __: float) -> tuple[list[Any], bool]:
+        self.batches.append([one.number for one in points])
+        done: list[Any] = []
+        for one in points:
+            if one.number in self.lost:
+                return [SimpleNamespace(where=one)], False
+            done.append(SimpleNamespace(where=one))
+            if one.number in self.spoilt:
+                return done, False
+        return done, True
+
+
+def led(monkeypatch: pytest.MonkeyPatch, batches: Batches, count: int) -> list[int]:
+    monkeypatch.setattr(lives, "_ready", lambda *_: None)
+    monkeypatch.setattr(lives, "_batch", batches.batch)
+    points = [Where(number) for number in range(1, count + 1)]
+    return [one.where.number for one in lead_each(batches.make, Plan(()), points, 1.0)]
+
+
+def test_lives_are_led_in_one_guest_and_ever_more_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batches = Batches(set(), set())
+    assert led(monkeypatch, batches, 8) == list(range(1, 9))
+    assert batches.guests == 1
+    assert batches.batches == [[1], [2, 3], [4, 5, 6, 7], [8]]
+
+
+def test_a_lost_guest_costs_only_its_own_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those before it, of which the guest has told nothing yet, are led again."""
+    batches = Batches(lost={6}, spoilt={2})
+    assert sorted(led(monkeypatch, batches, 8)) == list(range(1, 9))
+    assert batches.batches == [[1], [2, 3], [3], [4, 5], [6, 7, 8], [7], [8]]
+    assert batches.guests == 3
+
+
+def test_without_a_guest_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> Any:
+        raise GuestLost("no guest")
+
+    monkeypatch.setattr(lives, "_ready", never)
+    with pytest.raises(GuestLost, match="no guest"):
+        list(lead_each(Batches(set(), set()).make, Plan(()), [Where(1)], 1.0))
+    monkeypatch.setattr(lives, "_ready", lambda *_: (_ for _ in ()).throw(HostError("x", "no")))
+    with pytest.raises(HostError):
+        list(lead_each(Batches(set(), set()).make, Plan(()), [Where(1)], 1.0))
+
+
+@click.command(cls=WithBareOption)
+@click.argument("targets", nargs=-1)
+@click.option("--fail-each", type=EachPoint())
+def said(targets: tuple[str, ...], fail_each: Each | None) -> None:
+    click.echo(f"{targets} {fail_each and (fail_each.stage, fail_each.after)}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--fail-each", "brd"], "('brd',) (None, False)"),
+        (["--fail-each=load", "brd"], "('brd',) (<Stage.LOAD: 'load'>, False)"),
+        (["--fail-each=+unload", "brd"], "('brd',) (<Stage.UNLOAD: 'unload'>, True)"),
+        (["--fail-each=+", "brd"], "('brd',) (None, True)"),
+        (["brd", "--", "--fail-each"], "('brd', '--fail-each') None"),
+    ],
+)
+def test_fail_each_takes_a_stage_only_behind_its_own_sign(arguments: list[str], told: str) -> None:
+    assert CliRunner().invoke(said, arguments).output.strip() == told
+
+
+def test_a_stage_that_there_is_not_is_refused() -> None:
+    done = CliRunner().invoke(said, ["--fail-each=quiesce", "brd"])
+    assert done.exit_code == 2
+    assert "'quiesce' is none of load, exercise, unload" in done.output

@@ -1,0 +1,111 @@
+"""A campaign's plan, and the tasks that it unfolds into."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from freeonce.campaign.plan import Audit, Plan, Scenarios, parse_plan
+from freeonce.campaign.task import Base, key_of, unfold
+from freeonce.errors import UsageError
+from freeonce.evidence.scenarios import Scenario
+
+TABLE = tuple(
+    Scenario(number, name, "Examples", "C", None, "", ()) for number, name in enumerate("abc")
+)
+BASE = Base("image", "harness", "tcg", lambda: TABLE, lambda path: f"digest of {path}")
+
+
+def test_a_plan_says_what_is_to_run() -> None:
+    text = """
+    [[scenarios]]
+    names = ["c/*"]
+    repeat = 3
+    [[audits]]
+    targets = ["kvm", "kvm-amd"]
+    exercises = ["use.sh"]
+    timeout = 90
+    """
+    assert parse_plan(text, "plan") == Plan(
+        (Scenarios(("c/*",), repeat=3),),
+        (Audit(("kvm", "kvm-amd"), exercises=("use.sh",), timeout=90.0),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[scenarios]]\nnames = [1,, 2]", "line 2"),
+        ("", "neither [[scenarios]] nor [[audits]]"),
+        ("[[audit]]\ntargets = ['a']", "audit is unknown; known are scenarios, audits"),
+        ("[scenarios]\nnames = ['a']", "two brackets"),
+        ("[[scenarios]]\nrepeat = 2", "[[scenarios]] number 1: names is missing"),
+        ("[[scenarios]]\nnames = 'a'", "names must be a list of at least one text, not 'a'"),
+        ("[[scenarios]]\nnames = []", "names must be a list of at least one text"),
+        ("[[scenarios]]\nnames = ['a']\nrepeat = true", "repeat must be a whole number from 1 on"),
+        ("[[scenarios]]\nnames = ['a']\nrepeat = 0", "repeat must be a whole number from 1 on"),
+        ("[[scenarios]]\nnames = ['a']\ntimeout = nan", "timeout must be seconds"),
+        ("[[audits]]\ntargets = ['a']\n[[audits]]\ntarget = ['b']", "number 2: target is unknown"),
+        ("[[audits]]\ntargets = ['a']\nparams = 1", "params must be a text, not 1"),
+    ],
+)
+def test_what_is_wrong_with_a_plan_is_named(text: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_plan(text, "night.toml")
+    assert words in str(caught.value)
+    assert str(caught.value).startswith("night.toml: ")
+
+
+def names(plan: Plan) -> list[str]:
+    return [task.name for task in unfold(plan, BASE)]
+
+
+def test_each_repetition_is_a_task_and_none_is_there_twice() -> None:
+    once = Scenarios(("a",))
+    assert names(Plan((Scenarios(("[ab]",), repeat=2), once), ())) == ["a", "b", "a", "b"]
+    tasks = list(unfold(Plan((replace(once, repeat=3),), ()), BASE))
+    assert len({task.key for task in tasks}) == 3
+
+
+def test_a_pattern_that_matches_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match="no scenario matches 'z'"):
+        names(Plan((Scenarios(("z",)),), ()))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(BASE, image="another"),
+        replace(BASE, harness="another"),
+        replace(BASE, accelerator="kvm"),
+        replace(BASE, digest=lambda path: f"another of {path}"),
+    ],
+)
+def test_all_that_goes_into_a_task_changes_its_key(other: Base) -> None:
+    plan = Plan((), (Audit(("./a.ko",), exercises=("use.sh",)),))
+    (one,), (two,) = unfold(plan, BASE), unfold(plan, other)
+    assert one.key != two.key
+    assert one.key == next(unfold(plan, BASE)).key
+
+
+@pytest.mark.parametrize("field", ["params", "targets", "commands", "files", "dependencies"])
+def test_each_word_of_an_audit_changes_its_key(field: str) -> None:
+    wish = Audit(("loop",))
+    other: dict[str, Any] = {field: "x=1" if field == "params" else ("other",)}
+    changed = replace(wish, **other)
+    (one,), (two,) = (unfold(Plan((), (each,)), BASE) for each in (wish, changed))
+    assert one.key != two.key
+
+
+def test_a_key_does_not_depend_on_the_order_of_a_body() -> None:
+    assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1})
+
+
+def test_files_of_an_audit_are_in_it_by_what_they_are() -> None:
+    plan = Plan((), (Audit(("./a.ko", "loop"), exercises=("use.sh",), files=("x:/y",)),))
+    (task,) = unfold(plan, BASE)
+    assert task.body["digests"] == {
+        "./a.ko": "digest of ./a.ko",
+        "use.sh": "digest of use.sh",
+        "x": "digest of x",
+    }

@@ -1,0 +1,175 @@
+"""The store of a campaign: what is in it stays, and one writer has it."""
+
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from freeonce.campaign.outcome import Outcome
+from freeonce.campaign.store import FILE, reading, writing
+from freeonce.campaign.task import Task
+from freeonce.errors import HostError, UsageError
+
+
+def task(number: int, name: str = "c/pool") -> Task:
+    return Task(f"{number:032x}", name, {"kind": "scenario", "name": name, "number": number})
+
+
+CLEAN = Outcome("clean", True, 0.5, "here:1", {"verdict": "clean"})
+
+
+def test_a_result_is_there_as_it_was_kept(tmp_path: Path) -> None:
+    with writing(tmp_path / "new" / "store") as store:
+        store.add(task(1), CLEAN)
+        assert store.keys() == {task(1).key}
+    with reading(tmp_path / "new" / "store") as store:
+        (kept,) = store.results()
+    assert (kept.key, kept.name, kept.number) == (task(1).key, "c/pool", 1)
+    assert (kept.verdict, kept.as_expected, kept.seconds) == ("clean", True, 0.5)
+    assert (kept.task, kept.document) == (task(1).body, CLEAN.document)
+
+
+def test_a_second_result_of_one_task_changes_nothing(tmp_path: Path) -> None:
+    with writing(tmp_path) as store:
+        store.add(task(1), CLEAN)
+        store.add(task(1), Outcome("faulty", False, 9.0, "there:2"))
+        assert [kept.verdict for kept in store.results()] == ["clean"]
+
+
+def test_a_store_is_read_while_it_grows(tmp_path: Path) -> None:
+    with writing(tmp_path) as store:
+        store.add(task(1), CLEAN)
+        with reading(tmp_path) as other:
+            assert len(list(other.results())) == 1
+            store.add(task(2), CLEAN)
+            assert len(list(other.results())) == 2
+
+
+def test_only_one_campaign_writes(tmp_path: Path) -> None:
+    with (
+        writing(tmp_path),
+        pytest.raises(UsageError, match=f"process {os.getpid()}"),
+        writing(tmp_path),
+    ):
+        pass
+    with writing(tmp_path) as store:
+        store.add(task(1), CLEAN)
+
+
+def test_what_is_forgotten_is_gone_and_nothing_else(tmp_path: Path) -> None:
+    with writing(tmp_path) as store:
+        for number in (1, 2):
+            store.add(task(number), CLEAN)
+        assert store.forget(task(1).key) == 1
+        assert store.forget("%") == 0
+        assert store.keys() == {task(2).key}
+
+
+WRITER = """
+import os, sys
+from pathlib import Path
+from freeonce.campaign.outcome import Outcome
+from freeonce.campaign.store import writing
+from freeonce.campaign.task import Task
+with writing(Path(sys.argv[1])) as store:
+    for number in range(10**6):
+        body = {"kind": "scenario", "number": number}
+        store.add(Task(str(number), "c/pool", body), Outcome("clean", True, 0.5, "w"))
+        os.write(1, f"{number}\\n".encode())
+"""
+
+
+@pytest.mark.parametrize("after", [1, 7, 40])
+def test_what_was_kept_outlives_a_killed_writer(tmp_path: Path, after: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout
+        for _ in range(after):
+            last = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+        said = writer.stdout.read().split()
+    told = int(said[-1]) if said else last
+    with writing(tmp_path) as store:
+        numbers = [kept.number for kept in store.results()]
+        assert numbers == list(range(len(numbers)))
+        assert len(numbers) in (told + 1, told + 2)
+        store.add(task(7), CLEAN)
+
+
+def test_no_store_is_told(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UsageError, match=r"is no store of results: it has no results\.sqlite"),
+        reading(tmp_path),
+    ):
+        pass
+
+
+def test_a_store_of_another_format_is_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("pragma user_version = 9")
+    connection.close()
+    with (
+        pytest.raises(UsageError, match="is of format 9; this freeonce reads 1"),
+        writing(tmp_path),
+    ):
+        pass
+
+
+def test_what_is_no_database_is_told_and_kept(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text("not a database, but somebody's words " * 100)
+    before = (tmp_path / FILE).read_bytes()
+    for opened in (writing, reading):
+        with pytest.raises(HostError, match="not a database") as caught, opened(tmp_path):
+            pass
+        assert caught.value.reason == "store"
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HostError, match="cannot write to"), writing(tmp_path / "file" / "store"):
+        pass
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from freeonce.campaign.outcome import Outcome
+from freeonce.campaign.store import writing
+from freeonce.campaign.task import Task
+from freeonce.errors import HostError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with writing(Path(sys.argv[1])) as store:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+    kept = 0
+    try:
+        for number in range(1000):
+            document = {"text": "x" * 4000}
+            body = {"kind": "scenario", "number": number}
+            store.add(Task(str(number), "c", body), Outcome("clean", True, 1.0, "w", document))
+            kept += 1
+    except HostError as error:
+        print(error.reason, kept)
+"""
+
+
+def test_a_full_disk_is_told_and_what_was_kept_stays(tmp_path: Path) -> None:
+    """The kernel refuses to let a file grow, as a full disk does."""
+    said = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path)], check=True, capture_output=True, text=True
+    )
+    reason, kept = said.stdout.split()
+    assert reason == "store"
+    assert 0 < int(kept) < 100
+    with writing(tmp_path) as store:
+        assert len(store.keys()) == int(kept)
+
+
+def test_the_limit_of_that_test_is_not_ours() -> None:
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
