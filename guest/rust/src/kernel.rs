@@ -95,6 +95,7 @@ unsafe extern "C" {
 
     pub fn freeonce_svm_on(host_save_area: u64) -> c_int;
     pub fn freeonce_svm_off();
+    pub safe fn freeonce_invlpga(address: u64, asid: u32) -> c_int;
     pub fn freeonce_svm_run(vcpu: *mut Vcpu) -> c_int;
     pub fn freeonce_svm_run_into_nmi(vcpu: *mut Vcpu) -> c_int;
     pub fn freeonce_vcpu_bind(vcpu: *mut Vcpu) -> c_int;

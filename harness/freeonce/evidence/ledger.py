@@ -101,6 +101,7 @@ class Type(IntEnum):
     QUIESCED = 33
     STATIC = 34
     LEFT = 35
+    INVLPGA = 36
     ATTEMPT = 40
 
 
@@ -125,6 +126,7 @@ WITHOUT_FAMILY = (
     *(Type.BEGIN, Type.END, Type.LABEL, Type.STEP, Type.UNSUPPORTED, Type.PANIC, Type.GUARD),
     *(Type.WITNESS_ON, Type.SETTLED, Type.MODULE_EXIT, Type.CPU_STATE, Type.HOST_REGISTER),
     *(Type.SVM_ON, Type.SVM_OFF, Type.BIND, Type.OPERAND, Type.UNBIND, Type.VMRUN, Type.VMEXIT),
+    Type.INVLPGA,
 )
 """In every other type these fields are 0, so that one type does not pass for another."""
 

@@ -300,7 +300,9 @@ _ALL = (
         "The CPU is an owner too. An address given to it (the VMCB in rax at VMRUN, VMLOAD and "
         "VMSAVE, VM_HSAVE_PA, IOPM_BASE_PA, MSRPM_BASE_PA, nested CR3 and every page that its "
         "tables reach) is not inside a live, large enough, aligned, contiguous allocation; or "
-        "such memory is released while the CPU may still use it.",
+        "such memory is released while the CPU may still use it. What an L2 has lost a CPU's TLB "
+        "may keep, by ASID, until TLB_CONTROL flushes it there (15.16): a VMRUN under that ASID "
+        "before the flush uses what was released.",
         "wrmsrl(MSR_VM_HSAVE_PA, virt_to_phys(area));\n"
         "free_page(area); /* while VM_HSAVE_PA points at it: the next VMRUN writes there */",
         "the owner's account: each operand against the allocations that live at that moment",
