@@ -44,6 +44,11 @@ FAMILIES = {
     Kind.VMALLOC: Family(_by(Kind.VMALLOC, Kind.KVMALLOC)),
     Kind.KVMALLOC: Family(_by(Kind.KVMALLOC)),
     Kind.PERCPU: Family(_by(Kind.PERCPU)),
+    Kind.MEMPOOL: Family(_by(Kind.MEMPOOL)),
+    Kind.IOMAP: Family(_by(Kind.IOMAP)),
+    Kind.CIPHER: Family(_by(Kind.CIPHER)),
+    Kind.MISC: Family(_by(Kind.MISC), null_release=False),
+    Kind.SRCU: Family(_by(Kind.SRCU), null_release=False),
 }
 
 _RIGHT = np.zeros((256, 256), dtype=np.bool_)
