@@ -3,9 +3,10 @@
 
 Usage: wrappers.py generate FAMILIES SYMVERS INTO      writes INTO/functions.h and INTO/wrappers.c
        wrappers.py describe FAMILIES SYMVERS BUILT DEST    writes families.json
+       wrappers.py page FAMILIES                      prints docs/families.md
 
-SYMVERS: the kernel's Module.symvers; only functions that it exports get a wrapper. BUILT: that of
-the instrument, for the checksums by which the kernel knows the wrappers.
+SYMVERS: the kernel's Module.symvers; only functions that it exports itself get a wrapper. BUILT:
+that of the instrument, for the checksums by which the kernel knows the wrappers.
 """
 
 import json
@@ -88,6 +89,11 @@ def exports(symvers: Path) -> dict[str, list[str]]:
     return {row[1]: row for row in rows}
 
 
+def of_kernel(symvers: Path) -> dict[str, list[str]]:
+    """Likewise what the kernel itself exports: for others the instrument would need a module."""
+    return {name: row for name, row in exports(symvers).items() if row[2] == "vmlinux"}
+
+
 def acquire(one: Function, name: str) -> str:
     """A wrapper that takes."""
     keys = one.keys
@@ -98,7 +104,8 @@ def acquire(one: Function, name: str) -> str:
     fields += [f".address = (unsigned long)({keys.get('handle', 'result')})"]
     fields += [f".align = {keys['align']}"] if "align" in keys else []
     fields += [f".cache = (unsigned long){keys['cache']}"] if "cache" in keys else []
-    taken = "!IS_ERR_OR_NULL((void *)result)"
+    taken = keys.get("taken", "!IS_ERR_OR_NULL((void *)result)")
+    error = "result" if "taken" in keys else "PTR_ERR_OR_ZERO((void *)result) ?: -ENOMEM"
     told = [f"take.{field[1:]};" for field in fields]
     if "copied" in keys:
         told.insert(1, f"result = guarded_copy(&take, result, {keys['copied']});")
@@ -121,7 +128,7 @@ def acquire(one: Function, name: str) -> str:
 		acquired(&take);
 	}} else {{
 		take.size = {asked};
-		not_acquired(&take, PTR_ERR_OR_ZERO((void *)result) ?: -ENOMEM);
+		not_acquired(&take, {error});
 	}}
 	return result;
 }}
@@ -159,7 +166,7 @@ def wrapper(one: Function, name: str, row: list[str], null: bool) -> str:
 def generate(families: str, symvers: str, into: str) -> None:
     """The C of them."""
     table = tomllib.loads(Path(families).read_text())
-    exported = exports(Path(symvers))
+    exported = of_kernel(Path(symvers))
     every = functions(table)
     found = [(one, name) for one in every if (name := one.named(exported))]
     hand = [(one, name) for one, name in found if "hand" in one.keys]
@@ -190,7 +197,7 @@ def generate(families: str, symvers: str, into: str) -> None:
 def describe(families: str, symvers: str, built: str, dest: str) -> None:
     """What the host redirects to what."""
     table = tomllib.loads(Path(families).read_text())
-    exported, wrappers = exports(Path(symvers)), exports(Path(built))
+    exported, wrappers = of_kernel(Path(symvers)), exports(Path(built))
     document = {
         "schema": SCHEMA,
         "families": [
@@ -208,11 +215,53 @@ def describe(families: str, symvers: str, built: str, dest: str) -> None:
     Path(dest).write_text(json.dumps(document, indent=1) + "\n")
 
 
+HEAD = """\
+# Families
+
+What an audit judges, made of [families.toml](../guest/instrument/families/families.toml) by
+`images/wrappers.py page`. A family is a kind of resource, with the functions that acquire and
+release it. A call of each of these, in a module under audit, is led to a wrapper. A name stands
+for that of kernels since 6.10 too, with `_noprof` behind it; a function that the guest's kernel
+does not export itself has no wrapper there. Of what else a module calls, the report lists as not
+audited what looks like an acquisition by its name.
+
+"""
+ROLES = {
+    "acquire": "acquired by",
+    "release": "released by",
+    "defer": "released later by",
+    "resize": "resized by",
+    "measure": "measured by",
+}
+
+
+def page(families: str) -> None:
+    """The page for users."""
+    table = tomllib.loads(Path(families).read_text())
+    every = functions(table)
+    parts = [HEAD + f"{len(every)} functions in {len(table)} families.\n"]
+    for name, keys in table.items():
+        others = [by for by in keys["released_by"] if by != name]
+        lines = [f"## {name}\n\n{keys['about']}\n"]
+        for role, words in ROLES.items():
+            named = [f"`{one.name}`" for one in every if (one.family, one.role) == (name, role)]
+            if named:
+                lines.append(f"- {words} {', '.join(named)}")
+        if others:
+            lines.append(f"- also by the functions of {', '.join(others)}")
+        null = "nothing happens" if keys["null_release"] else "a `null-free`"
+        lines.append(f"- released null: {null}")
+        parts.append("\n".join(lines) + "\n")
+    print("\n".join(parts), end="")
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["generate", families, symvers, into]:
             generate(families, symvers, into)
         case ["describe", families, symvers, built, dest]:
             describe(families, symvers, built, dest)
+        case ["page", families]:
+            page(families)
         case _:
             sys.exit(__doc__)

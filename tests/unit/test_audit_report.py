@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from freeonce.audit.life import Life, Ran, Reason, Stage, Target
+from freeonce.audit.life import Life, NotAudited, Ran, Reason, Stage, Target
 from freeonce.audit.model import Rule
 from freeonce.audit.result import Result
 from freeonce.errors import Obstacle, UsageError
@@ -51,7 +51,8 @@ def history() -> History:
     return told.end().settle()
 
 
-TARGET = Target("leaky", "leaky.ko", "6.1.0", ("kfree", "kmalloc_trace"), ("idr_alloc",), True)
+UNHEARD = (NotAudited("idr_alloc", 1, "number"), NotAudited("filp_open", 3, "file"))
+TARGET = Target("leaky", "leaky.ko", "6.1.0", ("kfree", "kmalloc_trace"), UNHEARD, True)
 
 
 def told(known: tuple[Known, ...] = (), *reasons: Reason) -> Told:
@@ -159,7 +160,7 @@ def test_people_get_it_at_80_columns() -> None:
     assert "    allocated at kzalloc [leaky]" in text
     assert "lose+0x12 [leaky] /home/me/leaky.c:7" in text
     assert "exercise-failed: bad.sh ended with status 3" in lines
-    assert "not audited: idr_alloc" in text
+    assert "not audited: 4 calls of 2 functions: filp_open (3, file)" in text
     assert "exercise bad.sh: status 3, 1.0 s" in lines
     assert any(line.startswith("leaky: faulty; 4 acquired, 1 released") for line in lines)
 
@@ -255,3 +256,12 @@ def test_of_a_life_that_never_began_only_the_reason_is_told() -> None:
         "",
         "x.ko: incomplete; 0 acquired, 0 released, reached read",
     ]
+
+
+def test_of_what_the_verdict_says_nothing_is_told_with_its_count() -> None:
+    said = " ".join(shown(told()).split())
+    assert "not audited: 4 calls of 2 functions: filp_open (3, file), idr_alloc (1, number)" in said
+    (target,) = json.loads(json.dumps(audit_document(HOST, [told()], 0.0)))["targets"]
+    assert target["unaudited"] == ["idr_alloc", "filp_open"]
+    assert target["not_audited"]["calls"] == 4
+    assert target["not_audited"]["functions"][1]["function"] == "filp_open"

@@ -23,6 +23,11 @@ RELEASED_BY = {
     Kind.VMALLOC: {Kind.VMALLOC, Kind.KVMALLOC},
     Kind.KVMALLOC: {Kind.KVMALLOC},
     Kind.PERCPU: {Kind.PERCPU},
+    Kind.MEMPOOL: {Kind.MEMPOOL},
+    Kind.IOMAP: {Kind.IOMAP},
+    Kind.CIPHER: {Kind.CIPHER},
+    Kind.MISC: {Kind.MISC},
+    Kind.SRCU: {Kind.SRCU},
 }
 """The table in docs/rules.md."""
 

@@ -15,9 +15,11 @@ MODULES, DEBIAN = TESTS / "modules", TESTS / "debian"
 SOURCES = {file.stem: file.read_text() for file in sorted(MODULES.glob("*.c"))}
 EXPECTED = tomllib.loads((MODULES / "expected.toml").read_text())
 EXERCISES = tomllib.loads((DEBIAN / "exercises.toml").read_text())
-FAMILIES = {"slab", "object", "cache", "pages", "vmalloc", "kvmalloc", "percpu"}
+OTHERS = {"mempool", "iomap", "cipher", "misc", "srcu"}
+"""Resources that are no memory of the module's."""
+FAMILIES = {"slab", "object", "cache", "pages", "vmalloc", "kvmalloc", "percpu", *OTHERS}
 EVERYWHERE = {Rule.LEAK, Rule.DOUBLE_FREE}
-POINTERS = FAMILIES - {"cache"}
+POINTERS = FAMILIES - {"cache", *OTHERS}
 
 
 def test_each_module_has_its_expectation_and_the_other_way_round() -> None:

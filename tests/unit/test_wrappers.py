@@ -19,6 +19,7 @@ LINES = tomllib.loads(TABLE.read_text())
 
 SMALL = """
 [slab]
+about = "Memory."
 number = 3
 released_by = ["slab"]
 null_release = true
@@ -144,3 +145,53 @@ def test_the_description_has_the_checksums_of_the_wrappers(tmp_path: Path) -> No
     assert json.loads(text)["families"] == [
         {"number": 3, "name": "slab", "released_by": ["slab"], "null_release": True}
     ]
+
+
+def test_what_a_module_of_the_kernel_exports_has_no_wrapper(tmp_path: Path) -> None:
+    """The instrument would not load without that module."""
+    path = tmp_path / "table.toml"
+    path.write_text(SMALL)
+    kernel = symvers(tmp_path, "kernel", "take", "give")
+    kernel.write_text(kernel.read_text().replace("\tgive\tvmlinux", "\tgive\tdrivers/x/give"))
+    subprocess.run([sys.executable, SCRIPT, "generate", path, kernel, tmp_path], check=True)
+    wrappers = (tmp_path / "wrappers.c").read_text()
+    assert "freeonce_wrap_take(" in wrappers
+    assert "freeonce_wrap_give" not in wrappers
+
+
+def test_a_function_that_returns_an_error_number_has_its_handle_elsewhere(tmp_path: Path) -> None:
+    line = '{ is = "int take_at(struct thing *it)", handle = "it", size = "sizeof(*it)", '
+    line += 'fails = "-ENOMEM", taken = "!result" },'
+    table = SMALL.replace("acquire = [", f"acquire = [\n  {line}")
+    wrappers, _ = made(tmp_path, table, "take_at", "give")
+    steps = [
+        *("int result = -ENOMEM;", "result = (take_at)(it);", "if (!result) {"),
+        *("take.address = (unsigned long)(it);", "acquired(&take);"),
+        "not_acquired(&take, result);",
+    ]
+    places = [wrappers.index(step) for step in steps]
+    assert places == sorted(places)
+
+
+def test_the_page_is_made_of_the_table() -> None:
+    page = subprocess.run(
+        [sys.executable, SCRIPT, "page", TABLE], capture_output=True, text=True, check=True
+    ).stdout
+    assert (ROOT / "docs/families.md").read_text() == page
+    assert all(f"\n## {family}\n\n{LINES[family]['about']}" in page for family in LINES)
+
+
+def test_each_family_has_a_planted_fault_and_a_clean_twin() -> None:
+    modules = tomllib.loads((ROOT / "tests/modules/expected.toml").read_text())
+    found = [one for about in modules.values() for one in about["finds"]]
+    assert {one["family"] for one in found} == set(LINES)
+    clean = " ".join(
+        (ROOT / f"tests/modules/{name}.c").read_text()
+        for name in modules
+        if name.startswith("clean_")
+    )
+    for family, keys in LINES.items():
+        names = [line["is"].split("(")[0].split()[-1].lstrip("*") for line in keys["release"]]
+        # Of a cipher's kind a header makes the call that is wrapped.
+        names += ["crypto_free_shash"] if family == "cipher" else []
+        assert any(f"{name}(" in clean for name in names), family

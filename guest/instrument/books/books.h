@@ -58,8 +58,14 @@ enum holding_state {
 	HOLDING_UNUSED, HOLDING_LIVE, HOLDING_HELD, HOLDING_DEFERRED, HOLDING_GONE, HOLDING_PAST,
 };
 
-/* Addresses of one space cannot mean two things. A percpu cookie is no address at all. */
-enum space { SPACE_SLAB, SPACE_CACHE, SPACE_PAGES, SPACE_VMALLOC, SPACE_PERCPU, SPACES, SPACE_EITHER };
+/*
+ * Addresses of one space cannot mean two things. From SPACE_PERCPU on a handle says nothing of what
+ * lies at that address: it is a cookie, or names a resource that is no memory of the module's.
+ */
+enum space {
+	SPACE_SLAB, SPACE_CACHE, SPACE_PAGES, SPACE_VMALLOC, SPACE_PERCPU, SPACE_MEMPOOL, SPACE_IOMAP,
+	SPACE_CIPHER, SPACE_MISC, SPACE_SRCU, SPACES, SPACE_EITHER
+};
 
 struct holding;
 struct kmem_cache;

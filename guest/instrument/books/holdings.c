@@ -133,9 +133,15 @@ struct holding *holding_at(unsigned long address, enum space space)
 	return NULL;
 }
 
+/* Its handles say nothing of what else lies at an address. */
+static bool apart(enum space space)
+{
+	return space >= SPACE_PERCPU;
+}
+
 /*
- * What a release of that address can mean: whatever is there, of any space but that of percpu
- * cookies; if nothing is, what was there last in the space of the call.
+ * What a release of that address can mean: whatever is there, of any space but those that are
+ * apart; if nothing is, what was there last in the space of the call.
  */
 struct holding *holding_meant(unsigned long address, enum space space)
 {
@@ -144,14 +150,14 @@ struct holding *holding_meant(unsigned long address, enum space space)
 	lockdep_assert_held(&books_lock);
 	hlist_for_each_entry(holding, bucket(address), by_address) {
 		if (holding->address != address ||
-		    (holding->space == SPACE_PERCPU) != (space == SPACE_PERCPU))
+		    (holding->space != space && (apart(holding->space) || apart(space))))
 			continue;
 		if (holding->state != HOLDING_GONE)
 			return holding;
 		if (!was && holding->space == space)
 			was = holding;
 	}
-	if (was || space == SPACE_PERCPU)
+	if (was || apart(space))
 		return was;
 	/* A cookie that was taken for an address. */
 	holding = holding_at(address, SPACE_PERCPU);
@@ -182,8 +188,8 @@ struct holding *holding_around(unsigned long address, enum space space)
 	int i;
 
 	lockdep_assert_held(&books_lock);
-	if (space == SPACE_PERCPU)
-		return around(address, trees[SPACE_PERCPU].rb_node);
+	if (apart(space))
+		return around(address, trees[space].rb_node);
 	for (i = 0; !holding && i < SPACE_PERCPU; i++)
 		/* Of a cache only its begin is known. */
 		if (i != SPACE_CACHE)

@@ -71,13 +71,13 @@ static bool is_any(unsigned long address)
 	return is_vmalloc_addr((void *)address) ? is_vmalloc(address) : is_slab(address);
 }
 
-/* A percpu cookie is no address; nothing can be told by looking at it. */
-static bool is_percpu(unsigned long address)
+/* Nothing can be told by looking at it: a percpu cookie, or what only its own functions know. */
+static bool is_any_handle(unsigned long address)
 {
 	return !IS_ERR_VALUE(address);
 }
 
-const struct family families[FAMILY_PERCPU + 1] = {
+const struct family families[FAMILY_SRCU + 1] = {
 	[FAMILY_SLAB] = {
 		.number = FAMILY_SLAB, .released_by = SLAB_RELEASED_BY, .space = SPACE_SLAB,
 		.held = true, .slack = true, .give_back = give_slab, .plausible = is_slab,
@@ -107,6 +107,26 @@ const struct family families[FAMILY_PERCPU + 1] = {
 	},
 	[FAMILY_PERCPU] = {
 		.number = FAMILY_PERCPU, .released_by = PERCPU_RELEASED_BY, .space = SPACE_PERCPU,
-		.held = true, .give_back = give_percpu, .plausible = is_percpu,
+		.held = true, .give_back = give_percpu, .plausible = is_any_handle,
+	},
+	[FAMILY_MEMPOOL] = {
+		.number = FAMILY_MEMPOOL, .released_by = MEMPOOL_RELEASED_BY,
+		.space = SPACE_MEMPOOL, .plausible = is_any_handle,
+	},
+	[FAMILY_IOMAP] = {
+		.number = FAMILY_IOMAP, .released_by = IOMAP_RELEASED_BY, .space = SPACE_IOMAP,
+		.plausible = is_any_handle,
+	},
+	[FAMILY_CIPHER] = {
+		.number = FAMILY_CIPHER, .released_by = CIPHER_RELEASED_BY, .space = SPACE_CIPHER,
+		.plausible = is_any_handle,
+	},
+	[FAMILY_MISC] = {
+		.number = FAMILY_MISC, .released_by = MISC_RELEASED_BY, .space = SPACE_MISC,
+		.plausible = is_any_handle,
+	},
+	[FAMILY_SRCU] = {
+		.number = FAMILY_SRCU, .released_by = SRCU_RELEASED_BY, .space = SPACE_SRCU,
+		.plausible = is_any_handle,
 	},
 };

@@ -3,14 +3,26 @@
 #ifndef FREEONCE_WRAP_H
 #define FREEONCE_WRAP_H
 
+#include <crypto/acompress.h>
+#include <crypto/aead.h>
+#include <crypto/akcipher.h>
+#include <crypto/hash.h>
+#include <crypto/kpp.h>
+#include <crypto/rng.h>
+#include <crypto/skcipher.h>
 #include <linux/bitmap.h>
+#include <linux/crypto.h>
 #include <linux/err.h>
 #include <linux/export.h>
 #include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/mempool.h>
+#include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <linux/srcu.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 

@@ -82,6 +82,11 @@ enum ledger_family {
 	FAMILY_VMALLOC = 7,
 	FAMILY_KVMALLOC = 8,
 	FAMILY_PERCPU = 9,
+	FAMILY_MEMPOOL = 10,
+	FAMILY_IOMAP = 11,
+	FAMILY_CIPHER = 12,
+	FAMILY_MISC = 13,
+	FAMILY_SRCU = 14,
 };
 
 enum ledger_flag {

@@ -50,6 +50,11 @@ FAMILIES = {
     Kind.VMALLOC: Family("vfree()", _by(Kind.VMALLOC, Kind.KVMALLOC)),
     Kind.KVMALLOC: Family("kvfree() or kfree_rcu()", _by(Kind.KVMALLOC)),
     Kind.PERCPU: Family("free_percpu()", _by(Kind.PERCPU)),
+    Kind.MEMPOOL: Family("mempool_destroy()", _by(Kind.MEMPOOL)),
+    Kind.IOMAP: Family("iounmap()", _by(Kind.IOMAP)),
+    Kind.CIPHER: Family("the release of its transform", _by(Kind.CIPHER)),
+    Kind.MISC: Family("misc_deregister()", _by(Kind.MISC), null_release=False),
+    Kind.SRCU: Family("cleanup_srcu_struct()", _by(Kind.SRCU), null_release=False),
 }
 
 _RIGHT = np.zeros((256, 256), dtype=np.bool_)

@@ -21,6 +21,19 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True)
+class NotAudited:
+    """A function that looks like acquiring `what`, named at `calls` places of a module's code.
+
+    `because`: what gives that back, as far as known.
+    """
+
+    function: str
+    calls: int
+    what: str
+    because: str = ""
+
+
+@dataclass(frozen=True)
 class Target:
     """A module that is judged. `file`: as it was given; `release`: of its kernel.
 
@@ -32,7 +45,7 @@ class Target:
     file: str
     release: str
     audited: tuple[str, ...]
-    unaudited: tuple[str, ...]
+    unaudited: tuple[NotAudited, ...]
     has_debug_info: bool
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from freeonce.bench import audit, guests, lives, vng
+from freeonce.bench import audit, failures, guests, lives, vng
 from freeonce.bench.figure import Figure
 from freeonce.guest import template_of
 from freeonce.project.host import cores
@@ -37,6 +37,7 @@ def measure(setting: Setting, rounds: int) -> Iterator[Figure]:
     yield from guests.pairs(setting, rounds)
     yield from guests.vmruns(setting, rounds)
     yield from lives.figures(setting, rounds)
+    yield from failures.figures(setting, rounds)
     yield from audit.figures(rounds)
 
 

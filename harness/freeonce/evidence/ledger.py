@@ -144,6 +144,11 @@ class Family(IntEnum):
     VMALLOC = 7
     KVMALLOC = 8
     PERCPU = 9
+    MEMPOOL = 10
+    IOMAP = 11
+    CIPHER = 12
+    MISC = 13
+    SRCU = 14
 
 
 Kind = Family

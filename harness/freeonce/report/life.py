@@ -115,9 +115,19 @@ def audit_document(
         "schema": SCHEMA,
         "host": dict(host),
         "ok": bool(lives) and all(told.bears_failures for told in lives),
-        "targets": [asdict(target) for target in targets.values()],
+        "targets": [_target(target) for target in targets.values()],
         "lives": [life_document(told, places) for told in lives],
         "seconds": round(seconds, 3),
+    }
+
+
+def _target(target: Target) -> dict[str, object]:
+    return asdict(target) | {
+        "unaudited": [one.function for one in target.unaudited],
+        "not_audited": {
+            "calls": sum(one.calls for one in target.unaudited),
+            "functions": [asdict(one) for one in target.unaudited],
+        },
     }
 
 
@@ -211,10 +221,19 @@ def _print_target(console: Console, target: Target) -> None:
     console.print(Text(target.name, style="bold cyan"))
     lines = [f"{len(target.audited)} functions are audited: {', '.join(target.audited)}"]
     if target.unaudited:
-        lines.append(f"not audited: {', '.join(target.unaudited)}")
+        lines.append(_not_audited(target))
     if not target.has_debug_info:
         lines.append("no debug info: functions and offsets, no lines (--debug-info PATH)")
     _indented(console, lines)
+
+
+def _not_audited(target: Target) -> str:
+    """Of what the verdict says nothing; what is called most comes first."""
+    most = sorted(target.unaudited, key=lambda one: -one.calls)
+    calls, names = sum(one.calls for one in most), len(most)
+    each = (f"{one.function} ({one.calls}, {one.what})" for one in most)
+    functions = "function" if names == 1 else "functions"
+    return f"not audited: {calls} calls of {names} {functions}: {', '.join(each)}"
 
 
 def _indented(console: Console, lines: Iterable[str]) -> None:

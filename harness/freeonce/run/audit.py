@@ -161,13 +161,16 @@ def audit_each(
     `done`: is told how many of how many were led. Raises UsageError too, for a point that there
     is not.
     """
-    leader = _Lives(setting, source, prepared)
+    leader = Lives(setting, source, prepared)
     points = sweep(leader, each, done)
     return Failures(leader.life, points, leader.stacks)
 
 
-class _Lives:
-    """Lives of what was prepared, in clones."""
+class Lives:
+    """Lives of what was prepared, in clones (`run/failures.py`, Leader).
+
+    `life`: the one without failures, once it was led. `stacks`: that points speak of.
+    """
 
     life: Life
 
@@ -188,6 +191,7 @@ class _Lives:
         return Plain(result, sound, life.unloading)
 
     def failing(self, points: Sequence[Where]) -> Iterator[Point]:
+        """A life for each point. Raises GuestLost, HostError when no guest can be had."""
         limits = self._prepared.plan.limits
         most = limits.load + limits.exercise + limits.unload + limits.quiesce
         seconds = min(most, SECONDS + SLOWER * self.life.result.seconds)

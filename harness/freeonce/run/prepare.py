@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from freeonce.audit.life import Target
+from freeonce.audit.life import NotAudited, Target
 from freeonce.errors import UsageError
 from freeonce.guest.files import GuestFile
 from freeonce.project.image import Image
@@ -83,7 +83,10 @@ def prepare(wish: Wish, image: Image, scratch: Path) -> Prepared:
             file=str(module.path),
             release=module.release,
             audited=redirected[module.name].audited,
-            unaudited=redirected[module.name].unaudited,
+            unaudited=tuple(
+                NotAudited(one.function, one.calls, one.what, one.because)
+                for one in redirected[module.name].unaudited
+            ),
             has_debug_info=source.debug is not None,
         )
         for module, source in zip(targets, sources, strict=True)

@@ -4,7 +4,6 @@ Each undefined symbol that has a wrapper gets the wrapper's name; nothing else o
 changes, and its source is not needed. Its debug info stays with the host, its signature goes.
 """
 
-import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,16 +11,10 @@ from dataclasses import dataclass, replace
 from freeonce.subject.elf import UNDEFINED, Elf, damaged, rewrite
 from freeonce.subject.families import Wrapper
 from freeonce.subject.module import DEBUG, Module, parse_module
+from freeonce.subject.unaudited import Unaudited, unaudited
 
 VERSION = struct.Struct("<Q56s")
 """An entry of `__versions`: struct modversion_info of the kernel."""
-
-ACQUIRES = re.compile(r"alloc|create|(^|_)register|_get$|dup(_user)?$")
-NO_CALL_OF_INTEREST = re.compile(
-    # Data, and functions that only have such a name.
-    r"kmalloc_caches|random_kmalloc_seed|vmalloc_(to_p|base)|is_vmalloc|dealloc|^_*ktime_get"
-    r"|^perf_trace_|^param_get|^__S[A-Z]{2}__|_ops$"
-)
 
 
 @dataclass(frozen=True)
@@ -34,7 +27,7 @@ class Redirected:
 
     module: Module
     audited: tuple[str, ...]
-    unaudited: tuple[str, ...]
+    unaudited: tuple[Unaudited, ...]
 
     @property
     def data(self) -> bytes:
@@ -58,7 +51,7 @@ def redirect(module: Module, wrappers: Mapping[str, Wrapper]) -> Redirected:
     return Redirected(
         module=replace(done, name=module.name),
         audited=tuple(dict.fromkeys(chosen)),
-        unaudited=tuple(name for name in module.undefined if _unheard(name, wrappers)),
+        unaudited=unaudited(module, wrappers),
     )
 
 
@@ -105,11 +98,3 @@ def _verify(before: Module, after: Module, chosen: Mapping[str, Wrapper]) -> Non
     for index in before.text_sections():
         if before.elf.content(index) != after.elf.content(index):
             raise damaged("its code does not survive the redirect")
-
-
-def _unheard(name: str, wrappers: Mapping[str, Wrapper]) -> bool:
-    return (
-        name not in wrappers
-        and ACQUIRES.search(name) is not None
-        and not NO_CALL_OF_INTEREST.search(name)
-    )
