@@ -376,8 +376,10 @@ void binding_look(u64 gpa, size_t size)
 			continue;
 		local_irq_save(flags);
 		if (look_begin(binding)) {
+			/* It may have been unbound meanwhile, and serve another vcpu of which nothing is told. */
+			stale = binding->number && binding->told.count && !binding->running;
 			reached = operand_reached(binding->reached.vmcb, binding->reached.host_vmcb);
-			if (!binding->running && binding->number && may_reach_else(binding, &reached))
+			if (stale && may_reach_else(binding, &reached))
 				look(binding, &reached, true);
 			look_end(binding);
 		}

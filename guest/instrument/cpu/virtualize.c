@@ -174,7 +174,7 @@ static bool enter_again(struct world *world)
  * handler wants it or because the CPU must not be given what the handler left.
  *
  * The L2 may have been stopped anywhere. operand_check() takes locks only when a nested
- * page fault here or on another CPU has changed the tables, or to flush. With them taken
+ * page fault here or on another CPU has changed the tables. With them taken
  * Linux touches only what is mapped from the start, but it may exit: on KVM an unlock may wake
  * another CPU by VMMCALL, so with allocation_lock held and drop_lock() inside of it.
  * Should another CPU have changed the tables by then, this one waits for itself.
