@@ -26,6 +26,8 @@ OUTER ?= linux-image-amd64
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+# The recipes of images use the harness, so its own Python runs them.
+RECIPES = PYTHON='$(CURDIR)/$(BIN)/python'
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
 SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane ci/newer-qemu .ci/run guest/init/etc/rc guest/outer/init
 
@@ -50,8 +52,8 @@ $(VENV)/made: pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(VENV)/made $(VENV)/installed
 
-images: packages
-	@$(MAKE) --no-print-directory -C images KERNEL='$(KERNEL)' image
+images: packages $(VENV)/installed
+	@$(MAKE) --no-print-directory -C images KERNEL='$(KERNEL)' $(RECIPES) image
 
 # make itself ends with 2 whatever fails in it; so the status is said in words.
 run: setup
@@ -72,12 +74,12 @@ test-qemu: setup
 	@ci/newer-qemu build/newer-qemu
 	@FREEONCE_QEMU=$(CURDIR)/build/newer-qemu/qemu $(BIN)/pytest -n auto --maxprocesses 8 --dist loadgroup $(or $(ARGS),tests/guest)
 
-outer:
+outer: $(VENV)/installed
 	@PYTHON='$(PYTHON)' KERNEL='$(OUTER)' ci/install-deps run
-	@$(MAKE) --no-print-directory -C images KERNEL='$(OUTER)' outer
+	@$(MAKE) --no-print-directory -C images KERNEL='$(OUTER)' $(RECIPES) outer
 
 matrix: setup
-	@$(MAKE) --no-print-directory -j2 -C images KERNEL='$(KERNEL)' variants
+	@$(MAKE) --no-print-directory -j2 -C images KERNEL='$(KERNEL)' $(RECIPES) variants
 	@$(BIN)/freeonce compare build/current/variants/*/manifest.json
 
 deception: $(VENV)/installed

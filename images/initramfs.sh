@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The guest's whole file system: busybox, dropbear, our init, our programs, our modules.
-# Usage: initramfs.sh KERNEL IMAGE INIT DEST     IMAGE: a folder with freeonce.ko, specimens.ko, keys, programs
+# Usage: initramfs.sh KERNEL IMAGE INIT DEST     environment: PYTHON, one that has the harness
+# IMAGE: a folder with freeonce.ko, families.json, specimens.ko, keys, programs
 here=$(dirname "$(realpath "$0")")
 . "$here/lib.sh"
 . "$here/root.sh"
@@ -22,7 +23,7 @@ ln -s bin/busybox "$root/init"
 install -m 600 "$image/keys/host.dropbear" "$root/etc/dropbear/host_key"
 install -m 600 "$image/keys/client.pub" "$root/root/.ssh/authorized_keys"
 # Debug info is for the host.
-for module in freeonce specimens; do
-    strip --strip-debug -o "$root/lib/$module.ko" "$image/$module.ko"
-done
+strip --strip-debug -o "$root/lib/freeonce.ko" "$image/freeonce.ko"
+# The specimens are a subject like any other. Their sections and symbols keep their numbers.
+"$python" "$here/redirected.py" "$image/families.json" "$image/specimens.ko" "$root/lib/specimens.ko"
 pack "$dest"

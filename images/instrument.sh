@@ -10,10 +10,10 @@ scratch_beside "$dest"
 mkdir "$scratch/guest"
 cp -r -- "$guest/instrument" "$scratch/guest/"
 table=$scratch/guest/instrument/families/families.toml
-"${PYTHON:-python3}" "$here/wrappers.py" generate "$table" "$kernel/headers/Module.symvers" "$scratch/guest/instrument/families"
+"$python" "$here/wrappers.py" generate "$table" "$kernel/headers/Module.symvers" "$scratch/guest/instrument/families"
 build_module instrument
 built=$scratch/guest/instrument/Module.symvers
-"${PYTHON:-python3}" "$here/wrappers.py" describe "$table" "$kernel/headers/Module.symvers" "$built" "$scratch/families.json"
+"$python" "$here/wrappers.py" describe "$table" "$kernel/headers/Module.symvers" "$built" "$scratch/families.json"
 publish "$scratch/families.json" "$families"
 publish "$built" "$symvers"
 publish "$scratch/guest/instrument/freeonce.ko" "$dest"

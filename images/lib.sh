@@ -3,6 +3,9 @@
 set -euo pipefail
 # The make that called us has a job server that our own children cannot reach.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+# For recipes that need one: a Python that has the harness.
+# shellcheck disable=SC2034
+python=${PYTHON:-$(dirname "${BASH_SOURCE[0]}")/../.venv/bin/python}
 
 die() {
     printf '%s: %s\n' "$(basename "$0")" "$1" >&2

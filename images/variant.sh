@@ -20,5 +20,5 @@ fi
 RUST_OPT=$opt RUST_LTO=$lto "$here/rust-crate.sh" "$toolchain" "$base/kernel/config" "$base/rust" "$guest/rust" "$image/freeonce_rust.o"
 "$here/specimens.sh" "$base/kernel" "$guest" "$image/freeonce.symvers" "$image/freeonce_rust.o" "$image/specimens.ko"
 "$here/initramfs.sh" "$base/kernel" "$image" "$guest/init" "$image/initramfs.cpio"
-"${PYTHON:-python3}" "$here/manifest.py" write "$image" "$toolchain"
+"$python" "$here/manifest.py" write "$image" "$toolchain"
 publish "$image" "$dest"

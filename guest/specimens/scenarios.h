@@ -38,6 +38,16 @@ struct scenario_array {
 		__VA_ARGS__                                    \
 	}
 
+/* The same calls used as they should be: nothing to find. */
+#define OF_KERNEL(NAME, RUN, LESSON)                              \
+	{                                                         \
+		.name = "kernel/" NAME,                           \
+		.section = "The kernel's own allocators, from C", \
+		.language = "C",                                  \
+		.lesson = LESSON,                                 \
+		.run = RUN,                                       \
+	}
+
 #define STEP(text) freeonce_step(text, sizeof(text) - 1)
 #define LABEL(pointer, text) freeonce_label(pointer, text, sizeof(text) - 1)
 

@@ -30,6 +30,10 @@ def main() -> int:
             tried += len(done)
             lies += found
             print(f"{planted.name}: {len(done)} changes, {len(found)} clean", file=sys.stderr)
+            for lie in found:
+                if lie.conceded is None:
+                    told = f"NOT CONCEDED: {lie.record}, record {lie.change.index}: {lie.change}"
+                    print(told, file=sys.stderr)
     print("\n".join(table(lies)))
     open_ones = sum(lie.conceded is None for lie in lies)
     print(f"{tried} changes, {len(lies)} clean, {open_ones} of these not conceded")

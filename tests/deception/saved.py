@@ -54,6 +54,7 @@ def _document(name: str, rule: str, cpus: int, evidence: Evidence) -> dict[str, 
         "unloaded": None if unloaded is None else _hex(unloaded),
         "memory": [(gpa, (data or b"").hex()) for gpa, data in parts],
         "gpas": list(memory.gpas.items()),
+        "page_offset": memory.page_offset,
     }
 
 
@@ -77,6 +78,6 @@ def _planted(document: dict[str, Any]) -> Planted:
         rule=document["rule"],
         cpus=document["cpus"],
         records=_records(*document["records"]),
-        memory=Memory(Snapshot(parts), dict(map(tuple, document["gpas"]))),
+        memory=Memory(Snapshot(parts), dict(map(tuple, document["gpas"])), document["page_offset"]),
         unloaded=_records(*unloaded) if unloaded else None,
     )

@@ -36,7 +36,7 @@ from freeonce.report.failures import failures_document, print_failures
 from freeonce.report.html import html_text
 from freeonce.report.inspect import record_line
 from freeonce.report.junit import junit_text
-from freeonce.report.places import Places, sites
+from freeonce.report.places import Everywhere
 from freeonce.report.sarif import sarif_text
 from freeonce.report.terminal import print_problems, print_report
 from freeonce.report.trace import trace_bytes
@@ -140,7 +140,8 @@ def _true(extent: Extent, run: Run) -> bytes:
 
 def write(results: list[Result], which: int) -> None:
     """One group of the reports of these results."""
-    places = dict.fromkeys(list(sites(results))[:2], PLACE)
+    named = {one.site for result in results for one in result.judgement.findings}
+    places = Everywhere(otherwise=dict.fromkeys(sorted(named)[:2], PLACE))
     (_programs, _tools, _page, _people)[which](results, planted(results), places)
 
 
@@ -150,25 +151,25 @@ def write_everything(results: list[Result]) -> None:
         write(results, which)
 
 
-def _programs(results: list[Result], faults: Sequence[Planted], places: Places) -> None:
+def _programs(results: list[Result], faults: Sequence[Planted], places: Everywhere) -> None:
     json.loads(json.dumps(run_document(HOST, results, faults, places)))
     for one in results:
         for record in one.evidence.records:
             record_line(record)
 
 
-def _tools(results: list[Result], _: Sequence[Planted], places: Places) -> None:
+def _tools(results: list[Result], _: Sequence[Planted], places: Everywhere) -> None:
     # libxml2 would take what is no XML; expat does not.
     ElementTree.fromstring(junit_text(results, HOST, places))
     json.loads(sarif_text(results, places))
     trace_bytes(results, places)
 
 
-def _page(results: list[Result], faults: Sequence[Planted], places: Places) -> None:
+def _page(results: list[Result], faults: Sequence[Planted], places: Everywhere) -> None:
     html_text(HOST, results, faults=faults, places=places)
 
 
-def _people(results: list[Result], faults: Sequence[Planted], places: Places) -> None:
+def _people(results: list[Result], faults: Sequence[Planted], places: Everywhere) -> None:
     said = io.StringIO()
     console = Console(file=said, width=80, highlight=False, color_system=None)
     print_report(console, HOST, results, faults, places)

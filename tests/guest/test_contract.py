@@ -4,11 +4,14 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytestmark = pytest.mark.xdist_group("contract")
+
+ROOT = Path(__file__).resolve().parents[2]
 
 Document = dict[str, Any]
 Rules = list[tuple[str, str, str | None]]
@@ -154,12 +157,68 @@ def test_page_attributes_left_behind_are_found(by_name: dict[str, Document]) -> 
     ]
 
 
-@pytest.mark.parametrize("kind", ["pool", "contiguous"])
-def test_what_goes_past_the_ledger_is_seen_by_the_kernel(
-    kind: str, by_name: dict[str, Document]
+# The kernel's own allocators: which sins can be committed against memory of each.
+OF_KERNEL = {
+    "slab": "leak double-free invalid-free mismatched-free use-after-free out-of-bounds",
+    "object": "double-free mismatched-free use-after-free out-of-bounds",
+    "cache": "leak",
+    "pages": "leak double-free mismatched-free wrong-size-free use-after-free out-of-bounds",
+    "vmalloc": "leak double-free mismatched-free use-after-free out-of-bounds",
+    "kvmalloc": "leak double-free",
+    "percpu": "leak double-free mismatched-free use-after-free",
+}
+
+
+@pytest.mark.parametrize("family", OF_KERNEL)
+def test_what_a_scenario_takes_of_the_kernel_is_judged_by_family_and_place(
+    family: str, by_name: dict[str, Document]
 ) -> None:
-    scenario = by_name[f"fault/unledgered/{kind}/c"]
-    assert [(one["rule"], one["kind"]) for one in scenario["findings"]] == [("unledgered", kind)]
+    for rule in OF_KERNEL[family].split():
+        prefix = f"fault/{rule}/{family}/c"
+        planted = [one for name, one in by_name.items() if f"{name}/".startswith(f"{prefix}/")]
+        assert planted, prefix
+        for scenario in planted:
+            (finding,) = scenario["findings"]
+            assert (finding["rule"], finding["kind"]) == (rule, family)
+            assert re.fullmatch(r"guest/specimens/scenarios/\w+\.c", finding["file"])
+
+
+def test_an_object_that_leaks_keeps_its_cache(by_name: dict[str, Document]) -> None:
+    found = rules(by_name["fault/leak/object/c"])
+    assert found == [("leak", "cache", None), ("leak", "object", None)]
+
+
+@pytest.mark.parametrize("rule", ["leak", "double-free"])
+def test_rust_takes_of_the_kernel_too(rule: str, by_name: dict[str, Document]) -> None:
+    (finding,) = by_name[f"fault/{rule}/slab/rust"]["findings"]
+    assert (finding["rule"], finding["kind"], finding["what"]) == (rule, "slab", "string")
+    assert finding["file"] == "guest/rust/src/scenarios/of_kernel.rs"
+
+
+@pytest.mark.parametrize(
+    ("name", "call", "kind"),
+    [
+        ("pool/c", "kfree()", "pool"),
+        ("pool/c/rcu", "kfree_rcu()", "pool"),
+        ("contiguous/c", "free_pages()", "contiguous"),
+    ],
+)
+def test_a_release_past_the_ledger_is_told_with_its_line(
+    name: str, call: str, kind: str, by_name: dict[str, Document]
+) -> None:
+    scenario = by_name[f"fault/unledgered/{name}"]
+    (finding,) = scenario["findings"]
+    assert (finding["rule"], finding["kind"]) == ("unledgered", kind)
+    assert f"{call}, past the ledger" in finding["message"]
+    line = (ROOT / finding["file"]).read_text().splitlines()[finding["line"] - 1]
+    assert call.removesuffix(")") in line
+    # Nobody contradicts the ledger, and the guest lives to say so.
+    assert set(scenario["witnesses"].values()) == {"agree"}
+
+
+def test_what_nobody_told_the_ledger_is_seen_by_the_kernel(by_name: dict[str, Document]) -> None:
+    scenario = by_name["fault/unledgered/slab/c"]
+    assert [(one["rule"], one["kind"]) for one in scenario["findings"]] == [("unledgered", "slab")]
     assert scenario["witnesses"]["kernel"] == "disagree"
 
 
@@ -188,7 +247,10 @@ def test_nothing_runs_that_this_table_does_not_know(by_name: dict[str, Document]
     assert others - ARTICLE.keys() == {*PLAIN, *HYPERVISOR}
 
 
-PLAIN = {"allocator/zero_sized", "c/l2", "c/l2_static", "c/refused", "module/unload"}
+PLAIN = {
+    *("allocator/zero_sized", "c/l2", "c/l2_static", "c/refused", "module/unload"),
+    *(f"kernel/{name}" for name in ("string", "slab", "caches", "pages", "vmalloc", "percpu")),
+}
 """Of these `as_expected` says all; that the document is by the contract is a test of its own."""
 
 

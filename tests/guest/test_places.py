@@ -6,7 +6,7 @@ import pytest
 
 from freeonce.guest import Guest
 from freeonce.project.setting import Setting
-from freeonce.report.places import origin, sites
+from freeonce.report.places import origin
 from freeonce.run.campaign import run_one
 from freeonce.subject.symbols import places
 
@@ -32,7 +32,8 @@ def test_a_finding_names_the_line_that_committed_it(
     (scenario,) = (one for one in guest.scenarios() if one.name == name)
     result, _ = run_one(guest, scenario)
     (finding,) = result.judgement.findings
-    found = origin(finding, places(setting.image.specimens, sites([result])))
+    (of_run,) = places(setting.image.specimens, [result.evidence.told])
+    found = origin(finding, of_run)
     assert found is not None
     words, place = found
     assert (words, place.frame.file) == (said, f"guest/{file}")

@@ -78,6 +78,8 @@ class History:
     run: int = 1
     rows: list[dict[str, int]] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
+    of_kernel: dict[int, int] = field(default_factory=dict)
+    """Pointers by serial of what was taken from the kernel itself, and is live."""
 
     def add(self, what: Type, /, **fields: int) -> "History":
         self.rows.append(
@@ -123,7 +125,32 @@ class History:
     def end(self, status: int = 0, *, states: bool = True) -> "History":
         if states:
             self.cpu_state()
-        return self.add(Type.END, detail=status & 0xFFFF_FFFF)
+        return self.add(Type.END, detail=status & 0xFFFF_FFFF, size=self.live())
+
+    def live(self) -> int:
+        """Allocations of the kernel's own allocators that are live."""
+        return len(self.of_kernel)
+
+    def take(self, serial: int, pointer: int, size: int = 64) -> "History":
+        """By kmalloc()."""
+        self.of_kernel[serial] = pointer
+        return self.add(
+            Type.ALLOCATE, serial=serial, pointer=pointer, size=size, kind=int(Kind.SLAB), detail=1
+        )
+
+    def give(
+        self, serial: int, pointer: int, kind: Kind = Kind.SLAB, *, withheld: bool = False
+    ) -> "History":
+        """A release by a call of the kernel's, or of what was taken from it by one of ours."""
+        if not withheld:
+            self.of_kernel.pop(serial, None)
+        flags = int(Flag.WITHHELD) if withheld else 0
+        return self.add(Type.RELEASE, serial=serial, pointer=pointer, kind=int(kind), flags=flags)
+
+    def stack(self, number: int, *frames: int) -> "History":
+        """At most three return addresses."""
+        pointer, physical, size = (*frames, 0, 0)[:3]
+        return self.add(Type.STACK, site=number, pointer=pointer, physical=physical, size=size)
 
     def bind(self, vcpu: int, vmcb: int, nested_cr3: int = 0) -> "History":
         return self.add(Type.BIND, serial=vcpu, physical=vmcb, pointer=nested_cr3, detail=1)
@@ -425,11 +452,13 @@ class Life(History):
         """Unloaded, come to rest, at its end."""
         if unloaded:
             self.phase(Phase.GOING).phase(Phase.GONE)
-        live = sum(one.live for one in self.holdings.values())
-        self.add(Type.QUIESCED, detail=0b111, size=live)
+        self.add(Type.QUIESCED, detail=0b111, size=self.live())
         self.end()
         self.kept_at_end = {one.serial: one.contents() for one in self.holdings.values()}
         return self
+
+    def live(self) -> int:
+        return sum(one.live for one in self.holdings.values())
 
     def settle(self) -> "Life":
         """What is kept goes back."""

@@ -30,8 +30,8 @@ def judge(rows: list[Row], byte_at: Callable[[int], int]) -> Faults:
         named = _releases_of(one, owner, end)
         if not named:
             faults.append(("leak", one["serial"]))
-        faults += _placed(one, owner)
-        faults += _memory(one, named, owner, byte_at)
+        if not _kernels(one):
+            faults += _placed(one, owner) + _memory(one, named, owner, byte_at)
     faults += _registers(rows)
     return sorted(faults + _past_the_ledger(rows, made))
 
@@ -54,18 +54,34 @@ def _release(row: Row, made: list[Row], owner: list[Row]) -> Faults:
     earlier = [one for one in made if one["sequence"] < row["sequence"]]
     for one in earlier:
         if one["pointer"] == row["pointer"]:
-            if _releases_of(one, owner, row["sequence"]):
-                return [("double-free", one["serial"])]
-            if one["kind"] != row["kind"]:
-                return [("mismatched-free", one["serial"])]
-            same = one["size"] == row["size"] and one["align_log2"] == row["align_log2"]
-            return [] if same else [("wrong-size-free", one["serial"])]
+            return _release_of(row, one, owner)
     inside = [
         one["serial"]
         for one in earlier
         if one["pointer"] < row["pointer"] < one["pointer"] + one["size"]
     ]
     return [("invalid-free", inside[0] if inside else 0)]
+
+
+def _release_of(row: Row, one: Row, owner: list[Row]) -> Faults:
+    """What is wrong with a release that names an allocation."""
+    before = _releases_of(one, owner, row["sequence"])
+    # Of the kernel's memory a wrong release, which is withheld, is none.
+    if any(not _kernels(one) or _kernels(other) for other in before):
+        return [("double-free", one["serial"])]
+    if _kernels(one):
+        return [] if _kernels(row) else [("invalid-free", 0)]
+    if _kernels(row):
+        return [("unledgered", one["serial"])]
+    if one["kind"] != row["kind"]:
+        return [("mismatched-free", one["serial"])]
+    same = one["size"] == row["size"] and one["align_log2"] == row["align_log2"]
+    return [] if same else [("wrong-size-free", one["serial"])]
+
+
+def _kernels(row: Row) -> bool:
+    """Whether memory or a call is of the kernel's own allocators."""
+    return row["kind"] not in (Kind.POOL, Kind.CONTIGUOUS)
 
 
 def _placed(one: Row, owner: list[Row]) -> Faults:

@@ -289,6 +289,29 @@ def test_a_fault_on_the_way_there_is_a_fault() -> None:
     assert judged(history) == (Verdict.FAULTY, [(Rule.LEAK, "pool")])
 
 
+@pytest.mark.parametrize(
+    ("align_log2", "words"), [(4, "64 bytes aligned to 16"), (255, "aligned to no power of two")]
+)
+def test_a_wrong_layout_is_told_in_words(align_log2: int, words: str) -> None:
+    (finding,) = run().allocate(1, A).release(1, A, align_log2=align_log2).done().findings
+    assert words in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("pointer", "words"),
+    [
+        ((1 << 64) - 12, "it is the error -12 (ENOMEM)"),
+        ((1 << 64) - 4095, "it is the error -4095"),
+        ((1 << 64) - 4096, "never allocated"),
+    ],
+)
+def test_an_error_taken_for_a_pointer_is_named(pointer: int, words: str) -> None:
+    """ERR_PTR() has errors from -4095 on (include/linux/err.h)."""
+    history = run().release(0, pointer, withheld=True)
+    (finding,) = history.done().findings
+    assert finding.detail.endswith(words) or f"{words} (" in finding.detail
+
+
 def test_counts() -> None:
     history = run().allocate(1, A).release(0, 0, withheld=True).release(1, A)
     history.add(Type.VMRUN).add(Type.VMEXIT, detail=0x72)

@@ -11,6 +11,7 @@ from freeonce.errors import EvidenceError, GuestLost, UsageError
 from freeonce.evidence.ledger import Type
 from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest
+from freeonce.report.places import Everywhere
 from freeonce.run.conclude import conclude
 from freeonce.run.task import Options
 from freeonce.subject.places import Frame, Place
@@ -131,7 +132,8 @@ def test_words_are_verdict_findings_places_and_reasons(guest: AuditedGuest) -> N
 
 def test_words_name_the_line_that_allocated(guest: AuditedGuest) -> None:
     frame = Frame("f", None, "freeonce", "guest/rust/src/scenarios/x.rs", 7)
-    with AuditedGuest(guest.machine, lambda _: {SITE: Place(frame, (frame,))}).audit() as audit:
+    places = Everywhere(otherwise={SITE: Place(frame, (frame,))})
+    with AuditedGuest(guest.machine, lambda _: places).audit() as audit:
         audit.run("a/leak")
     assert audit.words().endswith("\n    allocated at guest/rust/src/scenarios/x.rs:7")
 

@@ -21,6 +21,7 @@ from freeonce.evidence.ledger import Flag, Type
 from freeonce.evidence.scenarios import Expectation, Scenario
 from freeonce.report.failures import failures_document, print_failures, summary
 from freeonce.report.junit import junit_text
+from freeonce.report.places import Everywhere
 from freeonce.report.sarif import sarif_text
 from freeonce.run.conclude import conclude, exit_status
 from freeonce.run.failures import chosen_for_failures, run_each
@@ -144,7 +145,7 @@ def printed(*points: Point) -> str:
     output = io.StringIO()
     plain = result(run().end().settle())
     console = Console(file=output, width=80, highlight=False)
-    places = {0x40: Place(Frame("f", None, "freeonce", "guest/x.c", 7), ())}
+    places = Everywhere(otherwise={0x40: Place(Frame("f", None, "freeonce", "guest/x.c", 7), ())})
     print_failures(console, [Points(plain, points)], places=places)
     return output.getvalue()
 

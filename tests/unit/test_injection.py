@@ -30,6 +30,7 @@ from freeonce.report.failures import print_failures
 from freeonce.report.html import html_text
 from freeonce.report.inspect import record_line
 from freeonce.report.junit import junit_text
+from freeonce.report.places import Everywhere
 from freeonce.report.sarif import sarif_text
 from freeonce.report.terminal import print_problems, print_report
 from freeonce.report.trace import trace_bytes
@@ -63,7 +64,7 @@ class Told:
     """Results in which a guest put its words, and the places that a subject's file names."""
 
     results: list[Result]
-    places: dict[int, Place]
+    places: Everywhere
 
 
 def told(words: bytes) -> Told:
@@ -89,7 +90,7 @@ def told(words: bytes) -> Told:
     ]
     frame = Frame(printable(words, ""), 1, printable(words, ""))
     results = [conclude(scenario, one, 0.1) for one in evidence]
-    return Told(results, {SITE: Place(frame, (frame,))})
+    return Told(results, Everywhere(otherwise={SITE: Place(frame, (frame,))}))
 
 
 def _heard(history: History) -> Evidence:

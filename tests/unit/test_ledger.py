@@ -30,7 +30,7 @@ def header(
     capacity: int = CAPACITY,
     appended: int = 3,
 ) -> bytes:
-    raw = struct.pack("<8sIIQQQ64s", magic, version, record_size, capacity, appended, 0, b"6.1")
+    raw = struct.pack("<8sIIQQ64s", magic, version, record_size, capacity, appended, b"6.1")
     return raw.ljust(HEADER_BYTES, b"\0")
 
 

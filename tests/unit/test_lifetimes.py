@@ -176,6 +176,21 @@ def test_what_a_witness_did_not_see_is_said() -> None:
     assert one.memory == "nobody looked"
 
 
+def test_memory_of_the_kernels_allocators_is_not_held_against_our_own() -> None:
+    """Its witness tells only what it does by itself, and a vmalloc area lies in no one piece."""
+    history = run().take(1, 0x1000).take(2, 0x9000)
+    history.rows[-1]["kind"] = int(Kind.VMALLOC)
+    history.kernel(Type.RELEASE, serial=1, pointer=0x1000, kind=int(Kind.SLAB))
+    history.of_kernel.pop(1)
+    bars = drawn(history.end().settle()).bars
+    slab, area = accounts(bars, history.records(), None)
+    assert slab.kernel == "released it by itself"
+    assert area.kernel == "asked through a wrapper, which tells"
+    assert area.memory == "nobody looked"
+    (stretch,) = memory_map(bars, None).stretches
+    assert stretch.serials == (1,)
+
+
 def given() -> History:
     """A VMCB and two pages of a table, bound to an L2 and taken back; a map that stays."""
     history = run().allocate(1, 0x10000, size=PAGE, kind=Kind.CONTIGUOUS, align_log2=12)

@@ -1,6 +1,7 @@
 """A campaign's plan, and the tasks that it unfolds into."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +55,14 @@ def test_what_is_wrong_with_a_plan_is_named(text: str, words: str) -> None:
         parse_plan(text, "night.toml")
     assert words in str(caught.value)
     assert str(caught.value).startswith("night.toml: ")
+
+
+def test_the_plan_of_the_page_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs/campaigns.md").read_text()
+    text = page.partition("```toml\n")[2].partition("```")[0]
+    plan = parse_plan(text, "the page")
+    assert [one.names for one in plan.scenarios] == [("c/*", "svm/exit/*")]
+    assert [one.targets for one in plan.audits] == [("loop",)]
 
 
 def names(plan: Plan) -> list[str]:

@@ -17,6 +17,7 @@ from freeonce.evidence.scenarios import Expectation
 from freeonce.report.answer import answer
 from freeonce.report.document import run_document
 from freeonce.report.junit import junit_text
+from freeonce.report.places import Everywhere
 from freeonce.report.terminal import print_report
 from freeonce.report.words import sentence
 from freeonce.subject.places import Frame, Place
@@ -193,7 +194,7 @@ def test_the_schema_refuses_what_is_not_junit() -> None:
 
 
 def test_junit_tells_what_and_where() -> None:
-    places = {0: Place(Frame("f", None, "freeonce", "guest/x.c", 7), ())}
+    places = Everywhere(otherwise={0: Place(Frame("f", None, "freeonce", "guest/x.c", 7), ())})
     (suite,) = JUnitXml.fromstring(junit_text(RESULTS, HOST, places).encode())
     cases = {case.name: case for case in suite}
     assert cases["clean"].classname == "freeonce.a"

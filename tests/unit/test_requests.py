@@ -39,6 +39,12 @@ def test_what_is_loaded_is_there_once(package: Package) -> None:
     assert names(on_request([package.module("helper"), *loaded], package)) == ["crypto_taken"]
 
 
+def test_what_cannot_be_had_spoils_nothing(package: Package, tmp_path: Path) -> None:
+    compiled(tmp_path, f"crypto-{STRING}", depends="nowhere")
+    found = names(on_request([package.module("asks")], package))
+    assert set(found) == {"helper", "taken"}
+
+
 def test_depmod_knows_other_names(package: Package) -> None:
     text = f"# Aliases\nalias {STRING} other\nalias pci:v0000* helper\nalias no module here\n"
     (package.folder / "modules.alias").write_text(text)

@@ -12,6 +12,7 @@ from freeonce.audit.result import Result
 from freeonce.evidence.ledger import Type
 from freeonce.evidence.scenarios import Expectation
 from freeonce.report.explanations import EXPLANATIONS
+from freeonce.report.places import Everywhere
 from freeonce.report.sarif import sarif_text
 from freeonce.subject.places import Frame, Place
 from tests.unit.history import History, run
@@ -20,7 +21,7 @@ from tests.unit.results import result, told
 SCHEMA = json.loads((Path(__file__).parents[1] / "data/sarif-2.1.0-rtm.5.json").read_text())
 SCENARIO = Frame("my_case", None, "freeonce", "guest/rust/src/scenarios/my case.rs", 41)
 CORE = Frame("drop", None, "freeonce", "/usr/lib/rustlib/core.rs", 7)
-PLACES = {0x40: Place(SCENARIO, (CORE, SCENARIO))}
+PLACES = Everywhere(otherwise={0x40: Place(SCENARIO, (CORE, SCENARIO))})
 LEAK = Expectation("leak", "pool", because="it was forgotten")
 
 

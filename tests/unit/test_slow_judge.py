@@ -9,6 +9,7 @@ from tests.unit.history import PAGE, PAT_WB, History, run
 from tests.unit.slow_judge import judge
 
 PLACES = [0x10_0000 + 4 * PAGE * number for number in range(5)]
+KERNELS = 0x90_0000
 ELSEWHERE = [0x80_0000 + 4 * PAGE * number for number in range(4)]
 SIZES = [1, 16, 64, 4000]
 UNCACHED = 0
@@ -22,6 +23,29 @@ class Told:
     def __init__(self) -> None:
         self.history: History = run()
         self.written: dict[int, int] = {}
+        self.of_kernel: list[tuple[int, int]] = []
+
+    def new_serial(self) -> int:
+        return len(self.history.blocks) + len(self.of_kernel) + 1
+
+    def take(self) -> None:
+        """By kmalloc(): each at an address of its own."""
+        serial = self.new_serial()
+        self.of_kernel.append((serial, KERNELS + 0x1000 * serial))
+        self.history.take(*self.of_kernel[-1])
+
+    def give(self, number: int, kind: Kind) -> None:
+        """What was taken so, by whatever call."""
+        if number < len(self.of_kernel):
+            serial, pointer = self.of_kernel[number]
+            wrong = kind is not Kind.SLAB or serial not in self.history.of_kernel
+            self.history.give(serial, pointer, kind, withheld=wrong)
+
+    def past_its_release(self, number: int) -> None:
+        """Memory of ours by kfree()."""
+        if number < len(self.history.blocks):
+            block = self.history.blocks[number]
+            self.history.give(block.serial, block.pointer, withheld=True)
 
     def allocate(
         self, place: int, shift: int, size: int, kind: Kind, align: int, cache: int
@@ -29,7 +53,7 @@ class Told:
         if any(place <= one.pointer < place + PAGE for one in self.history.blocks):
             return  # released memory stays with the module: no address comes back
         detail = 0 if kind is Kind.POOL else cache
-        serial = len(self.history.blocks) + 1
+        serial = self.new_serial()
         self.history.allocate(serial, place + shift, size, kind, align, detail=detail)
 
     def constrain(self, highest: int, boundary: int, cache: int) -> None:
@@ -93,9 +117,16 @@ ALLOCATE = st.tuples(
     *(KINDS, ALIGNMENTS, CACHES),
 )
 WRONG = ["null", "inside", "elsewhere", "kind", "size", "align", "", "", "", ""]
+GIVE = st.tuples(
+    st.just(Told.give),
+    st.integers(0, 2),
+    st.sampled_from([Kind.SLAB, Kind.SLAB, Kind.POOL, Kind.CONTIGUOUS]),
+)
 RELEASE = st.tuples(st.just(Told.release), st.integers(0, 4), st.sampled_from(WRONG))
 STEPS = st.one_of(
-    *(ALLOCATE, RELEASE, RELEASE, RELEASE),
+    *(ALLOCATE, RELEASE, RELEASE, RELEASE, GIVE),
+    st.tuples(st.just(Told.take)),
+    st.tuples(st.just(Told.past_its_release), st.integers(0, 4)),
     st.tuples(
         st.just(Told.constrain),
         st.sampled_from([PLACES[1] + 100, (1 << 64) - 1]),

@@ -5,6 +5,7 @@ from collections import defaultdict
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as proto
 
 from freeonce.evidence.ledger import Type
+from freeonce.report.places import Everywhere
 from freeonce.report.trace import trace_bytes
 from freeonce.subject.places import Frame, Place
 from tests.unit.history import History, run
@@ -46,7 +47,8 @@ def test_a_lifetime_is_a_slice_on_the_guests_clock() -> None:
     done = history().release(1, 0x1000).end().settle()
     records = done.records()
     own = records[records["witness"] == 1]
-    begin, end = by_track(read(trace_bytes([result("a", done)], {0x40: PLACE})))["pool 1"]
+    places = Everywhere(otherwise={0x40: PLACE})
+    begin, end = by_track(read(trace_bytes([result("a", done)], places)))["pool 1"]
     for packet, kind in ((begin, Type.ALLOCATE), (end, Type.RELEASE)):
         assert packet.timestamp == int(own["time"][own["type"] == kind][0])
     assert begin.track_event.name == "foo"

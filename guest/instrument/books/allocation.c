@@ -4,13 +4,13 @@
 #include <linux/hash.h>
 #include <linux/io.h>
 #include <linux/lockdep.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 
 #include "books/books.h"
-#include "subjects/subjects.h"
 
 /* Taken at load, so that keeping books allocates nothing while a scenario runs. */
 #define ALLOCATION_COUNT 32768
@@ -166,7 +166,7 @@ static void look_at(const void *pointer)
  * the next one is one too many.
  */
 struct allocation *allocation_release(enum ledger_kind kind, const void *pointer, size_t size,
-				      size_t align, unsigned long site)
+				      size_t align, void *frame)
 {
 	struct ledger_record record = {
 		.type = LEDGER_RELEASE,
@@ -174,7 +174,7 @@ struct allocation *allocation_release(enum ledger_kind kind, const void *pointer
 		.pointer = (unsigned long)pointer,
 		.size = size,
 		.align_log2 = ledger_align(align),
-		.site = subject_site(site),
+		.site = stack_of(frame),
 	};
 	struct allocation *allocation;
 	unsigned long flags;
@@ -192,6 +192,8 @@ struct allocation *allocation_release(enum ledger_kind kind, const void *pointer
 		record.serial = allocation->serial;
 		record.physical = virt_to_phys(allocation->pointer);
 		allocation->state = ALLOCATION_RELEASED;
+	} else if (pointer) {
+		record.serial = books_serial((unsigned long)pointer);
 	}
 	if (!fits)
 		record.flags = FLAG_WITHHELD;
@@ -209,7 +211,7 @@ struct allocation *allocation_release(enum ledger_kind kind, const void *pointer
 }
 
 /* Of the newest allocation that began there; 0: none. */
-u32 freeonce_serial(const void *pointer)
+u32 allocation_serial(const void *pointer)
 {
 	struct allocation *allocation;
 	unsigned long flags;
@@ -220,6 +222,12 @@ u32 freeonce_serial(const void *pointer)
 	serial = allocation ? allocation->serial : 0;
 	raw_spin_unlock_irqrestore(&allocation_lock, flags);
 	return serial;
+}
+
+/* Likewise, of whatever family. */
+u32 freeonce_serial(const void *pointer)
+{
+	return allocation_serial(pointer) ?: books_serial((unsigned long)pointer);
 }
 EXPORT_SYMBOL_GPL(freeonce_serial);
 
@@ -280,6 +288,18 @@ bool allocation_around(u64 *gpa, size_t *size)
 	return found;
 }
 
+/* Whether one, live or released, has that address in it. */
+bool allocation_inside(unsigned long address)
+{
+	size_t size = 1;
+	u64 gpa;
+
+	if (!virt_addr_valid((void *)address))
+		return false;
+	gpa = virt_to_phys((void *)address);
+	return allocation_around(&gpa, &size);
+}
+
 void allocation_failed(const struct failure *failure)
 {
 	struct ledger_record record = {
@@ -290,7 +310,7 @@ void allocation_failed(const struct failure *failure)
 		.align_log2 = ledger_align(failure->align),
 		.detail = failure->error,
 		.flags = failure->injected ? FLAG_INJECTED : 0,
-		.site = subject_site(failure->site),
+		.site = stack_of(failure->frame),
 	};
 
 	ledger_append(&record);

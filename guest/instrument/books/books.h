@@ -140,7 +140,7 @@ void books_close(void);
 /* run.c: what happens is told from begin to end; until settled, releases of what is known are. */
 bool books_listening(void);
 void books_begin(void);
-void books_end(void);
+void books_end(struct ledger_record *end);
 void books_inspect(void);
 u32 books_settle(void);
 u32 books_live(void);
@@ -153,6 +153,7 @@ void books_acquired(struct acquisition *take);
 void books_refused(const struct acquisition *take, int error);
 bool books_released(struct release *give);
 bool books_known(unsigned long address, struct holding *copy);
+u32 books_serial(unsigned long address);
 void books_flush_cache(struct kmem_cache *cache);
 bool books_deferred_in(struct kmem_cache *cache);
 unsigned long books_around(unsigned long address);
@@ -177,11 +178,13 @@ struct allocation *allocation_take(void);
 void allocation_discard(struct allocation *allocation);
 void allocation_publish(struct allocation *allocation, struct ledger_record *record);
 struct allocation *allocation_release(enum ledger_kind kind, const void *pointer, size_t size,
-				      size_t align, unsigned long site);
+				      size_t align, void *frame);
 u32 freeonce_serial(const void *pointer);
 bool allocation_live_at(u64 gpa, size_t size);
 bool allocation_known_at(u64 gpa, size_t size);
 bool allocation_around(u64 *gpa, size_t *size);
+u32 allocation_serial(const void *pointer);
+bool allocation_inside(unsigned long address);
 void allocation_hand_over(const void *pointer);
 bool allocation_taken(enum ledger_kind kind, const void *pointer);
 u32 allocation_reclaim_all(void);
@@ -194,7 +197,7 @@ struct failure {
 	int error;
 	u64 most;  /* -E2BIG: bytes that are not yet too many */
 	bool injected;
-	unsigned long site;
+	void *frame;
 };
 
 void allocation_failed(const struct failure *failure);

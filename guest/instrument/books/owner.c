@@ -278,6 +278,21 @@ static void poison(struct holding *holding)
 	raw_spin_unlock_irqrestore(&books_lock, flags);
 }
 
+/* Memory of pool or contiguous, or an address inside of such: never the kernel's to release. */
+static bool past_its_release(const struct release *give, u32 stack)
+{
+	u32 serial;
+
+	/* The tables are apart, and an address is in one of them. */
+	if (holding_possible(give->address) && books_serial(give->address))
+		return false;
+	serial = allocation_serial((void *)give->address);
+	if (!serial && !allocation_inside(give->address))
+		return false;
+	append_release(give, serial, WITHHOLD, stack);
+	return true;
+}
+
 /* Whether the kernel is to be called. A wrong release is recorded, not executed. */
 bool books_released(struct release *give)
 {
@@ -294,6 +309,8 @@ bool books_released(struct release *give)
 	if (give->family->shared && give->family->shared(give))
 		return true;
 	stack = stack_of(give->frame);
+	if (past_its_release(give, stack))
+		return false;
 	raw_spin_lock_irqsave(&books_lock, flags);
 	outcome = release(give, &holding, stack);
 	raw_spin_unlock_irqrestore(&books_lock, flags);
@@ -302,6 +319,23 @@ bool books_released(struct release *give)
 	if (outcome == KEEP && books_listening())
 		quarantine_trim(space);
 	return outcome == PASS;
+}
+
+/* Of what begins there and is not the kernel's; 0: nothing, or nobody is watched. */
+u32 books_serial(unsigned long address)
+{
+	struct holding *holding;
+	unsigned long flags;
+	u32 serial = 0;
+
+	if (books_phase() == BOOKS_CLOSED)
+		return 0;
+	raw_spin_lock_irqsave(&books_lock, flags);
+	holding = holding_meant(address, SPACE_EITHER);
+	if (holding && holding->state != HOLDING_GONE)
+		serial = holding->serial;
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+	return serial;
 }
 
 /* A copy of what begins there and is live. */

@@ -62,13 +62,18 @@ void quarantine_remove(struct holding *holding)
 	queue->count--;
 }
 
+static bool full(const struct queue *queue)
+{
+	return READ_ONCE(queue->count) > queue->most || READ_ONCE(queue->bytes) > queue->most_bytes;
+}
+
 /* Out of the queue, and nobody else's; NULL: there is none to give back. */
 static struct holding *take(const struct queue *queue, bool all, unsigned long cache)
 {
 	struct holding *holding;
 
 	lockdep_assert_held(&books_lock);
-	if (!all && !cache && queue->count <= queue->most && queue->bytes <= queue->most_bytes)
+	if (!all && !cache && !full(queue))
 		return NULL;
 	list_for_each_entry(holding, &queue->held, queue)
 		if (!cache || holding->cache == cache) {
@@ -128,7 +133,7 @@ void quarantine_trim(enum space space)
 {
 	struct holding *holding;
 
-	while ((holding = take_locked(&queues[space], false, 0)))
+	while (full(&queues[space]) && (holding = take_locked(&queues[space], false, 0)))
 		evict(holding);
 }
 

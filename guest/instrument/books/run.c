@@ -68,10 +68,19 @@ void books_inspect(void)
 	}
 }
 
-/* From now on nothing is acquired for the books, and what is released stays as it is for the host. */
-void books_end(void)
+/*
+ * From now on nothing is acquired for the books, and what is released stays as it is for the host.
+ * `end` says how many are live: no release comes between the count and the record.
+ */
+void books_end(struct ledger_record *end)
 {
-	enter(BOOKS_ENDED);
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&books_lock, flags);
+	end->size = holdings_in(HOLDING_LIVE);
+	ledger_append(end);
+	WRITE_ONCE(phase, BOOKS_ENDED);
+	raw_spin_unlock_irqrestore(&books_lock, flags);
 }
 
 static u32 count(enum holding_state state)

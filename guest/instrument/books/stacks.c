@@ -132,28 +132,54 @@ static unsigned long *slot_of(const struct unwind_state *state)
 #endif
 }
 
+static void add_frame(struct stack *into, const unsigned long *first, const unsigned long *slot,
+		      unsigned long ip)
+{
+	if (slot < first || slot - first >= words_left(first) || *slot != ip)
+		into->regular = false;
+	else
+		into->at[into->depth] = slot - first;
+	into->ip[into->depth++] = ip;
+}
+
+/*
+ * The unwinder ends at a subject's Rust, of which it has no tables. That keeps frame pointers; whoever
+ * called it does not, and is the last.
+ */
+static void by_frame_pointers(struct stack *into, const unsigned long *first, unsigned long frame)
+{
+	const unsigned long *slot = first, *next;
+
+	while (into->depth && into->depth < DEPTH && subject_loaded_at(into->ip[into->depth - 1])) {
+		next = (const unsigned long *)frame + 1;
+		if (frame % sizeof(long) || next <= slot || next - first >= words_left(first))
+			return;
+		slot = next;
+		frame = slot[-1];
+		if (!subject_loaded_at(*slot) && !instrument_has(*slot))
+			return;
+		add_frame(into, first, slot, *slot);
+	}
+}
+
 static void unwind(struct stack *into, void *frame)
 {
-	unsigned long *first = frame + sizeof(long);
-	unsigned long words = words_left(first);
+	const unsigned long *first = frame + sizeof(long);
 	struct unwind_state state;
 	unsigned long ip;
 
 	into->depth = 0;
-	into->regular = words > 0;
+	into->regular = words_left(first) > 0;
 	for (unwind_start(&state, current, NULL, frame); !unwind_done(&state) && into->depth < DEPTH;
 	     unwind_next_frame(&state)) {
-		unsigned long *slot = slot_of(&state);
-
 		ip = unwind_get_return_address(&state);
 		if (!ip)
 			break;
-		if (slot < first || slot - first >= words || *slot != ip)
-			into->regular = false;
-		else
-			into->at[into->depth] = slot - first;
-		into->ip[into->depth++] = ip;
+		add_frame(into, first, slot_of(&state), ip);
 	}
+#ifdef CONFIG_UNWINDER_ORC
+	by_frame_pointers(into, first, state.bp);
+#endif
 	/* Unwinding failed at once: the caller at least is known. */
 	if (!into->depth) {
 		into->ip[into->depth++] = *first;

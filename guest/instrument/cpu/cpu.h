@@ -11,6 +11,7 @@ void freeonce_pin(void);
 void freeonce_unpin(void);
 int freeonce_svm_on(u64 host_save_area);
 void freeonce_svm_off(void);
+int freeonce_invlpga(u64 address, u32 asid);
 bool svm_is_on(void);
 u32 freeonce_paging_levels(void);
 u8 svm_physical_bits(void);

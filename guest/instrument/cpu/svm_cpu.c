@@ -103,6 +103,24 @@ void freeonce_svm_off(void)
 }
 EXPORT_SYMBOL_GPL(freeonce_svm_off);
 
+/*
+ * INVLPGA (15.16.2) on this CPU, to which the caller is bound: it forgets that page of an L2.
+ * -EINVAL: SVM is off here.
+ */
+int freeonce_invlpga(u64 address, u32 asid)
+{
+	struct ledger_record record = {
+		.type = LEDGER_INVLPGA, .pointer = address, .detail = asid,
+	};
+
+	if (!svm_is_on())
+		return -EINVAL;
+	asm volatile("invlpga" : : "a"(address), "c"(asid) : "memory");
+	ledger_append(&record);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(freeonce_invlpga);
+
 bool svm_is_on(void)
 {
 	return this_cpu_read(svm_cpus.on);

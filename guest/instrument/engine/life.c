@@ -68,7 +68,6 @@ int life_end(void)
 	mutex_lock(&run_mutex);
 	if (living && run_is_on()) {
 		quiesce();
-		books_inspect();
 		run_end(0, 0);
 		error = 0;
 	}

@@ -32,7 +32,7 @@ void run_begin(struct ledger_record *begin, const struct run_options *options)
 	ledger_append(begin);
 	witness_watch(begin->flags & FLAG_LIFE);
 	books_begin();
-	subjects_tell();
+	subjects_tell(begin->flags & FLAG_LIFE);
 	cpu_state_append_all();
 	on = true;
 	at_rest = false;
@@ -52,9 +52,9 @@ void run_end(int error, u8 flags)
 	struct ledger_record record = { .type = LEDGER_END, .detail = error, .flags = flags };
 
 	lockdep_assert_held(&run_mutex);
+	books_inspect();
 	cpu_state_append_all();
-	books_end();
-	ledger_append(&record);
+	books_end(&record);
 	plant(&nothing);
 	on = false;
 }

@@ -71,7 +71,7 @@ int freeonce_register_scenarios(const struct scenario_table *theirs)
 	error = table ? -EBUSY : own_memory_open(theirs->owner);
 	if (!error) {
 		table = theirs;
-		subject_come(theirs->owner);
+		subject_brings_scenarios(theirs->owner);
 	}
 	mutex_unlock(&run_mutex);
 	return error;
@@ -83,7 +83,7 @@ void freeonce_unregister_scenarios(void)
 {
 	mutex_lock(&run_mutex);
 	run_settle();
-	subject_go();
+	subject_goes(table->owner);
 	own_memory_close();
 	table = NULL;
 	mutex_unlock(&run_mutex);

@@ -12,7 +12,6 @@
 
 #include "books/books.h"
 #include "families/families.h"
-#include "subjects/subjects.h"
 
 #define BUDDY_MAX_ORDER 10  /* the kernel renamed its own limit twice since 6.1 */
 #define SCAN_ATTEMPTS 256   /* bounds the search for a place, not the range searched */
@@ -272,7 +271,7 @@ static u32 placement(u32 cache, int node)
 }
 
 static void publish(struct allocation *allocation, const struct contiguous_request *request,
-		    unsigned long site)
+		    u32 stack)
 {
 	u32 pages = DIV_ROUND_UP(allocation->size, PAGE_SIZE);
 	struct ledger_record record = {
@@ -281,7 +280,7 @@ static void publish(struct allocation *allocation, const struct contiguous_reque
 		.align_log2 = ledger_align(request->align),
 		.detail = placement(cache_type_of(allocation->pointer, pages),
 				    page_to_nid(virt_to_page(allocation->pointer))),
-		.site = subject_site(site),
+		.site = stack,
 	};
 	struct ledger_record constraint = {
 		.type = LEDGER_CONSTRAINT,
@@ -303,10 +302,10 @@ void *freeonce_contiguous_alloc(const struct contiguous_request *request)
 	struct allocation *allocation;
 	struct failure failure = {
 		.kind = KIND_CONTIGUOUS, .size = request->size, .align = request->align,
-		.most = MOST, .site = _RET_IP_, .error = check(request),
+		.most = MOST, .frame = __builtin_frame_address(0), .error = check(request),
 	};
 
-	if (!failure.error && inject_allocation_fails(KIND_CONTIGUOUS, failure.site)) {
+	if (!failure.error && inject_allocation_fails(KIND_CONTIGUOUS, failure.frame)) {
 		failure.error = -ENOMEM;
 		failure.injected = true;
 	}
@@ -326,7 +325,7 @@ void *freeonce_contiguous_alloc(const struct contiguous_request *request)
 		allocation_failed(&failure);
 		return NULL;
 	}
-	publish(allocation, request, _RET_IP_);
+	publish(allocation, request, stack_of(failure.frame));
 	return allocation->pointer;
 }
 EXPORT_SYMBOL_GPL(freeonce_contiguous_alloc);
@@ -335,7 +334,8 @@ EXPORT_SYMBOL_GPL(freeonce_contiguous_alloc);
 void freeonce_contiguous_free(void *pointer, size_t size, size_t align)
 {
 	struct allocation *allocation =
-		allocation_release(KIND_CONTIGUOUS, pointer, size, align, _RET_IP_);
+		allocation_release(KIND_CONTIGUOUS, pointer, size, align,
+				   __builtin_frame_address(0));
 	struct ledger_record record = { .type = LEDGER_RESTORED, .kind = KIND_CONTIGUOUS };
 
 	if (!allocation || !allocation->cache_changed)

@@ -71,7 +71,7 @@ struct run_options {
 void inject_reset(const struct run_options *options);
 bool inject_act_real(void);
 struct acquisition;
-bool inject_allocation_fails(enum ledger_kind kind, unsigned long caller);
+bool inject_allocation_fails(enum ledger_kind kind, void *frame);
 bool inject_acquisition_fails(const struct acquisition *take);
 u32 inject_misplacement(void);
 void freeonce_inject_fail(u32 nth);

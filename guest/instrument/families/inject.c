@@ -5,7 +5,6 @@
 
 #include "books/books.h"
 #include "families/families.h"
-#include "subjects/subjects.h"
 
 static atomic_t countdown; /* 0: off; 1: the next allocation fails */
 static bool fail_after;    /* and every one after it */
@@ -48,11 +47,11 @@ static void tell(u8 kind, u32 function, u32 site)
 	ledger_append(&record);
 }
 
-/* Whether an allocation of a scenario is to fail. `caller`: who asked for it. */
-bool inject_allocation_fails(enum ledger_kind kind, unsigned long caller)
+/* Whether an allocation of pool or contiguous is to fail. `frame`: of the function that was asked. */
+bool inject_allocation_fails(enum ledger_kind kind, void *frame)
 {
 	if (READ_ONCE(counting))
-		tell(kind, 0, subject_site(caller));
+		tell(kind, 0, stack_of(frame));
 	return should_fail();
 }
 

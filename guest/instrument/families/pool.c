@@ -7,7 +7,6 @@
 
 #include "books/books.h"
 #include "families/families.h"
-#include "subjects/subjects.h"
 
 #define MISPLACED_BY 8 /* bytes; less than any alignment a planted fault asks for */
 
@@ -40,20 +39,20 @@ static int check(size_t size, size_t align)
 	return 0;
 }
 
-static void *pool_alloc(size_t size, size_t align, u32 tag, gfp_t gfp, unsigned long site)
+static void *pool_alloc(size_t size, size_t align, u32 tag, gfp_t gfp, void *frame)
 {
 	struct ledger_record record = {
 		.align_log2 = ledger_align(align),
 		.detail = tag,
-		.site = subject_site(site),
+		.site = stack_of(frame),
 	};
 	struct allocation *allocation;
 	struct failure failure = {
-		.kind = KIND_POOL, .size = size, .align = align, .most = MOST, .site = site,
+		.kind = KIND_POOL, .size = size, .align = align, .most = MOST, .frame = frame,
 		.error = check(size, align),
 	};
 
-	if (!failure.error && inject_allocation_fails(KIND_POOL, site)) {
+	if (!failure.error && inject_allocation_fails(KIND_POOL, frame)) {
 		failure.error = -ENOMEM;
 		failure.injected = true;
 	}
@@ -82,20 +81,20 @@ static void *pool_alloc(size_t size, size_t align, u32 tag, gfp_t gfp, unsigned 
 /* Usable in atomic context, as ExAllocatePoolWithTag(NonPagedPool) is at DISPATCH_LEVEL. */
 void *freeonce_pool_alloc(size_t size, size_t align, u32 tag)
 {
-	return pool_alloc(size, align, tag, GFP_ATOMIC, _RET_IP_);
+	return pool_alloc(size, align, tag, GFP_ATOMIC, __builtin_frame_address(0));
 }
 EXPORT_SYMBOL_GPL(freeonce_pool_alloc);
 
 void *freeonce_pool_alloc_zeroed(size_t size, size_t align, u32 tag)
 {
-	return pool_alloc(size, align, tag, GFP_ATOMIC | __GFP_ZERO, _RET_IP_);
+	return pool_alloc(size, align, tag, GFP_ATOMIC | __GFP_ZERO, __builtin_frame_address(0));
 }
 EXPORT_SYMBOL_GPL(freeonce_pool_alloc_zeroed);
 
 /* Matches freeonce_pool_alloc*() and nothing else. */
 void freeonce_pool_free(void *pointer, size_t size, size_t align)
 {
-	allocation_release(KIND_POOL, pointer, size, align, _RET_IP_);
+	allocation_release(KIND_POOL, pointer, size, align, __builtin_frame_address(0));
 	if (!inject_act_real())
 		return;
 	/* What an allocator without our books would do. */

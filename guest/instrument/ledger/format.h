@@ -55,6 +55,7 @@ enum ledger_type {
 	LEDGER_QUIESCED = 33,
 	LEDGER_STATIC = 34,
 	LEDGER_LEFT = 35,
+	LEDGER_INVLPGA = 36,
 	LEDGER_ATTEMPT = 40,
 };
 
@@ -173,7 +174,6 @@ struct ledger_header {
 	__u32 record_size;
 	__u64 capacity;
 	__u64 appended;
-	__u64 text_gva;
 	char release[64];
 	__u64 page_offset;
 };

@@ -42,12 +42,6 @@ void ledger_open(void)
 	memcpy(header->magic, LEDGER_MAGIC, sizeof(header->magic));
 }
 
-/* The text that sites count from. */
-void ledger_set_text(unsigned long start)
-{
-	header->text_gva = start;
-}
-
 void ledger_set_run(u32 run)
 {
 	WRITE_ONCE(current_run, run);

@@ -19,7 +19,6 @@ u64 window_size(void);
 /* ledger.c: append only, lock-free, from any context (NMI included). */
 void ledger_open(void);
 void ledger_rewind(void);
-void ledger_set_text(unsigned long start);
 void ledger_set_run(u32 run);
 u32 ledger_run(void);
 void ledger_append(struct ledger_record *record);

@@ -35,6 +35,7 @@ struct load {
 	char name[MODULE_NAME_LEN];
 	const struct module *module; /* NULL: its memory is free */
 	u32 serial;
+	bool scenarios; /* a run judges it, not a life; so its phases are nothing to tell */
 	enum ledger_phase phase;
 	struct extent text[2]; /* what stays, and what goes after init; read without the lock */
 	unsigned int sections;
@@ -135,7 +136,8 @@ static void append_phase(const struct load *load)
 static void enter(struct load *load, enum ledger_phase phase)
 {
 	load->phase = phase;
-	append_phase(load);
+	if (!load->scenarios)
+		append_phase(load);
 }
 
 static void note_section(struct load *load, unsigned long *seen, const Elf_Sym *symbol, u32 number)
@@ -216,7 +218,7 @@ static struct load *new_load(void)
 	return oldest;
 }
 
-static void come(const struct module *module)
+static struct load *come(const struct module *module, bool scenarios)
 {
 	struct load *load = load_of(module);
 	struct extent text[2];
@@ -226,9 +228,10 @@ static void come(const struct module *module)
 		forget(load);
 	load = new_load();
 	if (!load)
-		return;
+		return NULL;
 	load->serial = ++last_serial;
 	load->module = module;
+	load->scenarios = scenarios;
 	load->sections = 0;
 	strscpy(load->name, module->name, sizeof(load->name));
 	text_of(module, text);
@@ -241,9 +244,41 @@ static void come(const struct module *module)
 		smp_store_release(&load->text[i].size, text[i].size);
 	}
 	note_sections(load, module);
+	return load;
+}
+
+static void come_named(const struct module *module)
+{
+	struct load *load = come(module, false);
+
+	if (!load)
+		return;
 	append_name(load);
 	append_sections(load);
 	enter(load, PHASE_COMING);
+}
+
+/* Called by its init function: until that returns, the kernel has its whole symbol table. */
+void subject_brings_scenarios(const struct module *module)
+{
+	struct load *load;
+
+	mutex_lock(&loads_mutex);
+	load = come(module, true);
+	if (load)
+		enter(load, PHASE_COMING);
+	mutex_unlock(&loads_mutex);
+}
+
+void subject_goes(const struct module *module)
+{
+	struct load *load;
+
+	mutex_lock(&loads_mutex);
+	load = load_of(module);
+	if (load)
+		forget(load);
+	mutex_unlock(&loads_mutex);
 }
 
 /* The memory of its init functions is free; stacks that have it stay true. */
@@ -261,7 +296,7 @@ static int on_module(struct notifier_block *block, unsigned long state, void *da
 	mutex_lock(&loads_mutex);
 	load = load_of(module);
 	if (state == MODULE_STATE_COMING && named(module->name))
-		come(module);
+		come_named(module);
 	else if (state == MODULE_STATE_LIVE && load)
 		live(load);
 	else if (state == MODULE_STATE_GOING && load)
@@ -297,17 +332,18 @@ bool subjects_look(void)
 	return all_gone;
 }
 
-/* At the begin of a run: it is complete in itself. */
-void subjects_tell(void)
+/* At the begin of a run, whose subjects they are: it is complete in itself. */
+void subjects_tell(bool life)
 {
 	int i;
 
 	mutex_lock(&loads_mutex);
 	for (i = 0; i < MOST_LOADS; i++)
-		if (loads[i].module) {
+		if (loads[i].module && loads[i].scenarios != life) {
 			append_name(&loads[i]);
 			append_sections(&loads[i]);
-			append_phase(&loads[i]);
+			if (life)
+				append_phase(&loads[i]);
 		}
 	mutex_unlock(&loads_mutex);
 }
@@ -334,7 +370,7 @@ void subjects_show(struct seq_file *file)
 
 	mutex_lock(&loads_mutex);
 	for (i = 0; i < MOST_LOADS; i++)
-		if (loads[i].module)
+		if (loads[i].module && !loads[i].scenarios)
 			seq_printf(file, "%s\t%u\t%s\n", loads[i].name, loads[i].serial,
 				   phases[loads[i].phase]);
 	mutex_unlock(&loads_mutex);

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-// The text of the module under audit, and our own.
-#include <linux/compiler.h>
+// Our own text, and the wrappers in it.
 #include <linux/version.h>
 
-#include "ledger/ledger.h"
 #include "subjects/subjects.h"
 
 struct text {
 	unsigned long start;
 	unsigned long size;
 };
-
-static struct text subject;
 
 static struct text text_of(const struct module *module)
 {
@@ -24,33 +20,6 @@ static struct text text_of(const struct module *module)
 
 	return (struct text){ (unsigned long)core->base, core->text_size };
 #endif
-}
-
-/* Probes may look meanwhile: an empty range holds nothing, whatever its start. */
-void subject_come(const struct module *module)
-{
-	struct text text = text_of(module);
-
-	ledger_set_text(text.start);
-	WRITE_ONCE(subject.start, text.start);
-	smp_store_release(&subject.size, text.size);
-}
-
-void subject_go(void)
-{
-	WRITE_ONCE(subject.size, 0);
-}
-
-bool subject_has(unsigned long address)
-{
-	unsigned long size = smp_load_acquire(&subject.size);
-
-	return address - READ_ONCE(subject.start) < size;
-}
-
-u32 subject_site(unsigned long address)
-{
-	return subject_has(address) ? address - READ_ONCE(subject.start) : 0;
 }
 
 bool instrument_has(unsigned long address)

@@ -6,24 +6,19 @@
 #include <linux/module.h>
 #include <linux/types.h>
 
-void subject_come(const struct module *module);
-void subject_go(void);
-
-/* The caller as the ledger has it: an offset in the subject's text, 0 outside of it. */
-u32 subject_site(unsigned long address);
-
-/* loads.c: modules that are under audit by their names. */
+/* loads.c: modules that are under audit, by their names or since they brought scenarios. */
 struct seq_file;
 int subjects_open(void);
 void subjects_close(void);
 int subjects_choose(const char *chosen);
 void subjects_show(struct seq_file *file);
-void subjects_tell(void);
+void subjects_tell(bool life);
+void subject_brings_scenarios(const struct module *module);
+void subject_goes(const struct module *module);
 bool subjects_look(void);
 bool subject_loaded_at(unsigned long address);
 bool subject_range_has(unsigned long address);
 
-bool subject_has(unsigned long address);
 bool wrapper_has(unsigned long address);
 bool instrument_has(unsigned long address);
 

@@ -62,11 +62,14 @@ static noinline bool pages_called_by_a_subject(void)
 	return i < count && subject_loaded_at(stack[i]) && calls(stack[i], page_interface);
 }
 
-/* `site`: what called the allocator. Of wrappers it is the instrument's, and they tell by themselves. */
+/*
+ * `site`: what called the allocator. Of wrappers it is the instrument's: they tell by themselves what
+ * they got, and what was released before they do so.
+ */
 void address_given(enum ledger_family family, enum space space, unsigned long site,
 		   unsigned long address, size_t size)
 {
-	if (!address)
+	if (!address || wrapper_has(site))
 		return;
 	books_kernel_gave(address, size, space);
 	if (subject_loaded_at(site) && called_by_a_subject())
@@ -109,7 +112,8 @@ void on_cache_alloc(void *unused, unsigned long site, const void *pointer, struc
 void on_cache_free(void *unused, unsigned long site, const void *pointer,
 		   const struct kmem_cache *cache)
 {
-	address_taken(SPACE_SLAB, (unsigned long)pointer);
+	if (!instrument_has(site))
+		address_taken(SPACE_SLAB, (unsigned long)pointer);
 }
 
 void on_percpu_alloc(void *unused, unsigned long site, bool reserved, bool atomic, size_t size,

@@ -29,14 +29,14 @@ static bool watching(void)
 	return READ_ONCE(run_watched);
 }
 
-/* Code whose calls are told: that of the scenarios, and our allocators for it. Wrappers tell by themselves. */
+/* Our own allocators, which serve scenarios. Wrappers tell by themselves. */
 static bool ours(unsigned long address)
 {
-	return subject_has(address) || (instrument_has(address) && !wrapper_has(address));
+	return instrument_has(address) && !wrapper_has(address);
 }
 
 static void append_flagged(enum ledger_type type, enum ledger_kind kind, const void *pointer,
-			   size_t size, u32 site, u8 flags)
+			   size_t size, u8 flags)
 {
 	struct ledger_record record = {
 		.flags = flags,
@@ -45,16 +45,14 @@ static void append_flagged(enum ledger_type type, enum ledger_kind kind, const v
 		.pointer = (unsigned long)pointer,
 		.physical = virt_to_phys((void *)pointer),
 		.size = size,
-		.site = site,
 	};
 
 	ledger_append_as(WITNESS_KERNEL, &record);
 }
 
-static void append(enum ledger_type type, enum ledger_kind kind, const void *pointer, size_t size,
-		   u32 site)
+static void append(enum ledger_type type, enum ledger_kind kind, const void *pointer, size_t size)
 {
-	append_flagged(type, kind, pointer, size, site, 0);
+	append_flagged(type, kind, pointer, size, 0);
 }
 
 static void on_kmalloc(void *unused, unsigned long site, const void *pointer, size_t asked,
@@ -62,7 +60,7 @@ static void on_kmalloc(void *unused, unsigned long site, const void *pointer, si
 {
 	address_given(FAMILY_SLAB, SPACE_SLAB, site, (unsigned long)pointer, asked);
 	if (watching() && pointer && ours(site))
-		append(LEDGER_ALLOCATE, KIND_POOL, pointer, given, subject_site(site));
+		append(LEDGER_ALLOCATE, KIND_POOL, pointer, given);
 }
 
 /*
@@ -82,29 +80,30 @@ static void on_kfree(void *unused, unsigned long site, const void *pointer)
 {
 	bool known = allocation_taken(KIND_POOL, pointer);
 
-	address_taken(SPACE_SLAB, (unsigned long)pointer);
+	if (!instrument_has(site))
+		address_taken(SPACE_SLAB, (unsigned long)pointer);
 	if (!watching() || !pointer)
 		return;
 	if (ours(site))
-		append_flagged(LEDGER_RELEASE, KIND_POOL, pointer, 0, subject_site(site),
+		append_flagged(LEDGER_RELEASE, KIND_POOL, pointer, 0,
 			       calls_kfree(site) ? 0 : FLAG_TAIL);
 	else if (known)
-		append(LEDGER_RELEASE, KIND_POOL, pointer, 0, 0);
+		append(LEDGER_RELEASE, KIND_POOL, pointer, 0);
 }
 
 /* kfree_rcu(): the kernel gives back many at once, of which no tracepoint tells. */
 void pool_freed_in_bulk(const void *pointer)
 {
 	if (allocation_taken(KIND_POOL, pointer) && watching())
-		append(LEDGER_RELEASE, KIND_POOL, pointer, 0, 0);
+		append(LEDGER_RELEASE, KIND_POOL, pointer, 0);
 }
 
 /*
- * The caller of a page event, 0 when it is nobody of ours: such events carry no call site. Ours are those where only the interface stands
- * between the tracepoint and our code: pages that the slab allocator takes to
- * serve a kmalloc() of ours, or that page tables need, are the kernel's own.
+ * Whether we are the caller of a page event. Such events carry no call site, and only the interface
+ * may stand between the tracepoint and the caller: pages that the slab allocator takes to serve a
+ * kmalloc() of ours, or that page tables need, are the kernel's own.
  */
-static noinline unsigned long page_caller(void)
+static noinline bool pages_are_ours(void)
 {
 	unsigned long stack[STACK_DEPTH];
 	unsigned int count = stack_trace_save(stack, ARRAY_SIZE(stack), 0);
@@ -116,35 +115,30 @@ static noinline unsigned long page_caller(void)
 	/* Names are dear, and most events are of others: the rest of the kernel goes on meanwhile. */
 	for (caller = i; caller < count && !ours(stack[caller]); caller++)
 		;
-	if (caller == count)
-		return 0;
-	for (; i < caller; i++)
-		if (!page_interface(stack[i]))
-			return 0;
-	return stack[caller];
+	while (i < caller && page_interface(stack[i]))
+		i++;
+	return i < count && i == caller;
 }
 
 static void on_page_alloc(void *unused, struct page *page, unsigned int order, gfp_t flags,
 			  int migratetype)
 {
-	unsigned long caller = page && watching() ? page_caller() : 0;
+	bool mine = page && watching() && pages_are_ours();
 
 	if (page)
 		pages_given((unsigned long)page_address(page), PAGE_SIZE << order);
-	if (caller)
-		append(LEDGER_ALLOCATE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order,
-		       subject_site(caller));
+	if (mine)
+		append(LEDGER_ALLOCATE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order);
 }
 
 static void on_page_free(void *unused, struct page *page, unsigned int order)
 {
 	bool known = allocation_taken(KIND_CONTIGUOUS, page_address(page));
-	unsigned long caller = watching() ? page_caller() : 0;
+	bool mine = watching() && (known || pages_are_ours());
 
 	address_taken(SPACE_PAGES, (unsigned long)page_address(page));
-	if (caller || (known && watching()))
-		append(LEDGER_RELEASE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order,
-		       subject_site(caller));
+	if (mine)
+		append(LEDGER_RELEASE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order);
 }
 
 static struct probe {

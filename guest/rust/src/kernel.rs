@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the C side offers. Contracts: the headers of `guest/instrument/`.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_char, c_int, c_void};
 
 /// `struct contiguous_request`.
 #[repr(C)]
@@ -53,9 +53,16 @@ pub struct World {
 pub const VIRTUALIZE_LEAVE: u32 = 0x6672_6565;
 pub const VIRTUALIZE_LEFT: u32 = 0x6c65_6674;
 
+/// Of `<linux/gfp_types.h>`: may sleep, may start I/O.
+pub const GFP_KERNEL: u32 = 0xcc0;
+
 pub type OnCpuBody = unsafe extern "C" fn(*mut c_void) -> c_int;
 
 unsafe extern "C" {
+    /// The kernel's own. Null: it has no memory.
+    pub fn kasprintf(flags: u32, format: *const c_char, ...) -> *mut u8;
+    pub fn kfree(pointer: *const u8);
+
     pub fn freeonce_pool_alloc(size: usize, align: usize, tag: u32) -> *mut u8;
     pub fn freeonce_pool_alloc_zeroed(size: usize, align: usize, tag: u32) -> *mut u8;
     pub fn freeonce_pool_free(pointer: *mut u8, size: usize, align: usize);
@@ -88,6 +95,7 @@ unsafe extern "C" {
 
     pub fn freeonce_svm_on(host_save_area: u64) -> c_int;
     pub fn freeonce_svm_off();
+    pub safe fn freeonce_invlpga(address: u64, asid: u32) -> c_int;
     pub fn freeonce_svm_run(vcpu: *mut Vcpu) -> c_int;
     pub fn freeonce_svm_run_into_nmi(vcpu: *mut Vcpu) -> c_int;
     pub fn freeonce_vcpu_bind(vcpu: *mut Vcpu) -> c_int;

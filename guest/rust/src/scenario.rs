@@ -33,6 +33,7 @@ pub struct Expectation {
 
 pub const POOL: &CStr = c"pool";
 pub const CONTIGUOUS: &CStr = c"contiguous";
+pub const SLAB: &CStr = c"slab";
 
 /// A finding of this rule on memory of this kind.
 pub const fn finding(rule: &'static CStr, kind: &'static CStr) -> Expectation {

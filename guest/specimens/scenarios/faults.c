@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // Planted faults in C: each commits one sin and must trip that rule and only that rule.
-#include <linux/gfp.h>
 #include <linux/io.h>
 #include <linux/sizes.h>
-#include <linux/slab.h>
 #include <linux/string.h>
 
 #include "books/books.h"
@@ -141,23 +139,6 @@ static int same_page_live(void)
 static int same_page_released(void)
 {
 	return same_page(true);
-}
-
-static int unledgered_pool(void)
-{
-	void *pointer = kmalloc(SIZE, GFP_KERNEL);
-
-	kfree(pointer);
-	return pointer ? 0 : -ENOMEM;
-}
-
-static int unledgered_contiguous(void)
-{
-	struct page *page = alloc_pages(GFP_KERNEL, 1);
-
-	if (page)
-		__free_pages(page, 1);
-	return page ? 0 : -ENOMEM;
 }
 
 /* A right history of which the ledger tells one thing otherwise. */
@@ -324,10 +305,6 @@ static const struct scenario fault_scenarios[] = {
 	      same_page_live, "The rest of the last page is watched as well."),
 	FAULT("out-of-bounds/contiguous/c/same-page-released", "out-of-bounds", "contiguous",
 	      same_page_released, "The rest of the last page is watched after the release as well."),
-	FAULT("unledgered/pool/c", "unledgered", "pool", unledgered_pool,
-	      "What goes past the ledger, the kernel's slab allocator saw."),
-	FAULT("unledgered/contiguous/c", "unledgered", "contiguous", unledgered_contiguous,
-	      "What goes past the ledger, the kernel's page allocator saw."),
 	LIE("allocation-dropped", allocation_dropped, "A ledger that hides an allocation is caught."),
 	LIE("allocation-duplicated", allocation_duplicated,
 	    "A ledger that tells an allocation twice is caught."),

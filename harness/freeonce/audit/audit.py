@@ -173,7 +173,9 @@ def _accounts(
 ) -> dict[str, Account]:
     """What each witness came to: whether it was heard, and whether it speaks against the ledger."""
     against = {dispute.witness for dispute in disputes}
-    against |= {finding.witness for finding in findings if finding.rule is Rule.UNLEDGERED}
+    seen = {finding.witness for finding in findings if finding.rule is Rule.UNLEDGERED}
+    # A release by another call stands in the ledger, and nobody contradicts that.
+    against |= seen - {"ledger"}
     against |= {"ledger"} if guest_account is Account.DISAGREE else set()
     heard = {
         "ledger": guest_account is not Account.MISSING,

@@ -21,10 +21,12 @@ SUBJECTS_FIRST = Kind.SLAB
 class Family:
     """A kind of resource.
 
-    `released_by`: the families whose calls are right for it. `null_release`: whether its
-    calls take null. `mapped`: whether its pointer lies in the kernel's map of all memory.
+    `call`: how it is released, in words. `released_by`: the families whose calls are right
+    for it. `null_release`: whether its calls take null. `mapped`: whether its pointer lies in
+    the kernel's map of all memory.
     """
 
+    call: str
     released_by: frozenset[Kind]
     null_release: bool = True
     mapped: bool = False
@@ -35,20 +37,24 @@ def _by(*kinds: Kind) -> frozenset[Kind]:
 
 
 FAMILIES = {
-    Kind.POOL: Family(_by(Kind.POOL), null_release=False, mapped=True),
-    Kind.CONTIGUOUS: Family(_by(Kind.CONTIGUOUS), null_release=False, mapped=True),
-    Kind.SLAB: Family(_by(Kind.SLAB, Kind.KVMALLOC), mapped=True),
-    Kind.OBJECT: Family(_by(Kind.OBJECT, Kind.SLAB, Kind.KVMALLOC), False, mapped=True),
-    Kind.CACHE: Family(_by(Kind.CACHE)),
-    Kind.PAGES: Family(_by(Kind.PAGES), null_release=False, mapped=True),
-    Kind.VMALLOC: Family(_by(Kind.VMALLOC, Kind.KVMALLOC)),
-    Kind.KVMALLOC: Family(_by(Kind.KVMALLOC)),
-    Kind.PERCPU: Family(_by(Kind.PERCPU)),
-    Kind.MEMPOOL: Family(_by(Kind.MEMPOOL)),
-    Kind.IOMAP: Family(_by(Kind.IOMAP)),
-    Kind.CIPHER: Family(_by(Kind.CIPHER)),
-    Kind.MISC: Family(_by(Kind.MISC), null_release=False),
-    Kind.SRCU: Family(_by(Kind.SRCU), null_release=False),
+    Kind.POOL: Family("the pool call", _by(Kind.POOL), null_release=False, mapped=True),
+    Kind.CONTIGUOUS: Family(
+        "the contiguous call", _by(Kind.CONTIGUOUS), null_release=False, mapped=True
+    ),
+    Kind.SLAB: Family("kfree()", _by(Kind.SLAB, Kind.KVMALLOC), mapped=True),
+    Kind.OBJECT: Family(
+        *("kmem_cache_free()", _by(Kind.OBJECT, Kind.SLAB, Kind.KVMALLOC), False), mapped=True
+    ),
+    Kind.CACHE: Family("kmem_cache_destroy()", _by(Kind.CACHE)),
+    Kind.PAGES: Family("free_pages()", _by(Kind.PAGES), null_release=False, mapped=True),
+    Kind.VMALLOC: Family("vfree()", _by(Kind.VMALLOC, Kind.KVMALLOC)),
+    Kind.KVMALLOC: Family("kvfree() or kfree_rcu()", _by(Kind.KVMALLOC)),
+    Kind.PERCPU: Family("free_percpu()", _by(Kind.PERCPU)),
+    Kind.MEMPOOL: Family("mempool_destroy()", _by(Kind.MEMPOOL)),
+    Kind.IOMAP: Family("iounmap()", _by(Kind.IOMAP)),
+    Kind.CIPHER: Family("crypto_free_...()", _by(Kind.CIPHER)),
+    Kind.MISC: Family("misc_deregister()", _by(Kind.MISC), null_release=False),
+    Kind.SRCU: Family("cleanup_srcu_struct()", _by(Kind.SRCU), null_release=False),
 }
 
 _RIGHT = np.zeros((256, 256), dtype=np.bool_)

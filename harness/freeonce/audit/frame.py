@@ -19,7 +19,7 @@ SETTLING = (Type.RECLAIM, Type.SETTLED, Type.BROKEN, *NAMING)
 BY_KERNEL = (Type.RELEASE, *NAMING)
 LEAVING = (
     *(Type.BIND, Type.OPERAND, Type.UNBIND, Type.VMRUN, Type.VMEXIT),
-    *(Type.SVM_OFF, Type.HOST_REGISTER, Type.STATIC, Type.LEFT),
+    *(Type.SVM_OFF, Type.HOST_REGISTER, Type.STATIC, Type.LEFT, Type.INVLPGA),
 )
 """What a hypervisor that was left running records until settling has stopped it."""
 RELEASING = (Type.RELEASE, Type.GUARD, Type.RESTORED)

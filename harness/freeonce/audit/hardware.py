@@ -105,7 +105,11 @@ def _stale(
         released = FOREVER if allocate is None else lives.end(allocate)
         if one.structure not in WALKED or not one.start < one.end <= released < FOREVER:
             continue
-        entry = tlb.stale(one.owner[1], one.start, one.end, released)
+        span = one.owner[1], one.start, one.end, released
+        if one.structure is Structure.PAGE:
+            entry = tlb.stale_page(*span, _pages(one, allocate))
+        else:
+            entry = tlb.stale(*span)
         if entry is not None and allocate is not None:
             others = missing[entry.start]
             others.setdefault(int(allocate["sequence"]), (released, one, allocate, entry))
@@ -113,16 +117,27 @@ def _stale(
         yield _without_flush(run, list(others.values()), lives)
 
 
+def _pages(one: Operand, allocate: np.void | None) -> range:
+    """The numbers, for the L2, of those pages that have bytes of an allocation."""
+    begins, bytes_ = (
+        (0, 0) if allocate is None else (int(allocate["physical"]), int(allocate["size"]))
+    )
+    low, high = max(one.gpa, begins), min(one.gpa + one.size, begins + bytes_)
+    at = int(one.record["pointer"]) - one.gpa
+    return range((low + at) // PAGE, (high + at - 1) // PAGE + 1)
+
+
 def _without_flush(
     run: Run, lost: list[tuple[int, Operand, np.void, Entry]], lives: Lives
 ) -> Finding:
     released, one, allocate, entry = max(lost, key=lambda each: each[0])
-    when = "while it was in guest mode" if entry.start < released else "before it"
-    also = f", and {len(lost) - 1} more allocations" if len(lost) > 1 else ""
-    why = (
-        f"released {when}, and the TLB of CPU {entry.cpu} may still lead to it under ASID "
-        f"{entry.asid} (15.16), as {_whose(one)}: no VMRUN has flushed it{also}"
+    when = (
+        f"while CPU {entry.cpu} was in guest mode under ASID {entry.asid}"
+        if entry.start < released
+        else f"and CPU {entry.cpu} entered an L2 under ASID {entry.asid} without a flush"
     )
+    also = f"; so were {len(lost) - 1} more allocations" if len(lost) > 1 else ""
+    why = f"released {when}: its TLB may still have it (15.16) as {_whose(one)}{also}"
     release = lives.release(allocate)
     site = 0 if release is None else int(release["site"])
     found = make_finding(run, Rule.HARDWARE_USE_AFTER_FREE, entry.record, allocate, why)

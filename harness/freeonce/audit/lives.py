@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from freeonce.audit.families import of_subjects
 from freeonce.audit.run import NONE, Run
+from freeonce.evidence.ledger import choose
 
 FOREVER = 1 << 32
 """Behind every sequence number."""
@@ -15,10 +17,15 @@ Question = tuple[int, int, int]
 
 
 class Lives:
-    """The allocations of a run. With act=real the kernel gives an address more than once."""
+    """The allocations of a run that a CPU may be given: of pool and contiguous memory.
+
+    Of no other does the instrument keep a release back while a CPU may use it, and not of every
+    family is there one gpa. With act=real the kernel gives an address more than once.
+    """
 
     def __init__(self, run: Run) -> None:
-        self._allocates = run.allocates[np.argsort(run.allocates["physical"], kind="stable")]
+        ours = choose(run.allocates, ~of_subjects(run.allocates["kind"]))
+        self._allocates = ours[np.argsort(ours["physical"], kind="stable")]
         self._starts = [int(start) for start in self._allocates["physical"]]
         self._release: dict[int, np.void] = {}
         for index in np.flatnonzero(run.first & (run.target != NONE)):

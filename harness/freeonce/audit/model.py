@@ -59,12 +59,12 @@ class Finding:
     the scenario named before. `what`: the allocation's name. `serial` and `size` (bytes)
     are the allocation's, 0 or None without one. `pointer`: the gva where the allocation
     begins, or what was released; None where it is about neither. `gpa`: the address that
-    the CPU was given. `site`: offset of the caller in the module's code.
+    the CPU was given. `site`: the number of the stack of the call, in this run.
     `detail`: the rest in words. `witness`: which ones prove it, joined by `+`.
     `cpu`: where. `allocated_site`: who allocated it. `released_site`: the caller of another
     release that the finding speaks of.
-    In a life sites are numbers of stacks. `count`: how many allocations
-    of one stack it stands for, of `total` bytes; the others are those of the first.
+    `count`: in a life, how many allocations of one stack it stands for, of `total` bytes; the
+    others are those of the first.
     """
 
     rule: Rule

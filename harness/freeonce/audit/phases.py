@@ -33,7 +33,10 @@ def is_life(asked: Asked) -> bool:
 def reasons(run: Run, asked: Asked) -> Iterator[str]:
     """What of a run is not known."""
     yield from _lost_sight(run.records)
-    if is_life(asked) and run.over:
+    if not run.over:
+        return
+    yield from _live_at_end(run)
+    if is_life(asked):
         yield from _rest(run)
         yield from _loads(run.records)
 
@@ -109,6 +112,14 @@ def _rest(run: Run) -> Iterator[str]:
     live = _live_at(run, int(told[0]["sequence"]))
     if live != int(told[0]["size"]):
         yield f"{int(told[0]['size'])} allocations were live by the books, {live} by the ledger"
+
+
+def _live_at_end(run: Run) -> Iterator[str]:
+    """Whether the ledger has at the end what the books had: nothing of either was left out."""
+    end = run.records[run.records["type"] == Type.END][0]
+    books, ledger = int(end["size"]), _live_at(run, int(end["sequence"]))
+    if ledger != books:
+        yield f"{books} allocations were live at the end by the books, {ledger} by the ledger"
 
 
 def _live_at(run: Run, sequence: int) -> int:

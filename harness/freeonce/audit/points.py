@@ -145,7 +145,7 @@ def _judged(result: Result, outcome: Outcome, where: Where) -> Result:
     reasons += ("the first acquisition was to fail, and none did",) if blind else ()
     name = f"{result.scenario.name} fail={where}"
     return replace(
-        result.without_pictures(),
+        result.without_pictures(*_injected(result.evidence.records)["site"][:1].tolist()),
         scenario=replace(result.scenario, name=name, expected=()),
         judgement=replace(result.judgement, verdict=verdict, reasons=reasons),
         as_expected=verdict is Verdict.CLEAN,

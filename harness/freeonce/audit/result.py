@@ -5,6 +5,7 @@ Reports read this and nothing above it. Pure.
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Asked, Finding, Judgement
@@ -12,6 +13,7 @@ from freeonce.audit.run import Run, take_apart
 from freeonce.errors import Loss
 from freeonce.evidence.ledger import Records, parse_records
 from freeonce.evidence.scenarios import Expectation, Scenario
+from freeonce.evidence.stacks import Told, only, told
 
 PLAIN = Asked()
 NOTHING = parse_records(b"", 0).records
@@ -36,6 +38,14 @@ class Evidence:
     apart: Run | None = field(default=None, repr=False, compare=False)
     """The records taken apart, where that was done already."""
 
+    named: Told | None = field(default=None, repr=False, compare=False)
+    """The stacks that findings name, where the records that told them are not kept."""
+
+    @cached_property
+    def told(self) -> Told:
+        """What is said of stacks, and of where the code under audit lies."""
+        return told(self.records) if self.named is None else self.named
+
     @cached_property
     def run(self) -> Run:
         """The records taken apart, once for the judgement and all reports."""
@@ -57,6 +67,12 @@ class Result:
     loss: Loss | None = None
     evidence: Evidence = field(default_factory=lambda: Evidence(NOTHING), repr=False, compare=False)
 
-    def without_pictures(self) -> "Result":
-        """The same without its evidence: the findings tell all that reports in words need."""
-        return replace(self, evidence=Evidence(NOTHING, loss=self.evidence.loss))
+    def without_pictures(self, *sites: int) -> "Result":
+        """The same without its evidence: the findings tell all that reports in words need.
+
+        `sites`: what else has a place that somebody asks for.
+        """
+        found = self.judgement.findings
+        of_findings = ((one.site, one.allocated_site, one.released_site) for one in found)
+        named = only(self.evidence.told, {*sites, *chain.from_iterable(of_findings)})
+        return replace(self, evidence=Evidence(NOTHING, loss=self.evidence.loss, named=named))

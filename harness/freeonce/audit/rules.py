@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from freeonce.audit.families import of_subjects, right_call, takes_null
+from freeonce.audit.families import FAMILIES, of_subjects, right_call, takes_null
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.run import NONE, Dispute, Mask, Run
 from freeonce.evidence.ledger import (
@@ -109,12 +109,18 @@ def _withheld(run: Run) -> Mask:
 
 
 def invalid_frees(run: Run) -> list[Finding]:
-    """`invalid-free`: a pointer at which no allocation of this run begins.
+    """`invalid-free`: a pointer at which no allocation of this run begins, or none of ours.
 
     A subject may release what the kernel gave it by other ways; the instrument withholds only
     what cannot be memory of that kind.
     """
     found = []
+    for i in np.flatnonzero(_of_live(run) & _by_ours(run)):
+        record, allocate = run.releases[i], run.allocates[run.target[i]]
+        kind = KIND_NAMES[Kind(int(allocate["kind"]))]
+        detail = f"it is {int(allocate['size'])} bytes {kind}, taken from the kernel itself"
+        one = make_finding(run, Rule.INVALID_FREE, record, None, detail)
+        found.append(replace(one, allocated_site=int(allocate["site"])))
     mine = ~of_subjects(run.releases["kind"]) | _withheld(run)
     for record in run.releases[mine & (run.target == NONE) & (run.releases["pointer"] != 0)]:
         allocate = run.around(record)
@@ -180,7 +186,8 @@ def released_site(run: Run, index: int) -> int:
 def mismatched_frees(run: Run) -> list[Finding]:
     """`mismatched-free`: a release of live memory by a call that is not right for it."""
     found = []
-    for i in np.flatnonzero(_of_live(run) & ~_right(run)):
+    wrong = _of_live(run) & ~_right(run) & ~_by_ours(run) & ~_past(run)
+    for i in np.flatnonzero(wrong):
         record, allocate = run.releases[i], run.allocates[run.target[i]]
         detail = f"by the {KIND_NAMES[Kind(int(record['kind']))]} call"
         if record["kind"] == allocate["kind"]:
@@ -204,6 +211,28 @@ def _right(run: Run) -> Mask:
     same_cache = made["physical"] == gone["physical"]
     right[named] = right_call(made["kind"], gone["kind"]) & (~objects | same_cache)
     return right
+
+
+def _by_ours(run: Run) -> Mask:
+    """Which releases give what the kernel gave to our own pool or contiguous call."""
+    made, gone = _sides(run)
+    by_ours: Mask = made & ~gone
+    return by_ours
+
+
+def _past(run: Run) -> Mask:
+    """Which releases give memory of our own allocators to a call of the kernel's."""
+    made, gone = _sides(run)
+    past: Mask = (run.target != NONE) & ~made & gone
+    return past
+
+
+def _sides(run: Run) -> tuple[Mask, Mask]:
+    """Of each release whether its allocation is of the kernel's allocators, and its call."""
+    made = np.zeros(len(run.releases), dtype=np.bool_)
+    named = np.flatnonzero(run.target != NONE)
+    made[named] = of_subjects(run.allocates["kind"][run.target[named]])
+    return made, of_subjects(run.releases["kind"])
 
 
 def wrong_size_frees(run: Run) -> list[Finding]:
@@ -254,6 +283,8 @@ def _broken(record: np.void, allocate: np.void) -> tuple[Rule, str]:
     stands = int(record["size"]).to_bytes(8, "little").hex(" ")
     many = f"{wrong} wrong byte{'s' if wrong != 1 else ''}, from the first on: {stands}"
     match Broken(int(record["detail"])):
+        case Broken.POISON if allocate["kind"] == Kind.PERCPU:
+            return Rule.USE_AFTER_FREE, f"written after its release, in one CPU's part ({many})"
         case Broken.POISON:
             return Rule.USE_AFTER_FREE, f"written at byte {at} after its release ({many})"
         case Broken.BEHIND:
@@ -352,12 +383,17 @@ def reasons(run: Run) -> Iterator[str]:
 
 
 def past_the_ledger(run: Run) -> list[Finding]:
-    """`unledgered`: memory of a pool, given to the kernel by a call that is not the pool's."""
+    """`unledgered`: memory of our own allocators, given to the kernel by one of its calls."""
     detail = "released past the ledger, seen by the kernel"
-    return [
+    found = [
         make_finding(run, Rule.UNLEDGERED, record, run.allocates[index], detail, witness="kernel")
         for index, record in run.past.items()
     ]
+    for i in np.flatnonzero(_of_live(run) & _past(run)):
+        record, allocate = run.releases[i], run.allocates[run.target[i]]
+        detail = f"released by {FAMILIES[Kind(int(record['kind']))].call}, past the ledger"
+        found.append(make_finding(run, Rule.UNLEDGERED, record, allocate, detail))
+    return found
 
 
 RULES = (
@@ -383,7 +419,7 @@ def unwithheld(run: Run, findings: list[Finding]) -> list[Dispute]:
         return []
     keeps = {
         *(Rule.NULL_FREE, Rule.INVALID_FREE, Rule.DOUBLE_FREE, Rule.MISMATCHED_FREE),
-        Rule.HARDWARE_USE_AFTER_FREE,
+        *(Rule.HARDWARE_USE_AFTER_FREE, Rule.UNLEDGERED),
     }
     faulty = [finding.sequence for finding in findings if finding.rule in keeps]
     sized = [one.sequence for one in findings if one.rule is Rule.WRONG_SIZE_FREE]

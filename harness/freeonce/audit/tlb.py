@@ -9,6 +9,7 @@ the flush, when nobody enters under that ASID in between: Linux's KVM does so.
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -64,6 +65,8 @@ class Tlb:
 
     def __init__(self, run: Run) -> None:
         self._by_asid = _flush_by_asid(run)
+        self._forgotten = _invlpgas(run)
+        self._looks = MOST_LOOKS
         of_vcpu: defaultdict[int, list[Entry]] = defaultdict(list)
         for vcpu, entry in self._entries(run):
             of_vcpu[vcpu].append(entry)
@@ -104,8 +107,51 @@ class Tlb:
         found = None if entries is None else entries.longest(start, end)
         return None if found is None else found.epoch.after(released)
 
+    def stale_page(
+        self, vcpu: int, start: int, end: int, released: int, pages: range
+    ) -> Entry | None:
+        """The same of pages that the L2 found by its own tables. `pages`: their numbers there.
+
+        Of these INVLPGA takes one at a time. Under nested paging it is by addresses that the L2's
+        tables had, which nobody knows.
+        """
+        found = self.stale(vcpu, start, end, released)
+        if found is None or not self._forgotten:
+            return found
+        for entry in self._of_vcpu[vcpu].last_of_each_tlb(end):
+            self._looks -= 1
+            if self._looks < 0:
+                return found
+            used = entry.epoch.after(released) if entry.end > start else None
+            if used is not None and not self._all_forgotten(entry, used, pages):
+                return used
+        return None
+
+    def _all_forgotten(self, entry: Entry, used: Entry, pages: range) -> bool:
+        """Whether each was taken from the TLB after one VMRUN and before another."""
+        for page in pages:
+            told = self._forgotten.get((entry.cpu, entry.asid, page), [])
+            at = bisect_right(told, entry.end)
+            self._looks -= 1
+            if self._looks < 0 or at == len(told) or told[at] > used.start:
+                return False
+        return True
+
 
 REFUSED = -1
+
+MOST_LOOKS = 1 << 20
+"""For what INVLPGA took, in one run, whatever the ledger says. After that it took nothing."""
+
+
+def _invlpgas(run: Run) -> dict[tuple[int, int, int], list[int]]:
+    """Their sequences by CPU, ASID and page of the L2."""
+    found: defaultdict[tuple[int, int, int], list[int]] = defaultdict(list)
+    told = run.records[run.records["type"] == Type.INVLPGA]
+    columns = (told[name].tolist() for name in ("cpu", "detail", "pointer", "sequence"))
+    for cpu, asid, address, sequence in zip(*columns, strict=True):
+        found[cpu, asid, address >> 12].append(sequence)
+    return dict(found)
 
 
 def _exit(entry: Entry | None, record: np.void) -> None:
@@ -126,10 +172,20 @@ class _Entries:
 
     def __init__(self, entries: list[Entry]) -> None:
         self._starts = [entry.start for entry in entries]
+        self._by_tlb: dict[tuple[int, int], list[Entry]] = {}
+        for entry in entries:
+            self._by_tlb.setdefault((entry.cpu, entry.asid), []).append(entry)
         # A tree: the leaves are the entries, each node the better one of the two below.
         self._best: list[Entry] = entries + entries
         for node in range(len(entries) - 1, 0, -1):
             self._best[node] = _longer(self._best[2 * node], self._best[2 * node + 1])
+
+    def last_of_each_tlb(self, end: int) -> Iterator[Entry]:
+        """By CPU and ASID, the last one before a moment."""
+        for entries in self._by_tlb.values():
+            at = bisect_left(entries, end, key=lambda entry: entry.start)
+            if at:
+                yield entries[at - 1]
 
     def longest(self, start: int, end: int) -> Entry | None:
         """Of those in guest mode between two moments."""

@@ -18,9 +18,13 @@ from freeonce.evidence.scenarios import parse_scenarios
 from freeonce.guest import clone, template_of
 from freeonce.project.setting import Setting, find_setting
 from freeonce.report.document import result_document
-from freeonce.report.places import NOWHERE, Places, sites
+from freeonce.report.life import life_document, places_of, tell
+from freeonce.report.places import Everywhere
+from freeonce.run.audit import audited
 from freeonce.run.campaign import run_one
 from freeonce.run.conclude import conclude
+from freeonce.run.life import DEFAULT_LIMITS
+from freeonce.run.prepare import Wish
 from freeonce.run.task import PLAIN
 from freeonce.subject.symbols import places
 
@@ -80,9 +84,29 @@ def _scenario(body: Body, setting: Setting) -> Performed:
     return str(result.judgement.verdict), result.as_expected, document
 
 
-def _places(setting: Setting, result: Result) -> Places:
-    found = sites([result])
-    return places(setting.image.specimens, found) if found else NOWHERE
+def _places(setting: Setting, result: Result) -> Everywhere:
+    told = result.evidence.told
+    (found,) = places(setting.image.specimens, [told])
+    return Everywhere([(told, found)])
 
 
-PERFORMERS: dict[str, Callable[[Body, Setting], Performed]] = {"scenario": _scenario}
+def _audit(body: Body, setting: Setting) -> Performed:
+    wish = Wish(
+        targets=tuple(body["targets"]),
+        parameters=body["params"],
+        dependencies=tuple(body["dependencies"]),
+        exercises=tuple(map(Path, body["exercises"])),
+        commands=tuple(body["commands"]),
+        carried=tuple(body["files"]),
+        limits=replace(DEFAULT_LIMITS, exercise=body["timeout"] or DEFAULT_LIMITS.exercise),
+    )
+    done = audited(wish, setting)
+    told = tell(done.life, done.traces)
+    result = told.life.result
+    return str(result.judgement.verdict), told.ok, life_document(told, places_of(done.traces))
+
+
+PERFORMERS: dict[str, Callable[[Body, Setting], Performed]] = {
+    "scenario": _scenario,
+    "audit": _audit,
+}

@@ -1,41 +1,30 @@
 """`freeonce audit`: the life of any kernel module in a guest, judged."""
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 from rich.console import Console
 
 from freeonce.audit.attempts import Each, Where
-from freeonce.audit.life import Life, Reason, Stage
-from freeonce.audit.model import Verdict
-from freeonce.audit.points import Point, Points
+from freeonce.audit.points import Point
 from freeonce.cli.failing import EachPoint, WherePoint, WithBareOption, limit_option
 from freeonce.cli.loudness import loudness_options, stderr_console
 from freeonce.cli.options import accelerator_option, machine_options
 from freeonce.cli.output import STDOUT, Out, written_out
 from freeonce.cli.outputs import UNWRITTEN, Report, chosen, now, output_options, tell_reports
-from freeonce.errors import GuestLost, HostError, Obstacle, SubjectError, UsageError
-from freeonce.evidence.scenarios import Expectation
+from freeonce.errors import HostError, UsageError
 from freeonce.project.machine import Machine
-from freeonce.project.setting import Setting, find_setting
-from freeonce.report.expected import Known, compare, parse_expected
+from freeonce.project.setting import find_setting
+from freeonce.report.expected import Known, parse_expected
 from freeonce.report.failures import print_failures
-from freeonce.report.found import Traces, found
-from freeonce.report.life import Told, audit_document, print_life
-from freeonce.report.places import Places
-from freeonce.run.audit import audit as lead
-from freeonce.run.audit import audit_each, ready
-from freeonce.run.conclude import conclude_life, exit_status
-from freeonce.run.hear import lost_words
-from freeonce.run.life import DEFAULT_LIMITS, Limits, Lived
-from freeonce.run.prepare import Prepared, Wish, prepare
-from freeonce.subject.places import Source, choose
-from freeonce.subject.traces import Stacks, traces
+from freeonce.report.life import Told, audit_document, places_of, print_life, tell
+from freeonce.run.audit import audited
+from freeonce.run.conclude import exit_status
+from freeonce.run.life import DEFAULT_LIMITS, Limits
+from freeonce.run.prepare import Wish
 
 SECONDS = click.FloatRange(min=0.1)
 FILE = click.Path(path_type=Path)
@@ -136,10 +125,11 @@ def audit(
     console = Out(stderr=files.get("json") == STDOUT, highlight=False)
     with stderr_console(quiet, verbose) as errors:
         setting = find_setting(accel, svm=False, machine=machine)
-        done = _audited(wish, each, setting, errors)
-        told = _told(done, known)
+        with errors.status("reading the modules") as status:
+            done = audited(wish, setting, each, status.update, partial(_warn, errors))
+        told = tell(done.life, done.traces, known, done.points)
         host = done.setting.document()
-        places = _places(done.traces)
+        places = places_of(done.traces)
         report = Report(
             host=host,
             results=[told.life.result],
@@ -153,6 +143,10 @@ def audit(
         whole = _printed(console, report, told, quiet, verbose)
         whole &= tell_reports(files, report, errors)
     context.exit(exit_status(report.with_points) or (0 if whole else UNWRITTEN))
+
+
+def _warn(errors: Console, text: str) -> None:
+    errors.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _each(each: Each | None, only: Where | None, limit: int | None) -> Each | None:
@@ -192,97 +186,3 @@ def _known(expect: Path | None) -> tuple[Known, ...]:
         return parse_expected(expect.read_text(), str(expect))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {expect}: {error}") from error
-
-
-@dataclass(frozen=True)
-class _Done:
-    """A life, the setting that it was led in, and the frames of its stacks.
-
-    `points`: of lives with a failure, None where none was asked for.
-    """
-
-    life: Life
-    setting: Setting
-    traces: Traces
-    points: Points | None = None
-
-
-def _audited(wish: Wish, each: Each | None, setting: Setting, errors: Console) -> _Done:
-    """From the wish to the life. A subject that cannot be judged is a life that ended early."""
-    with ExitStack() as stack:
-        status = stack.enter_context(errors.status("reading the modules"))
-        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="freeonce-")))
-        try:
-            prepared = prepare(wish, setting.image, scratch)
-        except SubjectError as error:
-            return _Done(_unborn(wish, Stage.READ, error.reason, str(error)), setting, {})
-        for warning in prepared.warnings:
-            errors.print(warning, highlight=False, markup=False, soft_wrap=True)
-        status.update("making a guest ready")
-        try:
-            setting, source = stack.enter_context(ready(setting))
-            name = " ".join(target.name for target in prepared.targets)
-            status.update(name)
-            if each is None:
-                life = lead(setting, source, prepared)
-                return _Done(life, setting, _traces(life, prepared.sources))
-
-            def done(led: int, of: int) -> None:
-                status.update(f"{name}: {led} of {of} failure points")
-
-            found = audit_each(setting, source, prepared, each, done)
-            frames = {**_traces(found.life, prepared.sources), **_frames_of(found.stacks)}
-            return _Done(found.life, setting, frames, found.points)
-        except GuestLost as lost:
-            life = _unborn(wish, Stage.BOOT, Obstacle.GUEST_LOST, lost_words(lost), prepared)
-            return _Done(life, setting, _traces(life, prepared.sources))
-
-
-def _unborn(
-    wish: Wish, stage: Stage, reason: Obstacle, message: str, prepared: Prepared | None = None
-) -> Life:
-    """A life that never began."""
-    targets = prepared.targets if prepared else ()
-    name = " ".join(Path(target).name for target in wish.targets)
-    lived = Lived(stage, [Reason(reason, message)])
-    return conclude_life(name, targets, lived, 0.0)
-
-
-def _traces(life: Life, sources: Sequence[Source]) -> Traces:
-    return _or_none(lambda: traces(life.result.evidence.records, sources))
-
-
-def _frames_of(stacks: Stacks) -> Traces:
-    return _or_none(stacks.traces)
-
-
-def _or_none(found: Callable[[], Traces]) -> Traces:
-    """Without them a report is poorer, and says so, but none the less true."""
-    try:
-        return found()
-    except HostError as error:
-        click.echo(f"freeonce: no lines of source: {error}", err=True)
-        return {}
-
-
-def _told(done: _Done, known: Sequence[Known]) -> Told:
-    """The life held against what was expected: by default that nothing is found."""
-    life = done.life
-    result = life.result
-    groups = found(result.judgement.findings, done.traces)
-    met, missing = compare(groups, known)
-    whole = result.judgement.verdict in (Verdict.CLEAN, Verdict.FAULTY)
-    as_expected = whole and not missing and len(met) == len(groups)
-    why = {finding: _expectation(met[one]) for one in met for finding in one.findings}
-    result = replace(result, as_expected=as_expected, why=why)
-    points = replace(done.points, plain=result) if done.points else None
-    return Told(replace(life, result=result), groups, met, missing, points)
-
-
-def _expectation(known: Known) -> Expectation:
-    return Expectation(known.rule, known.family, because=known.because)
-
-
-def _places(all_traces: Traces) -> Places:
-    chosen_places = {number: choose(frames) for number, frames in all_traces.items()}
-    return {number: place for number, place in chosen_places.items() if place}

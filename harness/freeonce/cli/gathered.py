@@ -24,14 +24,14 @@ class Gathered:
     beside: set[str] = field(default_factory=set)
     total: int = 0
 
-    def add(self, result: Result) -> None:
-        """A run's result."""
+    def add(self, result: Result, *sites: int) -> None:
+        """A run's result. `sites`: of its calls that reports name beside those of its findings."""
         self.faults += planted([result])
-        self.results.append(result if self.pictures else result.without_pictures())
+        self.results.append(result if self.pictures else result.without_pictures(*sites))
 
     def add_points(self, points: Points) -> None:
         """A scenario's failure points, with its plain run."""
-        self.add(points.plain)
+        self.add(points.plain, *(one.site for one in points.sampled))
         self.points.append(replace(points, plain=self.results[-1]))
 
     @property

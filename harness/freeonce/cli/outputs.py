@@ -20,7 +20,7 @@ from freeonce.cli.output import STDOUT, writable, write
 from freeonce.errors import HostError
 from freeonce.report.document import run_document
 from freeonce.report.failures import failures_document
-from freeonce.report.places import Places
+from freeonce.report.places import Everywhere
 
 PICTURES = {"html", "trace"}
 """What draws evidence."""
@@ -46,7 +46,7 @@ class Report:
     beside: frozenset[str]
     faults: Sequence[Planted]
     points: Sequence[Points] | None
-    places: Places
+    places: Everywhere
     when: str
     broken_off: str = ""
     document: Mapping[str, object] | None = None

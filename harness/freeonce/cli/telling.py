@@ -12,7 +12,7 @@ from freeonce.cli.outputs import UNWRITTEN, Files, Report, now, tell_reports, wr
 from freeonce.errors import HostError
 from freeonce.project.setting import Setting
 from freeonce.report.failures import print_failures
-from freeonce.report.places import NOWHERE, Places, sites
+from freeonce.report.places import NOWHERE, Everywhere
 from freeonce.report.terminal import print_problems, print_report
 from freeonce.run.conclude import exit_status
 from freeonce.subject.symbols import places as places_of
@@ -65,17 +65,17 @@ class Teller:
             failed |= not tell_reports(self._files, report, self._errors)
         return exit_status(report.with_points) or (UNWRITTEN if failed else 0)
 
-    def _places(self, gathered: Gathered) -> tuple[Places, str | None]:
+    def _places(self, gathered: Gathered) -> tuple[Everywhere, str | None]:
         """The lines of source, or why there are none: a report without them is true as well."""
         of_points = [result for one in gathered.points for result in one.results]
-        failed = {point.site for one in gathered.points for point in one.points}
-        wanted = sites([*gathered.results, *of_points]) | failed
+        runs = [result.evidence.told for result in (*gathered.results, *of_points)]
         try:
-            return places_of(self._setting.image.specimens, wanted), None
+            found = places_of(self._setting.image.specimens, runs)
+            return Everywhere(zip(runs, found, strict=True)), None
         except HostError as error:
             return NOWHERE, f"no lines of source: {error}"
 
-    def _report(self, gathered: Gathered, places: Places, broken_off: str) -> Report:
+    def _report(self, gathered: Gathered, places: Everywhere, broken_off: str) -> Report:
         return Report(
             host=self._setting.document(),
             results=gathered.results,

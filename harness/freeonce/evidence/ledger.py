@@ -32,7 +32,6 @@ HEADER = np.dtype(
         ("record_size", "<u4"),
         ("capacity", "<u8"),
         ("appended", "<u8"),
-        ("text_gva", "<u8"),
         ("release", "S64"),
         ("page_offset", "<u8"),
     ]
@@ -102,6 +101,7 @@ class Type(IntEnum):
     QUIESCED = 33
     STATIC = 34
     LEFT = 35
+    INVLPGA = 36
     ATTEMPT = 40
 
 
@@ -126,6 +126,7 @@ WITHOUT_FAMILY = (
     *(Type.BEGIN, Type.END, Type.LABEL, Type.STEP, Type.UNSUPPORTED, Type.PANIC, Type.GUARD),
     *(Type.WITNESS_ON, Type.SETTLED, Type.MODULE_EXIT, Type.CPU_STATE, Type.HOST_REGISTER),
     *(Type.SVM_ON, Type.SVM_OFF, Type.BIND, Type.OPERAND, Type.UNBIND, Type.VMRUN, Type.VMEXIT),
+    Type.INVLPGA,
 )
 """In every other type these fields are 0, so that one type does not pass for another."""
 
@@ -241,7 +242,6 @@ class Header:
 
     capacity: int
     appended: int
-    text_gva: int
     release: str
     page_offset: int
 
@@ -278,7 +278,6 @@ def parse_header(data: bytes, window_bytes: int) -> Header:
     return Header(
         capacity=capacity,
         appended=int(raw["appended"]),
-        text_gva=int(raw["text_gva"]),
         release=one_line(bytes(raw["release"])),
         page_offset=int(raw["page_offset"]),
     )

@@ -3,7 +3,7 @@
 Everything may be hostile: what contradicts itself is left out, and what is counted is bounded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,6 +55,16 @@ class Told:
 def told(records: Records) -> Told:
     """What these records of one run say."""
     return Told(_stacks(records), _sections(records), _names(records), _kernel(records))
+
+
+def only(everything: Told, numbers: Collection[int]) -> Told:
+    """What is needed to place the stacks of these numbers; nothing without any."""
+    stacks = {number: one for number, one in everything.stacks.items() if number in numbers}
+    if not stacks:
+        return Told()
+    frames = {frame for one in stacks.values() for frame in one.frames}
+    kernel = {gva: name for gva, name in everything.kernel.items() if gva in frames}
+    return Told(stacks, everything.sections, everything.names, kernel)
 
 
 def _of(records: Records, kind: Type, most: int) -> npt.NDArray[np.void]:

@@ -44,6 +44,8 @@ def accounts(bars: Sequence[Bar], records: Records, memory: Memory | None) -> tu
     end = int(ends[0]) if len(ends) else 1 << 32
     return tuple(
         Accounts(bar.serial, _ledger(bar), _kernel(bar, made, gone, end), _memory(bar, memory))
+        if bar.ours
+        else Accounts(bar.serial, _ledger(bar), _by_itself(bar, gone), _by_instrument(memory))
         for bar in bars
     )
 
@@ -68,6 +70,16 @@ def _kernel(bar: Bar, made: Records, gone: Records, end: int) -> str:
         return f"{said}; never got it back"
     when = "when it was settled" if int(back[0]) > end else "while the scenario ran"
     return f"{said}; got it back {when}"
+
+
+def _by_itself(bar: Bar, gone: Records) -> str:
+    """Of its own allocators the kernel's witness tells only what it does without being asked."""
+    released = np.any(gone["serial"] == bar.serial)
+    return "released it by itself" if released else "asked through a wrapper, which tells"
+
+
+def _by_instrument(memory: Memory | None) -> str:
+    return "nobody looked" if memory is None else "guards and poison looked at; findings tell"
 
 
 def _memory(bar: Bar, memory: Memory | None) -> str:

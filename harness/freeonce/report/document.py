@@ -7,7 +7,7 @@ from freeonce.audit.faults import Planted
 from freeonce.audit.model import Finding
 from freeonce.audit.result import Result
 from freeonce.evidence.scenarios import Expectation, Scenario
-from freeonce.report.places import NOWHERE, Places, origin
+from freeonce.report.places import NOWHERE, Everywhere, origin
 from freeonce.report.words import sentence
 
 SCHEMA = "freeonce/run/1"
@@ -17,7 +17,7 @@ def _hex(address: int | None) -> str | None:
     return None if address is None else f"{address:#x}"
 
 
-def finding_document(result: Result, finding: Finding, places: Places) -> dict[str, object]:
+def finding_document(result: Result, finding: Finding, places: Everywhere) -> dict[str, object]:
     """A finding with its place, without what it does not say."""
     document: dict[str, object] = {
         "rule": str(finding.rule),
@@ -34,10 +34,10 @@ def finding_document(result: Result, finding: Finding, places: Places) -> dict[s
         "serial": finding.serial or None,
         "size": finding.size,
     }
-    if said := origin(finding, places):
+    if said := origin(finding, places.of(result)):
         frame = said[1].frame
         optional |= {"file": frame.file, "line": frame.line, "function": frame.function or None}
-    if released := places.get(finding.released_site):
+    if released := places.of(result).get(finding.released_site):
         optional["released_at"] = str(released)
     return document | {key: value for key, value in optional.items() if value is not None}
 
@@ -60,8 +60,8 @@ def scenario_document(scenario: Scenario) -> dict[str, object]:
     }
 
 
-def result_document(result: Result, places: Places = NOWHERE) -> dict[str, object]:
-    """One scenario's result. `places`: by site."""
+def result_document(result: Result, places: Everywhere = NOWHERE) -> dict[str, object]:
+    """One scenario's result. `places`: of its calls."""
     judgement = result.judgement
     return {
         "name": result.scenario.name,
@@ -84,7 +84,7 @@ def run_document(
     host: Mapping[str, str],
     results: Sequence[Result],
     faults: Sequence[Planted] = (),
-    places: Places = NOWHERE,
+    places: Everywhere = NOWHERE,
     broken_off: str = "",
 ) -> dict[str, object]:
     """The whole run. `faults`: the planted ones, those that ran beside the results too.

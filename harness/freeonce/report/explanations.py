@@ -246,7 +246,7 @@ _ALL = (
     ),
     Explanation(
         Rule.OUT_OF_BOUNDS,
-        "Memory was written to behind its end, where nobody may: a guard stands there.",
+        "Memory was written to behind its end, or in front, where a guard stands.",
         "buffer = freeonce_pool_alloc(64, 8, tag);\nmemset(buffer, 0, 65);",
         "the memory, read from outside: the guard at the release and at the end of the run",
         (
@@ -271,17 +271,18 @@ _ALL = (
     ),
     Explanation(
         Rule.UNLEDGERED,
-        "The kernel saw an allocation or a release that the owner never told of: memory that "
-        "goes past the allocators under test.",
-        "p = kmalloc(64, GFP_KERNEL); /* not freeonce_pool_alloc() */",
-        "the kernel's tracepoints, for callers in the module's code",
+        "Memory of the pool or the contiguous allocator that went to a release of the kernel's, "
+        "past the account that its own keeps; or memory that was taken past every wrapper.",
+        "p = freeonce_pool_alloc(64, 8, tag);\nkfree(p); /* not freeonce_pool_free() */",
+        "the wrapper of the kernel's call, which withholds it; the kernel's tracepoints where "
+        "there is none",
         (
             _SILENT_KASAN,
             Elsewhere(KMEMLEAK, None, _KMEMLEAK, "it knows no owners"),
             Elsewhere(VERIFIER, None, _C4, "it knows no owners; !verifier 3 lists pool by caller"),
         ),
-        "Route the allocation through the allocators that record, or account for it there. A "
-        "helper that frees for you needs one that allocates for you.",
+        "Release memory by the call that belongs to the one it came from. A helper that frees for "
+        "you needs one that allocates for you.",
     ),
     Explanation(
         Rule.WITNESSES_DISAGREE,
@@ -299,7 +300,9 @@ _ALL = (
         "The CPU is an owner too. An address given to it (the VMCB in rax at VMRUN, VMLOAD and "
         "VMSAVE, VM_HSAVE_PA, IOPM_BASE_PA, MSRPM_BASE_PA, nested CR3 and every page that its "
         "tables reach) is not inside a live, large enough, aligned, contiguous allocation; or "
-        "such memory is released while the CPU may still use it.",
+        "such memory is released while the CPU may still use it. What an L2 has lost a CPU's TLB "
+        "may keep, by ASID, until TLB_CONTROL flushes it there (15.16): a VMRUN under that ASID "
+        "before the flush uses what was released.",
         "wrmsrl(MSR_VM_HSAVE_PA, virt_to_phys(area));\n"
         "free_page(area); /* while VM_HSAVE_PA points at it: the next VMRUN writes there */",
         "the owner's account: each operand against the allocations that live at that moment",

@@ -15,7 +15,7 @@ from freeonce.audit.points import Outcome, Point, Points, passed
 from freeonce.report.document import finding_document
 from freeonce.report.frames import described, frames_document
 from freeonce.report.lines import put
-from freeonce.report.places import NOWHERE, Places
+from freeonce.report.places import NOWHERE, Everywhere, Places
 from freeonce.report.terminal import found_lines
 from freeonce.subject.places import Frame
 
@@ -45,12 +45,12 @@ def print_failures(
     console: Console,
     all_points: Sequence[Points],
     faults: Sequence[Planted] = (),
-    places: Places = NOWHERE,
+    places: Everywhere = NOWHERE,
     again: Callable[[Point], str] = _of_scenario,
 ) -> None:
     """A line for each plain run, and all that is known of each point that was not handled.
 
-    `faults`: the planted ones that ran beside. `places`: by site. `again`: the command that
+    `faults`: the planted ones that ran beside. `places`: of its calls. `again`: the command that
     repeats a point.
     """
     for one in all_points:
@@ -76,7 +76,7 @@ def print_failures(
 
 
 def _print_point(
-    console: Console, point: Point, places: Places, again: Callable[[Point], str]
+    console: Console, point: Point, places: Everywhere, again: Callable[[Point], str]
 ) -> None:
     put(console, Padding(_what_failed(point, places), (0, 0, 0, 4)))
     for number, frame in enumerate(_stack(point, places)[:SHOWN_FRAMES]):
@@ -89,21 +89,22 @@ def _print_point(
     console.print(Text(f"        again: {again(point)}", style="dim"), soft_wrap=True)
 
 
-def _sampled(points: Points, places: Places) -> Iterator[str]:
+def _sampled(points: Points, places: Everywhere) -> Iterator[str]:
     """Of which stacks not every acquisition was made to fail."""
     for one in points.sampled:
-        where = places.get(one.site, f"{one.site:#x}")
+        where = places.of(points.plain).get(one.site, f"{one.site:#x}")
         yield f"{one.led} of {one.made} by one stack at {where} were made to fail (--fail-limit)"
 
 
-def _stack(point: Point, places: Places) -> tuple[Frame, ...]:
-    place = places.get(point.site)
+def _stack(point: Point, places: Everywhere) -> tuple[Frame, ...]:
+    place = places.of(point.result).get(point.site)
     return place.frames if place else ()
 
 
-def _what_failed(point: Point, places: Places) -> Text:
+def _what_failed(point: Point, places: Everywhere) -> Text:
     after = " and everything after it" if point.after else ""
-    where = f" at {places.get(point.site, f'{point.site:#x}')}" if point.site else ""
+    place = places.of(point.result).get(point.site)
+    where = f" at {place}" if place else ""
     return Text(f"allocation {point.number}{after} failed{where}: {point.outcome}", style="red")
 
 
@@ -111,7 +112,7 @@ def failures_document(
     host: Mapping[str, str],
     all_points: Sequence[Points],
     faults: Sequence[Planted] = (),
-    places: Places = NOWHERE,
+    places: Everywhere = NOWHERE,
     broken_off: str = "",
 ) -> dict[str, object]:
     """The same as JSON. `broken_off`: how far the run came when it did not come to its end."""
@@ -133,13 +134,13 @@ def failures_document(
     }
 
 
-def points_document(points: Points, places: Places = NOWHERE) -> dict[str, object]:
+def points_document(points: Points, places: Everywhere = NOWHERE) -> dict[str, object]:
     """The failure points of one plain run."""
     return {
         "counted": points.counted,
         "points": [_point(point, places) for point in points.points],
         "sampled": [
-            {"made": one.made, "led": one.led, "stack": _frames(places, one.site)}
+            {"made": one.made, "led": one.led, "stack": _frames(places.of(points.plain), one.site)}
             for one in points.sampled
         ],
     }
@@ -150,7 +151,7 @@ def _frames(places: Places, site: int) -> list[dict[str, object]]:
     return frames_document(place.frames) if place else []
 
 
-def _point(point: Point, places: Places) -> dict[str, object]:
+def _point(point: Point, places: Everywhere) -> dict[str, object]:
     judgement = point.result.judgement
     return {
         "scenario": point.scenario,
@@ -160,7 +161,7 @@ def _point(point: Point, places: Places) -> dict[str, object]:
         "as_expected": point.result.as_expected,
         "stage": str(point.stage) if point.stage else None,
         "site": f"{point.site:#x}",
-        "stack": _frames(places, point.site),
+        "stack": _frames(places.of(point.result), point.site),
         "detail": point.detail,
         "findings": [finding_document(point.result, one, places) for one in judgement.findings],
         "reasons": list(judgement.reasons),

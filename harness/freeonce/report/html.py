@@ -29,7 +29,7 @@ from freeonce.report.bands import Band
 from freeonce.report.explanations import EXPLANATIONS
 from freeonce.report.lifetimes import Bar, Limits, Picture, picture
 from freeonce.report.memory_map import Map, memory_map
-from freeonce.report.places import NOWHERE, Places, where
+from freeonce.report.places import NOWHERE, Everywhere, Places, where
 from freeonce.report.terminal import summary
 from freeonce.report.words import expected_words, sentence
 
@@ -52,13 +52,13 @@ def html_text(
     *,
     faults: Sequence[Planted] = (),
     points: Sequence[Point] = (),
-    places: Places = NOWHERE,
+    places: Everywhere = NOWHERE,
     when: str = "",
     broken_off: str = "",
 ) -> str:
     """The page. `faults`: the planted ones. `points`: of `--fail-each`. `when`: it was written.
 
-    `places`: by site. `broken_off`: how far a run came that did not come to its end.
+    `places`: of its calls. `broken_off`: how far a run came that did not come to its end.
     """
     most = limits(len(results))
     rules = Counter(str(one.rule) for result in results for one in result.judgement.findings)
@@ -80,7 +80,7 @@ def html_text(
             drawn=len(results),
             points=points,
             explained=[EXPLANATIONS[rule] for rule in sorted(rules) if rule in EXPLANATIONS],
-            drawings=(_packed(_drawing(result, most, places)) for result in results),
+            drawings=(_packed(_drawing(result, most, places.of(result))) for result in results),
             script=Markup(script),
             style=Markup(style),
             script_hash=_hash(script),

@@ -11,11 +11,11 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import Result
-from freeonce.report.places import NOWHERE, Places, where
+from freeonce.report.places import NOWHERE, Everywhere, where
 from freeonce.report.words import expected_words, sentence
 
 
-def _case(result: Result, number: int, places: Places) -> TestCase:
+def _case(result: Result, number: int, places: Everywhere) -> TestCase:
     """`number`: which run of its scenario this is, from 1."""
     judgement = result.judgement
     group, _, name = result.scenario.name.rpartition("/")
@@ -35,11 +35,11 @@ def _case(result: Result, number: int, places: Places) -> TestCase:
     return case
 
 
-def _lines(result: Result, places: Places) -> list[str]:
+def _lines(result: Result, places: Everywhere) -> list[str]:
     """Findings with their place, and the reasons."""
     lines = []
     for finding in result.judgement.findings:
-        told = [sentence(finding, result.why.get(finding)), *where(finding, places)]
+        told = [sentence(finding, result.why.get(finding)), *where(finding, places.of(result))]
         lines.append(f"{finding.rule}: {'; '.join(told)}")
     return [*lines, *result.judgement.reasons]
 
@@ -47,10 +47,10 @@ def _lines(result: Result, places: Places) -> list[str]:
 def junit_text(
     results: Sequence[Result],
     host: Mapping[str, str] | None = None,
-    places: Places = NOWHERE,
+    places: Everywhere = NOWHERE,
     broken_off: str = "",
 ) -> str:
-    """The report as XML. `host`: what the run ran on. `places`: by site.
+    """The report as XML. `host`: what the run ran on. `places`: of its calls.
 
     `broken_off`: how far the run came; what did not run must not look like what passed.
     """

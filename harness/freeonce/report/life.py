@@ -5,7 +5,7 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from rich.console import Console
@@ -17,14 +17,15 @@ from freeonce.audit.model import Verdict
 from freeonce.audit.points import Points, passed
 from freeonce.audit.rules import KIND_NAMES
 from freeonce.evidence.ledger import Flag, Kind, Records, Type, Witness
-from freeonce.report.expected import Known
+from freeonce.evidence.scenarios import Expectation
+from freeonce.report.expected import Known, compare
 from freeonce.report.failures import points_document
-from freeonce.report.found import Found
+from freeonce.report.found import Found, Traces, found
 from freeonce.report.frames import described, frames_document
-from freeonce.report.places import NOWHERE, Places
+from freeonce.report.places import NOWHERE, Everywhere
 from freeonce.report.terminal import STYLES
 from freeonce.report.words import sentence
-from freeonce.subject.places import Frame
+from freeonce.subject.places import Frame, choose
 
 SCHEMA = "freeonce/audit/1"
 SHOWN_FRAMES = 8
@@ -57,6 +58,31 @@ class Told:
         return self.ok and passed([self.points] if self.points else [])
 
 
+def tell(
+    life: Life, traces: Traces, known: Sequence[Known] = (), points: Points | None = None
+) -> Told:
+    """A life held against what was expected: by default that nothing is found."""
+    result = life.result
+    groups = found(result.judgement.findings, traces)
+    met, missing = compare(groups, known)
+    whole = result.judgement.verdict in (Verdict.CLEAN, Verdict.FAULTY)
+    as_expected = whole and not missing and len(met) == len(groups)
+    why = {finding: _expectation(met[one]) for one in met for finding in one.findings}
+    result = replace(result, as_expected=as_expected, why=why)
+    points = replace(points, plain=result) if points else None
+    return Told(replace(life, result=result), groups, met, missing, points)
+
+
+def _expectation(known: Known) -> Expectation:
+    return Expectation(known.rule, known.family, because=known.because)
+
+
+def places_of(traces: Traces) -> Everywhere:
+    """The place of each stack that has one: all lives number theirs through."""
+    chosen = {number: choose(frames) for number, frames in traces.items()}
+    return Everywhere(otherwise={number: place for number, place in chosen.items() if place})
+
+
 @dataclass(frozen=True)
 class Count:
     """What was acquired and given back, of one family."""
@@ -81,7 +107,7 @@ def by_family(records: Records) -> dict[str, Count]:
 
 
 def audit_document(
-    host: Mapping[str, str], lives: Sequence[Told], seconds: float, places: Places = NOWHERE
+    host: Mapping[str, str], lives: Sequence[Told], seconds: float, places: Everywhere = NOWHERE
 ) -> dict[str, object]:
     """All of it, for programs. `places`: of the stacks that failure points speak of."""
     targets = {target.name: target for told in lives for target in told.life.targets}
@@ -90,7 +116,7 @@ def audit_document(
         "host": dict(host),
         "ok": bool(lives) and all(told.bears_failures for told in lives),
         "targets": [_target(target) for target in targets.values()],
-        "lives": [_life(told, places) for told in lives],
+        "lives": [life_document(told, places) for told in lives],
         "seconds": round(seconds, 3),
     }
 
@@ -105,7 +131,8 @@ def _target(target: Target) -> dict[str, object]:
     }
 
 
-def _life(told: Told, places: Places) -> dict[str, object]:
+def life_document(told: Told, places: Everywhere) -> dict[str, object]:
+    """One life, as in `audit --json`."""
     life, result = told.life, told.life.result
     counts = by_family(result.evidence.records)
     return {

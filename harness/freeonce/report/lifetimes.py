@@ -28,6 +28,9 @@ class Limits:
     marks: int
 
 
+OURS = ("pool", "contiguous")
+IN_ONE_PIECE = (*OURS, "slab", "pages")
+
 EVERYTHING = Limits(1 << 62, 1 << 62)
 
 
@@ -36,7 +39,7 @@ class Bar:
     """One allocation. `start`, `end`: ns; `end` is None when it was never released.
 
     `first`, `last`: sequence numbers of the records that say so. `pointer`, `physical`: gva and
-    gpa. `size`: bytes. `site`, `release_site`: offsets in the module's text. `withheld`: its
+    gpa. `size`: bytes. `site`, `release_site`: numbers of stacks. `withheld`: its
     release was kept from the kernel. `rules`: what it violates.
     """
 
@@ -54,6 +57,16 @@ class Bar:
     release_site: int | None
     withheld: bool
     rules: tuple[str, ...]
+
+    @property
+    def ours(self) -> bool:
+        """Whether an allocator of ours gave it, of which all three witnesses tell by themselves."""
+        return self.kind in OURS
+
+    @property
+    def in_one_piece(self) -> bool:
+        """Whether `physical` is the gpa of all of it."""
+        return self.kind in IN_ONE_PIECE
 
 
 @dataclass(frozen=True)

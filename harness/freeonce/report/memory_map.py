@@ -38,9 +38,9 @@ class Map:
 
 
 def memory_map(bars: Sequence[Bar], snapshot: Snapshot | None) -> Map:
-    """The map of these allocations. `snapshot`: None when nobody could look."""
+    """The map of those allocations that lie in one piece. `snapshot`: None: nobody could look."""
     read = snapshot.extents if snapshot else ()
-    groups = _together(bars)
+    groups = _together([bar for bar in bars if bar.in_one_piece])
     stretches = [_stretch(group, read) for group in groups[:STRETCHES]]
     return Map(tuple(stretches), len(groups) - len(stretches), sum(one.size for one in read))
 

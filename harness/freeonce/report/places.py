@@ -1,31 +1,38 @@
 """Where in the source a finding comes from. Pure; the lines themselves come from `symbols`."""
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Iterable, Mapping
 
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.result import Result
-from freeonce.evidence.ledger import Type
+from freeonce.evidence.stacks import Told
 from freeonce.subject.places import Place
 
 Places = Mapping[int, Place]
-"""By site: the offset of a return address in the module's text."""
+"""By site: the number of a stack in one run."""
 
-NOWHERE: Places = {}
+
+class Everywhere:
+    """The places of many runs: each numbers its stacks for itself.
+
+    `runs`: what each told, and its places. `otherwise`: of every other one.
+    """
+
+    def __init__(
+        self, runs: Iterable[tuple[Told, Places]] = (), otherwise: Places | None = None
+    ) -> None:
+        # Held as well, so that its identity stays its own.
+        self._runs = {id(told): (told, places) for told, places in runs}
+        self._otherwise = otherwise or {}
+
+    def of(self, result: Result) -> Places:
+        """The places of one run."""
+        _, places = self._runs.get(id(result.evidence.told), (None, self._otherwise))
+        return places
+
+
+NOWHERE = Everywhere()
 
 OF_ALLOCATION = {Rule.LEAK, Rule.USE_AFTER_FREE, Rule.OUT_OF_BOUNDS, Rule.MISPLACED}
-
-
-def sites(results: Sequence[Result]) -> set[int]:
-    """All sites that a report of these results may name."""
-    findings = [finding for result in results for finding in result.judgement.findings]
-    found = {site for one in findings for site in (one.site, one.allocated_site, one.released_site)}
-    for result in results:
-        records = result.evidence.records
-        calls = np.isin(records["type"], [Type.ALLOCATE, Type.RELEASE])
-        found.update(np.unique(records["site"][calls]).tolist())
-    return found - {0}
 
 
 def origin(finding: Finding, places: Places) -> tuple[str, Place] | None:

@@ -16,7 +16,7 @@ from freeonce import __version__
 from freeonce.audit.model import Finding, Verdict
 from freeonce.audit.result import Result
 from freeonce.report.explanations import EXPLANATIONS, Explanation
-from freeonce.report.places import NOWHERE, Places, origin, where
+from freeonce.report.places import NOWHERE, Everywhere, origin, where
 from freeonce.report.words import expected_words, sentence
 from freeonce.subject.places import Frame
 
@@ -26,8 +26,10 @@ FINGERPRINT = "scenarioFinding/v1"
 Object = dict[str, object]
 
 
-def sarif_text(results: Sequence[Result], places: Places = NOWHERE, broken_off: str = "") -> str:
-    """The log as JSON. `places`: by site. `broken_off`: how far the run came."""
+def sarif_text(
+    results: Sequence[Result], places: Everywhere = NOWHERE, broken_off: str = ""
+) -> str:
+    """The log as JSON. `places`: of its calls. `broken_off`: how far the run came."""
     notifications = [_notification(one) for one in results if not one.as_expected and _blind(one)]
     if broken_off:
         notifications.append(_told(f"the run was {broken_off}"))
@@ -69,7 +71,7 @@ def _rule(one: Explanation) -> Object:
     }
 
 
-def _results(results: Sequence[Result], places: Places) -> Iterable[Object]:
+def _results(results: Sequence[Result], places: Everywhere) -> Iterable[Object]:
     """A result for each finding; what repeated runs of a scenario found again is counted."""
     counts: Counter[str] = Counter()
     first: dict[str, Object] = {}
@@ -87,8 +89,8 @@ def _results(results: Sequence[Result], places: Places) -> Iterable[Object]:
     return ({**one, "occurrenceCount": counts[same]} for same, one in first.items())
 
 
-def _result(result: Result, finding: Finding, places: Places, fingerprint: str) -> Object:
-    said = origin(finding, places)
+def _result(result: Result, finding: Finding, places: Everywhere, fingerprint: str) -> Object:
+    said = origin(finding, places.of(result))
     name = result.scenario.name
     why = result.why.get(finding)
     found: Object = {
@@ -96,7 +98,9 @@ def _result(result: Result, finding: Finding, places: Places, fingerprint: str) 
         "ruleIndex": list(EXPLANATIONS).index(str(finding.rule)),
         "level": "error",
         "message": {
-            "text": "; ".join([f"{name}: {sentence(finding, why)}", *where(finding, places)])
+            "text": "; ".join(
+                [f"{name}: {sentence(finding, why)}", *where(finding, places.of(result))]
+            )
         },
         "locations": [_location(said[1].frame if said else None, name)],
         "partialFingerprints": {FINGERPRINT: fingerprint},

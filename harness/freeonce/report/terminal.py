@@ -14,7 +14,7 @@ from freeonce.audit.model import Verdict
 from freeonce.audit.result import Result
 from freeonce.report.answer import QUESTION, answer
 from freeonce.report.lines import put
-from freeonce.report.places import NOWHERE, Places, where
+from freeonce.report.places import NOWHERE, Everywhere, where
 from freeonce.report.words import expected_words, sentence
 
 MOST_SHOWN = 50
@@ -44,7 +44,7 @@ def _verdict(result: Result) -> Text:
     return Text(f"{verdict}{'' if result.as_expected else ' !'}", style=STYLES[verdict])
 
 
-def _words(result: Result, places: Places) -> list[Text]:
+def _words(result: Result, places: Everywhere) -> list[Text]:
     """What a reader should know beyond the verdict, a line each."""
     judgement = result.judgement
     lines = [Text(result.scenario.lesson, style="dim"), *found_lines(result, places)]
@@ -55,13 +55,13 @@ def _words(result: Result, places: Places) -> list[Text]:
     return lines
 
 
-def found_lines(result: Result, places: Places) -> list[Text]:
+def found_lines(result: Result, places: Everywhere) -> list[Text]:
     """The findings, the first of them at least, each with its places, and the reasons."""
     findings, lines = result.judgement.findings, []
     for finding in findings[:MOST_SHOWN]:
         words = sentence(finding, result.why.get(finding))
         lines.append(Text.assemble((f"{finding.rule}: ", "bold"), words))
-        lines += [Text(f"    {said}", style="dim") for said in where(finding, places)]
+        lines += [Text(f"    {said}", style="dim") for said in where(finding, places.of(result))]
     if len(findings) > MOST_SHOWN:
         lines.append(Text(f"and {len(findings) - MOST_SHOWN} more (--json tells all)"))
     return [*lines, *(Text(reason) for reason in result.judgement.reasons)]
@@ -90,7 +90,7 @@ class _Row:
         yield Text.assemble(name, counts, self.verdict)
 
 
-def _section(name: str, results: Sequence[Result], places: Places) -> RenderableType:
+def _section(name: str, results: Sequence[Result], places: Everywhere) -> RenderableType:
     parts: list[RenderableType] = [
         Text(),
         _Row(Text(name, style="bold"), "alloc.", "rel.", Text("verdict")),
@@ -153,11 +153,11 @@ def print_problems(
     console: Console,
     results: Sequence[Result],
     faults: Sequence[Planted] = (),
-    places: Places = NOWHERE,
+    places: Everywhere = NOWHERE,
 ) -> None:
     """Only what is not as expected; nothing when all is.
 
-    `results`: planted faults too. `places`: by site.
+    `results`: planted faults too. `places`: of its calls.
     """
     wrong = [result for result in results if not result.as_expected]
     if not wrong:
@@ -176,11 +176,11 @@ def print_report(
     host: Mapping[str, str],
     results: Sequence[Result],
     faults: Sequence[Planted] = (),
-    places: Places = NOWHERE,
+    places: Everywhere = NOWHERE,
 ) -> None:
     """Everything, readable at 80 columns and without colour.
 
-    `faults`: the planted ones, those that ran beside the results too. `places`: by site.
+    `faults`: the planted ones, those that ran beside the results too. `places`: of its calls.
     """
     for line in environment_lines(host):
         console.print(Text(line))

@@ -13,7 +13,7 @@ from perfetto.trace_builder.proto_builder import TraceProtoBuilder
 
 from freeonce.audit.result import Result
 from freeonce.report.lifetimes import Bar, Mark, Picture, picture
-from freeonce.report.places import NOWHERE, Places
+from freeonce.report.places import NOWHERE, Everywhere, Places
 
 SEQUENCE = 1
 
@@ -31,18 +31,18 @@ class Slice:
     notes: Notes
 
 
-def trace_bytes(results: Sequence[Result], places: Places = NOWHERE) -> bytes:
-    """The trace in Perfetto's own format. `places`: by site."""
+def trace_bytes(results: Sequence[Result], places: Everywhere = NOWHERE) -> bytes:
+    """The trace in Perfetto's own format. `places`: of its calls."""
     builder = _Builder()
     for number, result in enumerate(results, start=1):
         evidence = result.evidence
         drawn = picture(evidence.records, result.judgement, run=evidence.run)
         name = f"{result.scenario.name}: {result.judgement.verdict}"
-        builder.add(number, name, drawn.begin, slices(drawn, places))
+        builder.add(number, name, drawn.begin, slices(drawn, places.of(result)))
     return builder.serialize()
 
 
-def slices(drawn: Picture, places: Places = NOWHERE) -> list[Slice]:
+def slices(drawn: Picture, places: Places) -> list[Slice]:
     """What one scenario puts on its tracks."""
     found = [*_lifetimes(drawn, places), *_entries(drawn)]
     for mark in drawn.marks:

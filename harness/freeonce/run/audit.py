@@ -1,26 +1,30 @@
 """One audit: a template with room for a life, a clone of it, the life in that, its failures."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from freeonce.audit.attempts import Each, Where
-from freeonce.audit.life import Life
+from freeonce.audit.life import Life, Reason, Stage
 from freeonce.audit.model import Verdict
 from freeonce.audit.points import Point, Points, point, renumbered, sites_of
-from freeonce.errors import Obstacle
+from freeonce.errors import GuestLost, HostError, Obstacle, SubjectError
 from freeonce.guest import clone, template_of
 from freeonce.machine.argv import MIB, Window
 from freeonce.machine.template import Template
 from freeonce.project.setting import Setting
 from freeonce.run.conclude import conclude_led, conclude_life
 from freeonce.run.failures import Plain, sweep
-from freeonce.run.life import live
+from freeonce.run.hear import lost_words
+from freeonce.run.life import Lived, live
 from freeonce.run.lives import lead_each
-from freeonce.run.prepare import Prepared
-from freeonce.subject.traces import Stacks
+from freeonce.run.prepare import Prepared, Wish, prepare
+from freeonce.subject.places import Frame, Source
+from freeonce.subject.traces import Stacks, traces
 
 WINDOW = Window(128 * MIB, 64 * MIB)
 """A million records: a life leaves more than a scenario."""
@@ -39,12 +43,93 @@ def ready(setting: Setting) -> Iterator[tuple[Setting, Template]]:
         yield setting, source
 
 
-def audit(setting: Setting, source: Template, prepared: Prepared) -> Life:
-    """Lead the life in a clone, and judge it. Raises GuestLost, HostError without a guest."""
-    return _audit(setting, source, prepared, count=False)
+Note = Callable[[str], None]
+"""Is told something in words."""
 
 
-def _audit(setting: Setting, source: Template, prepared: Prepared, count: bool) -> Life:
+@dataclass(frozen=True)
+class Audited:
+    """A life, the setting that it was led in, and the frames of its stacks.
+
+    `points`: of lives with a failure, None where none was asked for.
+    """
+
+    life: Life
+    setting: Setting
+    traces: Mapping[int, tuple[Frame, ...]]
+    points: Points | None = None
+
+
+def audited(
+    wish: Wish,
+    setting: Setting,
+    each: Each | None = None,
+    doing: Note = lambda _: None,
+    warn: Note = lambda _: None,
+) -> Audited:
+    """From the wish to the life, and with `each` to lives with failures.
+
+    A subject that cannot be judged is a life that ended early. `doing`: is told what goes on,
+    `warn` what the compiler says and what makes reports poorer. Raises UsageError, HostError.
+    """
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="freeonce-")))
+        try:
+            prepared = prepare(wish, setting.image, scratch)
+        except SubjectError as error:
+            return Audited(_unborn(wish, Stage.READ, error.reason, str(error)), setting, {})
+        for warning in prepared.warnings:
+            warn(warning)
+        doing("making a guest ready")
+        try:
+            setting, source = stack.enter_context(ready(setting))
+            doing(_name(prepared))
+            if each is None:
+                life = audit(setting, source, prepared)
+                return Audited(life, setting, _traces(life, prepared.sources, warn))
+
+            def done(led: int, of: int) -> None:
+                doing(f"{_name(prepared)}: {led} of {of} failure points")
+
+            found = audit_each(setting, source, prepared, each, done)
+            frames = _traces(found.life, prepared.sources, warn)
+            frames |= _or_none(found.stacks.traces, warn)
+            return Audited(found.life, setting, frames, found.points)
+        except GuestLost as lost:
+            life = _unborn(wish, Stage.BOOT, Obstacle.GUEST_LOST, lost_words(lost), prepared)
+            return Audited(life, setting, _traces(life, prepared.sources, warn))
+
+
+def _unborn(
+    wish: Wish, stage: Stage, reason: Obstacle, message: str, prepared: Prepared | None = None
+) -> Life:
+    """A life that never began."""
+    targets = prepared.targets if prepared else ()
+    name = " ".join(Path(target).name for target in wish.targets)
+    lived = Lived(stage, [Reason(reason, message)])
+    return conclude_life(name, targets, lived, 0.0)
+
+
+def _traces(life: Life, sources: Sequence[Source], warn: Note) -> dict[int, tuple[Frame, ...]]:
+    return _or_none(lambda: traces(life.result.evidence.records, sources), warn)
+
+
+def _or_none(
+    found: Callable[[], dict[int, tuple[Frame, ...]]], warn: Note
+) -> dict[int, tuple[Frame, ...]]:
+    """Without them a report is poorer, and says so, but none the less true."""
+    try:
+        return found()
+    except HostError as error:
+        warn(f"freeonce: no lines of source: {error}")
+        return {}
+
+
+def audit(setting: Setting, source: Template, prepared: Prepared, count: bool = False) -> Life:
+    """Lead the life in a clone, and judge it. `count`: whether its acquisitions are counted.
+
+    Raises GuestLost, HostError without a guest.
+    """
     start = time.monotonic()
     with clone(source, setting.image) as guest:
         lived = live(guest, prepared.plan, count)
@@ -97,7 +182,7 @@ class Lives:
 
     def plain(self) -> Plain:
         """One that does not load, and gives back what it had, may have failures as well."""
-        life = self.life = _audit(self._setting, self._source, self._prepared, count=True)
+        life = self.life = audit(self._setting, self._source, self._prepared, count=True)
         result = life.result
         if any(one.obstacle is not Obstacle.DOES_NOT_LOAD for one in life.reasons):
             return Plain(result, sound=False)

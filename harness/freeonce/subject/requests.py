@@ -6,7 +6,9 @@ the name stands among a module's strings, as it is or as a part of what is asked
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
+from freeonce.errors import SubjectError
 from freeonce.subject.module import Module, canonical, modinfo
 from freeonce.subject.package import Package, load_order
 
@@ -21,9 +23,14 @@ def on_request(loaded: Sequence[Module], package: Package) -> list[Module]:
     Not those that are loaded anyway: of a module under audit there is its redirected copy only.
     """
     asked = sorted({name for module in loaded for name in _named(module, package)})
-    wanted = [package.module(name) for name in asked]
     there = {module.name for module in loaded}
-    return [one for one in load_order(wanted, loaded, package) if one.name not in there]
+    found: dict[str, Module] = {}
+    for name in asked:
+        # Whether it is ever asked for is unknown: one that cannot be had spoils nothing.
+        with suppress(SubjectError):
+            order = load_order([package.module(name)], loaded, package)
+            found |= {one.name: one for one in order if one.name not in there}
+    return list(found.values())
 
 
 def index(modules: Iterable[Module]) -> dict[str, str]:

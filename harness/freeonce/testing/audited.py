@@ -1,6 +1,6 @@
 """A guest for tests: what runs in it is judged, and what an audit came to can be asserted."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from freeonce.audit.model import Finding, Verdict
@@ -8,14 +8,14 @@ from freeonce.audit.result import Result
 from freeonce.errors import EvidenceError, GuestLost, UsageError
 from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest
-from freeonce.report.places import NOWHERE, Places, sites, where
+from freeonce.report.places import NOWHERE, Everywhere, where
 from freeonce.report.words import sentence
 from freeonce.run.campaign import run_one
 from freeonce.run.choose import select
 from freeonce.run.task import PLAIN, Options
 
-Find = Callable[[set[int]], Places]
-"""The lines of source of some sites."""
+Find = Callable[[Sequence[Result]], Everywhere]
+"""The lines of source that some results speak of."""
 
 WORST_FIRST = (Verdict.INCOMPLETE, Verdict.FAULTY, Verdict.UNSUPPORTED, Verdict.CLEAN)
 
@@ -86,7 +86,7 @@ class Audit:
     def words(self) -> str:
         """Each run's verdict, findings and reasons, for people."""
         found = [result for result in self._results if result.judgement.findings]
-        places = self._find(sites(found)) if found else NOWHERE
+        places = self._find(found) if found else NOWHERE
         return "\n".join(line for result in self._results for line in _words(result, places))
 
     def __repr__(self) -> str:
@@ -94,17 +94,17 @@ class Audit:
         return f"<audit of {names or 'nothing'}: {self.verdict}>"
 
 
-def _words(result: Result, places: Places) -> Iterator[str]:
+def _words(result: Result, places: Everywhere) -> Iterator[str]:
     judgement = result.judgement
     yield f"{result.scenario.name} is {judgement.verdict}"
     for finding in judgement.findings:
         yield f"  {finding.rule}: {sentence(finding, result.why.get(finding))}"
-        yield from (f"    {said}" for said in where(finding, places))
+        yield from (f"    {said}" for said in where(finding, places.of(result)))
     for reason in judgement.reasons:
         yield f"  {reason}"
 
 
-def _nowhere(_: set[int]) -> Places:
+def _nowhere(_: Sequence[Result]) -> Everywhere:
     return NOWHERE
 
 

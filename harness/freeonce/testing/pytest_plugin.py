@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 if TYPE_CHECKING:
+    from freeonce.audit.result import Result
     from freeonce.machine.monitor import Monitor
     from freeonce.machine.template import Template
     from freeonce.project.setting import Setting
-    from freeonce.report.places import Places
+    from freeonce.report.places import Everywhere
     from freeonce.testing.audited import Audit, AuditedGuest
 
 MARKER = "freeonce"
@@ -96,8 +97,8 @@ def guest(
     from freeonce.guest import clone  # noqa: PLC0415
     from freeonce.testing.audited import AuditedGuest  # noqa: PLC0415
 
-    def find(sites: set[int]) -> "Places":
-        return _places(freeonce_setting, sites)
+    def find(results: "Sequence[Result]") -> "Everywhere":
+        return _places(freeonce_setting, results)
 
     with clone(freeonce_template, freeonce_setting.image) as machine:
         request.node.stash[_guest_of] = audited = AuditedGuest(machine, find)
@@ -111,15 +112,17 @@ def audit(guest: "AuditedGuest") -> Iterator["Audit"]:
         yield whole
 
 
-def _places(setting: "Setting", sites: set[int]) -> "Places":
+def _places(setting: "Setting", results: "Sequence[Result]") -> "Everywhere":
     """Without debug info the findings name no lines, and are none the less true."""
     from freeonce.errors import HostError  # noqa: PLC0415
+    from freeonce.report.places import NOWHERE, Everywhere  # noqa: PLC0415
     from freeonce.subject.symbols import places  # noqa: PLC0415
 
+    runs = [result.evidence.told for result in results]
     try:
-        return places(setting.image.specimens, sites)
+        return Everywhere(zip(runs, places(setting.image.specimens, runs), strict=True))
     except HostError:
-        return {}
+        return NOWHERE
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ mod causes;
 mod faults;
 mod faults_svm;
 mod hypervisor;
+mod of_kernel;
 mod svm;
 mod svm_invalid;
 mod tlb;
@@ -23,6 +24,7 @@ pub const ALL: &[&[Scenario]] = &[
     boxes::SCENARIOS,
     allocator::SCENARIOS,
     vec::SCENARIOS,
+    of_kernel::SCENARIOS,
     svm::SCENARIOS,
     svm_invalid::SCENARIOS,
     tlb::SCENARIOS,
@@ -30,4 +32,4 @@ pub const ALL: &[&[Scenario]] = &[
 ];
 
 pub const PLANTED: &[&[Scenario]] =
-    &[faults::SCENARIOS, faults_svm::SCENARIOS, tlb::PLANTED, svm::PLANTED];
+    &[faults::SCENARIOS, of_kernel::PLANTED, faults_svm::SCENARIOS, tlb::PLANTED, svm::PLANTED];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a CPU's TLB keeps of an L2, by CPU and ASID. AMD manual volume 2, 15.16.
 
-use super::svm::l2_vmmcall;
+use super::svm::{l2_cpuid, l2_vmmcall};
 use crate::ledger::{named, step, unsupported};
 use crate::physical::gpa;
 use crate::scenario::{CONTIGUOUS, Expectation, Failed, Outcome, Scenario, UNEXPECTED, finding};
@@ -144,6 +144,19 @@ fn asid_again(flush: bool) -> Outcome {
     enter(&mut second, &svm)
 }
 
+/// An L2 by its own page tables. `asid`: under which INVLPGA takes the page; right is 1.
+fn one_page_flushed(asid: u32) -> Outcome {
+    let page = page()?;
+    let svm = Svm::on()?;
+    let mut l2 = L2::try_new(&l2_cpuid, Paging::Own, 1)?;
+    l2.memory.map(SPARE, gpa(&*page))?;
+    enter(&mut l2, &svm)?;
+    l2.memory.unmap(SPARE);
+    svm.invlpga(SPARE, asid)?;
+    released(page);
+    enter(&mut l2, &svm)
+}
+
 /// With this many tables of pages an L2 has 1 GiB, the first 2 MiB its own.
 const TABLES: usize = 512;
 const TABLE_SPAN: u64 = 2 << 20;
@@ -238,6 +251,8 @@ pub const SCENARIOS: &[Scenario] = &[
     right(c"svm/tlb/flushed_by_another_l2", c"TLB_CONTROL 1 flushes the TLB of a CPU for all its L2s.",
         flushed_by_another_l2),
     right(c"svm/tlb/asid_again", c"An ASID that comes back is flushed first.", || asid_again(true)),
+    right(c"svm/tlb/one_page_flushed", c"INVLPGA takes one page of an L2 without nested paging.",
+        || one_page_flushed(1)),
     right(c"svm/fragmented", c"1 GiB in pages of 4 KiB: each page that the CPU may use is known.",
         entered_fragmented),
 ];
@@ -256,6 +271,9 @@ pub const PLANTED: &[Scenario] = &[
     fault(c"fault/hardware-use-after-free/contiguous/rust/nested-page-stale-next-l2",
         c"An L2 goes with its page, and the next one gets its ASID without a flush.",
         || asid_again(false)),
+    fault(c"fault/hardware-use-after-free/contiguous/rust/page-stale",
+        c"INVLPGA under another ASID takes nothing of this L2, whose page is released.",
+        || one_page_flushed(2)),
     fault(c"fault/hardware-use-after-free/contiguous/rust/nested-page-of-many",
         c"Memory of an L2 of 1 GiB in pages of 4 KiB released while all of them lead to it.",
         released_of_fragmented),

@@ -83,4 +83,9 @@ impl Svm {
             error => Err(Failed(error)),
         }
     }
+
+    /// The TLB of this CPU forgets one page of the L2s under that ASID (15.16.2).
+    pub fn invlpga(&self, at: u64, asid: u32) -> Outcome {
+        outcome(kernel::freeonce_invlpga(at, asid))
+    }
 }

@@ -198,7 +198,16 @@ impl Memory {
         Ok(())
     }
 
+    /// None there, without a flush.
+    pub fn unmap(&mut self, at: u64) {
+        self.write_entry(at, 0);
+    }
+
     fn link(&mut self, at: u64, to: u64) {
-        self.write(PAGE_TABLES + 3 * PAGE + 8 * (at / PAGE), &(to | ENTRY).to_le_bytes());
+        self.write_entry(at, to | ENTRY);
+    }
+
+    fn write_entry(&mut self, at: u64, entry: u64) {
+        self.write(PAGE_TABLES + 3 * PAGE + 8 * (at / PAGE), &entry.to_le_bytes());
     }
 }
