@@ -52,7 +52,7 @@ FAMILIES = {
     Kind.PERCPU: Family("free_percpu()", _by(Kind.PERCPU)),
     Kind.MEMPOOL: Family("mempool_destroy()", _by(Kind.MEMPOOL)),
     Kind.IOMAP: Family("iounmap()", _by(Kind.IOMAP)),
-    Kind.CIPHER: Family("the release of its transform", _by(Kind.CIPHER)),
+    Kind.CIPHER: Family("crypto_free_...()", _by(Kind.CIPHER)),
     Kind.MISC: Family("misc_deregister()", _by(Kind.MISC), null_release=False),
     Kind.SRCU: Family("cleanup_srcu_struct()", _by(Kind.SRCU), null_release=False),
 }
