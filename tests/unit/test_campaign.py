@@ -1,6 +1,7 @@
 """What is chosen, what the two accounts of a ledger come to, how a run ends."""
 
 from dataclasses import replace
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -166,6 +167,21 @@ def test_a_ledger_of_another_scenario_is_no_verdict() -> None:
         judgement = concluded(other).judgement
         assert judgement.verdict is Verdict.INCOMPLETE
         assert judgement.reasons == ("the ledger is of another scenario: test/scenario",)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"expected": (Expectation("leek", "pool"),)}, "the rule 'leek', which is not one: leak"),
+        ({"expected": (Expectation("leak", "Pool"),)}, "the kind 'Pool', which is not one: pool"),
+        ({"ends": "panics"}, "the loss 'panics', which is not one: panic"),
+    ],
+)
+def test_a_declaration_that_nothing_can_meet_is_told(words: dict[str, Any], said: str) -> None:
+    own = replace(Scenario(0, "test/scenario", "S", "C", None, "L.", ()), **words)
+    result = concluded(own)
+    assert (result.judgement.verdict, result.as_expected) == (Verdict.INCOMPLETE, False)
+    assert result.judgement.reasons == (f"its declaration expects {said}",)
 
 
 def test_unsupported_is_only_expected_where_the_machine_promised_nothing() -> None:

@@ -1,13 +1,16 @@
 """Evidence to a result: judged, and held against what the scenario declared. Pure."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from freeonce.audit.audit import judge
 from freeonce.audit.life import Life, Target
 from freeonce.audit.match import match
-from freeonce.audit.model import Verdict
+from freeonce.audit.model import Rule, Verdict
 from freeonce.audit.result import Evidence, Result
+from freeonce.audit.rules import KIND_NAMES
+from freeonce.errors import Loss
 from freeonce.evidence.ledger import TEXT_BYTES, Records, text_of
 from freeonce.evidence.scenarios import Scenario
 from freeonce.evidence.text import one_line, printable
@@ -24,7 +27,7 @@ def conclude(
     """The result of a scenario from its evidence. `features`: what the machine promised."""
     # They quote the guest, and what speaks for it; no report may be spoilt by that.
     quoted = tuple(map(printable, evidence.doubts))
-    doubts = (*quoted, *_of_another(evidence.records, scenario))
+    doubts = (*quoted, *_of_another(evidence.records, scenario), *_undefined(scenario))
     judgement = judge(
         evidence.records,
         evidence.memory,
@@ -44,6 +47,21 @@ def conclude(
         Verdict.INCOMPLETE: matches and scenario.ends is not None,
     }[judgement.verdict] and scenario.ends == evidence.loss
     return Result(scenario, judgement, as_expected, why, seconds, evidence.loss, evidence)
+
+
+def _undefined(scenario: Scenario) -> Iterator[str]:
+    """What its declaration names that there is not: nothing could ever meet that."""
+    for one in scenario.expected:
+        yield from _unknown("the rule", one.rule, list(Rule))
+        yield from _unknown("the kind", one.kind, list(KIND_NAMES.values()))
+    if scenario.ends is not None:
+        yield from _unknown("the loss", scenario.ends, list(Loss))
+
+
+def _unknown(what: str, word: str, known: Sequence[str]) -> Iterator[str]:
+    if word not in known:
+        near = difflib.get_close_matches(word.lower(), known, n=1) or known
+        yield f"its declaration expects {what} {word!r}, which is not one: {', '.join(near)}"
 
 
 def _of_another(records: Records, scenario: Scenario) -> tuple[str, ...]:
