@@ -109,7 +109,7 @@ def test_a_campaign_whose_harness_is_killed_goes_on(plan: Path) -> None:
     assert whole(store)
     after = {one.key: one.finished for one in results(store)}
     assert after.items() >= before.items()
-    assert not (store / "scratch").exists()
+    assert not (store / "workers").exists()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Tasks on workers: all of them answered once, whatever becomes of the workers."""
 
+import errno
 import json
 import os
 import time
@@ -20,14 +21,20 @@ SLOTS = 2
 def work(text: str) -> str:
     """What a worker of these tests does with a body."""
     body: Body = json.loads(text)
-    if body.get("poisonous"):
+    if body["poisonous"]:
         os._exit(9)
+    if body["full"]:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return to_text(Outcome("clean", True, 0.0, str(os.getpid()), {"number": body["number"]}))
 
 
-def tasks(count: int, *poisonous: int) -> Iterator[Task]:
+def tasks(count: int, poisonous: int | None = None, full: int | None = None) -> Iterator[Task]:
     for number in range(count):
-        body: Body = {"number": number, "poisonous": number in poisonous}
+        body: Body = {
+            "number": number,
+            "poisonous": number == poisonous,
+            "full": number == full,
+        }
         yield Task(f"key-{number}", f"task {number}", body)
 
 
@@ -47,10 +54,17 @@ class TestLocal:
             found = {task.name: outcome for task, outcome in run(client, tasks(12, 3), work)}
         poisoned = found.pop("task 3")
         assert (poisoned.verdict, poisoned.as_expected) == ("incomplete", False)
-        why = "3 workers died while they ran it, and nothing else"
+        why = "workers died while they ran it and nothing else"
         assert poisoned.document["reasons"] == [why]
         assert len(found) == 11
         assert {outcome.verdict for outcome in found.values()} == {"clean"}
+
+    def test_a_task_that_cannot_be_done_is_refused_and_stops_nobody(self, tmp_path: Path) -> None:
+        with local(SLOTS, tmp_path) as client:
+            found = {task.name: outcome for task, outcome in run(client, tasks(12, full=3), work)}
+        assert "No space left" in found.pop("task 3").refused
+        assert {outcome.verdict for outcome in found.values()} == {"clean"}
+        assert len(found) == 11
 
     def test_no_more_is_taken_from_a_campaign_than_its_slots_need(self, tmp_path: Path) -> None:
         taken = 0

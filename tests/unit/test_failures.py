@@ -12,7 +12,7 @@ from rich.console import Console
 
 from freeonce.audit.attempts import Each, Where, attempts
 from freeonce.audit.faults import planted, rate
-from freeonce.audit.model import Account, Rule
+from freeonce.audit.model import Account, Rule, Verdict
 from freeonce.audit.points import Outcome, Point, Points, passed, point
 from freeonce.audit.result import Evidence, Result
 from freeonce.cli.compare import ABSENT, differing, print_comparison, signature
@@ -119,12 +119,23 @@ def test_a_second_release_has_a_name_of_its_own() -> None:
     assert outcome(history.end(-errno.ENOMEM).settle()) is Outcome.RELEASED_TWICE
 
 
-def test_the_first_allocation_must_fail() -> None:
-    """Else nothing was injected at all, and every point would pass."""
+def test_what_is_found_in_doubtful_evidence_is_not_known() -> None:
+    """A leak may be a release whose record is missing."""
+    doubted = replace(LEAKS, judgement=replace(LEAKS.judgement, reasons=("the accounts disagree",)))
+    one = point(Where(2), doubted)
+    assert (one.outcome, one.result.judgement.verdict) == (Outcome.UNKNOWN, Verdict.INCOMPLETE)
+    assert one.detail == "the accounts disagree; leak"
+
+
+def test_an_allocation_that_was_not_made_proves_nothing() -> None:
+    """Where nothing was injected at all, every point would pass."""
     plain = result(run().allocate(1, A).release(1, A).end().settle())
     never = [point(Where(number), plain) for number in (1, 2)]
     assert [one.outcome for one in never] == [Outcome.UNREACHED] * 2
-    assert [one.result.as_expected for one in never] == [False, True]
+    assert [one.result.as_expected for one in never] == [False, False]
+    assert [one.result.judgement.reasons for one in never] == [
+        (f"acquisition {number} was to fail, and was not made",) for number in (1, 2)
+    ]
     assert not passed([Points(plain, tuple(never))])
     assert exit_status([one.result for one in never]) == 4
 
@@ -241,7 +252,10 @@ def test_the_summary_counts_points_and_outcomes() -> None:
     said = summary([Points(clean, points)])
     assert said.startswith("3 failure points, 2 reached: 1 handled, 1 leaked, ")
     assert not passed([Points(clean, points)])
-    assert passed([Points(clean, points[:1] + points[2:])])
+    assert passed([Points(clean, points[:1])])
+    # One that was not made, and none that was made to fail at all.
+    assert not passed([Points(clean, points[:1] + points[2:])])
+    assert not passed([Points(clean, (), unled="the run without failures is not clean")])
     document = failures_document({}, [Points(clean, points)])
     assert document["ok"] is False
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from freeonce.campaign.identity import file_digest
 from freeonce.campaign.plan import Audit, Plan, Scenarios, parse_plan
 from freeonce.campaign.task import Base, key_of, unfold
 from freeonce.errors import UsageError
@@ -14,7 +15,11 @@ from freeonce.evidence.scenarios import Scenario
 TABLE = tuple(
     Scenario(number, name, "Examples", "C", None, "", ()) for number, name in enumerate("abc")
 )
-BASE = Base("image", "harness", "tcg", lambda: TABLE, lambda path: f"digest of {path}")
+BASE = Base(
+    *("image", "harness", "tcg", lambda: TABLE),
+    is_path=lambda word: "/" in word,
+    digest=lambda path: f"digest of {path}",
+)
 
 
 def test_a_plan_says_what_is_to_run() -> None:
@@ -43,8 +48,8 @@ def test_a_plan_says_what_is_to_run() -> None:
         ("[[scenarios]]\nrepeat = 2", "[[scenarios]] number 1: names is missing"),
         ("[[scenarios]]\nnames = 'a'", "names must be a list of at least one text, not 'a'"),
         ("[[scenarios]]\nnames = []", "names must be a list of at least one text"),
-        ("[[scenarios]]\nnames = ['a']\nrepeat = true", "repeat must be a whole number from 1 on"),
-        ("[[scenarios]]\nnames = ['a']\nrepeat = 0", "repeat must be a whole number from 1 on"),
+        ("[[scenarios]]\nnames = ['a']\nrepeat = true", "repeat must be a whole number from 1 to"),
+        ("[[scenarios]]\nnames = ['a']\nrepeat = 0", "repeat must be a whole number from 1 to"),
         ("[[scenarios]]\nnames = ['a']\ntimeout = nan", "timeout must be seconds"),
         ("[[audits]]\ntargets = ['a']\n[[audits]]\ntarget = ['b']", "number 2: target is unknown"),
         ("[[audits]]\ntargets = ['a']\nparams = 1", "params must be a text, not 1"),
@@ -110,11 +115,44 @@ def test_a_key_does_not_depend_on_the_order_of_a_body() -> None:
     assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1})
 
 
+def test_the_table_is_asked_for_once() -> None:
+    asked: list[int] = []
+
+    def table() -> tuple[Scenario, ...]:
+        asked.append(1)
+        return TABLE
+
+    assert len(list(unfold(Plan((Scenarios(("*",), 50),), ()), replace(BASE, table=table)))) == 150
+    assert len(asked) == 1
+
+
+def test_a_digest_tells_content_names_and_what_may_be_executed(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("one")
+    digests = {file_digest(tmp_path)}
+    (tmp_path / "a").chmod(0o755)
+    digests.add(file_digest(tmp_path))
+    (tmp_path / "a").rename(tmp_path / "b")
+    digests.add(file_digest(tmp_path))
+    (tmp_path / "b").write_text("two")
+    digests.add(file_digest(tmp_path))
+    assert len(digests) == 4
+
+
+@pytest.mark.parametrize("path", ["gone", "a\0b"])
+def test_a_file_that_cannot_be_read_is_told(path: str) -> None:
+    with pytest.raises(UsageError, match="cannot read"):
+        file_digest(Path(path))
+
+
 def test_files_of_an_audit_are_in_it_by_what_they_are() -> None:
-    plan = Plan((), (Audit(("./a.ko", "loop"), exercises=("use.sh",), files=("x:/y",)),))
+    wish = Audit(
+        ("./a.ko", "loop"), exercises=("use.sh",), files=("x:/y",), dependencies=("./b", "crc32")
+    )
+    plan = Plan((), (wish,))
     (task,) = unfold(plan, BASE)
     assert task.body["digests"] == {
         "./a.ko": "digest of ./a.ko",
+        "./b": "digest of ./b",
         "use.sh": "digest of use.sh",
         "x": "digest of x",
     }

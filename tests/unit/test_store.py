@@ -1,5 +1,6 @@
 """The store of a campaign: what is in it stays, and one writer has it."""
 
+import math
 import os
 import resource
 import signal
@@ -65,9 +66,29 @@ def test_what_is_forgotten_is_gone_and_nothing_else(tmp_path: Path) -> None:
     with writing(tmp_path) as store:
         for number in (1, 2):
             store.add(task(number), CLEAN)
-        assert store.forget(task(1).key) == 1
-        assert store.forget("%") == 0
+        store.forget([task(1).key, "another"])
         assert store.keys() == {task(2).key}
+
+
+def test_results_are_counted_by_verdict_and_of_the_keys_asked_for(tmp_path: Path) -> None:
+    faulty = Outcome("faulty", False, 0.5, "here:1")
+    with writing(tmp_path) as store:
+        for number, outcome in enumerate((CLEAN, CLEAN, faulty, CLEAN)):
+            store.add(task(number), outcome)
+        counts = store.counts(task(number).key for number in range(3))
+    assert counts == {("clean", True): 2, ("faulty", False): 1}
+
+
+def test_a_result_that_does_not_fit_is_told_and_not_dropped(tmp_path: Path) -> None:
+    with writing(tmp_path) as store, pytest.raises(HostError, match="NOT NULL"):
+        store.add(task(1), Outcome("clean", True, math.nan, "here:1"))
+
+
+def test_somebody_elses_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    with pytest.raises(UsageError, match="holds other files"), writing(tmp_path):
+        pass
+    assert [one.name for one in tmp_path.iterdir()] == ["scratch"]
 
 
 WRITER = """

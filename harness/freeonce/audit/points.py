@@ -65,12 +65,14 @@ class Points:
     """A plain run, and its failure points when that went as expected.
 
     `counted`: acquisitions that can be made to fail. `sampled`: stacks of which not all were.
+    `unled`: why none was made to fail, empty when that is not so.
     """
 
     plain: Result
     points: tuple[Point, ...]
     counted: int = 0
     sampled: tuple[Sampled, ...] = ()
+    unled: str = ""
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -111,6 +113,8 @@ def _detail(judged: Result, outcome: Outcome, result: Result) -> str:
     if outcome is Outcome.HUNG:
         return hung_in(result.evidence.records) or reasons
     rules = dict.fromkeys(str(one.rule) for one in judged.judgement.findings)
+    if outcome is Outcome.UNKNOWN:
+        return "; ".join(filter(None, (reasons, *rules)))
     return "; ".join(rules) or reasons
 
 
@@ -119,9 +123,8 @@ VERDICTS = {
     Outcome.LEAKED: Verdict.FAULTY,
     Outcome.RELEASED_TWICE: Verdict.FAULTY,
     Outcome.FAULTY: Verdict.FAULTY,
-    Outcome.UNREACHED: Verdict.CLEAN,
 }
-"""Of what was lost or is unknown nothing is proven."""
+"""Of what was lost, was not made or is unknown nothing is proven."""
 
 LOST = {
     Loss.HANG: Outcome.HUNG,
@@ -136,13 +139,13 @@ LOST = {
 def _judged(result: Result, outcome: Outcome, where: Where) -> Result:
     """The run's result as one of a failure point, with a name of its own.
 
-    That the scenario gave up is no reason here. The first acquisition was made by the plain run
-    and must fail now: else nothing makes any fail, and all that follows proves nothing.
+    That the scenario gave up is no reason here. An acquisition that the plain run made and that is
+    not made now did not fail, so that nothing is known of its failure.
     """
-    blind = outcome is Outcome.UNREACHED and where.number == 1
-    verdict = Verdict.INCOMPLETE if blind else VERDICTS.get(outcome, Verdict.INCOMPLETE)
+    unmade = outcome is Outcome.UNREACHED
+    verdict = VERDICTS.get(outcome, Verdict.INCOMPLETE)
     reasons = tuple(one for one in result.judgement.reasons if not one.startswith(GAVE_UP))
-    reasons += ("the first acquisition was to fail, and none did",) if blind else ()
+    reasons += (f"acquisition {where} was to fail, and was not made",) if unmade else ()
     name = f"{result.scenario.name} fail={where}"
     return replace(
         result.without_pictures(*_injected(result.evidence.records)["site"][:1].tolist()),
@@ -157,13 +160,13 @@ def _outcome(result: Result, failures: int) -> Outcome:
     rules = {finding.rule for finding in judgement.findings}
     if result.loss is not None:
         return LOST.get(result.loss, Outcome.UNKNOWN)
+    # That it gave up is an answer here, and the only reason allowed.
+    if any(not reason.startswith(GAVE_UP) for reason in judgement.reasons):
+        return Outcome.UNKNOWN
     if Rule.DOUBLE_FREE in rules:
         return Outcome.RELEASED_TWICE
     if rules:
         return Outcome.LEAKED if rules == {Rule.LEAK} else Outcome.FAULTY
-    # That it gave up is an answer here, and the only reason allowed.
-    if any(not reason.startswith(GAVE_UP) for reason in judgement.reasons):
-        return Outcome.UNKNOWN
     return Outcome.HANDLED if failures else Outcome.UNREACHED
 
 
@@ -196,5 +199,7 @@ def sites_of(one: Point) -> set[int]:
 
 
 def passed(all_points: Iterable[Points]) -> bool:
-    """Whether every plain run was as expected and every failure was handled."""
-    return all(result.as_expected for one in all_points for result in one.results)
+    """Whether every plain run was as expected and every failure was led and handled."""
+    return not any(
+        one.unled or not result.as_expected for one in all_points for result in one.results
+    )

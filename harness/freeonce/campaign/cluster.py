@@ -143,14 +143,17 @@ def _each(
 
 
 def _outcome(future: Future) -> Outcome | None:
-    try:
-        return from_text(future.result())
-    except KilledWorker:
+    """None: given up. What the task itself raised is told as the worker's refusal of it."""
+    error = future.exception() if future.status == "error" else None
+    if isinstance(error, KilledWorker):
         return None
+    if error is not None:
+        return Outcome("", False, 0.0, "a worker", refused=f"an error of freeonce: {error!r}")
+    return from_text(future.result())
 
 
 def _killed() -> Outcome:
     """What is known of a task whose worker died each time."""
-    reason = f"{DEATHS} workers died while they ran it, and nothing else"
+    reason = "workers died while they ran it and nothing else"
     document: dict[str, object] = {"verdict": str(Verdict.INCOMPLETE), "reasons": [reason]}
     return Outcome(str(Verdict.INCOMPLETE), False, 0.0, "", document)

@@ -1,13 +1,14 @@
 """Two stores held against each other: what is new, gone, or changed. Pure."""
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from freeonce.campaign.store import Kept
 
-Who = tuple[str, str, int]
-"""Kind, name and number of a task: what it is, whatever it was run with."""
+WITH = ("image", "harness", "digests", "accel")
+"""What a task was run with, which two stores may have different."""
 
 
 @dataclass(frozen=True)
@@ -53,5 +54,7 @@ def differences(before: Iterable[Kept], after: Iterable[Kept]) -> Iterator[Diffe
             yield Difference("gone", kept.name, kept.number, in_words(kept), "")
 
 
-def _who(kept: Kept) -> Who:
-    return kept.kind, kept.name, kept.number
+def _who(kept: Kept) -> str:
+    """What a task is, whatever it was run with."""
+    task = {key: value for key, value in kept.task.items() if key not in WITH}
+    return json.dumps([kept.kind, kept.name, kept.number, task], sort_keys=True)

@@ -1,6 +1,7 @@
 """What makes two hosts' results comparable: digests of the harness and of files."""
 
 import hashlib
+import os
 from functools import cache
 from pathlib import Path
 
@@ -20,17 +21,18 @@ def harness() -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, or of all files in a folder with their names.
+    """SHA-256 of a file, or of all files in a folder with their names: and which may be executed.
 
     Raises UsageError when there is none.
     """
     digest = hashlib.sha256()
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
     try:
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
         for file in files:
             if file.is_file() or file == path:
                 name = str(file.relative_to(path)).encode()
-                digest.update(name + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    except OSError as error:
-        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
+                runs = b"x" if os.access(file, os.X_OK) else b"-"
+                digest.update(name + b"\0" + runs + hashlib.sha256(file.read_bytes()).digest())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {str(path)!r}: {error}") from error
     return digest.hexdigest()

@@ -44,6 +44,7 @@ def perform(text: str) -> str:
         return to_text(Outcome("", False, 0.0, worker, refused=f"{error.reason}: {error}"))
     except FreeonceError as error:
         return to_text(Outcome("", False, 0.0, worker, refused=str(error)))
+    document["host"] = setting.document()
     return to_text(Outcome(verdict, as_expected, time.monotonic() - start, worker, document))
 
 

@@ -62,6 +62,10 @@ def parse_plan(text: str, where: str) -> Plan:
     return plan
 
 
+MOST = 1_000_000
+"""Repetitions."""
+
+
 def _words(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
         raise ValueError("a list of at least one text")
@@ -69,8 +73,8 @@ def _words(value: object) -> tuple[str, ...]:
 
 
 def _count(value: object) -> int:
-    if type(value) is not int or value < 1:
-        raise ValueError("a whole number from 1 on")
+    if type(value) is not int or not 1 <= value <= MOST:
+        raise ValueError(f"a whole number from 1 to {MOST}")
     return value
 
 

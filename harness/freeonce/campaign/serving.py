@@ -41,7 +41,7 @@ async def serve(scheduler: str, slots: int, setting: Setting) -> None:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     for nanny in nannies:
                         await stack.enter_async_context(nanny)
-            except (OSError, TimeoutError) as error:
+            except (OSError, TimeoutError, ValueError) as error:
                 message = f"no scheduler answers at {scheduler}: {error}"
                 raise HostError("scheduler", message) from error
             await asyncio.gather(*(nanny.finished() for nanny in nannies))

@@ -8,7 +8,8 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,13 +83,26 @@ class Store:
         )
         with self._told(), self._connection:
             marks = ", ".join("?" * len(row))
-            self._connection.execute(f"insert or ignore into results values ({marks})", row)
+            self._connection.execute(
+                f"insert into results values ({marks}) on conflict(key) do nothing", row
+            )
 
-    def forget(self, prefix: str) -> int:
-        """Take results away whose keys begin so; how many."""
+    def forget(self, keys: Iterable[str]) -> None:
+        """Take the results of these keys away."""
         with self._told(), self._connection:
-            query = "delete from results where substr(key, 1, ?) = ?"
-            return self._connection.execute(query, (len(prefix), prefix)).rowcount
+            query = "delete from results where key = ?"
+            self._connection.executemany(query, [(key,) for key in keys])
+
+    def counts(self, keys: Iterable[str]) -> Counter[tuple[str, bool]]:
+        """Of these keys: how many results have a verdict, as expected or not."""
+        found: Counter[tuple[str, bool]] = Counter()
+        wanted = set(keys)
+        query = "select key, verdict, as_expected from results"
+        with self._told():
+            for key, verdict, as_expected in self._connection.execute(query):
+                if key in wanted:
+                    found[verdict, bool(as_expected)] += 1
+        return found
 
     def results(self) -> Iterator[Kept]:
         """In the order in which they came."""
@@ -123,6 +137,8 @@ def writing(folder: Path) -> Iterator[Store]:
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            if not (folder / FILE).exists() and any(one.name != LOCK for one in folder.iterdir()):
+                raise UsageError(f"{folder} holds other files and no {FILE}; give a new folder")
             lock = stack.enter_context((folder / LOCK).open("a+"))
         except OSError as error:
             raise HostError("store", f"cannot write to {folder}: {error.strerror}") from error

@@ -27,13 +27,15 @@ class Task:
 class Base:
     """What goes into every task. `image`: its manifest's SHA-256. `harness`: see `identity`.
 
-    `table`: the image's scenarios, asked for only when the plan has some.
+    `table`: the image's scenarios, asked for only when the plan has some. `is_path`: whether a word
+    is a file or folder; `digest`: of one.
     """
 
     image: str
     harness: str
     accelerator: str
     table: Callable[[], Sequence[Scenario]]
+    is_path: Callable[[str], bool]
     digest: Callable[[str], str]
 
     def task(self, name: str, body: Body) -> Task:
@@ -70,14 +72,16 @@ def _all(plan: Plan, base: Base) -> Iterator[Task]:
 
 
 def _of_scenarios(wish: Scenarios, base: Base) -> Iterator[Task]:
+    chosen = select(tuple(base.table()), wish.names)
     for number in range(wish.repeat):
-        for scenario in select(tuple(base.table()), wish.names):
+        for scenario in chosen:
             body: Body = {"kind": "scenario", "number": number, "timeout": wish.timeout}
             yield base.task(scenario.name, body)
 
 
 def _of_audit(wish: Audit, base: Base) -> Iterator[Task]:
-    paths = [one for one in wish.targets if "/" in one or ".ko" in one]
+    # What is no path is the name of a module in the image.
+    paths = [one for one in (*wish.targets, *wish.dependencies) if base.is_path(one)]
     paths += [*wish.exercises, *(one.partition(":")[0] for one in wish.files)]
     body: Body = {
         "kind": "audit",

@@ -22,7 +22,7 @@ from freeonce.report.expected import Known, parse_expected
 from freeonce.report.failures import print_failures
 from freeonce.report.life import Told, audit_document, places_of, print_life, tell
 from freeonce.run.audit import audited
-from freeonce.run.conclude import exit_status
+from freeonce.run.conclude import INCOMPLETE, exit_status
 from freeonce.run.life import DEFAULT_LIMITS, Limits
 from freeonce.run.prepare import Wish
 
@@ -142,7 +142,9 @@ def audit(
         )
         whole = _printed(console, report, told, quiet, verbose)
         whole &= tell_reports(files, report, errors)
-    context.exit(exit_status(report.with_points) or (0 if whole else UNWRITTEN))
+    unled = told.points is not None and told.points.unled
+    verdict = exit_status(report.with_points) or (INCOMPLETE if unled else 0)
+    context.exit(verdict or (0 if whole else UNWRITTEN))
 
 
 def _warn(errors: Console, text: str) -> None:

@@ -28,15 +28,16 @@ from freeonce.campaign.store import Store, writing
 from freeonce.campaign.task import Base, Task, unfold
 from freeonce.cli.loudness import stderr_console
 from freeonce.cli.options import accelerator_option
+from freeonce.cli.outputs import UNWRITTEN
 from freeonce.errors import UsageError
 from freeonce.evidence.scenarios import Scenario, parse_scenarios
 from freeonce.guest import template_of
 from freeonce.project.setting import Setting, find_setting
+from freeonce.run.conclude import INCOMPLETE
 from freeonce.run.crew import default_jobs
 
+SCRATCH = "workers"
 TELL_SECONDS = 10.0
-HOST = 3
-INCOMPLETE = 4
 
 
 @click.command()
@@ -77,16 +78,26 @@ def campaign(
     plan = _plan(plan_file)
     folder = folder or plan_file.with_suffix(".results")
     with stderr_console(False, False) as errors, writing(folder) as store:
-        for prefix in again:
-            if not store.forget(prefix):
-                raise UsageError(f"{folder}: no result's key begins with {prefix!r}")
         setting = find_setting(accel, svm=bool(plan.scenarios))
         tasks = list(unfold(plan, _base(setting, accel)))
+        store.forget(_again(tasks, store, again))
         there = store.keys()
         missing = [task for task in tasks if task.key not in there]
         jobs = slots or default_jobs(setting.config().memory)
         refused = _led(missing, _cluster(scheduler, jobs, folder), store, errors)
         context.exit(_told(store, tasks, refused))
+
+
+def _again(tasks: Sequence[Task], store: Store, prefixes: Sequence[str]) -> set[str]:
+    """The keys of this plan that begin so and have results. Raises UsageError for none."""
+    there = store.keys() & {task.key for task in tasks}
+    found = set[str]()
+    for prefix in prefixes:
+        mine = {key for key in there if prefix and key.startswith(prefix)}
+        if not mine:
+            raise UsageError(f"--again {prefix!r}: no result of this plan has a key that begins so")
+        found |= mine
+    return found
 
 
 def _plan(file: Path) -> Plan:
@@ -106,6 +117,7 @@ def _base(setting: Setting, accel: str) -> Base:
         harness=harness(),
         accelerator=accel,
         table=table,
+        is_path=lambda word: "/" in word or ".ko" in word or Path(word).exists(),
         digest=lambda path: file_digest(Path(path)),
     )
 
@@ -128,7 +140,7 @@ def _cluster(scheduler: str | None, jobs: int, folder: Path) -> Iterator[_Runnin
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
     """For the workers. What is there already was left by a campaign that was killed."""
-    scratch = folder / "scratch"
+    scratch = folder / SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         yield scratch
@@ -158,20 +170,20 @@ def _led(
 
 def _told(store: Store, tasks: Sequence[Task], refused: Counter[str]) -> int:
     """Say what it came to; the exit status."""
-    wanted = {task.key for task in tasks}
-    kept = [one for one in store.results() if one.key in wanted]
-    verdicts = Counter(one.verdict for one in kept)
-    for one in kept:
-        if not one.as_expected:
-            click.echo(f"{one.key[:12]} {one.name}: {one.verdict}, not expected")
+    counts = store.counts(task.key for task in tasks)
+    kept = counts.total()
+    verdicts = Counter[str]()
+    for (verdict, _), count in counts.items():
+        verdicts[verdict] += count
     said = ", ".join(f"{verdicts[one]} {one}" for one in Verdict if verdicts[one])
-    click.echo(f"{len(kept)} of {len(wanted)} kept: {said or 'none'}")
+    wrong = sum(count for (_, as_expected), count in counts.items() if not as_expected)
+    more = f"; {wrong} not as expected (freeonce results, --where as_expected=no)" if wrong else ""
+    click.echo(f"{kept} of {len(tasks)} kept: {said or 'none'}{more}")
     for reason, count in refused.items():
         click.echo(f"freeonce: {count} could not be run: {reason}", err=True)
-    if len(kept) < len(wanted):
-        return HOST
-    wrong = [one.verdict for one in kept if not one.as_expected]
-    return INCOMPLETE if Verdict.INCOMPLETE in wrong else bool(wrong)
+    if kept < len(tasks):
+        return UNWRITTEN
+    return INCOMPLETE if counts[Verdict.INCOMPLETE, False] else int(wrong > 0)
 
 
 class _Watch:

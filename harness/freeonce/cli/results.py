@@ -15,7 +15,7 @@ from rich.text import Text
 from freeonce.campaign.compare import differences, findings
 from freeonce.campaign.store import Kept, reading
 from freeonce.cli.options import output_option
-from freeonce.cli.output import Out, writable, write
+from freeonce.cli.output import STDOUT, Out, writable, write
 
 FOLDER = click.Path(path_type=Path)
 COLUMNS = ("key", "kind", "name", "number", "verdict", "as_expected", "seconds", "worker")
@@ -50,8 +50,12 @@ def results(
     Exit status: 0; with --against 1 when something is new, gone or changed; 2 usage.
     """
     chosen = [_condition(text) for text in conditions]
+    if against is not None and STDOUT in (json_file, csv_file):
+        raise click.UsageError("with --against the differences go to standard output")
+    if STDOUT == json_file == csv_file:
+        raise click.UsageError("only one of --json and --csv may go to standard output")
     for file in (json_file, csv_file):
-        if file is not None and str(file) != "-":
+        if file is not None and file != STDOUT:
             writable(file)
     found = list(_chosen(store, chosen))
     if json_file is not None:

@@ -58,14 +58,15 @@ def print_failures(
         said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
         name = (one.plain.scenario.name, "cyan")
         # One line, whatever the width: a name is not broken.
-        console.print(Text.assemble(name, f": {said or 'no failure points'}"), soft_wrap=True)
+        said = said or one.unled or "no failure points"
+        console.print(Text.assemble(name, f": {said}"), soft_wrap=True)
         if not one.plain.as_expected:
             put(console, Text("    not as expected even without a failure:", style="red"))
             put(console, Padding(Group(*found_lines(one.plain, places)), (0, 0, 0, 4)))
         for line in _sampled(one, places):
             put(console, Padding(Text(line), (0, 0, 0, 4)))
         for point in one.points:
-            if not point.result.as_expected:
+            if not point.result.as_expected and point.outcome is not Outcome.UNREACHED:
                 _print_point(console, point, places, again)
         if unreached := [one.name for one in one.points if one.outcome is Outcome.UNREACHED]:
             said = f"not made when they were to fail: {', '.join(unreached)}"
@@ -138,6 +139,7 @@ def points_document(points: Points, places: Everywhere = NOWHERE) -> dict[str, o
     """The failure points of one plain run."""
     return {
         "counted": points.counted,
+        "unled": points.unled or None,
         "points": [_point(point, places) for point in points.points],
         "sampled": [
             {"made": one.made, "led": one.led, "stack": _frames(places.of(points.plain), one.site)}

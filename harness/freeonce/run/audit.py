@@ -12,6 +12,7 @@ from freeonce.audit.attempts import Each, Where
 from freeonce.audit.life import Life, Reason, Stage
 from freeonce.audit.model import Verdict
 from freeonce.audit.points import Point, Points, point, renumbered, sites_of
+from freeonce.audit.result import NOTHING, Evidence
 from freeonce.errors import GuestLost, HostError, Obstacle, SubjectError
 from freeonce.guest import clone, template_of
 from freeonce.machine.argv import MIB, Window
@@ -20,7 +21,7 @@ from freeonce.project.setting import Setting
 from freeonce.run.conclude import conclude_led, conclude_life
 from freeonce.run.failures import Plain, sweep
 from freeonce.run.hear import lost_words
-from freeonce.run.life import Lived, live
+from freeonce.run.life import Lived, Plan, live
 from freeonce.run.lives import lead_each
 from freeonce.run.prepare import Prepared, Wish, prepare
 from freeonce.subject.places import Frame, Source
@@ -166,6 +167,13 @@ def audit_each(
     return Failures(leader.life, points, leader.stacks)
 
 
+def _most(plan: Plan) -> float:
+    """Seconds that a life may take by the limits of its stages."""
+    limits = plan.limits
+    each = len(plan.subjects) * (limits.load + limits.unload)
+    return each + len(plan.exercises) * limits.exercise + plan.keep + limits.quiesce
+
+
 class Lives:
     """Lives of what was prepared, in clones (`run/failures.py`, Leader).
 
@@ -191,10 +199,19 @@ class Lives:
         return Plain(result, sound, life.unloading)
 
     def failing(self, points: Sequence[Where]) -> Iterator[Point]:
-        """A life for each point. Raises GuestLost, HostError when no guest can be had."""
-        limits = self._prepared.plan.limits
-        most = limits.load + limits.exercise + limits.unload + limits.quiesce
-        seconds = min(most, SECONDS + SLOWER * self.life.result.seconds)
+        """A life for each point; what is left when no guest can be had any more is not known."""
+        left = list(points)
+        try:
+            for one in self._led(points):
+                left.remove(Where(one.number, one.after))
+                yield one
+        except GuestLost as lost:
+            evidence = Evidence(NOTHING, doubts=(f"no guest could be had: {lost}",))
+            for where in left:
+                yield point(where, conclude_led(_name(self._prepared), evidence, 0.0))
+
+    def _led(self, points: Sequence[Where]) -> Iterator[Point]:
+        seconds = min(_most(self._prepared.plan), SECONDS + SLOWER * self.life.result.seconds)
         make = partial(clone, self._source, self._setting.image)
         start = time.monotonic()
         for led in lead_each(make, self._prepared.plan, points, seconds):

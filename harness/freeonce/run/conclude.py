@@ -73,11 +73,15 @@ def _of_another(records: Records, scenario: Scenario) -> tuple[str, ...]:
     return () if said == wanted else (f"the ledger is of another scenario: {said[0]}",)
 
 
+INCOMPLETE = 4
+"""The exit status when something was not seen that should have been."""
+
+
 def exit_status(results: Sequence[Result]) -> int:
     """0: every verdict as expected; 4: some incomplete that is not; 1: some other not."""
     wrong = [result.judgement.verdict for result in results if not result.as_expected]
     if Verdict.INCOMPLETE in wrong:
-        return 4
+        return INCOMPLETE
     return 1 if wrong else 0
 
 

@@ -58,7 +58,9 @@ def sweep(
     if sound and each.only is not None and each.only.number > len(found):
         message = f"{result.scenario.name} makes {len(found)} allocations, so that none is number"
         raise UsageError(f"{message} {each.only.number}")
-    chosen, sampled = wanted(found, each) if sound else ([], ())
+    if not sound:
+        return Points(result, (), unled="the run without failures is not clean")
+    chosen, sampled = wanted(found, each)
     stages = {one.number: one.stage for one in found}
     points = []
     for led in leader.failing(chosen):

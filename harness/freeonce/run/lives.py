@@ -27,7 +27,7 @@ STEPS = "/tmp/steps"
 BATCH = 256
 """Lives of which the guest is heard at once. Of one that is lost, all before it are led again."""
 TRIES = 3
-"""Guests in a row that could not be had, until there is no point in going on."""
+"""Guests in a row that could not be had, or led no life, until there is no point in going on."""
 
 # Most of a life's time is the kernel waiting for readers. It may ask them to be quick.
 EAGER = """
@@ -73,17 +73,20 @@ def _quoted(parameter: str) -> str:
 def lead_each(make: Boot, plan: Plan, points: Sequence[Where], seconds: float) -> Iterator[Led]:
     """One life for each point. `make`: a clone that waits; `seconds`: that a life may take.
 
-    Raises GuestLost or HostError when no guest can be had.
+    A point that no guest survives, nor the look at it, is told without evidence. Raises GuestLost
+    or HostError when no guest can be had.
     """
     left = list(points)
     size, tries = 1, 0
     while left:
+        ready = False
         try:
             with make() as guest:
                 _ready(guest, plan)
-                tries = 0
+                ready = True
                 while left:
                     done, fit = _batch(guest, left[:size], seconds)
+                    tries = 0
                     yield from done
                     gone = {one.where for one in done}
                     left = [where for where in left if where not in gone]
@@ -93,9 +96,14 @@ def lead_each(make: Boot, plan: Plan, points: Sequence[Where], seconds: float) -
         except FreeonceError as error:
             if not isinstance(error, GuestLost | CommandFailed | EvidenceError):
                 raise
-            tries += 1
-            if tries == TRIES:
+            tries, size = tries + 1, 1
+            if tries < TRIES:
+                continue
+            if not ready:
                 raise
+            tries = 0
+            loss = error.loss if isinstance(error, GuestLost) else Loss.CONTROL
+            yield Led(left.pop(0), Evidence(NOTHING, doubts=(str(error),), loss=loss))
 
 
 def _ready(guest: Guest, plan: Plan) -> None:
@@ -151,7 +159,9 @@ def _led(guest: Guest, where: Where, seconds: float) -> tuple[bool, str]:
         guest.ask(f"lead fail={where}", seconds)
     except CommandFailed as error:
         # The life came to its end all the same; that a module stays is in the ledger.
-        return False, "" if error.error in (errno.EBUSY, errno.EUCLEAN) else str(error)
+        if error.error == errno.EUCLEAN:
+            return False, "the kernel warned of something"
+        return False, "" if error.error == errno.EBUSY else str(error)
     return True, ""
 
 
