@@ -30,6 +30,7 @@ struct holding *holding_new(unsigned long address, enum space space);
 struct holding *holding_at(unsigned long address, enum space space);
 struct holding *holding_meant(unsigned long address, enum space space);
 struct holding *holding_around(unsigned long address, enum space space);
+bool space_is_exclusive(enum space space);
 void holding_is_gone(struct holding *holding);
 void holding_forget(struct holding *holding);
 

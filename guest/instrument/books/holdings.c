@@ -136,7 +136,20 @@ struct holding *holding_at(unsigned long address, enum space space)
 /* Its handles say nothing of what else lies at an address. */
 static bool apart(enum space space)
 {
-	return space >= SPACE_PERCPU;
+	return space >= SPACE_PERCPU && space < SPACES;
+}
+
+/* No memory of a subject's own can be where one of these is. */
+static const enum space exclusive[] = { SPACE_PERCPU, SPACE_MEMPOOL, SPACE_IOMAP, SPACE_CIPHER };
+
+bool space_is_exclusive(enum space space)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(exclusive); i++)
+		if (exclusive[i] == space)
+			return true;
+	return false;
 }
 
 /*
@@ -146,6 +159,7 @@ static bool apart(enum space space)
 struct holding *holding_meant(unsigned long address, enum space space)
 {
 	struct holding *holding, *was = NULL;
+	int i;
 
 	lockdep_assert_held(&books_lock);
 	hlist_for_each_entry(holding, bucket(address), by_address) {
@@ -159,9 +173,13 @@ struct holding *holding_meant(unsigned long address, enum space space)
 	}
 	if (was || apart(space))
 		return was;
-	/* A cookie that was taken for an address. */
-	holding = holding_at(address, SPACE_PERCPU);
-	return holding && holding->state != HOLDING_GONE ? holding : NULL;
+	/* A cookie that was taken for an address, or a resource for the memory that it stands for. */
+	for (i = 0; i < ARRAY_SIZE(exclusive); i++) {
+		holding = holding_at(address, exclusive[i]);
+		if (holding && holding->state != HOLDING_GONE)
+			return holding;
+	}
+	return NULL;
 }
 
 static struct holding *around(unsigned long address, struct rb_node *node)
@@ -177,8 +195,12 @@ static struct holding *around(unsigned long address, struct rb_node *node)
 			node = node->rb_left;
 		}
 	}
-	return below && below->state != HOLDING_PAST && address - below->address < below->size ?
-		       below : NULL;
+	/* One that was taken past the wrappers may have come back unseen, and lie in another now. */
+	while (below && below->state == HOLDING_PAST) {
+		node = rb_prev(&below->in_order);
+		below = node ? rb_entry(node, struct holding, in_order) : NULL;
+	}
+	return below && address - below->address < below->size ? below : NULL;
 }
 
 /* What is not gone and has that address in it. */

@@ -89,6 +89,11 @@ void books_kernel_gave(unsigned long address, size_t size, enum space space)
 
 	if (books_phase() == BOOKS_CLOSED)
 		return;
+	if (space == SPACE_SLAB) {
+		/* What stood for these lay in memory of the slab allocator. */
+		gave(address, SPACE_MEMPOOL);
+		gave(address, SPACE_CIPHER);
+	}
 	if (space != SPACE_PAGES) {
 		gave(address, space);
 		return;

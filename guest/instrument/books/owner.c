@@ -163,7 +163,8 @@ static bool right(const struct release *give, const struct holding *holding)
 /* Of an address at which nothing that we know begins. */
 static enum outcome judge_unknown(const struct release *give, enum space space)
 {
-	if (holding_around(give->address, space))
+	if (holding_around(give->address, space) ||
+	    (space_is_exclusive(space) && holding_around(give->address, SPACE_EITHER)))
 		return WITHHOLD;
 	return give->family->plausible(give->address) ? PASS : WITHHOLD;
 }
@@ -171,12 +172,12 @@ static enum outcome judge_unknown(const struct release *give, enum space space)
 /* Of a live one, and released as it should be. */
 static enum outcome judge_right(const struct release *give, const struct holding *holding)
 {
-	if (give->renewed || give->deferred)
+	if (give->renewed || give->deferred || !holding->family->held)
 		return PASS;
 	/* The host is looking at it, or has not begun to. */
 	if (books_phase() == BOOKS_ENDED)
 		return KEEP;
-	if (holding->whole || !holding->family->held || !quarantine_takes(holding))
+	if (holding->whole || !quarantine_takes(holding))
 		return PASS;
 	return KEEP;
 }

@@ -369,6 +369,12 @@ void binding_look(u64 gpa, size_t size)
 	bool stale;
 
 	for (binding = smp_load_acquire(&first); binding; binding = binding->next) {
+		/*
+		 * Of Linux as the guest: its CPU looks by itself at each exit, perhaps while Linux is
+		 * stopped with a lock that this here waits for.
+		 */
+		if (READ_ONCE(binding->identity))
+			continue;
 		flags = claims_lock();
 		stale = holds(binding, gpa, size) && !READ_ONCE(binding->running);
 		claims_unlock(flags);

@@ -7,6 +7,7 @@
 
 #define ENTRIES DIGEST_ENTRIES
 #define TRIES 8
+#define MOST_TABLES (1U << 12) /* 16 GiB in pages of 4 KiB; tables may lead to themselves */
 
 /* Nested entries have the bits of ordinary ones (15.25.5, 5.4). */
 #define ENTRY_PRESENT BIT_ULL(0)
@@ -67,16 +68,21 @@ static struct operand *add_table(struct walk *walk, u64 gpa, u32 level, u64 mapp
 /* All tables, before any page, so that pages that lie side by side are told as one. */
 static void add_tables(struct walk *walk, u64 gpa, u32 level, u64 mapped_at)
 {
-	const struct operand *table = add_table(walk, gpa, level, mapped_at);
+	const struct operand *table;
 	const u64 *entries;
 	int i;
 
+	if (walk->operands->count - walk->operands->tables == MOST_TABLES) {
+		walk->operands->more = true;
+		return;
+	}
+	table = add_table(walk, gpa, level, mapped_at);
 	if (!table || !table->followed)
 		return;
 	/* First, so that a change of what is read from here on shows in the end. */
 	entries = phys_to_virt(gpa);
 	digest_table(&walk->operands->digest, entries);
-	for (i = 0; level > 1 && i < ENTRIES && !walk->operands->full; i++) {
+	for (i = 0; level > 1 && i < ENTRIES && !walk->operands->full && !walk->operands->more; i++) {
 		u64 entry = READ_ONCE(entries[i]);
 
 		if (leads_on(entry) && !is_leaf(entry, level))
@@ -133,6 +139,7 @@ void page_walk(struct operands *operands, const struct paging *paging, bool iden
 {
 	struct walk walk = { .operands = operands, .paging = paging, .identity = identity };
 	unsigned int tries = TRIES;
+	bool more = operands->more;
 
 	operands->tables = operands->pages = operands->count;
 	if (paging->kind == PAGING_UNKNOWN) {
@@ -143,6 +150,7 @@ void page_walk(struct operands *operands, const struct paging *paging, bool iden
 	do {
 		operands->count = walk.next = operands->tables;
 		operands->full = false; /* a try that was disturbed may have found any number */
+		operands->more = more;
 		operands->digest = (struct digest){ 0 };
 		add_tables(&walk, paging->root, paging->levels, 0);
 		walk.end = operands->pages = operands->count;

@@ -51,6 +51,8 @@ void slab_measured(const void *object, void *frame)
 		return;
 	give.family = holding.family;
 	take.family = holding.family;
+	give.cache = holding.cache;
+	take.cache = holding.cache;
 	give.frame = frame;
 	take.frame = frame;
 	give.address = (unsigned long)object;
@@ -101,7 +103,8 @@ static void *resize(struct release *give, struct acquisition *take, const struct
 			memset(object + holding->size, 0, size - holding->size);
 		take->address = holding->address;
 		take->size = size;
-		take->zoned = holding->front ? (ksize)(object) : 0;
+		/* Of an object of another cache the zone in front has another size. */
+		take->zoned = holding->front && !holding->cache ? (ksize)(object) : 0;
 		acquired(take);
 		return object;
 	}

@@ -42,7 +42,7 @@ static int on_vfree(struct kprobe *probe, struct pt_regs *registers)
 	return 0;
 }
 
-/* ksize(object): who asks may use all of it. */
+/* ksize(object): who asks may use all of it. kfree_sensitive(object) wipes all of it. */
 static int on_ksize(struct kprobe *probe, struct pt_regs *registers)
 {
 	if (!instrument_has(caller_of(registers)))
@@ -93,18 +93,20 @@ static struct kretprobe vmalloc_probe = {
 };
 
 static struct function {
-	const char *name; /* kernels since 6.10 may have "_noprof" behind it */
+	const char *name;
+	char newer[KSYM_NAME_LEN]; /* as kernels since 6.10 may call it */
 	kprobe_pre_handler_t on_call;
 	struct kretprobe *returns; /* instead */
 	struct kprobe probe;
 	bool attached;
 } functions[] = {
-	{ "kmem_cache_free_bulk", on_bulk_free },
-	{ "vfree", on_vfree },
-	{ "vfree_atomic", on_vfree },
-	{ "ksize", on_ksize },
-	{ "krealloc", on_krealloc },
-	{ "__vmalloc_node_range", NULL, &vmalloc_probe },
+	{ .name = "kmem_cache_free_bulk", .on_call = on_bulk_free },
+	{ .name = "vfree", .on_call = on_vfree },
+	{ .name = "vfree_atomic", .on_call = on_vfree },
+	{ .name = "ksize", .on_call = on_ksize },
+	{ .name = "krealloc", .on_call = on_krealloc },
+	{ .name = "__vmalloc_node_range", .returns = &vmalloc_probe },
+	{ .name = "kfree_sensitive", .on_call = on_ksize },
 };
 
 static bool attach_to(struct function *function, const char *name)
@@ -122,10 +124,9 @@ static bool attach_to(struct function *function, const char *name)
 
 static void attach(struct function *function)
 {
-	char newer[KSYM_NAME_LEN];
-
-	snprintf(newer, sizeof(newer), "%s_noprof", function->name);
-	function->attached = attach_to(function, function->name) || attach_to(function, newer);
+	snprintf(function->newer, sizeof(function->newer), "%s_noprof", function->name);
+	function->attached = attach_to(function, function->name) ||
+			     attach_to(function, function->newer);
 }
 
 /* A bit for each that is attached. */

@@ -19,7 +19,7 @@ PAGE = 4096
 PROBES = 0x1FF
 """kmalloc, kfree, mm_page_alloc, mm_page_free, kmem_cache_alloc and free, percpu alloc and free,
 kmem_cache_free_bulk: all must have been attached."""
-PROBES_OF_LIFE = 0x3FFF
+PROBES_OF_LIFE = 0x7FFF
 """These, and vfree, vfree_atomic, ksize, krealloc, __vmalloc_node_range, for what subjects hold."""
 
 
