@@ -47,6 +47,7 @@ class TestLocal:
         assert all(outcome.document["number"] == task.body["number"] for task, outcome in found)
         assert len({outcome.worker for _, outcome in found}) == SLOTS
 
+    @pytest.mark.long
     def test_a_task_that_kills_its_workers_is_incomplete_and_stops_nobody(
         self, tmp_path: Path
     ) -> None:

@@ -4,13 +4,16 @@ import os
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from freeonce.machine.template import Template
+from freeonce.project.machine import Machine
 from freeonce.project.setting import Setting, find_setting
 from freeonce.run.audit import ready
 from freeonce.run.life import Limits
@@ -24,9 +27,14 @@ Place = tuple[Setting, Template]
 
 
 @pytest.fixture(scope="session")
-def place() -> Iterator[Place]:
-    """Where lives are led. kvm-amd is one that needs SVM."""
-    with ready(find_setting("auto")) as found:
+def place() -> Iterator[Callable[[int], Place]]:
+    """Where lives are led, by the number of CPUs. kvm-amd is one that needs SVM."""
+    with ExitStack() as stack:
+
+        @cache
+        def found(cpus: int) -> Place:
+            return stack.enter_context(ready(find_setting("auto", machine=Machine(cpus=cpus))))
+
         yield found
 
 
@@ -72,11 +80,18 @@ def wish(name: str, session: Path) -> Wish:
     )
 
 
-@pytest.mark.parametrize("name", EXERCISES)
-def test_a_life_comes_to_what_is_known_of_it(name: str, place: Place, session: Path) -> None:
+QUICK = ("brd", "kvm", "tun", "zram", "acpi-call-odd")
+NAMED = [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in EXERCISES]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_life_comes_to_what_is_known_of_it(
+    name: str, place: Callable[[int], Place], session: Path
+) -> None:
     about = EXERCISES[name]
-    if "package" in about and "cloud" in place[0].image.release:
+    setting, source = place(about.get("cpus", Machine.cpus))
+    if "package" in about and "cloud" in setting.image.release:
         pytest.skip(f"what it needs is a module in {about['package']} only")
     if "source" in about and not shutil.which("apt-get"):
         pytest.skip("its source is a package of Debian")
-    check_whole(lead(*place, wish(name, session)), about.get("finds", []))
+    check_whole(lead(setting, source, wish(name, session)), about.get("finds", []))

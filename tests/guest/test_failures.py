@@ -27,6 +27,7 @@ BEARING = [
 ]
 
 
+@pytest.mark.long
 def test_every_clean_scenario_bears_the_failure_of_each_allocation(setting: Setting) -> None:
     # Hundreds of runs: in one guest they also show that none spoils it for the next.
     with shared_guest(setting) as crew:
