@@ -9,12 +9,12 @@ The format is that of LEDGER.md. `prog` is drgn's; nothing of freeonce is needed
 import struct
 
 WINDOW = 0x8000000  # the guest's kernel command line reserves it: memmap=SIZE$ADDRESS
-HEADER = struct.Struct("<8sIIQQQ64s")
+HEADER = struct.Struct("<8sIIQQ64s")
 RECORD = struct.Struct("<IIQQQQIIIIBBBBBBH")
 ALLOCATE, RELEASE, STEP = 3, 6, 9
 OWNER = 1
 
-magic, version, size, capacity, appended, text, release = HEADER.unpack(
+magic, version, size, capacity, appended, release = HEADER.unpack(
     prog.read(WINDOW, HEADER.size, physical=True)
 )
 if (magic, version, size) != (b"FREEONCE", 1, RECORD.size):
