@@ -77,7 +77,7 @@ def document() -> Document:
         [sys.executable, "-m", "freeonce.cli.main", "run", "--json", "-"],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert run.returncode == 0, run.stderr
