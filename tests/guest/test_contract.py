@@ -71,7 +71,7 @@ RULES = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def document() -> Document:
     run = subprocess.run(
         [sys.executable, "-m", "freeonce.cli.main", "run", "--json", "-"],
@@ -84,7 +84,7 @@ def document() -> Document:
     return dict(json.loads(run.stdout))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def by_name(document: Document) -> dict[str, Document]:
     return {scenario["name"]: scenario for scenario in document["scenarios"]}
 

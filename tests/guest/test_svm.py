@@ -37,7 +37,7 @@ def table(heading: str, key: str) -> Table:
     return {row[key]: row for row in (dict(zip(names, cells, strict=True)) for cells in rows)}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def document() -> Document:
     run = subprocess.run(
         [sys.executable, "-m", "freeonce.cli.main", "svm", "--json", "-"],
