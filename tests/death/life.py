@@ -23,7 +23,9 @@ POLL_SECONDS = 0.01
 
 # Its guests' folders lie where no other run's do.
 PROGRAM = """
-import pathlib, sys
+import pathlib, signal, sys
+# Whoever began us may have it ignored, as nohup does, and that is inherited.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from freeonce.machine import folder
 folder.guest_folder.__wrapped__.__defaults__ = (pathlib.Path(sys.argv[1]),)
 from freeonce.cli import main
@@ -101,15 +103,15 @@ class Life:
             time.sleep(POLL_SECONDS)
         return None
 
-    def wait_until_it_listens(self) -> None:
-        """Until it has begun so far that a signal to end comes to itself."""
-        while self.harness.poll() is None and not _catches(self.harness.pid, signal.SIGTERM):
+    def wait_until_it_listens(self, number: signal.Signals) -> None:
+        """Until it has begun so far that this signal to end comes to itself."""
+        while self.harness.poll() is None and not _catches(self.harness.pid, number):
             time.sleep(POLL_SECONDS)
 
     def strike(self, kind: str, number: signal.Signals) -> bool:
         """Send a signal to the harness or to one of its children. Whether there was one."""
         if number != signal.SIGKILL:
-            self.wait_until_it_listens()
+            self.wait_until_it_listens(number if kind == "harness" else signal.SIGTERM)
         pid = self.harness.pid if kind == "harness" else self.wait_for(kind)
         if pid is None or self.harness.poll() is not None:
             return False
