@@ -121,9 +121,11 @@ def _looked(records: Records, options: int) -> Memory:
     pairs = [(int(one["pointer"]), int(one["physical"])) for one in run.allocates]
     shift = {gva: gpa for gva, gpa in pairs}
     gpas: dict[int, int | None] = {}
-    for gva, behind in zip(wanted.gvas[::2], wanted.gvas[1::2], strict=True):
-        gpas[gva] = shift.get(gva)
-        gpas[behind] = shift[gva] + behind - gva if gva in shift else None
+    begin = 0
+    for gva in wanted.gvas:
+        begin = gva if gva in shift else begin
+        # Behind the last allocation pages of static memory follow, which lie anywhere.
+        gpas[gva] = shift[begin] + gva - begin if begin in shift and gva >= begin else None
     return Memory(Snapshot(parts.items()), gpas, PAGE_OFFSET, wanted.unread)
 
 
