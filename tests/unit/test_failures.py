@@ -10,7 +10,7 @@ import pytest
 from junitparser import JUnitXml
 from rich.console import Console
 
-from freeonce.audit.attempts import Each, Where, attempts
+from freeonce.audit.attempts import Each, Where, all_told, attempts
 from freeonce.audit.faults import planted, rate
 from freeonce.audit.model import Account, Rule, Verdict
 from freeonce.audit.points import Outcome, Point, Points, passed, point
@@ -89,6 +89,23 @@ def counted(history: History, *numbers: int) -> History:
     for number in numbers:
         attempt(history, number)
     return history
+
+
+@pytest.mark.parametrize(
+    ("numbers", "whole"), [((1, 2, 3), True), ((1, 3), False), ((2,), False), ((), False)]
+)
+def test_an_acquisition_that_was_not_told_leaves_nothing_to_hold_failures_against(
+    numbers: tuple[int, ...], whole: bool
+) -> None:
+    """Else a point would be missing, or all of them, and nobody would know."""
+    history = counted(run(), *numbers).allocate(1, A).release(1, A).end().settle()
+    records = history.records()
+    assert all_told(attempts(records), records) is whole
+
+
+def test_who_acquires_nothing_has_nothing_to_tell() -> None:
+    records = run().end().settle().records()
+    assert all_told(attempts(records), records)
 
 
 def test_what_can_fail_is_counted() -> None:

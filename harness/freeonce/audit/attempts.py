@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from freeonce.audit.life import Stage
-from freeonce.evidence.ledger import Phase, Records, Type
+from freeonce.evidence.ledger import Phase, Records, Type, Witness
 from freeonce.evidence.stacks import told
 
 STAGES = (Stage.LOAD, Stage.EXERCISE, Stage.UNLOAD)
@@ -41,8 +41,8 @@ class Each:
 class Attempt:
     """An acquisition of a run without failures. `number`: N of `fail=N`.
 
-    `stage`: of a life, None in a scenario. `stack`: return addresses, innermost first; of a
-    scenario the one offset. `site`: what the ledger calls that stack.
+    `stage`: of a life, None in a scenario. `stack`: return addresses, innermost first; where it was
+    not told, its number alone. `site`: that number.
     """
 
     number: int
@@ -74,6 +74,13 @@ def attempts(records: Records, unloading: int | None = None) -> tuple[Attempt, .
         stack = stacks[site].frames if site in stacks else (site,)
         found.setdefault(number, Attempt(number, when(int(record["sequence"])), stack, site))
     return tuple(found[number] for number in sorted(found) if number)
+
+
+def all_told(found: Sequence[Attempt], records: Records) -> bool:
+    """Whether the numbers have no gap, and some are there where something was acquired."""
+    numbers = [one.number for one in found]
+    acquired = (records["type"] == Type.ALLOCATE) & (records["witness"] == Witness.LEDGER)
+    return numbers == list(range(1, len(numbers) + 1)) and (bool(numbers) or not acquired.any())
 
 
 class _Stages:

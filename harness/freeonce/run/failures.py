@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from freeonce.audit.attempts import Each, Where, attempts, wanted
+from freeonce.audit.attempts import Each, Where, all_told, attempts, wanted
 from freeonce.audit.points import Point, Points, point
 from freeonce.audit.result import Result
 from freeonce.errors import UsageError
@@ -60,6 +60,8 @@ def sweep(
         raise UsageError(f"{message} {each.only.number}")
     if not sound:
         return Points(result, (), unled="the run without failures is not clean")
+    if not all_told(found, result.evidence.records):
+        return Points(result, (), unled="not every acquisition was told before it was made")
     chosen, sampled = wanted(found, each)
     stages = {one.number: one.stage for one in found}
     points = []
