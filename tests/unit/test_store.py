@@ -2,7 +2,6 @@
 
 import math
 import os
-import resource
 import signal
 import sqlite3
 import subprocess
@@ -190,7 +189,3 @@ def test_a_full_disk_is_told_and_what_was_kept_stays(tmp_path: Path) -> None:
     assert 0 < int(kept) < 100
     with writing(tmp_path) as store:
         assert len(store.keys()) == int(kept)
-
-
-def test_the_limit_of_that_test_is_not_ours() -> None:
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY

@@ -39,9 +39,9 @@ class Outcome(StrEnum):
 class Point:
     """One failure point.
 
-    `site`: of the call that failed, as an offset in the module's code or as a stack's number; 0
-    when unreached. `stage`: of a life, by the run without failures. `detail`: rules that were
-    violated, what the kernel said first, or why it is not known.
+    `site`: the stack of the call that failed, by its number; 0 when unreached. `stage`: of a life,
+    by the run without failures. `detail`: rules that were violated, what the kernel said first, or
+    why it is not known.
     """
 
     scenario: str

@@ -19,8 +19,9 @@ from freeonce.run.crew import default_jobs
 def worker(*, scheduler: str, slots: int | None, accel: str) -> None:
     """Run tasks for a scheduler of Dask, a process a guest, until it is gone or we are ended.
 
-    What this machine can do is looked at first: an accelerator that has run a guest. Who may
-    reach the scheduler may have this machine run code: see docs/campaigns.md.
+    What this machine can do is looked at first; --accel is for what the scheduler is told of it,
+    each task says for itself what runs its guest. Who may reach the scheduler may have this
+    machine run code: see docs/campaigns.md.
     """
     serving = loaded("freeonce.campaign.serving")
     setting = find_setting(accel)
