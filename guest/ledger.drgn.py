@@ -17,8 +17,8 @@ OWNER = 1
 magic, version, size, capacity, appended, release = HEADER.unpack(
     prog.read(WINDOW, HEADER.size, physical=True)
 )
-if (magic, version, size) != (b"FREEONCE", 1, RECORD.size):
-    raise SystemExit("no ledger of version 1 in this core")
+if (magic, version, size) != (b"FREEONCE", 2, RECORD.size):
+    raise SystemExit("no ledger of version 2 in this core")
 print(f"kernel {release.rstrip(bytes(1)).decode()}, {min(appended, capacity)} records")
 
 live = {}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from freeonce.audit.audit import judge
-from freeonce.audit.kernel import PROBES, PROBES_OF_LIFE
+from freeonce.audit.kernel import PROBES
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Asked, Judgement
 from freeonce.evidence.ledger import (
@@ -363,7 +363,7 @@ class Life(History):
         """From the begin to a module that is live."""
         self.text(Type.BEGIN, "life", serial=0xFFFF_FFFF)
         self.rows[-1]["flags"] = int(Flag.LIFE)
-        self.kernel(Type.WITNESS_ON, detail=PROBES_OF_LIFE).cpu_state()
+        self.kernel(Type.WITNESS_ON, detail=PROBES).cpu_state()
         self.text(Type.SUBJECT, "zram", serial=1)
         return self.phase(Phase.COMING).phase(Phase.LIVE)
 

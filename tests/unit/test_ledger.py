@@ -25,7 +25,7 @@ CAPACITY = (WINDOW - HEADER_BYTES) // RECORD_BYTES
 
 def header(
     magic: bytes = b"FREEONCE",
-    version: int = 1,
+    version: int = 2,
     record_size: int = 64,
     capacity: int = CAPACITY,
     appended: int = 3,
@@ -56,7 +56,7 @@ def test_a_full_ledger_says_how_much_was_dropped() -> None:
         (header()[:100], "100 bytes"),
         (bytes(HEADER_BYTES), "is the module loaded"),
         (header(magic=b"FREETWICE"[:8]), "is the module loaded"),
-        (header(version=2), "version 2"),
+        (header(version=1), "version 1"),
         (header(record_size=128), "128 bytes"),
         (header(capacity=CAPACITY + 1), f"{CAPACITY + 1} records"),
         (header(capacity=(1 << 64) - 1), "records"),

@@ -7,7 +7,7 @@ import pytest
 
 from freeonce.audit.audit import judge
 from freeonce.audit.families import FAMILIES
-from freeonce.audit.kernel import PROBES_OF_LIFE
+from freeonce.audit.kernel import PROBES
 from freeonce.audit.memory import MOST_BYTES, Memory, wanted
 from freeonce.audit.model import Account, Rule, Verdict
 from freeonce.audit.run import take_apart
@@ -360,11 +360,11 @@ def test_what_was_taken_past_the_wrappers_may_be_released_by_anybody() -> None:
     assert found(past_wrappers().drop(0, pointer=B, flags=WITHHELD))[0][0] is Rule.UNLEDGERED
 
 
-@pytest.mark.parametrize("bit", range(PROBES_OF_LIFE.bit_length()))
+@pytest.mark.parametrize("bit", range(PROBES.bit_length()))
 def test_a_life_needs_every_probe(bit: int) -> None:
     life = born()
     (row,) = [row for row in life.rows if row["type"] == int(Type.WITNESS_ON)]
-    row["detail"] = PROBES_OF_LIFE & ~(1 << bit)
+    row["detail"] = PROBES & ~(1 << bit)
     judgement = life.whole()
     assert judgement.verdict is Verdict.INCOMPLETE
     assert judgement.witnesses["kernel"] is Account.MISSING

@@ -16,11 +16,9 @@ from freeonce.audit.run import Dispute
 from freeonce.evidence.ledger import GUARD_BYTES, Flag, Kind, Records, Type, Witness, choose
 
 PAGE = 4096
-PROBES = 0x1FF
-"""kmalloc, kfree, mm_page_alloc, mm_page_free, kmem_cache_alloc and free, percpu alloc and free,
-kmem_cache_free_bulk: all must have been attached."""
-PROBES_OF_LIFE = 0x7FFF
-"""These, and vfree, vfree_atomic, ksize, krealloc, __vmalloc_node_range, for what subjects hold."""
+PROBES = 0x7FFF
+"""Those of `witness_on` (guest/LEDGER.md): all must have been attached. A scenario's own code takes
+of the kernel what a module's takes."""
 
 
 @dataclass
@@ -86,8 +84,7 @@ def attached(records: Records) -> bool:
     on = records["type"] == Type.WITNESS_ON
     if np.count_nonzero(on) != 1 or records["type"][0] != Type.BEGIN or not on[1]:
         return False
-    needed = PROBES_OF_LIFE if int(records["flags"][0]) & Flag.LIFE else PROBES
-    attached = int(records["detail"][1]) & needed == needed
+    attached = int(records["detail"][1]) & PROBES == PROBES
     return bool(records["witness"][1] == Witness.KERNEL) and attached
 
 

@@ -1,4 +1,4 @@
-"""The ledger: bytes of the window to records. Format: guest/LEDGER.md, version 1."""
+"""The ledger: bytes of the window to records. Format: guest/LEDGER.md, version 2."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -10,7 +10,7 @@ from freeonce.errors import EvidenceError
 from freeonce.evidence.text import one_line
 
 MAGIC = b"FREEONCE"
-VERSION = 1
+VERSION = 2
 HEADER_BYTES = 4096
 RECORD_BYTES = 64
 TEXT_BYTES = 24
