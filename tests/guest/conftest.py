@@ -7,6 +7,8 @@ import pytest
 from freeonce.guest import Guest, clone, template_of
 from freeonce.machine.template import Template
 from freeonce.project.setting import Setting, find_setting
+from freeonce.run.audit import ready
+from tests.guest.lives import Place
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +28,10 @@ def guest(setting: Setting, template: Template) -> Iterator[Guest]:
     """A guest for this test alone."""
     with clone(template, setting.image) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def place() -> Iterator[Place]:
+    """Where lives are led: most need no SVM."""
+    with ready(find_setting("auto", svm=False)) as found:
+        yield found

@@ -46,6 +46,10 @@ def compiled(programs: Path, into: Path) -> None:
         subprocess.run(["gcc", *flags, "-o", into / source.stem, source, "-lpthread"], check=True)
 
 
+Place = tuple[Setting, Template]
+"""Where lives are led."""
+
+
 @dataclass(frozen=True)
 class Lived:
     """A life and its findings, those of one place together."""

@@ -12,22 +12,20 @@ from typing import Any
 
 import pytest
 
-from freeonce.machine.template import Template
 from freeonce.project.machine import Machine
-from freeonce.project.setting import Setting, find_setting
+from freeonce.project.setting import find_setting
 from freeonce.run.audit import ready
 from freeonce.run.life import Limits
 from freeonce.run.prepare import Wish
-from tests.guest.lives import TESTS, check_whole, compiled, lead, made_once, shared
+from tests.guest.lives import TESTS, Place, check_whole, compiled, lead, made_once, shared
 
 DEBIAN = TESTS / "debian"
 EXERCISES: Mapping[str, Mapping[str, Any]] = tomllib.loads((DEBIAN / "exercises.toml").read_text())
 SECONDS = 300.0
-Place = tuple[Setting, Template]
 
 
 @pytest.fixture(scope="session")
-def place() -> Iterator[Callable[[int], Place]]:
+def places() -> Iterator[Callable[[int], Place]]:
     """Where lives are led, by the number of CPUs. kvm-amd is one that needs SVM."""
     with ExitStack() as stack:
 
@@ -86,10 +84,10 @@ NAMED = [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for
 
 @pytest.mark.parametrize("name", NAMED)
 def test_a_life_comes_to_what_is_known_of_it(
-    name: str, place: Callable[[int], Place], session: Path
+    name: str, places: Callable[[int], Place], session: Path
 ) -> None:
     about = EXERCISES[name]
-    setting, source = place(about.get("cpus", Machine.cpus))
+    setting, source = places(about.get("cpus", Machine.cpus))
     if "package" in about and "cloud" in setting.image.release:
         pytest.skip(f"what it needs is a module in {about['package']} only")
     if "source" in about and not shutil.which("apt-get"):

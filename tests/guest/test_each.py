@@ -13,25 +13,19 @@ from freeonce.audit.life import Stage
 from freeonce.audit.points import Outcome, Point
 from freeonce.guest import Guest, clone
 from freeonce.machine.template import Template
-from freeonce.project.setting import Setting, find_setting
+from freeonce.project.setting import Setting
 from freeonce.report.found import found
-from freeonce.run.audit import Failures, audit_each, ready
+from freeonce.run.audit import Failures, audit_each
 from freeonce.run.life import Limits
 from freeonce.run.lives import lead_each
 from freeonce.run.prepare import Prepared, Wish, prepare
 from freeonce.subject.build import build
-from tests.guest.lives import headers_of, made_once, shared
-from tests.guest.test_modules import EXPECTED, MODULES, Place
+from tests.guest.lives import Place, headers_of, made_once, shared
+from tests.guest.test_modules import EXPECTED, MODULES
 
 FAILING = [name for name, about in EXPECTED.items() if "points" in about]
 QUICK = Limits(load=2, exercise=1, unload=1, quiesce=2)
 pytestmark = pytest.mark.xdist_group("each")
-
-
-@pytest.fixture(scope="session")
-def place() -> Iterator[Place]:
-    with ready(find_setting("auto", svm=False)) as found:
-        yield found
 
 
 @pytest.fixture(scope="session")

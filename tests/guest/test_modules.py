@@ -3,32 +3,30 @@
 import errno
 import os
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from freeonce.audit.model import Verdict
 from freeonce.errors import Obstacle
-from freeonce.machine.template import Template
-from freeonce.project.setting import Setting, find_setting
-from freeonce.run.audit import ready
 from freeonce.run.prepare import Wish
 from freeonce.subject.build import build
-from tests.guest.lives import TESTS, Lived, check, check_whole, headers_of, lead, made_once, shared
+from tests.guest.lives import (
+    TESTS,
+    Lived,
+    Place,
+    check,
+    check_whole,
+    headers_of,
+    lead,
+    made_once,
+    shared,
+)
 
 MODULES = TESTS / "modules"
 EXPECTED = tomllib.loads((MODULES / "expected.toml").read_text())
 # Its life is that of clean_taker.
 LIVES = [name for name in EXPECTED if name != "clean_giver"]
-Place = tuple[Setting, Template]
-
-
-@pytest.fixture(scope="session")
-def place() -> Iterator[Place]:
-    """Where lives are led: they need no SVM."""
-    with ready(find_setting("auto", svm=False)) as found:
-        yield found
 
 
 @pytest.fixture(scope="session")
