@@ -6,12 +6,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from freeonce.campaign.outcome import Outcome
-from freeonce.campaign.store import FILE, reading, writing
+from freeonce.campaign.store import FILE, NEW, reading, writing
 from freeonce.campaign.task import Task
 from freeonce.errors import HostError, UsageError
 
@@ -128,6 +130,38 @@ def test_no_store_is_told(tmp_path: Path) -> None:
         reading(tmp_path),
     ):
         pass
+
+
+def test_a_store_half_made_is_none_and_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / NEW).write_text("the words of one that was killed")
+    (tmp_path / f"{NEW}-wal").write_text("and more of them")
+    with pytest.raises(UsageError, match="is no store of results"), reading(tmp_path):
+        pass
+    with writing(tmp_path) as store:
+        store.add(task(1), CLEAN)
+    assert not list(tmp_path.glob(f"{NEW}*"))
+
+
+def test_a_reader_sees_all_of_a_new_store_or_none(tmp_path: Path) -> None:
+    ended = threading.Event()
+    folders = [tmp_path / str(number) for number in range(40)]
+
+    def read() -> None:
+        while not ended.is_set():
+            for folder in folders:
+                try:
+                    with reading(folder) as store:
+                        list(store.results())
+                except UsageError:
+                    continue
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(read)
+        for folder in folders:
+            with writing(folder) as store:
+                store.add(task(1), CLEAN)
+        ended.set()
+        reader.result()
 
 
 def test_a_store_of_another_format_is_left_alone(tmp_path: Path) -> None:

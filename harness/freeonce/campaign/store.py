@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ from freeonce.campaign.task import Task
 from freeonce.errors import HostError, UsageError
 
 FILE = "results.sqlite"
+# A store that is being made: a reader sees all of it or none.
+NEW = "results.sqlite.new"
 LOCK = "lock"
 VERSION = 1
 BUSY_SECONDS = 30.0
 
 _TABLES = """
-create table if not exists results (
+create table results (
     key text primary key,
     kind text not null,
     name text not null,
@@ -137,12 +139,16 @@ def writing(folder: Path) -> Iterator[Store]:
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not (folder / FILE).exists() and any(one.name != LOCK for one in folder.iterdir()):
+            ours = {LOCK, NEW, f"{NEW}-journal", f"{NEW}-wal", f"{NEW}-shm"}
+            strange = any(one.name not in ours for one in folder.iterdir())
+            if strange and not (folder / FILE).exists():
                 raise UsageError(f"{folder} holds other files and no {FILE}; give a new folder")
             lock = stack.enter_context((folder / LOCK).open("a+"))
         except OSError as error:
             raise HostError("store", f"cannot write to {folder}: {error.strerror}") from error
         _locked(lock.fileno(), folder)
+        if not (folder / FILE).exists():
+            _make(folder)
         yield stack.enter_context(_opened(folder, write=True))
 
 
@@ -166,35 +172,33 @@ def reading(folder: Path) -> Iterator[Store]:
         yield store
 
 
+def _make(folder: Path) -> None:
+    new = folder / NEW
+    try:
+        for one in folder.glob(f"{NEW}*"):
+            one.unlink()
+        with closing(sqlite3.connect(new)) as connection:
+            connection.execute("pragma journal_mode = wal")
+            connection.execute(_TABLES)
+            connection.execute(f"pragma user_version = {VERSION}")
+        new.rename(folder / FILE)
+    except (OSError, sqlite3.Error) as error:
+        raise HostError("store", f"cannot make {folder / FILE}: {error}") from error
+
+
 @contextmanager
 def _opened(folder: Path, write: bool) -> Iterator[Store]:
     file = folder / FILE
+    mode = "rw" if write else "ro"
     try:
-        connection = sqlite3.connect(
-            file if write else f"{file.resolve().as_uri()}?mode=ro",
-            uri=not write,
-            timeout=BUSY_SECONDS,
-        )
+        with closing(
+            sqlite3.connect(f"{file.resolve().as_uri()}?mode={mode}", uri=True, timeout=BUSY_SECONDS)
+        ) as connection:
+            (version,) = connection.execute("pragma user_version").fetchone()
+            if version != VERSION:
+                raise UsageError(f"{file} is of format {version}; this freeonce reads {VERSION}")
+            if write:
+                connection.execute("pragma synchronous = full")
+            yield Store(connection, file)
     except sqlite3.Error as error:
-        raise HostError("store", f"cannot open {file}: {error}") from error
-    try:
-        try:
-            _prepared(connection, file, write)
-        except sqlite3.Error as error:
-            raise HostError("store", f"{file}: {error}") from error
-        yield Store(connection, file)
-    finally:
-        connection.close()
-
-
-def _prepared(connection: sqlite3.Connection, file: Path, write: bool) -> None:
-    (version,) = connection.execute("pragma user_version").fetchone()
-    if version not in (0, VERSION):
-        raise UsageError(f"{file} is of format {version}; this freeonce reads {VERSION}")
-    if not write:
-        return
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("pragma synchronous = full")
-    with connection:
-        connection.execute(_TABLES)
-        connection.execute(f"pragma user_version = {VERSION}")
+        raise HostError("store", f"{file}: {error}") from error
