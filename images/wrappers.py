@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SCHEMA = "freeonce/families/1"
+SCHEMA = "freeonce/families/2"
 WRAPPER = "freeonce_wrap_"
+HOOK = "freeonce_hook_"
 PROTOTYPE = re.compile(r"(?P<returns>.*?[ *])(?P<name>\w+)\((?P<parameters>.*)\)")
 NAME = re.compile(r"(\w+)$")
 MADE = "/* SPDX-License-Identifier: GPL-2.0 */\n/* By images/wrappers.py, of families.toml. */\n"
@@ -210,6 +211,11 @@ def describe(families: str, symvers: str, built: str, dest: str) -> None:
             | {"crc": wrappers[WRAPPER + name][0], "family": one.family, "role": one.role}
             for one in functions(table)
             if (name := one.named(exported))
+        ],
+        "hooks": [
+            {"of": name.removeprefix(HOOK), "name": name, "crc": row[0]}
+            for name, row in wrappers.items()
+            if name.startswith(HOOK)
         ],
     }
     Path(dest).write_text(json.dumps(document, indent=1) + "\n")

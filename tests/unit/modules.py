@@ -50,11 +50,13 @@ def compiled(
     depends: str = "",
     before: str = "",
     flags: tuple[str, ...] = ("-g",),
+    more: str = "",
 ) -> Path:
-    """A module's file, as the compiler and linker make one."""
+    """A module's file, as the compiler and linker make one. `more`: source behind the rest."""
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / f"{name}.c"
-    source.write_text(SOURCE.format(name=name, release=release, depends=depends, before=before))
+    text = SOURCE.format(name=name, release=release, depends=depends, before=before)
+    source.write_text(text + more)
     made = folder / f"{name}.ko"
     options = ["-O1", "-mcmodel=kernel", "-fno-pic", "-fcf-protection=none", *flags]
     subprocess.run(["gcc", *options, "-c", str(source), "-o", str(made)], check=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from freeonce.errors import HostError
 
-SCHEMA = "freeonce/families/1"
+SCHEMA = "freeonce/families/2"
 LONGEST = 55
 """Bytes of a name in an entry of `__versions` (include/linux/module.h, MODULE_NAME_LEN)."""
 
@@ -25,11 +25,23 @@ class Wrapper:
 
 
 @dataclass(frozen=True)
+class Hook:
+    """What an instruction's trampoline calls. `crc`: as modversions has it."""
+
+    name: str
+    crc: int
+
+
+@dataclass(frozen=True)
 class Families:
-    """All of them. `wrappers`: by the kernel's name; `names`: of families by number."""
+    """All of them. `wrappers`: by the kernel's name; `names`: of families by number.
+
+    `hooks`: by what they are told of, as `trampolines` calls it.
+    """
 
     wrappers: Mapping[str, Wrapper]
     names: Mapping[int, str]
+    hooks: Mapping[str, Hook]
 
 
 def parse_families(text: str) -> Families:
@@ -51,7 +63,9 @@ def parse_families(text: str) -> Families:
     by_function = {one.function: one for one in wrappers}
     if any(len(one.name.encode()) > LONGEST for one in by_function.values()):
         raise ValueError("a wrapper's name is too long for a module's __versions")
-    return Families(by_function, {int(one["number"]): one["name"] for one in data["families"]})
+    hooks = {str(one["of"]): Hook(str(one["name"]), int(one["crc"], 16)) for one in data["hooks"]}
+    names = {int(one["number"]): one["name"] for one in data["families"]}
+    return Families(by_function, names, hooks)
 
 
 def read_families(path: Path) -> Families:
