@@ -45,6 +45,9 @@ static int __init freeonce_init(void)
 	error = host_state_open();
 	if (error)
 		goto close_rest;
+	error = hooked_open();
+	if (error)
+		goto close_host_state;
 	operand_open();
 	ledger_open();
 	witness_open();
@@ -58,7 +61,9 @@ static int __init freeonce_init(void)
 
 close_witness:
 	witness_close();
+	hooked_close();
 	operand_close();
+close_host_state:
 	host_state_close();
 close_rest:
 	rest_close();
@@ -83,6 +88,7 @@ static void __exit freeonce_exit(void)
 	cpu_state_append_all();
 	ledger_append(&record);
 	witness_close();
+	hooked_close();
 	operand_close();
 	host_state_close();
 	subjects_close();

@@ -190,7 +190,8 @@ def test_each_witness_tells_only_what_it_can_know(kind: Type) -> None:
     assert parsed(History().add(kind, **failed)) == (kind is Type.WITNESS_ON)
 
 
-FLAGGED = {"begin", "end", "allocate", "allocate_failed", "release", "operand", "vmrun"}
+FLAGGED = {"begin", "end", "allocate", "allocate_failed", "release"}
+FLAGGED |= {"bind", "operand", "vmrun"}
 ALIGNED = {"allocate", "allocate_failed", "release"}
 # By guest/LEDGER.md's table; of the records of foreign modules it says nothing of kinds.
 OF_A_KIND = ALIGNED | {"constraint", "reclaim", "restored"}

@@ -184,7 +184,7 @@ def test_the_page_is_made_of_the_table() -> None:
 def test_each_family_has_a_planted_fault_and_a_clean_twin() -> None:
     modules = tomllib.loads((ROOT / "tests/modules/expected.toml").read_text())
     found = [one for about in modules.values() for one in about["finds"]]
-    assert {one["family"] for one in found} == set(LINES)
+    assert {one["family"] for one in found} - {"none"} == set(LINES)
     clean = " ".join(
         (ROOT / f"tests/modules/{name}.c").read_text()
         for name in modules

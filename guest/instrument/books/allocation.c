@@ -30,6 +30,11 @@ void allocation_heed(const struct claims *from)
 	claims = from;
 }
 
+const struct claims *allocation_claims(void)
+{
+	return claims;
+}
+
 int allocation_open(void)
 {
 	int i;

@@ -43,6 +43,12 @@ struct claims {
 	void (*lock)(void);
 	void (*unlock)(void);
 	bool (*hold)(u64 gpa, size_t size); /* with the lock */
+	/* Whether a CPU was given anything by code that is not ours. */
+	bool (*any)(void);
+	/* A subject is about to release these. True: a CPU is at them. */
+	bool (*let_go)(u64 gpa, size_t size);
+	/* The page allocator is about to have these back, whoever gives them. */
+	void (*freed)(u64 gpa, size_t size, void *frame);
 };
 
 /*
@@ -131,6 +137,7 @@ struct release {
 	u16 function;
 	bool null_is_right;
 	bool deferred;
+	bool claimed; /* by a CPU that is at it: neither poisoned nor given back */
 	bool renewed; /* the same memory is acquired anew: neither poisoned nor held */
 };
 
@@ -156,6 +163,11 @@ bool books_known(unsigned long address, struct holding *copy);
 u32 books_serial(unsigned long address);
 void books_flush_cache(struct kmem_cache *cache);
 bool books_deferred_in(struct kmem_cache *cache);
+
+/* claimed.c: memory of subjects that a CPU may use. */
+bool books_claimed(unsigned long address);
+bool books_live_at(u64 gpa, size_t size);
+void books_pages_freed(u64 gpa, size_t size, void *frame);
 unsigned long books_around(unsigned long address);
 void books_deferred_is_over(unsigned long address, void *frame);
 
@@ -174,6 +186,7 @@ u32 stack_of(void *frame);
 int allocation_open(void);
 void allocation_close(void);
 void allocation_heed(const struct claims *claims);
+const struct claims *allocation_claims(void);
 struct allocation *allocation_take(void);
 void allocation_discard(struct allocation *allocation);
 void allocation_publish(struct allocation *allocation, struct ledger_record *record);

@@ -174,6 +174,8 @@ static enum outcome judge_right(const struct release *give, const struct holding
 {
 	if (give->renewed || give->deferred || !holding->family->held)
 		return PASS;
+	if (give->claimed)
+		return KEEP;
 	/* The host is looking at it, or has not begun to. */
 	if (books_phase() == BOOKS_ENDED)
 		return KEEP;
@@ -204,10 +206,10 @@ static void append_release(const struct release *give, u32 serial, enum outcome 
 	books_append(WITNESS_LEDGER, &record);
 }
 
-static void hold(struct holding *holding)
+static void hold(struct holding *holding, bool claimed)
 {
 	holding->state = HOLDING_HELD;
-	holding->poisoned = books_listening();
+	holding->poisoned = books_listening() && !claimed;
 	holding->busy = holding->poisoned;
 	if (!holding->busy)
 		quarantine_add(holding);
@@ -226,7 +228,7 @@ static enum outcome release_live(const struct release *give, struct holding *hol
 	if (give->renewed)
 		memory_unguard(holding);
 	if (outcome == KEEP)
-		hold(holding);
+		hold(holding, give->claimed);
 	else if (give->deferred)
 		holding->state = HOLDING_DEFERRED;
 	else
@@ -312,6 +314,7 @@ bool books_released(struct release *give)
 	stack = stack_of(give->frame);
 	if (past_its_release(give, stack))
 		return false;
+	give->claimed = books_claimed(give->address);
 	raw_spin_lock_irqsave(&books_lock, flags);
 	outcome = release(give, &holding, stack);
 	raw_spin_unlock_irqrestore(&books_lock, flags);

@@ -7,12 +7,15 @@
 #include <linux/smp.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
+#include <linux/workqueue.h>
 
 #include "cpu/host_state.h"
 #include "cpu/operand.h"
 #include "ledger/ledger.h"
 
 #define ROOM 64         /* operands, at first */
+#define FOREIGN_ROOM 2048
+#define RESERVE 8       /* bindings for VMRUNs of others, where none can be made */
 #define MOST (1U << 19) /* more than the ledger has records */
 
 /*
@@ -28,6 +31,8 @@ struct binding {
 	bool refused;  /* the CPU must not be given this VMCB */
 	bool running;  /* a CPU is in guest mode with it */
 	bool grow;     /* before the next look */
+	bool foreign;  /* of a VMRUN in a subject's code, by its VMCB */
+	bool again;    /* another look is due, whatever it would find */
 	struct reached reached;
 	struct operands told;
 	struct operands found;
@@ -102,6 +107,7 @@ static void append_bind(const struct binding *binding, const struct reached *rea
 		.serial = binding->number,
 		.pointer = reached->paging.root,
 		.physical = reached->vmcb,
+		.flags = reached->foreign ? FLAG_FOREIGN : 0,
 	};
 
 	ledger_append(&record);
@@ -174,6 +180,7 @@ static void tell(struct binding *binding, const struct reached *reached)
 	append_changes(binding->number, &binding->told, &binding->found);
 	swap(binding->told, binding->found);
 	binding->reached = *reached;
+	binding->again = false;
 	claims_unlock(flags);
 }
 
@@ -210,15 +217,15 @@ static struct operand *list_of(unsigned int room)
 	return vmalloc(array_size(room, sizeof(struct operand)));
 }
 
-static struct binding *new_binding(void)
+static struct binding *new_binding(unsigned int room)
 {
 	struct binding *binding = vzalloc(sizeof(*binding));
 
 	if (!binding)
 		return NULL;
 	binding->fpu = vzalloc(host_fpu_bytes());
-	binding->told = (struct operands){ .list = list_of(ROOM), .room = ROOM };
-	binding->found = (struct operands){ .list = list_of(ROOM), .room = ROOM };
+	binding->told = (struct operands){ .list = list_of(room), .room = room };
+	binding->found = (struct operands){ .list = list_of(room), .room = room };
 	if (binding->fpu && binding->told.list && binding->found.list)
 		return binding;
 	free_binding(binding);
@@ -230,6 +237,7 @@ static void take(struct binding *binding, struct vcpu *vcpu)
 	claims_assert_locked();
 	binding->identity = vcpu->flags & VCPU_IDENTITY;
 	binding->refused = binding->running = binding->grow = false;
+	binding->foreign = binding->again = false;
 	binding->reached = (struct reached){ 0 };
 	binding->told.count = 0;
 	binding->told.more = false;
@@ -239,7 +247,7 @@ static void take(struct binding *binding, struct vcpu *vcpu)
 }
 
 /* False: none is unbound. */
-static bool take_unbound(struct vcpu *vcpu)
+static struct binding *take_unbound(struct vcpu *vcpu)
 {
 	unsigned long flags = claims_lock();
 	struct binding *binding = first;
@@ -259,7 +267,7 @@ static int bind(struct vcpu *vcpu)
 
 	if (take_unbound(vcpu))
 		return 0;
-	binding = new_binding();
+	binding = new_binding(ROOM);
 	if (!binding)
 		return -ENOMEM;
 	flags = claims_lock();
@@ -316,7 +324,7 @@ int operand_prepare(struct vcpu *vcpu)
  */
 static bool may_reach_else(const struct binding *binding, const struct reached *reached)
 {
-	return !binding->told.count || memcmp(&binding->reached, reached, sizeof(*reached)) ||
+	return binding->again || !binding->told.count || memcmp(&binding->reached, reached, sizeof(*reached)) ||
 	       !page_walk_is_current(&binding->told);
 }
 
@@ -373,7 +381,7 @@ void binding_look(u64 gpa, size_t size)
 		 * Of Linux as the guest: its CPU looks by itself at each exit, perhaps while Linux is
 		 * stopped with a lock that this here waits for.
 		 */
-		if (READ_ONCE(binding->identity))
+		if (READ_ONCE(binding->identity) || READ_ONCE(binding->foreign))
 			continue;
 		flags = claims_lock();
 		stale = holds(binding, gpa, size) && !READ_ONCE(binding->running);
@@ -387,6 +395,197 @@ void binding_look(u64 gpa, size_t size)
 			reached = operand_reached(binding->reached.vmcb, binding->reached.host_vmcb);
 			if (stale && may_reach_else(binding, &reached))
 				look(binding, &reached, true);
+			look_end(binding);
+		}
+		local_irq_restore(flags);
+	}
+}
+
+static struct binding *foreign_of(u64 vmcb)
+{
+	struct binding *binding = smp_load_acquire(&first);
+
+	for (; binding; binding = binding->next)
+		if (binding->number && binding->foreign && binding->reached.vmcb == vmcb)
+			return binding;
+	return NULL;
+}
+
+static void make_room(struct work_struct *unused)
+{
+	struct binding *binding;
+
+	for (binding = smp_load_acquire(&first); binding; binding = binding->next)
+		if (READ_ONCE(binding->foreign) && READ_ONCE(binding->grow))
+			grow(binding);
+	binding_reserve();
+}
+
+static DECLARE_WORK(room_work, make_room);
+
+/* Unbound ones for VMRUNs of others. May sleep. -ENOMEM. */
+int binding_reserve(void)
+{
+	struct binding *binding;
+	unsigned int unbound = 0;
+	unsigned long flags;
+
+	for (binding = smp_load_acquire(&first); binding; binding = binding->next)
+		unbound += !READ_ONCE(binding->number) && binding->told.room >= FOREIGN_ROOM;
+	for (; unbound < RESERVE; unbound++) {
+		binding = new_binding(FOREIGN_ROOM);
+		if (!binding)
+			return -ENOMEM;
+		flags = claims_lock();
+		binding->next = first;
+		smp_store_release(&first, binding);
+		claims_unlock(flags);
+	}
+	return 0;
+}
+
+/* By a VMCB that none is bound to. NULL: there is no unbound one. */
+static struct binding *bind_foreign(const struct reached *reached)
+{
+	struct vcpu vcpu = { 0 };
+	struct binding *binding = take_unbound(&vcpu);
+
+	schedule_work(&room_work);
+	if (!binding)
+		return NULL;
+	binding->reached.vmcb = reached->vmcb;
+	binding->foreign = true;
+	return binding;
+}
+
+static void add_leaves(const struct operands *operands)
+{
+	unsigned int i;
+
+	for (i = operands->pages; i < operands->count; i++)
+		leaves_add(operands->list[i].gpa, operands->list[i].size);
+}
+
+/* Told is all that there is room for; there is more of it the next time. */
+static void look_foreign(struct binding *binding, const struct reached *reached)
+{
+	if (!may_reach_else(binding, reached))
+		return;
+	look(binding, reached, true);
+	add_leaves(&binding->told);
+	if (binding->told.count > binding->told.room / 2 && binding->told.room < MOST) {
+		binding->grow = true;
+		schedule_work(&room_work);
+	}
+}
+
+/* A VMRUN of others: what it reaches is told. The vcpu's number; 0: nobody can tell. */
+u32 binding_entered(const struct reached *reached)
+{
+	struct binding *binding = foreign_of(reached->vmcb) ?: bind_foreign(reached);
+	unsigned long flags;
+
+	if (!binding)
+		return 0;
+	local_irq_save(flags);
+	if (look_begin(binding)) {
+		look_foreign(binding, reached);
+		binding->running = true;
+		look_end(binding);
+	}
+	local_irq_restore(flags);
+	return binding->number;
+}
+
+/* Its #VMEXIT. */
+u32 binding_exited(u64 vmcb)
+{
+	struct binding *binding = foreign_of(vmcb);
+
+	if (!binding)
+		return 0;
+	WRITE_ONCE(binding->running, false);
+	return binding->number;
+}
+
+/*
+ * What was added to the tables of one that is likely to be entered next. Where it goes by other
+ * tables than the last time, its VMRUN will say so.
+ */
+void binding_look_again(u32 number)
+{
+	const struct vcpu vcpu = { .number = number };
+	struct binding *binding = binding_of(&vcpu);
+	struct reached reached;
+	unsigned long flags;
+
+	if (!binding || !binding->foreign)
+		return;
+	local_irq_save(flags);
+	if (look_begin(binding)) {
+		reached = operand_reached_by_others(binding->reached.vmcb);
+		if (!binding->running && !binding->again &&
+		    !memcmp(&reached, &binding->reached, sizeof(reached)))
+			look_foreign(binding, &reached);
+		look_end(binding);
+	}
+	local_irq_restore(flags);
+}
+
+/* Those that share these bytes are gone. The others stay in order. */
+static void take_out(struct binding *binding, u64 gpa, size_t size)
+{
+	struct operands *told = &binding->told;
+	unsigned int i, kept = 0, tables = told->tables, pages = told->pages;
+
+	claims_assert_locked();
+	for (i = 0; i < told->count; i++) {
+		const struct operand one = told->list[i];
+
+		if (one.identity || !operand_overlap(gpa, size, one.gpa, one.size)) {
+			told->list[kept++] = one;
+			continue;
+		}
+		operand_tell(binding->number, &one, true);
+		tables -= i < told->tables;
+		pages -= i < told->pages;
+		binding->again = true;
+	}
+	told->count = kept;
+	told->tables = tables;
+	told->pages = pages;
+}
+
+/*
+ * These bytes are about to be released. A vcpu of others holds nothing but in guest mode: what it
+ * reaches still at its next VMRUN is told then, anew. With its VMCB it is unbound.
+ */
+static void let_go(struct binding *binding, u64 gpa, size_t size)
+{
+	struct ledger_record unbind = { .type = LEDGER_UNBIND, .serial = binding->number };
+	unsigned long flags = claims_lock();
+
+	if (binding->number && !binding->running) {
+		take_out(binding, gpa, size);
+		if (operand_overlap(gpa, size, binding->reached.vmcb, PAGE_SIZE)) {
+			ledger_append(&unbind);
+			WRITE_ONCE(binding->number, 0);
+		}
+	}
+	claims_unlock(flags);
+}
+
+void binding_let_go(u64 gpa, size_t size)
+{
+	struct binding *binding;
+	unsigned long flags;
+
+	for (binding = smp_load_acquire(&first); binding; binding = binding->next) {
+		if (!READ_ONCE(binding->foreign) || !READ_ONCE(binding->number))
+			continue;
+		local_irq_save(flags);
+		if (look_begin(binding)) {
+			let_go(binding, gpa, size);
 			look_end(binding);
 		}
 		local_irq_restore(flags);
@@ -469,8 +668,10 @@ void binding_forget(void)
 /* When nobody can ask any more. */
 void binding_close(void)
 {
-	struct binding *binding = first, *next;
+	struct binding *binding, *next;
 
+	cancel_work_sync(&room_work);
+	binding = first;
 	for (first = NULL; binding; binding = next) {
 		next = binding->next;
 		free_binding(binding);

@@ -5,6 +5,7 @@
 
 #include "books/books.h"
 #include "cpu/operand.h"
+#include "ledger/ledger.h"
 
 /* Of what the CPUs were given. Raw: the books ask inside of their own lock, interrupts off. */
 static DEFINE_RAW_SPINLOCK(lock);
@@ -47,8 +48,36 @@ static bool hold(u64 gpa, size_t size)
 	return given_hold(gpa, size) || binding_holds(gpa, size);
 }
 
+static bool let_go(u64 gpa, size_t size)
+{
+	unsigned long flags;
+	bool held;
+
+	hooked_read();
+	binding_let_go(gpa, size);
+	flags = claims_lock();
+	given_let_go(gpa, size);
+	held = hold(gpa, size);
+	claims_unlock(flags);
+	return held;
+}
+
+static void freed(u64 gpa, size_t size, void *frame)
+{
+	struct ledger_record record = {
+		.type = LEDGER_PAGE_FREED, .physical = gpa, .size = size,
+	};
+
+	if (!leaves_take(gpa, size))
+		return;
+	let_go(gpa, size);
+	record.site = stack_of(frame);
+	ledger_append(&record);
+}
+
 static const struct claims claims = {
 	.look = binding_look, .lock = take_lock, .unlock = drop_lock, .hold = hold,
+	.any = hooked_any, .let_go = let_go, .freed = freed,
 };
 
 void operand_open(void)
@@ -59,11 +88,14 @@ void operand_open(void)
 void operand_close(void)
 {
 	binding_close();
+	leaves_close();
 }
 
 /* After a run: nothing of it can be entered any more. */
 void operand_unbind_all(void)
 {
+	hooked_forget();
 	given_forget();
 	binding_forget();
+	leaves_forget();
 }

@@ -16,6 +16,18 @@ bool svm_is_on(void);
 u32 freeonce_paging_levels(void);
 u8 svm_physical_bits(void);
 
+/*
+ * hooks.S and hooked.c: VMRUN and what else gives the CPU memory, in code of others. Noted without C;
+ * told by hooked_read(), before anything that must come behind it in the ledger.
+ */
+int hooked_open(void);
+void hooked_close(void);
+void hooked_read(void);
+void hooked_forget(void);
+void hooked_watch(bool life);
+void hooked_end(void);
+bool hooked_any(void);
+
 /* cpu_state.c: what SVM leaves in a CPU. */
 void cpu_state_append_all(void);
 void cpu_state_restore_all(void);
@@ -47,6 +59,7 @@ struct vcpu {
 };
 
 void operand_open(void);
+int binding_reserve(void);
 void operand_close(void);
 int freeonce_vcpu_bind(struct vcpu *vcpu);
 void freeonce_vcpu_unbind(struct vcpu *vcpu);

@@ -5,6 +5,7 @@
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/string.h>
+#include <asm/msr-index.h>
 
 #include "books/books.h"
 #include "cpu/operand.h"
@@ -19,9 +20,13 @@ struct part {
 	u64 size;
 };
 
+#define SAVE_AREAS 8
+
 /* By the lock of claims.c. */
 struct given {
 	u64 host_save_area;
+	u64 save_area[SAVE_AREAS]; /* told since nothing of them was released; 0: none */
+	unsigned int next;
 	struct part handler[HANDLER_PARTS];
 };
 
@@ -74,6 +79,74 @@ void given_host_save_area(u64 gpa, bool bound)
 	this_cpu_write(given.host_save_area, bound ? gpa : 0);
 	if (bound)
 		tell(STRUCTURE_HOST_SAVE_AREA, gpa, HOST_SAVE_AREA_BYTES);
+	claims_unlock(flags);
+}
+
+/* By VMLOAD or VMSAVE of a subject's, on a CPU: told once, until it is released. */
+void given_by_others(u32 cpu, u64 gpa)
+{
+	const struct operand operand = {
+		.gpa = gpa, .size = VMCB_BYTES, .structure = STRUCTURE_VMSAVE,
+		.cache = operand_cache_type(gpa, VMCB_BYTES),
+	};
+	unsigned long flags;
+	struct given *its;
+	int i;
+
+	if (cpu >= nr_cpu_ids)
+		return;
+	flags = claims_lock();
+	its = per_cpu_ptr(&given, cpu);
+	for (i = 0; i < SAVE_AREAS && its->save_area[i] != gpa; i++)
+		;
+	if (i == SAVE_AREAS) {
+		its->save_area[its->next++ % SAVE_AREAS] = gpa;
+		operand_tell_on(cpu, 0, &operand, false);
+	}
+	claims_unlock(flags);
+}
+
+/* These bytes are about to be released. With the lock of claims.c. */
+void given_let_go(u64 gpa, size_t size)
+{
+	int cpu, i;
+
+	claims_assert_locked();
+	for_each_possible_cpu(cpu) {
+		u64 *areas = per_cpu_ptr(&given, cpu)->save_area;
+
+		for (i = 0; i < SAVE_AREAS; i++)
+			if (areas[i] && operand_overlap(gpa, size, areas[i], VMCB_BYTES))
+				areas[i] = 0;
+	}
+}
+
+/* EFER and VM_HSAVE_PA as a subject has written them: the CPU uses the area while SVM is on. */
+void given_registers(u32 cpu, u64 efer, u64 host_save_area)
+{
+	struct ledger_record off = {
+		.type = LEDGER_SVM_OFF, .pointer = efer, .physical = host_save_area,
+	};
+	const struct operand operand = {
+		.gpa = host_save_area, .size = HOST_SAVE_AREA_BYTES,
+		.structure = STRUCTURE_HOST_SAVE_AREA,
+		.cache = operand_cache_type(host_save_area, HOST_SAVE_AREA_BYTES),
+	};
+	u64 area = efer & EFER_SVME ? host_save_area : 0;
+	unsigned long flags;
+	struct given *its;
+
+	if (cpu >= nr_cpu_ids)
+		return;
+	flags = claims_lock();
+	its = per_cpu_ptr(&given, cpu);
+	if (area != its->host_save_area) {
+		its->host_save_area = area;
+		if (area)
+			operand_tell_on(cpu, 0, &operand, false);
+		else
+			ledger_append_on(cpu, &off);
+	}
 	claims_unlock(flags);
 }
 

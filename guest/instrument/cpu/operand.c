@@ -17,10 +17,11 @@ bool operand_overlap(u64 gpa, u64 size, u64 other, u64 other_size)
 	return gpa < other + other_size && other < gpa + size;
 }
 
-/* Whether these bytes are somebody's now: of a live allocation, or the subject's own. */
+/* Whether these bytes are somebody's now: of a live allocation, in a life of whatever family. */
 bool operand_lives(u64 gpa, u64 size)
 {
-	return allocation_live_at(gpa, size) || own_memory_holds(gpa, size);
+	return allocation_live_at(gpa, size) || own_memory_holds(gpa, size) ||
+	       (hooked_any() && books_live_at(gpa, size));
 }
 
 bool operand_readable(u64 gpa, u64 size)
@@ -106,6 +107,29 @@ struct reached operand_reached(u64 gpa, u64 host_vmcb)
 	};
 }
 
+/* Of a VMRUN in a subject's code. */
+struct reached operand_reached_by_others(u64 gpa)
+{
+	struct reached reached = { .vmcb = gpa, .foreign = true };
+	const void *vmcb;
+
+	if (gpa & ~PAGE_MASK || !operand_readable(gpa, VMCB_BYTES))
+		return reached;
+	vmcb = phys_to_virt(gpa);
+	reached.iopm = vmcb_read(vmcb, VMCB_IOPM_BASE);
+	reached.msrpm = vmcb_read(vmcb, VMCB_MSRPM_BASE);
+	reached.paging = paging_of(vmcb);
+	return reached;
+}
+
+static bool may_be_read(const struct reached *reached)
+{
+	if (!operand_lives(reached->vmcb, VMCB_BYTES))
+		return false;
+	return reached->foreign ? operand_readable(reached->vmcb, VMCB_BYTES) :
+				  operand_may_be_given(reached->vmcb);
+}
+
 /* All that it reaches now. Takes the lock of the books. */
 void operand_gather(struct operands *found, const struct reached *reached, bool identity)
 {
@@ -114,18 +138,19 @@ void operand_gather(struct operands *found, const struct reached *reached, bool 
 	found->more = false;
 	found->digest = (struct digest){ 0 };
 	add_structure(found, STRUCTURE_VMCB, reached->vmcb, VMCB_BYTES);
-	add_structure(found, STRUCTURE_HOST_VMCB, reached->host_vmcb, VMCB_BYTES);
+	if (!reached->foreign)
+		add_structure(found, STRUCTURE_HOST_VMCB, reached->host_vmcb, VMCB_BYTES);
 	found->tables = found->pages = found->count;
 	/* What stands in a VMCB that is not live is nobody's, as with page tables. */
-	if (!operand_lives(reached->vmcb, VMCB_BYTES) || !operand_may_be_given(reached->vmcb))
+	if (!may_be_read(reached))
 		return;
 	add_structure(found, STRUCTURE_IOPM, reached->iopm, IOPM_BYTES);
 	add_structure(found, STRUCTURE_MSRPM, reached->msrpm, MSRPM_BYTES);
 	page_walk(found, &reached->paging, identity);
 }
 
-/* `number`: the vcpu's that is given it, or that it is gone for; 0: this CPU's own. */
-void operand_tell(u32 number, const struct operand *operand, bool gone)
+/* `number`: the vcpu's that is given it, or that it is gone for; 0: that CPU's own. */
+void operand_tell_on(u32 cpu, u32 number, const struct operand *operand, bool gone)
 {
 	struct ledger_record record = {
 		.type = LEDGER_OPERAND,
@@ -139,5 +164,11 @@ void operand_tell(u32 number, const struct operand *operand, bool gone)
 
 	if (!operand->identity && !gone)
 		own_memory_append(operand->gpa, operand->size);
-	ledger_append(&record);
+	ledger_append_on(cpu, &record);
+}
+
+/* Likewise, by this CPU. */
+void operand_tell(u32 number, const struct operand *operand, bool gone)
+{
+	operand_tell_on(raw_smp_processor_id(), number, operand, gone);
 }

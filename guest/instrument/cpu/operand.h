@@ -49,6 +49,7 @@ struct paging {
 
 /* The fields of a VMCB that say where else the CPU goes. Compared as bytes. */
 struct reached {
+	u64 foreign; /* by a VMRUN that is not ours; then there is no host_vmcb */
 	u64 vmcb;
 	u64 host_vmcb;
 	u64 iopm;
@@ -64,8 +65,10 @@ u8 operand_cache_type(u64 gpa, u64 size);
 bool operand_may_be_given(u64 vmcb);
 bool operand_overlap(u64 gpa, u64 size, u64 other, u64 other_size);
 struct reached operand_reached(u64 vmcb, u64 host_vmcb);
+struct reached operand_reached_by_others(u64 vmcb);
 void operand_gather(struct operands *found, const struct reached *reached, bool identity);
 void operand_tell(u32 number, const struct operand *operand, bool gone);
+void operand_tell_on(u32 cpu, u32 number, const struct operand *operand, bool gone);
 
 /* page_walk.c: adds all tables and pages. While they are current, another walk finds the same. */
 void page_walk(struct operands *operands, const struct paging *paging, bool identity);
@@ -74,6 +77,10 @@ bool page_walk_is_current(const struct operands *operands);
 /* binding.c: what vcpus are given. */
 bool binding_holds(u64 gpa, size_t size); /* with the lock of claims.c */
 void binding_look(u64 gpa, size_t size);
+void binding_let_go(u64 gpa, size_t size);
+u32 binding_entered(const struct reached *reached);
+u32 binding_exited(u64 vmcb);
+void binding_look_again(u32 number);
 void binding_forget(void);
 void binding_close(void);
 void *binding_fpu(const struct vcpu *vcpu);
@@ -84,6 +91,16 @@ bool given_hold(u64 gpa, size_t size); /* with the lock of claims.c */
 void given_forget(void);
 void given_host_save_area(u64 gpa, bool bound);
 int given_vmsave(u64 gpa);
+/* leaves.c: which pages a foreign L2 was given, whosever they are. */
+int leaves_open(void);
+void leaves_close(void);
+void leaves_forget(void);
+void leaves_add(u64 gpa, u64 size);
+bool leaves_take(u64 gpa, u64 size);
+
+void given_by_others(u32 cpu, u64 gpa);
+void given_registers(u32 cpu, u64 efer, u64 host_save_area);
+void given_let_go(u64 gpa, size_t size);
 void given_handler(const struct world *world);
 void given_handler_left(void);
 

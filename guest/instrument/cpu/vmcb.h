@@ -3,7 +3,9 @@
 #ifndef FREEONCE_VMCB_H
 #define FREEONCE_VMCB_H
 
+#ifndef __ASSEMBLY__
 #include <linux/types.h>
+#endif
 
 #define VMCB_BYTES 4096
 #define HOST_SAVE_AREA_BYTES 4096
@@ -50,6 +52,7 @@
 #define VMCB_FLUSH_ASID 3
 #define CR3_ADDRESS 0x000ffffffffff000ULL /* also of nCR3 */
 
+#ifndef __ASSEMBLY__
 static inline u64 vmcb_read(const void *vmcb, unsigned int offset)
 {
 	return *(const volatile u64 *)(vmcb + offset);
@@ -64,5 +67,6 @@ static inline void vmcb_write32(void *vmcb, unsigned int offset, u32 value)
 {
 	*(volatile u32 *)(vmcb + offset) = value;
 }
+#endif
 
 #endif

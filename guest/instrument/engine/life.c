@@ -6,6 +6,7 @@
 #include <linux/mutex.h>
 
 #include "books/books.h"
+#include "cpu/cpu.h"
 #include "engine/engine.h"
 #include "engine/run.h"
 #include "subjects/subjects.h"
@@ -34,6 +35,8 @@ static void quiesce(void)
 {
 	struct ledger_record record = { .type = LEDGER_QUIESCED };
 
+	/* While it is still known where the modules lay. */
+	hooked_read();
 	if (rest_awaited())
 		record.detail |= QUIESCED_RCU | QUIESCED_WORK;
 	if (wait_while(books_deferred, DEFERRED_PATIENCE_MS))

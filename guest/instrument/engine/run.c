@@ -33,6 +33,7 @@ void run_begin(struct ledger_record *begin, const struct run_options *options)
 	witness_watch(begin->flags & FLAG_LIFE);
 	books_begin();
 	subjects_tell(begin->flags & FLAG_LIFE);
+	hooked_watch(begin->flags & FLAG_LIFE);
 	cpu_state_append_all();
 	on = true;
 	at_rest = false;
@@ -52,6 +53,7 @@ void run_end(int error, u8 flags)
 	struct ledger_record record = { .type = LEDGER_END, .detail = error, .flags = flags };
 
 	lockdep_assert_held(&run_mutex);
+	hooked_end();
 	books_inspect();
 	cpu_state_append_all();
 	books_end(&record);

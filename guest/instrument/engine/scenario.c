@@ -84,7 +84,7 @@ void freeonce_unregister_scenarios(void)
 	mutex_lock(&run_mutex);
 	run_settle();
 	subject_goes(table->owner);
-	own_memory_close();
+	own_memory_close(table->owner);
 	table = NULL;
 	mutex_unlock(&run_mutex);
 }

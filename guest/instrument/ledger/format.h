@@ -56,6 +56,7 @@ enum ledger_type {
 	LEDGER_STATIC = 34,
 	LEDGER_LEFT = 35,
 	LEDGER_INVLPGA = 36,
+	LEDGER_PAGE_FREED = 37,
 	LEDGER_ATTEMPT = 40,
 };
 
@@ -95,6 +96,7 @@ enum ledger_flag {
 	FLAG_RANGE = 4,    /* allocate: taken by page number; no tracepoint tells of that */
 	FLAG_REAL = 8,     /* begin: the kernel suffers faulty releases */
 	FLAG_IDENTITY = 16, /* operand: L1's own memory, mapped where it lies */
+	FLAG_FOREIGN = 4,   /* bind: of a subject's own VMRUN */
 	FLAG_GONE = 2,      /* operand: the vcpu does not reach it any more */
 	FLAG_UNLOAD = 64,  /* end: the module is to be unloaded when all is settled */
 	FLAG_TAIL = 32,     /* the kernel's release: by a function that ours called */
@@ -122,6 +124,7 @@ enum ledger_blind {
 	BLIND_BOOKS = 1,
 	BLIND_STACKS = 2,
 	BLIND_RELEASE = 3,
+	BLIND_HOOKS = 4,
 };
 
 enum ledger_quiesced {

@@ -75,7 +75,7 @@ static u32 check_of(const struct ledger_record *record)
  * The index comes from the window itself. The code under test can write over it;
  * a wrong index then lands inside the window or nowhere, and the host sees it.
  */
-static void append(enum ledger_witness witness, struct ledger_record *record, u32 run)
+static void append_on(u32 cpu, enum ledger_witness witness, struct ledger_record *record, u32 run)
 {
 	u64 index = atomic64_fetch_inc(appended());
 	struct ledger_record *slot;
@@ -88,10 +88,15 @@ static void append(enum ledger_witness witness, struct ledger_record *record, u3
 	record->time = ktime_get_mono_fast_ns();
 	record->run = run;
 	record->witness = witness;
-	record->cpu = raw_smp_processor_id();
+	record->cpu = cpu;
 	record->check = check_of(record);
 	memcpy((u64 *)slot + 1, (u64 *)record + 1, sizeof(*record) - sizeof(u64));
 	smp_store_release((u64 *)slot, *(u64 *)record);
+}
+
+static void append(enum ledger_witness witness, struct ledger_record *record, u32 run)
+{
+	append_on(raw_smp_processor_id(), witness, record, run);
 }
 
 void ledger_append_as(enum ledger_witness witness, struct ledger_record *record)
@@ -105,18 +110,24 @@ void ledger_append_late(enum ledger_witness witness, struct ledger_record *recor
 	append(witness, record, 0);
 }
 
-void ledger_append(struct ledger_record *record)
+/* `cpu`: whose deed it is, when that could not tell. */
+void ledger_append_on(u32 cpu, struct ledger_record *record)
 {
 	switch (lie_about(record->type)) {
 	case LIE_DROP:
 		return;
 	case LIE_DUPLICATE:
-		ledger_append_as(WITNESS_LEDGER, record);
+		append_on(cpu, WITNESS_LEDGER, record, ledger_run());
 		break;
 	case LIE_NONE:
 		break;
 	}
-	ledger_append_as(WITNESS_LEDGER, record);
+	append_on(cpu, WITNESS_LEDGER, record, ledger_run());
+}
+
+void ledger_append(struct ledger_record *record)
+{
+	ledger_append_on(raw_smp_processor_id(), record);
 }
 
 /* A long text takes several records, whose `detail` says which piece each is. */

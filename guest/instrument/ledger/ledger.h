@@ -22,6 +22,7 @@ void ledger_rewind(void);
 void ledger_set_run(u32 run);
 u32 ledger_run(void);
 void ledger_append(struct ledger_record *record);
+void ledger_append_on(u32 cpu, struct ledger_record *record);
 void ledger_append_as(enum ledger_witness witness, struct ledger_record *record);
 void ledger_append_late(enum ledger_witness witness, struct ledger_record *record);
 void ledger_append_text(enum ledger_type type, u32 serial, const char *text, size_t length);

@@ -202,6 +202,8 @@ static void forget(struct load *load)
 
 	for (i = 0; i < ARRAY_SIZE(load->text); i++)
 		WRITE_ONCE(load->text[i].size, 0);
+	if (!load->scenarios)
+		own_memory_close(load->module);
 	load->module = NULL;
 	enter(load, PHASE_GONE);
 }
@@ -249,10 +251,13 @@ static struct load *come(const struct module *module, bool scenarios)
 
 static void come_named(const struct module *module)
 {
+	struct ledger_record blind = { .type = LEDGER_BLIND, .detail = BLIND_BOOKS };
 	struct load *load = come(module, false);
 
 	if (!load)
 		return;
+	if (own_memory_open(module))
+		ledger_append(&blind);
 	append_name(load);
 	append_sections(load);
 	enter(load, PHASE_COMING);

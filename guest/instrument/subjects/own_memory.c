@@ -2,55 +2,94 @@
 // The memory that the kernel gave the subject when it was loaded: it lives as long as the subject.
 #include <linux/errno.h>
 #include <linux/io.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/minmax.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/vmalloc.h>
 
 #include "ledger/ledger.h"
 #include "subjects/subjects.h"
 #include "kernel/kernel.h"
 
+#define MOST_OWNERS 33 /* the loads of modules under audit, and the scenarios' */
+
 struct own_page {
 	u64 gpa;
 	unsigned long gva;
 };
 
-static struct own_page *pages;
-static unsigned int count;
+/* By the lock. */
+struct owner {
+	const struct module *module; /* NULL: of none */
+	struct own_page *pages;
+	unsigned int count;
+};
 
-static void add(unsigned long gva)
+/* Raw: it is asked for where interrupts are off. */
+static DEFINE_RAW_SPINLOCK(lock);
+static struct owner owners[MOST_OWNERS];
+
+static void add(struct owner *owner, unsigned long gva)
 {
 	struct page *page = vmalloc_to_page((void *)gva);
 
 	if (page)
-		pages[count++] = (struct own_page){ page_to_phys(page), gva };
+		owner->pages[owner->count++] = (struct own_page){ page_to_phys(page), gva };
 }
 
-/* Before anything of it runs. -ENOMEM: then none is known. */
+static struct owner *owner_of(const struct module *module)
+{
+	int i;
+
+	lockdep_assert_held(&lock);
+	for (i = 0; i < MOST_OWNERS; i++)
+		if (owners[i].module == module)
+			return &owners[i];
+	return NULL;
+}
+
+/* Before anything of it runs. -ENOMEM: then none of it is known. */
 int own_memory_open(const struct module *module)
 {
 	struct module_part parts[MODULE_PARTS];
 	unsigned int i, all = module_parts(module, parts);
-	unsigned long size = 0, at;
+	struct owner new = { .module = module }, *owner;
+	unsigned long size = 0, at, flags;
 
 	for (i = 0; i < all; i++)
 		size += PAGE_ALIGN(parts[i].size);
-	count = 0;
-	pages = kvcalloc(PHYS_PFN(size) + 1, sizeof(*pages), GFP_KERNEL);
-	if (!pages)
+	new.pages = kvcalloc(PHYS_PFN(size) + 1, sizeof(*new.pages), GFP_KERNEL);
+	if (!new.pages)
 		return -ENOMEM;
 	for (i = 0; i < all; i++)
 		for (at = 0; at < parts[i].size; at += PAGE_SIZE)
-			add((unsigned long)parts[i].base + at);
-	return 0;
+			add(&new, (unsigned long)parts[i].base + at);
+	raw_spin_lock_irqsave(&lock, flags);
+	owner = owner_of(NULL);
+	if (owner)
+		*owner = new;
+	raw_spin_unlock_irqrestore(&lock, flags);
+	if (!owner)
+		kvfree(new.pages);
+	return owner ? 0 : -ENOMEM;
 }
 
-void own_memory_close(void)
+/* Also of one of which none is known. */
+void own_memory_close(const struct module *module)
 {
-	count = 0;
-	kvfree(pages);
-	pages = NULL;
+	struct owner old = { 0 }, *owner;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&lock, flags);
+	owner = owner_of(module);
+	if (owner) {
+		old = *owner;
+		*owner = (struct owner){ 0 };
+	}
+	raw_spin_unlock_irqrestore(&lock, flags);
+	kvfree(old.pages);
 }
 
 static u64 common(const struct own_page *page, u64 gpa, u64 size)
@@ -60,31 +99,55 @@ static u64 common(const struct own_page *page, u64 gpa, u64 size)
 	return from < to ? to - from : 0;
 }
 
-/* Whether all these bytes are its own. */
-bool own_memory_holds(u64 gpa, u64 size)
+static u64 held_by(const struct owner *owner, u64 gpa, u64 size)
 {
 	unsigned int i;
 	u64 held = 0;
 
-	for (i = 0; i < count; i++)
-		held += common(&pages[i], gpa, size);
-	return size && held == size;
+	for (i = 0; owner->module && i < owner->count; i++)
+		held += common(&owner->pages[i], gpa, size);
+	return held;
 }
 
-/* Tells which of these bytes are its own, page by page. */
-void own_memory_append(u64 gpa, u64 size)
+/* Whether all these bytes are one subject's own. */
+bool own_memory_holds(u64 gpa, u64 size)
+{
+	unsigned long flags;
+	bool held = false;
+	int i;
+
+	raw_spin_lock_irqsave(&lock, flags);
+	for (i = 0; size && !held && i < MOST_OWNERS; i++)
+		held = held_by(&owners[i], gpa, size) == size;
+	raw_spin_unlock_irqrestore(&lock, flags);
+	return held;
+}
+
+static void append(const struct owner *owner, u64 gpa, u64 size)
 {
 	unsigned int i;
 
-	for (i = 0; i < count; i++) {
+	for (i = 0; owner->module && i < owner->count; i++) {
 		struct ledger_record record = {
 			.type = LEDGER_STATIC,
-			.pointer = pages[i].gva,
-			.physical = pages[i].gpa,
+			.pointer = owner->pages[i].gva,
+			.physical = owner->pages[i].gpa,
 			.size = PAGE_SIZE,
 		};
 
-		if (common(&pages[i], gpa, size))
+		if (common(&owner->pages[i], gpa, size))
 			ledger_append(&record);
 	}
+}
+
+/* Tells which of these bytes are a subject's own, page by page. */
+void own_memory_append(u64 gpa, u64 size)
+{
+	unsigned long flags;
+	int i;
+
+	raw_spin_lock_irqsave(&lock, flags);
+	for (i = 0; i < MOST_OWNERS; i++)
+		append(&owners[i], gpa, size);
+	raw_spin_unlock_irqrestore(&lock, flags);
 }

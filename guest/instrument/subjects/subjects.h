@@ -24,7 +24,7 @@ bool instrument_has(unsigned long address);
 
 /* own_memory.c: what it was loaded with, .data and .bss say. It lives as long as the module. */
 int own_memory_open(const struct module *module);
-void own_memory_close(void);
+void own_memory_close(const struct module *module);
 bool own_memory_holds(u64 gpa, u64 size);
 void own_memory_append(u64 gpa, u64 size);
 

@@ -136,6 +136,7 @@ static void on_page_free(void *unused, struct page *page, unsigned int order)
 	bool known = allocation_taken(KIND_CONTIGUOUS, page_address(page));
 	bool mine = watching() && (known || pages_are_ours());
 
+	books_pages_freed(page_to_phys(page), PAGE_SIZE << order, __builtin_frame_address(0));
 	address_taken(SPACE_PAGES, (unsigned long)page_address(page));
 	if (mine)
 		append(LEDGER_RELEASE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order);

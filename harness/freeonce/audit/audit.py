@@ -8,6 +8,7 @@ import numpy as np
 from freeonce.audit import (
     cpu_state,
     frame,
+    freed,
     hardware,
     kernel,
     memory,
@@ -72,6 +73,7 @@ def judge(
         *rules.reasons(run),
         *cpu_state.reasons(run, asked.cpus),
         *operands.reasons(run),
+        *freed.reasons(run),
         *_missing(records, looked, guest_account),
         *_at_unload(run, unloaded, asked),
     )

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from freeonce.audit.freed import freed
 from freeonce.audit.held import Held, contested, during
 from freeonce.audit.lives import FOREVER, Lives
 from freeonce.audit.model import Finding, Rule
@@ -55,12 +56,19 @@ def _used(run: Run, given: list[Operand], lives: Lives) -> Iterator[Finding]:
     ]
     lying = lives.at([(one.start, one.gpa, one.size) for one in usable])
     for one, place in zip(usable, lying, strict=True):
+        if one.anybodys or (place is None and one.foreign and lives.scattered):
+            continue
         fault = _fault(one, place, lives)
         if fault is not None:
             allocate, why = fault
-            yield _finding(run, Rule.HARDWARE_USE_AFTER_FREE, one, allocate, why)
+            found = _finding(run, Rule.HARDWARE_USE_AFTER_FREE, one, allocate, why)
+            yield replace(found, released_site=_released_at(allocate, lives))
     yield from _released(run, usable, lives)
     yield from _stale(run, list(zip(usable, lying, strict=True)), lives)
+    others = [
+        one for one, place in zip(usable, lying, strict=True) if one.anybodys and place is None
+    ]
+    yield from freed(run, others)
 
 
 def _fault(
@@ -74,10 +82,11 @@ def _fault(
         return None, f"{one.gpa:#x}, given to the CPU, is in no allocation"
     if lives.end(allocate) < one.start:
         return allocate, f"given to the CPU at {one.gpa:#x} after its release"
-    before = int(allocate["physical"]) - one.gpa
+    gpa, size = lives.extent(allocate)
+    before = gpa - one.gpa
     if before > 0:
         return allocate, f"begins {before} bytes before it"
-    room = int(allocate["size"]) + before
+    room = size + before
     return None if one.size <= room else (allocate, f"needs {one.size} bytes of it, has {room}")
 
 
@@ -86,7 +95,7 @@ def _released(run: Run, given: list[Operand], lives: Lives) -> Iterator[Finding]
     held = Held(given, lambda one: None)
     released = [(int(release["sequence"]), (release, made)) for release, made in lives.released()]
     for release, made in during(given, [held], released):
-        user = held.other(int(made["physical"]), int(made["size"]))
+        user = held.other(*lives.extent(made))
         if user is not None:
             why = f"released while the CPU may still use it as {_whose(user)}"
             yield make_finding(run, Rule.HARDWARE_USE_AFTER_FREE, release, made, why)
@@ -107,7 +116,7 @@ def _stale(
             continue
         span = one.owner[1], one.start, one.end, released
         if one.structure is Structure.PAGE:
-            entry = tlb.stale_page(*span, _pages(one, allocate))
+            entry = tlb.stale_page(*span, _pages(one, allocate, lives))
         else:
             entry = tlb.stale(*span)
         if entry is not None and allocate is not None:
@@ -117,11 +126,9 @@ def _stale(
         yield _without_flush(run, list(others.values()), lives)
 
 
-def _pages(one: Operand, allocate: np.void | None) -> range:
+def _pages(one: Operand, allocate: np.void | None, lives: Lives) -> range:
     """The numbers, for the L2, of those pages that have bytes of an allocation."""
-    begins, bytes_ = (
-        (0, 0) if allocate is None else (int(allocate["physical"]), int(allocate["size"]))
-    )
+    begins, bytes_ = (0, 0) if allocate is None else lives.extent(allocate)
     low, high = max(one.gpa, begins), min(one.gpa + one.size, begins + bytes_)
     at = int(one.record["pointer"]) - one.gpa
     return range((low + at) // PAGE, (high + at - 1) // PAGE + 1)
@@ -138,10 +145,14 @@ def _without_flush(
     )
     also = f"; so were {len(lost) - 1} more allocations" if len(lost) > 1 else ""
     why = f"released {when}: its TLB may still have it (15.16) as {_whose(one)}{also}"
-    release = lives.release(allocate)
-    site = 0 if release is None else int(release["site"])
     found = make_finding(run, Rule.HARDWARE_USE_AFTER_FREE, entry.record, allocate, why)
-    return replace(found, released_site=site)
+    return replace(found, released_site=_released_at(allocate, lives))
+
+
+def _released_at(allocate: np.void | None, lives: Lives) -> int:
+    """The number of the stack by which it was released; 0: it was not."""
+    release = None if allocate is None else lives.release(allocate)
+    return 0 if release is None else int(release["site"])
 
 
 def _whose(one: Operand) -> str:
@@ -192,7 +203,7 @@ def _shared(run: Run, given: list[Operand], lives: Lives) -> Iterator[Finding]:
     vcpus of the same page table.
     """
     chosen = contested(
-        [one for one in given if not one.identity and one.structure not in SHAREABLE],
+        [one for one in given if not (one.identity or one.anybodys or one.structure in SHAREABLE)],
         lambda one: one.owner if one.written else one.root,
     )
     written = [one for one in chosen if one.written]

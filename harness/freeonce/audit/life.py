@@ -34,11 +34,24 @@ class NotAudited:
 
 
 @dataclass(frozen=True)
+class Instruction:
+    """One by which a module gives the CPU memory, or takes it away: VMRUN and its like.
+
+    `section` and `offset`: where; `left`: why nobody is told of it, empty when it is.
+    """
+
+    name: str
+    section: str
+    offset: int
+    left: str = ""
+
+
+@dataclass(frozen=True)
 class Target:
     """A module that is judged. `file`: as it was given; `release`: of its kernel.
 
     `audited`: functions whose calls are judged; `unaudited`: those that look like
-    acquiring something and that no family has.
+    acquiring something and that no family has. `instructions`: all that give the CPU memory.
     """
 
     name: str
@@ -47,6 +60,7 @@ class Target:
     audited: tuple[str, ...]
     unaudited: tuple[NotAudited, ...]
     has_debug_info: bool
+    instructions: tuple[Instruction, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,15 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from freeonce.audit.families import of_subjects
 from freeonce.audit.run import NONE, Run
-from freeonce.evidence.ledger import choose
+from freeonce.evidence.ledger import Flag, Kind, Records, Type
+
+PAGE = 4096
+MOST = 1 << 52
+"""Bytes that have an address (5.3)."""
 
 FOREVER = 1 << 32
 """Behind every sequence number."""
@@ -17,20 +22,44 @@ Question = tuple[int, int, int]
 
 
 class Lives:
-    """The allocations of a run that a CPU may be given: of pool and contiguous memory.
+    """The allocations of a run that a CPU may be given, and where each lies.
 
-    Of no other does the instrument keep a release back while a CPU may use it, and not of every
-    family is there one gpa. With act=real the kernel gives an address more than once.
+    In a life of every family; in a scenario of pool and contiguous memory: of no other does the
+    instrument keep a release back there.
+    Of vmalloc's memory the ledger tells where the first page lies: `scattered` has those that go
+    on elsewhere. Addresses come back: of a subject's memory when the kernel has it again, of the
+    pools' with act=real.
     """
 
     def __init__(self, run: Run) -> None:
-        ours = choose(run.allocates, ~of_subjects(run.allocates["kind"]))
-        self._allocates = ours[np.argsort(ours["physical"], kind="stable")]
-        self._starts = [int(start) for start in self._allocates["physical"]]
+        places, sizes = _extents(run.allocates)
+        begins = run.records[run.records["type"] == Type.BEGIN]
+        if not np.any(begins["flags"] & Flag.LIFE):
+            sizes[of_subjects(run.allocates["kind"])] = 0
+        known = np.flatnonzero(sizes > 0)
+        chosen = known[np.argsort(places[known], kind="stable")]
+        self._allocates = run.allocates[chosen]
+        self._starts: list[int] = places[chosen].tolist()
+        self._sizes: list[int] = sizes[chosen].tolist()
+        self._place = {int(one): at for at, one in enumerate(self._allocates["sequence"])}
+        self.scattered = bool(np.any(sizes[known] < run.allocates["size"][known]))
         self._release: dict[int, np.void] = {}
         for index in np.flatnonzero(run.first & (run.target != NONE)):
             sequence = int(run.allocates["sequence"][run.target[index]])
             self._release[sequence] = run.releases[index]
+        for index in np.flatnonzero(run.taken_from != NONE):
+            sequence, record = (
+                int(run.allocates["sequence"][index]),
+                run.taken[run.taken_from[index]],
+            )
+            own = self._release.get(sequence)
+            if own is None or record["sequence"] < own["sequence"]:
+                self._release[sequence] = record
+
+    def extent(self, allocate: np.void) -> tuple[int, int]:
+        """Its gpa and how many bytes lie there."""
+        place = self._place[int(allocate["sequence"])]
+        return self._starts[place], self._sizes[place]
 
     def released(self) -> Iterator[tuple[np.void, np.void]]:
         """Each first release and its allocation."""
@@ -80,11 +109,11 @@ class Lives:
         """Whether all these bytes are of this allocation, and it is live."""
         if allocate is None or self.end(allocate) < moment:
             return False
-        start = int(allocate["physical"])
-        return start <= gpa and gpa + size <= start + int(allocate["size"])
+        start, length = self.extent(allocate)
+        return start <= gpa and gpa + size <= start + length
 
     def _end(self, place: int) -> int:
-        return self._starts[place] + int(self._allocates["size"][place])
+        return self._starts[place] + self._sizes[place]
 
     def _first(self, latest: "_Marked", start: int, end: int) -> int | None:
         """None of the latest share bytes with each other: only one may begin before."""
@@ -101,6 +130,28 @@ class Lives:
         while (other := self._first(latest, start, end)) is not None:
             latest.mark(other, on=False)
         latest.mark(place, on=True)
+
+
+def _extents(allocates: Records) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The gpa of each allocation and how many bytes lie there; 0: nobody knows."""
+    kinds = allocates["kind"]
+    places = allocates["physical"].astype(np.int64)
+    sizes = np.minimum(allocates["size"], MOST).astype(np.int64)
+    lies = ~of_subjects(kinds) | np.isin(kinds, (Kind.SLAB, Kind.PAGES))
+    virtual = np.isin(kinds, (Kind.VMALLOC, Kind.KVMALLOC))
+    objects = kinds == Kind.OBJECT
+    if np.any(objects):
+        told = allocates[lies]
+        offset = int(told["pointer"][0]) - int(told["physical"][0]) if len(told) else None
+        if offset is not None:
+            places[objects] = (
+                allocates["pointer"][objects] - np.uint64(offset % (1 << 64))
+            ).astype(np.int64)
+            lies |= objects
+    # What kvmalloc() got of the slab allocator lies there as a whole; none tells which it was.
+    in_page = PAGE - places % PAGE
+    sizes = np.where(virtual, np.minimum(sizes, in_page), sizes)
+    return places, np.where(lies | virtual, sizes, 0)
 
 
 class _Marked:

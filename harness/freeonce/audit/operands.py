@@ -27,7 +27,7 @@ FIELDS = {
     Structure.NESTED_PAGE: "page of the nested page table (15.25.5)",
     Structure.PAGE_TABLE: "page table, CR3 without nested paging (5.3)",
     Structure.PAGE: "page of the page table (5.3)",
-    Structure.VMSAVE: "state-save area, rax at VMSAVE (15.5.2)",
+    Structure.VMSAVE: "state-save area, rax at VMSAVE or VMLOAD (15.5.2)",
     Structure.HANDLER_STACK: "stack of the handler",
     Structure.HANDLER_DATA: "data of the handler",
 }
@@ -54,7 +54,8 @@ class Operand(NamedTuple):
 
     `gpa` and `size`: the bytes that the CPU may use. `owner`: which vcpu, or which CPU where no
     vcpu is. `root`: nCR3, or CR3 without nested paging; 0 for neither. `identity`: L1's own
-    memory, mapped where it lies: nothing that was allocated.
+    memory, mapped where it lies: nothing that was allocated. `foreign`: by a VMRUN in a
+    subject's own code, whose L2 has whatever pages it is given.
     """
 
     record: np.void
@@ -66,6 +67,12 @@ class Operand(NamedTuple):
     gpa: int
     size: int
     identity: bool
+    foreign: bool = False
+
+    @property
+    def anybodys(self) -> bool:
+        """Whether it may be memory of whomever: it must be in use, not the subject's."""
+        return self.foreign and self.structure in MAPPED
 
     @property
     def cache(self) -> int:
@@ -125,6 +132,11 @@ class _Telling(NamedTuple):
         return bool(self.flags & Flag.GONE)
 
     @property
+    def foreign(self) -> bool:
+        """Of a `bind`: whether it is of a VMRUN in a subject's own code."""
+        return bool(self.flags & Flag.FOREIGN)
+
+    @property
     def what(self) -> tuple[int, ...]:
         """Of an operand: all that it says, so that its end finds its beginning."""
         identity = self.flags & Flag.IDENTITY
@@ -142,6 +154,7 @@ class _Given:
     """What an owner has, by all that was said of it."""
 
     root: int = 0
+    foreign: bool = False
     operands: dict[tuple[int, ...], list[_Telling]] = field(default_factory=dict)
 
 
@@ -160,7 +173,7 @@ class _Spans:
             match one.type:
                 case Type.BIND:
                     self._close(one.owner, one.sequence)
-                    self._current[one.owner] = _Given(one.pointer)
+                    self._current[one.owner] = _Given(one.pointer, one.foreign)
                 case Type.OPERAND if one.gone:
                     self._end(one)
                 case Type.OPERAND:
@@ -174,7 +187,7 @@ class _Spans:
         owner = one.owner
         if owner[0] == "CPU":
             if one.structure is Structure.VMSAVE:
-                self.done.append(_operand(one, owner, 0, one.sequence))
+                self.done.append(_operand(one, owner, _Given(), one.sequence))
                 return
             self._close(owner, one.sequence)
         given = self._current.setdefault(owner, _Given())
@@ -187,23 +200,23 @@ class _Spans:
         if not begun:
             self.never_given += 1
             return
-        self.done.append(_operand(begun.pop(), owner, given.root, one.sequence))
+        self.done.append(_operand(begun.pop(), owner, given, one.sequence))
 
     def _close(self, owner: tuple[str, int], end: int) -> None:
         given = self._current.pop(owner, _Given())
         for begun in given.operands.values():
-            self.done.extend(_operand(one, owner, given.root, end) for one in begun)
+            self.done.extend(_operand(one, owner, given, end) for one in begun)
 
 
-def _operand(one: _Telling, owner: tuple[str, int], root: int, end: int) -> Operand:
+def _operand(one: _Telling, owner: tuple[str, int], given: _Given, end: int) -> Operand:
     identity = (
         one.flags & Flag.IDENTITY != 0
         and one.structure is Structure.NESTED_PAGE
         and one.pointer == one.physical
     )
     return Operand(
-        *(one.record, one.structure, owner, root, one.sequence, end),
-        *(one.physical, one.size, identity),
+        *(one.record, one.structure, owner, given.root, one.sequence, end),
+        *(one.physical, one.size, identity, given.foreign),
     )
 
 
@@ -228,8 +241,19 @@ def reasons(run: Run) -> Iterator[str]:
         yield "a VMRUN whose addresses were not told"
     if not all(_save_areas_told(run)):
         yield "a host save area that a CPU was given was not told"
+    if _scattered(run, spans.done):
+        yield "the CPU was given memory that may be vmalloc()'s, of which the ledger tells one page"
     if not all(_sizes_fit(told)):
         yield "an address given to the CPU with a size that the manual does not know"
+
+
+def _scattered(run: Run, given: list[Operand]) -> bool:
+    """Whether what a subject gave lies nowhere that is known, and could be where nobody told."""
+    asked = sorted(
+        (one.start, one.gpa, one.size) for one in given if one.foreign and not one.anybodys
+    )
+    lives = Lives(run) if asked else None
+    return lives is not None and lives.scattered and any(place is None for place in lives.at(asked))
 
 
 SIZES = {
@@ -279,6 +303,7 @@ class _Bound:
     def __init__(self, bind: _Telling) -> None:
         self.root = bind.pointer
         self.vmcb = bind.physical
+        self._foreign = bind.foreign
         self._places: dict[tuple[Structure, int], int] = {}
         self._structures: dict[Structure, int] = {}
 
@@ -295,7 +320,7 @@ class _Bound:
     def has_vmcbs(self) -> bool:
         """The VMCB and the host's, which every VMRUN uses."""
         own = self._places.get((Structure.VMCB, self.vmcb), 0) > 0
-        return own and self._has(Structure.HOST_VMCB)
+        return own and (self._foreign or self._has(Structure.HOST_VMCB))
 
     def has_reached(self) -> bool:
         """What a VMCB leads to: both maps, and the first page table."""

@@ -14,6 +14,7 @@ BLIND = {
     Blind.BOOKS: "the instrument's books were full",
     Blind.STACKS: "the instrument had no room for another stack",
     Blind.RELEASE: "the instrument could not follow a release",
+    Blind.HOOKS: "the instrument could not follow what a hypervisor gave the CPU",
 }
 AWAITED = {
     Quiesced.RCU: "RCU callbacks",

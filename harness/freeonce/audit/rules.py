@@ -31,7 +31,7 @@ WRITE_BACK = 6
 
 PAGE = 4096
 
-OF_A_CPU = (Type.OPERAND, Type.VMRUN, Type.CPU_STATE, Type.HOST_REGISTER)
+OF_A_CPU = (Type.OPERAND, Type.VMRUN, Type.PAGE_FREED, Type.CPU_STATE, Type.HOST_REGISTER)
 """In the place of `pointer` they carry something else."""
 
 STEPLESS = {Rule.LEAK, Rule.USE_AFTER_FREE, Rule.OUT_OF_BOUNDS}
@@ -423,7 +423,13 @@ def unwithheld(run: Run, findings: list[Finding]) -> list[Dispute]:
     }
     faulty = [finding.sequence for finding in findings if finding.rule in keeps]
     sized = [one.sequence for one in findings if one.rule is Rule.WRONG_SIZE_FREE]
+    used = [one.sequence for one in findings if one.rule is Rule.HARDWARE_USE_AFTER_FREE]
     withheld = run.releases["flags"] & Flag.WITHHELD != 0
+    # Of a subject's memory that a CPU is at, the instrument keeps what is not to be released later.
+    kept = of_subjects(run.releases["kind"]) & (
+        run.releases["flags"] & (Flag.KEPT | Flag.DEFERRED) != 0
+    )
+    withheld |= kept & np.isin(run.releases["sequence"], np.array(used, dtype=np.uint32))
     should = np.isin(run.releases["sequence"], np.array(faulty, dtype=np.uint32))
     # The instrument does not let pages go by another order; the pools' own memory may.
     may = np.isin(run.releases["sequence"], np.array(sized, dtype=np.uint32))

@@ -6,7 +6,7 @@ import numpy as np
 
 from freeonce.audit.operands import Operand
 from freeonce.audit.run import Dispute, Run
-from freeonce.evidence.ledger import Records, Type
+from freeonce.evidence.ledger import Flag, Records, Type
 
 PAGE = 4096
 MODULES = range(0xFFFFFFFF_A0000000, 0xFFFFFFFF_FF000000)
@@ -42,7 +42,13 @@ def _is_page(record: np.void) -> bool:
 
 
 def disputes(run: Run, gpas: dict[int, int | None]) -> Iterator[Dispute]:
-    """Where the guest's page tables have another page than it tells."""
+    """Where the guest's page tables have another page than it tells.
+
+    A life's modules are gone when the host looks, and their page tables with them.
+    """
+    begins = run.records[run.records["type"] == Type.BEGIN]
+    if np.any(begins["flags"] & Flag.LIFE):
+        return
     for record in told(run):
         mapped = gpas.get(int(record["pointer"]))
         if mapped != int(record["physical"]):

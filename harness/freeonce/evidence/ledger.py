@@ -102,6 +102,7 @@ class Type(IntEnum):
     STATIC = 34
     LEFT = 35
     INVLPGA = 36
+    PAGE_FREED = 37
     ATTEMPT = 40
 
 
@@ -119,14 +120,14 @@ BY_KERNEL = (Type.ALLOCATE, Type.RELEASE, Type.WITNESS_ON, *NAMING)
 
 WITH_FLAGS = (
     *(Type.BEGIN, Type.END, Type.ALLOCATE, Type.ALLOCATE_FAILED, Type.RELEASE),
-    *(Type.OPERAND, Type.VMRUN),
+    *(Type.BIND, Type.OPERAND, Type.VMRUN),
 )
 WITH_ALIGNMENT = (Type.ALLOCATE, Type.ALLOCATE_FAILED, Type.RELEASE)
 WITHOUT_FAMILY = (
     *(Type.BEGIN, Type.END, Type.LABEL, Type.STEP, Type.UNSUPPORTED, Type.PANIC, Type.GUARD),
     *(Type.WITNESS_ON, Type.SETTLED, Type.MODULE_EXIT, Type.CPU_STATE, Type.HOST_REGISTER),
     *(Type.SVM_ON, Type.SVM_OFF, Type.BIND, Type.OPERAND, Type.UNBIND, Type.VMRUN, Type.VMEXIT),
-    Type.INVLPGA,
+    *(Type.INVLPGA, Type.PAGE_FREED),
 )
 """In every other type these fields are 0, so that one type does not pass for another."""
 
@@ -169,6 +170,7 @@ class Flag(IntEnum):
     DEFERRED = 8
     LIFE = 16
     GONE = 2
+    FOREIGN = 4
 
 
 class Phase(IntEnum):
@@ -195,6 +197,7 @@ class Blind(IntEnum):
     BOOKS = 1
     STACKS = 2
     RELEASE = 3
+    HOOKS = 4
 
 
 class Quiesced(IntEnum):

@@ -4,6 +4,7 @@
 """
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -18,6 +19,7 @@ from freeonce.audit.points import Points, passed
 from freeonce.audit.rules import KIND_NAMES
 from freeonce.evidence.ledger import Flag, Kind, Records, Type, Witness
 from freeonce.evidence.scenarios import Expectation
+from freeonce.report.cpu import cpu_document, cpu_words
 from freeonce.report.expected import Known, compare
 from freeonce.report.failures import points_document
 from freeonce.report.found import Found, Traces, found
@@ -144,6 +146,7 @@ def life_document(told: Told, places: Everywhere) -> dict[str, object]:
         "acquired": sum(one.acquired for one in counts.values()),
         "released": sum(one.released for one in counts.values()),
         "by_family": {name: asdict(one) for name, one in counts.items()},
+        **cpu_document(result.evidence.records),
         "findings": [_finding(one, told.known.get(one)) for one in told.found],
         "missing": [_known(one) for one in told.missing],
         "reasons": [{"reason": str(one.obstacle), "message": one.message} for one in life.reasons],
@@ -206,6 +209,9 @@ def print_life(
     if counts := by_family(life.result.evidence.records):
         console.print()
         console.print(_table(counts))
+    if used := cpu_words(life.result.evidence.records):
+        console.print()
+        _indented(console, [used])
     for one in told.found:
         _print_found(console, one, told.known.get(one))
     for known in told.missing:
@@ -222,9 +228,21 @@ def _print_target(console: Console, target: Target) -> None:
     lines = [f"{len(target.audited)} functions are audited: {', '.join(target.audited)}"]
     if target.unaudited:
         lines.append(_not_audited(target))
+    lines += _instructions(target)
     if not target.has_debug_info:
         lines.append("no debug info: functions and offsets, no lines (--debug-info PATH)")
     _indented(console, lines)
+
+
+def _instructions(target: Target) -> Iterator[str]:
+    """By which it gives the CPU memory: those that are told of, and each that is not, with why."""
+    told = Counter(one.name for one in target.instructions if not one.left)
+    if told:
+        each = ", ".join(f"{count} {name}" for name, count in told.items())
+        yield f"what it gives the CPU is told at {each}"
+    for one in target.instructions:
+        if one.left:
+            yield f"not told: {one.name} at {one.section}+{one.offset:#x}: {one.left}"
 
 
 def _not_audited(target: Target) -> str:

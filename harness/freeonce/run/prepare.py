@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from freeonce.audit.life import NotAudited, Target
+from freeonce.audit.life import Instruction, NotAudited, Target
 from freeonce.errors import UsageError
 from freeonce.guest.files import GuestFile
 from freeonce.project.image import Image
@@ -65,8 +65,10 @@ def prepare(wish: Wish, image: Image, scratch: Path) -> Prepared:
     sources = tuple(_sources(targets, wish.debug_info))
     names = {module.name for module in targets}
     parameters = _parameters(wish.parameters, [module.name for module in targets])
-    wrappers = read_families(image.families).wrappers
-    redirected = {module.name: redirect(module, wrappers) for module in targets}
+    families = read_families(image.families)
+    redirected = {
+        module.name: redirect(module, families.wrappers, families.hooks) for module in targets
+    }
     order = load_order(targets, others, package)
     loads = tuple(
         Load(
@@ -88,6 +90,10 @@ def prepare(wish: Wish, image: Image, scratch: Path) -> Prepared:
                 for one in redirected[module.name].unaudited
             ),
             has_debug_info=source.debug is not None,
+            instructions=tuple(
+                Instruction(one.name, one.section, one.offset, one.left)
+                for one in redirected[module.name].instructions
+            ),
         )
         for module, source in zip(targets, sources, strict=True)
     )
