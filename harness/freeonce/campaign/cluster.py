@@ -67,14 +67,27 @@ def local(slots: int, scratch: Path) -> Iterator[Client]:
 
 @contextmanager
 def remote(address: str) -> Iterator[Client]:
-    """The cluster of a scheduler, `tcp://host:port`. Raises HostError `scheduler`."""
+    """The cluster of a scheduler, `tcp://host:port` or `tls://...`. Raises HostError `scheduler`."""
     with dask.config.set(SETTINGS):
         try:
             client = Client(address, timeout=CONNECT_SECONDS)
-        except (OSError, ValueError) as error:
-            raise HostError("scheduler", f"no scheduler answers at {address}: {error}") from error
+        except UNREACHABLE as error:
+            raise unreachable(address, error) from error
         with client:
             yield client
+
+
+UNREACHABLE = (OSError, ValueError, TypeError)
+"""What Dask raises where no scheduler answers; TypeError where it has no certificates."""
+
+TLS = """; for tls:// set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, and CERT and KEY of __CLIENT__ and \
+__WORKER__ there, or the same in Dask's configuration (docs/campaigns.md)"""
+
+
+def unreachable(address: str, error: BaseException) -> HostError:
+    """That, in words."""
+    more = TLS if address.startswith("tls:") and isinstance(error, TypeError) else ""
+    return HostError("scheduler", f"no scheduler answers at {address}: {error}{more}")
 
 
 class Slots:
