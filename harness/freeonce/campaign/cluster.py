@@ -67,7 +67,7 @@ def local(slots: int, scratch: Path) -> Iterator[Client]:
 
 @contextmanager
 def remote(address: str) -> Iterator[Client]:
-    """The cluster of a scheduler, `tcp://host:port` or `tls://...`. Raises HostError `scheduler`."""
+    """That of a scheduler, `tcp://host:port` or `tls://...`. Raises HostError `scheduler`."""
     with dask.config.set(SETTINGS):
         try:
             client = Client(address, timeout=CONNECT_SECONDS)
