@@ -107,14 +107,22 @@ def by_family(records: Records) -> dict[str, Count]:
 
 
 def audit_document(
-    host: Mapping[str, str], lives: Sequence[Told], seconds: float, places: Everywhere = NOWHERE
+    host: Mapping[str, str],
+    lives: Sequence[Told],
+    seconds: float,
+    places: Everywhere = NOWHERE,
+    broken_off: str = "",
 ) -> dict[str, object]:
-    """All of it, for programs. `places`: of the stacks that failure points speak of."""
+    """All of it, for programs. `places`: of the stacks that failure points speak of.
+
+    `broken_off`: how far it came when it did not come to its end.
+    """
     targets = {target.name: target for told in lives for target in told.life.targets}
     return {
         "schema": SCHEMA,
         "host": dict(host),
-        "ok": bool(lives) and all(told.bears_failures for told in lives),
+        "ok": bool(lives) and all(told.bears_failures for told in lives) and not broken_off,
+        "broken_off": broken_off or None,
         "targets": [_target(target) for target in targets.values()],
         "lives": [life_document(told, places) for told in lives],
         "seconds": round(seconds, 3),

@@ -61,17 +61,24 @@ class Audited:
     points: Points | None = None
 
 
+SoFar = Callable[[Callable[[], Audited], str], None]
+"""Is told what makes an audit of what was led already, and in words how far that came."""
+
+
 def audited(
     wish: Wish,
     setting: Setting,
     each: Each | None = None,
     doing: Note = lambda _: None,
     warn: Note = lambda _: None,
+    *,
+    so_far: SoFar = lambda _, __: None,
 ) -> Audited:
     """From the wish to the life, and with `each` to lives with failures.
 
     A subject that cannot be judged is a life that ended early. `doing`: is told what goes on,
-    `warn` what the compiler says and what makes reports poorer. Raises UsageError, HostError.
+    `warn` what the compiler says and what makes reports poorer, `so_far` what there is already.
+    Raises UsageError, HostError.
     """
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="freeonce-")))
@@ -89,13 +96,17 @@ def audited(
                 life = audit(setting, source, prepared)
                 return Audited(life, setting, _traces(life, prepared.sources, warn))
 
-            def done(led: int, of: int) -> None:
-                doing(f"{_name(prepared)}: {led} of {of} failure points")
+            def audited_so_far(found: Failures) -> Audited:
+                frames = _traces(found.life, prepared.sources, warn)
+                frames |= _or_none(found.stacks.traces, warn)
+                return Audited(found.life, setting, frames, found.points)
 
-            found = audit_each(setting, source, prepared, each, done)
-            frames = _traces(found.life, prepared.sources, warn)
-            frames |= _or_none(found.stacks.traces, warn)
-            return Audited(found.life, setting, frames, found.points)
+            def done(found: Failures, of: int) -> None:
+                how_far = f"{len(found.points.points)} of {of} failure points"
+                doing(f"{_name(prepared)}: {how_far}")
+                so_far(partial(audited_so_far, found), f"broken off after {how_far}")
+
+            return audited_so_far(audit_each(setting, source, prepared, each, done))
         except GuestLost as lost:
             life = _unborn(wish, Stage.BOOT, Obstacle.GUEST_LOST, lost_words(lost), prepared)
             return Audited(life, setting, _traces(life, prepared.sources, warn))
@@ -155,16 +166,19 @@ def audit_each(
     source: Template,
     prepared: Prepared,
     each: Each,
-    done: Callable[[int, int], None],
+    done: Callable[[Failures, int], None],
 ) -> Failures:
     """The same, and then a life for each acquisition that is to fail (`run/failures.py`).
 
-    `done`: is told how many of how many were led. Raises UsageError too, for a point that there
-    is not.
+    `done`: has those so far, and how many there will be. Raises UsageError too, for a point that
+    there is not.
     """
     leader = Lives(setting, source, prepared)
-    points = sweep(leader, each, done)
-    return Failures(leader.life, points, leader.stacks)
+
+    def found(points: Points) -> Failures:
+        return Failures(leader.life, points, leader.stacks)
+
+    return found(sweep(leader, each, lambda points, of: done(found(points), of)))
 
 
 def _most(plan: Plan) -> float:
@@ -196,7 +210,7 @@ class Lives:
             return Plain(result, sound=False)
         judged = conclude_led(result.scenario.name, result.evidence, result.seconds)
         sound = judged.judgement.verdict is Verdict.CLEAN
-        return Plain(result, sound, life.unloading)
+        return Plain(result, sound, life.bounds)
 
     def failing(self, points: Sequence[Where]) -> Iterator[Point]:
         """A life for each point; what is left when no guest can be had any more is not known."""
