@@ -62,31 +62,33 @@ def html_text(
     """
     most = limits(len(results))
     rules = Counter(str(one.rule) for result in results for one in result.judgement.findings)
-    script, style = _asset("page.js"), _asset("page.css")
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            version=__version__,
-            when=when,
-            host=host,
-            summary="; ".join(filter(None, (summary(results), broken_off))),
-            rate=rate(faults) if faults else "",
-            question=QUESTION,
-            answer=answer(results) or (),
-            verdicts=_counted(results),
-            rules=sorted(rules.items()),
-            sections=_sections(results),
-            drawn=len(results),
-            points=points,
-            explained=[EXPLANATIONS[rule] for rule in sorted(rules) if rule in EXPLANATIONS],
-            drawings=(_packed(_drawing(result, most, places.of(result))) for result in results),
-            script=Markup(script),
-            style=Markup(style),
-            script_hash=_hash(script),
-            style_hash=_hash(style),
-        )
+    script = _asset("page.js")
+    return page_of(
+        "page.html.j2",
+        version=__version__,
+        when=when,
+        host=host,
+        summary="; ".join(filter(None, (summary(results), broken_off))),
+        rate=rate(faults) if faults else "",
+        question=QUESTION,
+        answer=answer(results) or (),
+        verdicts=_counted(results),
+        rules=sorted(rules.items()),
+        sections=_sections(results),
+        drawn=len(results),
+        points=points,
+        explained=[EXPLANATIONS[rule] for rule in sorted(rules) if rule in EXPLANATIONS],
+        drawings=(_packed(_drawing(result, most, places.of(result))) for result in results),
+        script=Markup(script),
+        script_hash=_hash(script),
     )
+
+
+def page_of(template: str, **values: object) -> str:
+    """A page with our style sheet. `values`: what its template names."""
+    style = _asset("page.css")
+    page = _environment().get_template(template)
+    return page.render(style=Markup(style), style_hash=_hash(style), **values)
 
 
 def _environment() -> Environment:

@@ -85,7 +85,7 @@ def audited(
         try:
             prepared = prepare(wish, setting.image, scratch)
         except SubjectError as error:
-            return Audited(_unborn(wish, Stage.READ, error.reason, str(error)), setting, {})
+            return Audited(unborn(wish.targets, Stage.READ, error.reason, str(error)), setting, {})
         for warning in prepared.warnings:
             warn(warning)
         doing("making a guest ready")
@@ -94,10 +94,10 @@ def audited(
             doing(_name(prepared))
             if each is None:
                 life = audit(setting, source, prepared)
-                return Audited(life, setting, _traces(life, prepared.sources, warn))
+                return Audited(life, setting, traces_of_life(life, prepared.sources, warn))
 
             def audited_so_far(found: Failures) -> Audited:
-                frames = _traces(found.life, prepared.sources, warn)
+                frames = traces_of_life(found.life, prepared.sources, warn)
                 frames |= _or_none(found.stacks.traces, warn)
                 return Audited(found.life, setting, frames, found.points)
 
@@ -108,21 +108,28 @@ def audited(
 
             return audited_so_far(audit_each(setting, source, prepared, each, done))
         except GuestLost as lost:
-            life = _unborn(wish, Stage.BOOT, Obstacle.GUEST_LOST, lost_words(lost), prepared)
-            return Audited(life, setting, _traces(life, prepared.sources, warn))
+            life = unborn(wish.targets, Stage.BOOT, Obstacle.GUEST_LOST, lost_words(lost), prepared)
+            return Audited(life, setting, traces_of_life(life, prepared.sources, warn))
 
 
-def _unborn(
-    wish: Wish, stage: Stage, reason: Obstacle, message: str, prepared: Prepared | None = None
+def unborn(
+    names: Sequence[str],
+    stage: Stage,
+    reason: Obstacle,
+    message: str,
+    prepared: Prepared | None = None,
 ) -> Life:
-    """A life that never began."""
+    """A life of these targets that never began."""
     targets = prepared.targets if prepared else ()
-    name = " ".join(Path(target).name for target in wish.targets)
+    name = " ".join(Path(target).name for target in names)
     lived = Lived(stage, [Reason(reason, message)])
     return conclude_life(name, targets, lived, 0.0)
 
 
-def _traces(life: Life, sources: Sequence[Source], warn: Note) -> dict[int, tuple[Frame, ...]]:
+def traces_of_life(
+    life: Life, sources: Sequence[Source], warn: Note
+) -> dict[int, tuple[Frame, ...]]:
+    """The frames of its stacks; none, with a warning, where they cannot be had."""
     return _or_none(lambda: traces(life.result.evidence.records, sources), warn)
 
 
@@ -181,8 +188,8 @@ def audit_each(
     return found(sweep(leader, each, lambda points, of: done(found(points), of)))
 
 
-def _most(plan: Plan) -> float:
-    """Seconds that a life may take by the limits of its stages."""
+def most_seconds(plan: Plan) -> float:
+    """Seconds that a life may take, by the limits of its stages."""
     limits = plan.limits
     each = len(plan.subjects) * (limits.load + limits.unload)
     return each + len(plan.exercises) * limits.exercise + plan.keep + limits.quiesce
@@ -225,7 +232,9 @@ class Lives:
                 yield point(where, conclude_led(_name(self._prepared), evidence, 0.0))
 
     def _led(self, points: Sequence[Where]) -> Iterator[Point]:
-        seconds = min(_most(self._prepared.plan), SECONDS + SLOWER * self.life.result.seconds)
+        seconds = min(
+            most_seconds(self._prepared.plan), SECONDS + SLOWER * self.life.result.seconds
+        )
         make = partial(clone, self._source, self._setting.image)
         start = time.monotonic()
         for led in lead_each(make, self._prepared.plan, points, seconds):
