@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +16,16 @@ from freeonce.campaign.census import tasks
 from freeonce.campaign.task import Base
 from freeonce.errors import GuestLost, Obstacle
 from freeonce.evidence.ledger import Phase, Type
-from freeonce.guest.files import GuestFile
-from freeonce.report.census import Came, census_document, census_page, module, summary
+from freeonce.report.census import (
+    Came,
+    census_document,
+    census_page,
+    every_name,
+    module,
+    summary,
+)
+from freeonce.report.excused import NONE, Excuses, Suppression
+from freeonce.report.identity import Named
 from freeonce.run import together
 from freeonce.run.life import Load, Plan
 from freeonce.run.lives import Led
@@ -90,10 +98,28 @@ def test_how_far_a_module_came_is_a_word(document: dict[str, Any], came: Came, e
     assert bool(found.message) == (came not in (Came.CLEAN, Came.FAULTY))
 
 
+CRASHED = Named("crashed", "", "brd", "brd_init", "0123")
+LEAK = {
+    "rule": "leak",
+    "family": "slab",
+    "module": "brd",
+    "function": "brd_init.cold",
+    "identity": "4567",
+    "message": "never released",
+    "count": 1,
+}
+
+
 def failures() -> dict[str, Any]:
     points = [
-        {"number": 1, "after": False, "outcome": "handled", "detail": ""},
-        {"number": 2, "after": False, "outcome": "crashed", "detail": "BUG: <b>x</b>"},
+        {"number": 1, "after": False, "outcome": "handled", "detail": "", "named": []},
+        {
+            "number": 2,
+            "after": False,
+            "outcome": "crashed",
+            "detail": "BUG: <b>x</b>",
+            "named": [asdict(CRASHED)],
+        },
     ]
     return {"failures": {"counted": 5, "points": points, "unled": None}}
 
@@ -104,6 +130,20 @@ def test_failures_of_its_load_are_counted_and_those_not_handled_told() -> None:
     assert [one["number"] for one in found.unhandled] == [2]
     said = summary([found, module(life(verdict="faulty"))], 3)
     assert said == "2 of 3 modules: 1 clean, 1 faulty; 2 failure points: 1 handled, 1 crashed"
+
+
+def test_what_is_suppressed_does_not_count_and_is_told() -> None:
+    excuses = Excuses(
+        (Suppression("leak", "a debt", function="brd_init"),), baseline=frozenset({"0123"})
+    )
+    faulty = life(verdict="faulty", findings=[LEAK])
+    plain, excused = (module(faulty, failures(), one) for one in (NONE, excuses))
+    assert (plain.wrong, plain.suppressed) == (True, 0)
+    assert (excused.wrong, excused.suppressed) == (False, 2)
+    assert summary([excused], 1).endswith("; 2 suppressed")
+    assert "suppressed: a debt" in census_page(HOST, [excused], 1)
+    assert not excuses.unused(every_name([excused]))
+    assert excuses.unused(every_name([module(life())])) == excuses.suppressions
 
 
 def test_the_page_names_every_module_and_shows_nothing_hostile() -> None:
@@ -128,10 +168,9 @@ def test_a_key_is_of_the_file_and_of_what_is_led() -> None:
     assert len(set(every)) == len(every)
 
 
-def prepared(name: str, *, asks: bool = False) -> Prepared:
-    reach = (GuestFile("/lib/modules/x.ko", b""),) if asks else ()
+def prepared(name: str) -> Prepared:
     target = Target(name, name, "6.1", (), (), has_debug_info=False)
-    return Prepared(Plan((Load(name, b"", subject=True),), within_reach=reach), (target,), (), ())
+    return Prepared(Plan((Load(name, b"", subject=True),)), (target,), (), ())
 
 
 def evidence(*phases: Phase) -> Evidence:
@@ -185,10 +224,9 @@ def test_only_what_is_clean_is_told_of_a_life_among_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names = ("fine", "faulty", "refused", "warned", "lost")
-    many = [*map(prepared, names), prepared("asks", asks=True)]
-    told, alone = led(monkeypatch, *many, clean=("fine", "refused", "warned", "asks"))
+    told, alone = led(monkeypatch, *map(prepared, names), clean=("fine", "refused", "warned"))
     assert [one.targets[0].name for one, _ in told if one.targets[0].name not in alone] == ["fine"]
-    assert sorted(alone) == ["asks", "faulty", "lost", "refused", "warned"]
+    assert sorted(alone) == ["faulty", "lost", "refused", "warned"]
     by_name = {one.targets[0].name: life for one, life in told}
     assert by_name["fine"].stage is Stage.JUDGE
     assert by_name["lost"].reasons[0].obstacle is Obstacle.GUEST_LOST

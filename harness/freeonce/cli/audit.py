@@ -11,6 +11,7 @@ from rich.console import Console
 
 from freeonce.audit.attempts import Each, Where
 from freeonce.audit.points import Point
+from freeonce.cli.excusing import excuse_options
 from freeonce.cli.failing import EachPoint, WherePoint, WithBareOption, limit_option
 from freeonce.cli.loudness import loudness_options, stderr_console
 from freeonce.cli.options import accelerator_option, machine_options
@@ -29,9 +30,10 @@ from freeonce.cli.pace import Pace
 from freeonce.errors import HostError, UsageError
 from freeonce.project.machine import Machine
 from freeonce.project.setting import find_setting
+from freeonce.report.excused import Excuses
 from freeonce.report.expected import Known, parse_expected
 from freeonce.report.failures import print_failures
-from freeonce.report.life import Told, audit_document, places_of, print_life, tell
+from freeonce.report.life import Told, audit_document, places_of, print_excused, print_life, tell
 from freeonce.run.audit import Audited, audited
 from freeonce.run.conclude import INCOMPLETE, exit_status
 from freeonce.run.life import DEFAULT_LIMITS, Limits
@@ -77,6 +79,7 @@ FILE = click.Path(path_type=Path)
 )
 @click.option("--fail-point", type=WherePoint(), help="Only acquisition N of --fail-each.")
 @limit_option
+@excuse_options
 @accelerator_option
 @machine_options
 @loudness_options
@@ -100,6 +103,7 @@ def audit(
     fail_each: Each | None,
     fail_point: Where | None,
     fail_limit: int | None,
+    excuses: Excuses,
     accel: str,
     machine: Machine,
     quiet: bool,
@@ -136,7 +140,7 @@ def audit(
     console = Out(stderr=files.get("json") == STDOUT, highlight=False)
     with stderr_console(quiet, verbose) as errors:
         setting = find_setting(accel, svm=False, machine=machine)
-        kept = _Kept(files, known, start)
+        kept = _Kept(files, known, excuses, start)
         try:
             with errors.status("reading the modules") as status:
                 done = audited(
@@ -157,9 +161,12 @@ def audit(
 class _Kept:
     """The reports of an audit, written also while it goes on."""
 
-    def __init__(self, files: Files, known: Sequence[Known], start: float) -> None:
+    def __init__(
+        self, files: Files, known: Sequence[Known], excuses: Excuses, start: float
+    ) -> None:
         self._files = {name: file for name, file in files.items() if file != STDOUT}
         self._known = known
+        self._excuses = excuses
         self._start = start
         self._pace = Pace()
         self._last: Callable[[], Report] | None = None
@@ -178,7 +185,7 @@ class _Kept:
 
     def report(self, done: Audited, broken_off: str = "") -> tuple[Report, Told]:
         """What files tell, and what is printed."""
-        told = tell(done.life, done.traces, self._known, done.points)
+        told = tell(done.life, done.traces, self._known, done.points, self._excuses)
         host, places = done.setting.document(), places_of(done.traces)
         seconds = time.monotonic() - self._start
         report = Report(
@@ -218,6 +225,7 @@ def _printed(console: Console, report: Report, told: Told, quiet: bool, verbose:
             if told.points is not None and not (quiet and told.bears_failures):
                 console.print()
                 print_failures(console, [told.points], places=report.places, again=_again)
+            print_excused(console, told)
     except HostError as error:
         click.echo(f"freeonce: {error}", err=True)
         return False

@@ -13,13 +13,22 @@ from freeonce.campaign.identity import file_digest, harness
 from freeonce.campaign.store import Kept, Store, writing
 from freeonce.campaign.task import Base, Task
 from freeonce.cli.campaign import watched
+from freeonce.cli.excusing import excuse_options
 from freeonce.cli.loudness import stderr_console
 from freeonce.cli.options import accelerator_option, output_option
 from freeonce.cli.output import STDOUT, writable, write
 from freeonce.cli.outputs import now
 from freeonce.errors import UsageError
 from freeonce.project.setting import Setting, find_setting
-from freeonce.report.census import Module, census_document, census_page, module, summary
+from freeonce.report.census import (
+    Module,
+    census_document,
+    census_page,
+    every_name,
+    module,
+    summary,
+)
+from freeonce.report.excused import Excuses
 from freeonce.run.audit import ready
 from freeonce.subject.package import Package
 
@@ -43,6 +52,7 @@ LIMIT = 3
     show_default=True,
     help="Of acquisitions by one stack make at most so many fail.",
 )
+@excuse_options
 @accelerator_option
 @output_option("--json", "Write all of it as JSON; - for stdout.")
 @output_option("--html", "Write it as one page.")
@@ -55,6 +65,7 @@ def census(
     folder: Path,
     fail_each: bool,
     fail_limit: int,
+    excuses: Excuses,
     accel: str,
     json_file: Path | None,
     html_file: Path | None,
@@ -80,16 +91,18 @@ def census(
             clean = [one.name for one in _kept(store, plain) if lived(one)]
             failing = list(tasks(package, base, sorted(clean), fail_limit))
             _lead(setting, failing, store, errors)
-        found = _modules(store, plain, failing)
+        found = _modules(store, plain, failing, excuses)
+        unused = excuses.unused(every_name(found))
         host = setting.document()
         if json_file is not None:
-            document = census_document(host, found, len(plain))
+            document = census_document(host, found, len(plain), unused)
             write(json_file, json.dumps(document, indent=1) + "\n")
         if html_file is not None:
             write(html_file, census_page(host, found, len(plain), now()))
     click.echo(summary(found, len(plain)), err=json_file == STDOUT)
-    wrong = any(one.findings or one.unhandled for one in found)
-    context.exit(int(wrong))
+    for one in unused:
+        click.echo(f"suppression not used: {one}", err=True)
+    context.exit(int(any(one.wrong for one in found)))
 
 
 def _chosen(package: Package, patterns: Sequence[str]) -> list[str]:
@@ -133,13 +146,15 @@ def _kept(store: Store, chosen: Sequence[Task]) -> list[Kept]:
     return [one for one in store.results() if one.key in keys]
 
 
-def _modules(store: Store, plain: Sequence[Task], failing: Sequence[Task]) -> list[Module]:
+def _modules(
+    store: Store, plain: Sequence[Task], failing: Sequence[Task], excuses: Excuses
+) -> list[Module]:
     """What reports tell, by name."""
     by_kind: dict[str, dict[str, Kept]] = {LIFE: {}, FAILURES: {}}
     for one in _kept(store, [*plain, *failing]):
         by_kind[one.kind][one.name] = one
     failures = by_kind[FAILURES]
     return [
-        module(one.document, failures[name].document if name in failures else None)
+        module(one.document, failures[name].document if name in failures else None, excuses)
         for name, one in sorted(by_kind[LIFE].items())
     ]

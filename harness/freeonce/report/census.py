@@ -6,14 +6,17 @@ Schema freeonce/census/1. Read from the documents of single lives (`report/life.
 import errno
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 from freeonce import __version__
+from freeonce.audit.points import Outcome
 from freeonce.errors import Obstacle
+from freeonce.report.excused import NONE, Excuses, Suppression
 from freeonce.report.html import page_of
+from freeonce.report.identity import Named, plain
 
 SCHEMA = "freeonce/census/1"
 
@@ -63,8 +66,22 @@ class Module:
     unhandled: Sequence[Mapping[str, Any]] = ()
     unled: str = ""
 
+    @property
+    def suppressed(self) -> int:
+        """Findings and failure points that do not count."""
+        return sum(bool(one["suppressed"]) for one in (*self.findings, *self.unhandled))
 
-def module(life: Mapping[str, Any], failures: Mapping[str, Any] | None = None) -> Module:
+    @property
+    def wrong(self) -> bool:
+        """Whether something was found that counts."""
+        return self.suppressed < len(self.findings) + len(self.unhandled)
+
+
+def module(
+    life: Mapping[str, Any],
+    failures: Mapping[str, Any] | None = None,
+    excuses: Excuses = NONE,
+) -> Module:
     """From the document of a life, and of the same with failures if that was led."""
     reason = life["reasons"][0] if life["reasons"] else {"reason": "", "message": ""}
     doubt = life["doubts"][0] if life["doubts"] else ""
@@ -79,13 +96,34 @@ def module(life: Mapping[str, Any], failures: Mapping[str, Any] | None = None) -
         released=life["released"],
         by_family=life["by_family"],
         not_audited=life["not_audited"],
-        findings=life["findings"],
+        findings=[one | {"suppressed": excuses.why(_named(one))} for one in life["findings"]],
         seconds=life["seconds"],
         counted=led["counted"] if led else None,
         points=dict(Counter(one["outcome"] for one in led["points"])) if led else None,
-        unhandled=[one for one in led["points"] if one["outcome"] != "handled"] if led else (),
+        unhandled=[
+            one | {"suppressed": excuses.all([Named(**each) for each in one["named"]])}
+            for one in (led["points"] if led else ())
+            if one["outcome"] != Outcome.HANDLED
+        ],
         unled=(led["unled"] or "") if led else "",
     )
+
+
+def _named(finding: Mapping[str, Any]) -> Named:
+    return Named(
+        finding["rule"],
+        finding["family"],
+        finding["module"] or "",
+        plain(finding["function"] or ""),
+        finding["identity"],
+    )
+
+
+def every_name(modules: Iterable[Module]) -> Iterator[Named]:
+    """Of all that was found, suppressed or not."""
+    for one in modules:
+        yield from map(_named, one.findings)
+        yield from (Named(**each) for point in one.unhandled for each in point["named"])
 
 
 _STOPPED = {
@@ -131,18 +169,27 @@ def summary(modules: Sequence[Module], total: int) -> str:
         points.update(one.points or {})
     more = ", ".join(f"{count} {outcome}" for outcome, count in points.most_common())
     failures = f"; {points.total()} failure points: {more}" if points else ""
-    return f"{len(modules)} of {total} modules: {said or 'none'}{failures}"
+    excused = sum(one.suppressed for one in modules)
+    suppressed = f"; {excused} suppressed" if excused else ""
+    return f"{len(modules)} of {total} modules: {said or 'none'}{failures}{suppressed}"
 
 
 def census_document(
-    host: Mapping[str, str], modules: Sequence[Module], total: int
+    host: Mapping[str, str],
+    modules: Sequence[Module],
+    total: int,
+    unused: Sequence[Suppression] = (),
 ) -> dict[str, object]:
-    """All of it, for programs. `total`: how many modules there are to be led."""
+    """All of it, for programs. `total`: how many modules there are to be led.
+
+    `unused`: suppressions that nothing came of.
+    """
     return {
         "schema": SCHEMA,
         "host": dict(host),
         "total": total,
         "counts": counted(modules),
+        "unused_suppressions": [asdict(one) for one in unused],
         "modules": [asdict(one) for one in modules],
     }
 

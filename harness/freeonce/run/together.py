@@ -24,15 +24,16 @@ from freeonce.run.audit import audit, most_seconds, unborn
 from freeonce.run.conclude import conclude_led
 from freeonce.run.exercise import FOLDER
 from freeonce.run.hear import lost_words
-from freeonce.run.life import MODULES, Plan
+from freeonce.run.life import MODULES, USE_MODPROBE, Plan
 from freeonce.run.lives import EAGER, STEPS, Led, lead_turns, steps
 from freeonce.run.prepare import Prepared
 
 THERE = "/tmp/there"
 NOTE = f"cut -d ' ' -f 1 /proc/modules >{THERE}"
-# The dependencies of the life before: each goes when nobody needs it any more.
+REACH = "/lib/modules"
+# The files of the life before, and what it needed: each goes when nobody needs it any more.
 CLEAR = f"""
-rm -rf {MODULES}
+rm -rf {MODULES} {REACH}
 for round in 1 2 3; do
 	others=$(cut -d ' ' -f 1 /proc/modules | grep -v -x -F -f {THERE})
 	[ -z "$others" ] || rmmod $others 2>/dev/null
@@ -58,13 +59,11 @@ def lives_of(
     """One life for each, in whatever order. Raises HostError, and GuestLost when no guest can be
     had.
     """
-    # What the kernel asks for by name would be found by an index of each one's own.
-    together = [one for one in many if not one.plan.within_reach]
-    alone = [one for one in many if one.plan.within_reach]
+    alone: list[Prepared] = []
     make = partial(clone, source, setting.image)
-    seconds = max((most_seconds(one.plan) for one in together), default=0.0)
+    seconds = max((most_seconds(one.plan) for one in many), default=0.0)
     start = time.monotonic()
-    turns = [_Turn(one) for one in together]
+    turns = [_Turn(one) for one in many]
     for led in lead_turns(make, _ready, _before, turns, seconds):
         now = time.monotonic()
         life = _clean(led, now - start)
@@ -82,7 +81,7 @@ def lives_of(
 
 
 def _ready(guest: Guest) -> None:
-    guest.command(f"mkdir -p {FOLDER} && {NOTE}")
+    guest.command(f"mkdir -p {FOLDER} && {NOTE} && {USE_MODPROBE}")
     guest.command(EAGER)
 
 
@@ -90,7 +89,7 @@ def _before(guest: Guest, turn: _Turn) -> None:
     plan = turn.prepared.plan
     guest.command(CLEAR)
     files = [GuestFile(load.path, load.data) for load in plan.loads]
-    send(guest, [*files, GuestFile(STEPS, steps(plan))])
+    send(guest, [*files, *plan.within_reach, GuestFile(STEPS, steps(plan))])
     guest.command(_inserted(plan), most_seconds(plan))
 
 
