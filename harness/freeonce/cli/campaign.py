@@ -158,7 +158,7 @@ def _led(
     refused: Counter[str] = Counter()
     if not tasks:
         return refused
-    with _watched(errors, len(tasks)) as watch, cluster as running:
+    with watched(errors, len(tasks)) as watch, cluster as running:
         for task, outcome in running(tasks, watch.say):
             if outcome.refused:
                 refused[f"{outcome.worker.partition(':')[0]}: {outcome.refused}"] += 1
@@ -214,7 +214,8 @@ class _Watch:
 
 
 @contextmanager
-def _watched(console: Console, total: int) -> Iterator[_Watch]:
+def watched(console: Console, total: int) -> Iterator[_Watch]:
+    """Shows how far tasks are, until it is left."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=10),

@@ -25,6 +25,7 @@ INTERNAL = 70
 VERBS = {
     "audit": "audit",
     "campaign": "campaign",
+    "census": "census",
     "compare": "compare",
     "console": "console",
     "debug": "debug",

@@ -58,31 +58,33 @@ def html_text(
     """
     most = limits(len(results))
     rules = Counter(str(one.rule) for result in results for one in result.judgement.findings)
-    script, style = asset(ROOM, "page.js"), asset(ROOM, "page.css")
-    return (
-        environment(ROOM)
-        .get_template("page.html.j2")
-        .render(
-            version=__version__,
-            when=when,
-            host=host,
-            summary="; ".join(filter(None, (summary(results), broken_off))),
-            rate=rate(faults) if faults else "",
-            question=QUESTION,
-            answer=answer(results) or (),
-            verdicts=_counted(results),
-            rules=sorted(rules.items()),
-            sections=_sections(results),
-            drawn=len(results),
-            points=points,
-            explained=[EXPLANATIONS[rule] for rule in sorted(rules) if rule in EXPLANATIONS],
-            drawings=(packed(_drawing(result, most, places.of(result))) for result in results),
-            script=Markup(script),
-            style=Markup(style),
-            script_hash=digest(script),
-            style_hash=digest(style),
-        )
+    script = asset(ROOM, "page.js")
+    return page_of(
+        "page.html.j2",
+        version=__version__,
+        when=when,
+        host=host,
+        summary="; ".join(filter(None, (summary(results), broken_off))),
+        rate=rate(faults) if faults else "",
+        question=QUESTION,
+        answer=answer(results) or (),
+        verdicts=_counted(results),
+        rules=sorted(rules.items()),
+        sections=_sections(results),
+        drawn=len(results),
+        points=points,
+        explained=[EXPLANATIONS[rule] for rule in sorted(rules) if rule in EXPLANATIONS],
+        drawings=(packed(_drawing(result, most, places.of(result))) for result in results),
+        script=Markup(script),
+        script_hash=digest(script),
     )
+
+
+def page_of(template: str, **values: object) -> str:
+    """A page with our style sheet. `values`: what its template names."""
+    style = asset(ROOM, "page.css")
+    page = environment(ROOM).get_template(template)
+    return page.render(style=Markup(style), style_hash=digest(style), **values)
 
 
 def _counted(results: Sequence[Result]) -> list[tuple[str, int]]:
