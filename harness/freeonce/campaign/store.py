@@ -192,7 +192,9 @@ def _opened(folder: Path, write: bool) -> Iterator[Store]:
     mode = "rw" if write else "ro"
     try:
         with closing(
-            sqlite3.connect(f"{file.resolve().as_uri()}?mode={mode}", uri=True, timeout=BUSY_SECONDS)
+            sqlite3.connect(
+                f"{file.resolve().as_uri()}?mode={mode}", uri=True, timeout=BUSY_SECONDS
+            )
         ) as connection:
             (version,) = connection.execute("pragma user_version").fetchone()
             if version != VERSION:
