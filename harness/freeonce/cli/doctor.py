@@ -104,7 +104,7 @@ def _tools() -> str:
     )
     missing = [tool for tool in tools if shutil.which(tool, path=path) is None]
     if missing:
-        raise HostError("no-tools", f"missing: {', '.join(missing)}; run 'make setup'")
+        raise HostError("no-tools", f"missing: {', '.join(missing)}; run 'freeonce setup'")
     return "all there"
 
 

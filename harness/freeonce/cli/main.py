@@ -13,6 +13,7 @@ from freeonce import __version__
 from freeonce.cli import streams
 from freeonce.errors import FreeonceError, GuestLost, HostError, OuterLost, UsageError
 from freeonce.evidence.quote import quoted
+from freeonce.project.platform import unfit
 
 USAGE = 2
 HOST = 3
@@ -24,6 +25,7 @@ INTERNAL = 70
 
 VERBS = {
     "audit": "audit",
+    "cache": "cache",
     "campaign": "campaign",
     "census": "census",
     "compare": "compare",
@@ -36,6 +38,7 @@ VERBS = {
     "list": "list_scenarios",
     "results": "results",
     "run": "run",
+    "setup": "setup",
     "shell": "shell",
     "ssh": "ssh",
     "svm": "svm",
@@ -53,6 +56,10 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
+        # Before the verb's file is read: elsewhere not even that works.
+        obstacle = unfit()
+        if obstacle is not None:
+            raise HostError("wrong-machine", obstacle)
         command: click.Command = getattr(import_module(f"freeonce.cli.{cmd_name}"), VERBS[cmd_name])
         return command
 

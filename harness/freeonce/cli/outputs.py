@@ -106,7 +106,11 @@ def _html(report: Report) -> str:
 
 
 def _trace(report: Report) -> bytes:
-    from freeonce.report.trace import trace_bytes  # noqa: PLC0415
+    try:
+        from freeonce.report.trace import trace_bytes  # noqa: PLC0415
+    except ImportError as error:
+        message = f"--trace needs a package more: pip install 'freeonce[trace]' ({error})"
+        raise HostError("no-perfetto", message) from error
 
     return trace_bytes(report.results, report.places)
 
