@@ -41,7 +41,8 @@ def perform(text: str) -> str:
         _check(body, setting)
         verdict, as_expected, document = PERFORMERS[body["kind"]](body, setting)
     except HostError as error:
-        return to_text(Outcome("", False, 0.0, worker, refused=f"{error.reason}: {error}"))
+        refused = f"{error.reason}: {error}"
+        return to_text(Outcome("", False, 0.0, worker, refused=refused, by_host=True))
     except FreeonceError as error:
         return to_text(Outcome("", False, 0.0, worker, refused=str(error)))
     document["host"] = setting.document()

@@ -27,6 +27,7 @@ VERBS = {
     "audit": "audit",
     "cache": "cache",
     "campaign": "campaign",
+    "census": "census",
     "compare": "compare",
     "console": "console",
     "debug": "debug",
