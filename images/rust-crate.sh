@@ -14,7 +14,7 @@ scenarios=$source/src/scenarios
 if [ -n "${6:-}" ]; then
     scenarios=$(realpath "$6")
     # Theirs need not use all of the crate.
-    users=(-A dead_code --remap-path-prefix "$scenarios=/freeonce/scenarios")
+    users=(-A unused --remap-path-prefix "$scenarios=/freeonce/scenarios")
 fi
 
 scratch_beside "$dest"
@@ -24,7 +24,7 @@ for file in "$scenarios"/*.rs; do
     name=$(basename "$file" .rs)
     name=${name//-/_}
     [[ $name =~ ^[a-z_][a-z0-9_]*$ ]] || die "$file: a module of Rust cannot be called '$name'"
-    printf '#[warn(dead_code)]\n#[path = "%s"]\nmod r#%s;\n' "$file" "$name"
+    printf '#[warn(unused)]\n#[path = "%s"]\nmod r#%s;\n' "$file" "$name"
 done >"$scratch/scenarios.rs"
 export FREEONCE_SCENARIOS=$scratch/scenarios.rs
 lto=${RUST_LTO:-fat}
