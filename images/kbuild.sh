@@ -10,7 +10,7 @@ build_module() {
     # No BTF of our types: it would need pahole. Debug info names our files as in /freeonce.
     prefix=-fdebug-prefix-map=$scratch/guest=/freeonce/guest
     # Of two that fit gcc takes the last.
-    [ -z "${users:-}" ] || prefix+=" -fdebug-prefix-map=${users[0]}=${users[1]}"
+    [ -z "${users:-}" ] || prefix+=" -fdebug-prefix-map=${users[0]}/=${users[1]}/"
     arguments=(-C "$kernel/headers")
     if [ -e "$kernel/headers-source" ]; then
         # Unpacked packages: their Makefile names the place where they would be installed.
@@ -25,10 +25,10 @@ build_module() {
     grep -E 'warning:|WARNING:' <(told) >&2 || true
 }
 
-# What kbuild said, with the names that a user knows.
+# What kbuild said; to a user with the names that he knows, and without what make says of it.
 told() {
     if [ -n "${users:-}" ]; then
-        sed "s|${users[0]}|${users[2]}|g" "$scratch/log"
+        sed "s|${users[0]}/|${users[2]}/|g; s|$scratch/|/freeonce/|g; /^make/d" "$scratch/log"
     else
         cat "$scratch/log"
     fi

@@ -35,7 +35,7 @@ bitcode=no
     -C debug-assertions=no -C overflow-checks=no \
     -C debuginfo=line-tables-only --remap-path-prefix "$source=/freeonce/guest/rust" "${users[@]}" \
     -C codegen-units=1 --edition 2024 --crate-name freeonce_rust --crate-type staticlib \
-    -L "$core" --out-dir "$scratch" "$source/src/lib.rs"
+    -L "$core" --out-dir "$scratch" "$source/src/lib.rs" 2> >(sed "s|/freeonce/scenarios/|$scenarios/|" >&2)
 # Only what C enters by, the table, and what these need.
 ld -r --gc-sections -T "$source/rust.lds" -u freeonce_rust_run -u freeonce_rust_bench \
     -o "$scratch/object" "$scratch/libfreeonce_rust.a"
