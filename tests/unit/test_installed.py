@@ -1,14 +1,15 @@
 """freeonce without its clone: where it finds its sources, and where it keeps what it builds."""
 
+import os
 import platform
+import signal
+import sys
 from pathlib import Path
 
-import click
 import pytest
 
 from freeonce.cli import main
 from freeonce.cli.cache import cache as verb
-from freeonce.errors import HostError
 from freeonce.project import cache, sources
 from freeonce.project.image import image_path, outer_path
 
@@ -78,19 +79,44 @@ def test_what_is_kept_is_shown_and_cleared(
     outer = entry(cache.builds() / "generic", "outer.json")
     old = entry(home / "images" / ("0" * 32) / "cloud")
     project = entry(home / "projects" / ("1" * 32))
+    (project / cache.SOURCES).write_text("of another freeonce")
+    mine = entry(home / "projects" / ("2" * 32))
+    (mine / cache.SOURCES).write_text(sources.digest())
+    # A setup and a compilation that were interrupted.
+    halves = entry(home / "images" / ("3" * 32) / "cloud", "x"), entry(home / "projects/4.abc", "x")
     kept = list(cache.entries())
-    assert {one.folder for one in kept} == {ours, outer, old, project}
-    assert {one.folder for one in kept if one.current} == {ours, outer}
+    assert {one.folder for one in kept} == {ours, outer, old, project, mine, *halves}
+    assert {one.folder for one in kept if one.current} == {ours, outer, mine}
     assert all(one.size >= 100_000 for one in kept)
 
     verb.main(["clear", "--old"], standalone_mode=False)
-    assert {one.folder for one in cache.entries()} == {ours, outer}
+    assert {one.folder for one in cache.entries()} == {ours, outer, mine}
     verb.main(["clear"], standalone_mode=False)
     verb.main([], standalone_mode=False)
     assert not ours.exists()
     said = capsys.readouterr().out
-    assert said.count("removed ") == 4
+    assert said.count("removed ") == 7
     assert said.endswith("0 bytes  in all\n")
+
+
+def test_of_projects_images_those_used_last_stay(installed: Path) -> None:
+    assert installed
+    folders = [entry(cache.projects() / f"{number:032}") for number in range(11)]
+    for number, folder in enumerate(folders):
+        os.utime(folder, (number, number))
+    cache.forget_projects()
+    assert [one for one in folders if one.exists()] == folders[-cache.KEPT_PROJECTS :]
+
+
+def test_a_digest_has_what_is_below_and_not_what_editors_hide(tmp_path: Path) -> None:
+    (tmp_path / "helper").mkdir()
+    (tmp_path / "helper/mod.rs").write_text("1")
+    first = sources.digest_of(tmp_path)
+    (tmp_path / ".#owner.rs").symlink_to("nobody@nowhere:1")
+    (tmp_path / "old.c").mkdir()
+    assert sources.digest_of(tmp_path) == first
+    (tmp_path / "helper/mod.rs").write_text("2")
+    assert sources.digest_of(tmp_path) != first
 
 
 @pytest.mark.parametrize(
@@ -102,13 +128,22 @@ def test_what_is_kept_is_shown_and_cleared(
     ],
 )
 def test_elsewhere_every_verb_says_at_once_what_it_needs(
-    monkeypatch: pytest.MonkeyPatch, system: str, machine: str, said: str
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    system: str,
+    machine: str,
+    said: str,
 ) -> None:
     monkeypatch.setattr(platform, "system", lambda: system)
     monkeypatch.setattr(platform, "machine", lambda: machine)
+    # Windows has no such signal.
+    monkeypatch.delattr(signal, "SIGHUP")
     read: list[str] = []
     monkeypatch.setattr(main, "import_module", read.append)
-    for name in main.VERBS:
-        with pytest.raises(HostError, match=said):
-            main.verbs.get_command(click.Context(main.verbs), name)
+    for name in ("--help", *main.VERBS):
+        monkeypatch.setattr(sys, "argv", ["freeonce", name])
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        assert ended.value.code == main.HOST
+        assert said in capsys.readouterr().err
     assert not read

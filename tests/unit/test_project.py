@@ -13,7 +13,7 @@ from freeonce.cli.new import new
 from freeonce.errors import UsageError
 from freeonce.project import chosen
 from freeonce.project.begin import PARTS, begin
-from freeonce.project.file import find_project, load_project
+from freeonce.project.file import find_project, kernel_from, load_project
 
 
 @pytest.fixture(autouse=True)
@@ -168,3 +168,14 @@ def test_every_key_of_the_page_is_one(tmp_path: Path) -> None:
     project = load_project(tmp_path / "freeonce.toml")
     assert project.folder == tmp_path
     assert os.path.relpath(tmp_path / "module") in project.defaults["audit"]["targets"]
+
+
+@pytest.mark.parametrize("word", ["it's", "-C", "a b", "$(id)", "a;b"])
+def test_what_is_no_kernel_is_refused(word: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is no kernel"):
+        kernel_from(word, tmp_path)
+
+
+def test_a_tree_of_sources_is_found_from_the_projects_folder(tmp_path: Path) -> None:
+    assert kernel_from("../linux", tmp_path) == str(tmp_path.parent / "linux")
+    assert kernel_from("linux-image-6.12.9-amd64", tmp_path) == "linux-image-6.12.9-amd64"

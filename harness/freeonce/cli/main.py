@@ -51,6 +51,20 @@ VERBS = {
 """Each verb's file in `cli/`, and its function there."""
 
 
+OF_A_PROJECT = {"audit", "run", "shell"}
+"""What these are not told they take from the project that we stand in."""
+
+
+def _defaults() -> dict[str, dict[str, Any]]:
+    """What its file says, by verb. Raises UsageError when that is wrong."""
+    if find_project(Path.cwd()) is None:
+        return {}
+    from freeonce.project.chosen import project  # noqa: PLC0415
+
+    ours = project()
+    return ours.defaults if ours else {}
+
+
 class _Verbs(click.Group):
     """Reads a verb's file when it is asked for: all of them take most of a second."""
 
@@ -60,10 +74,8 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        # Before the verb's file is read: elsewhere not even that works.
-        obstacle = unfit()
-        if obstacle is not None:
-            raise HostError("wrong-machine", obstacle)
+        if cmd_name in OF_A_PROJECT:
+            ctx.default_map = _defaults()
         command: click.Command = getattr(import_module(f"freeonce.cli.{cmd_name}"), VERBS[cmd_name])
         return command
 
@@ -72,16 +84,6 @@ class _Verbs(click.Group):
 @click.version_option(__version__, prog_name="freeonce")
 def verbs() -> None:
     """Prove that every allocation a hypervisor makes is released exactly once."""
-
-
-def _defaults() -> dict[str, dict[str, Any]]:
-    """What the project that we stand in says for options that are not given."""
-    if find_project(Path.cwd()) is None:
-        return {}
-    from freeonce.project.chosen import project  # noqa: PLC0415
-
-    ours = project()
-    return ours.defaults if ours else {}
 
 
 class _Ended(SystemExit):
@@ -136,6 +138,10 @@ def _forsaken() -> int:
 
 
 def _run() -> int:
+    # Before anything else: elsewhere not even signals are the same.
+    obstacle = unfit()
+    if obstacle is not None:
+        return _report(HostError("wrong-machine", obstacle))
     # An exception unwinds every context manager; the default action would not.
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Under nohup a hang-up is to be ignored.
@@ -143,7 +149,7 @@ def _run() -> int:
             signal.signal(number, _end)
     try:
         # Not in standalone mode click returns what a verb exits with.
-        return int(verbs.main(standalone_mode=False, default_map=_defaults()) or 0)
+        return int(verbs.main(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         return error.exit_code

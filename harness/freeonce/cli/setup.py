@@ -1,8 +1,11 @@
 """`freeonce setup`: makes what runs and audits need, and says what the system lacks."""
 
+from pathlib import Path
+
 import click
 
 from freeonce.project.chosen import chosen_image, project
+from freeonce.project.file import kernel_from
 from freeonce.project.making import KERNEL, make_image, need_packages
 
 
@@ -21,7 +24,7 @@ def setup(kernel: str | None, install: bool, no_packages: bool, outer: bool) -> 
     System packages that are missing are listed with the command that installs them.
     """
     ours = project()
-    kernels = (kernel,) if kernel else ours.kernels if ours else (KERNEL,)
+    kernels = (kernel_from(kernel, Path.cwd()),) if kernel else ours.kernels if ours else (KERNEL,)
     for one in kernels:
         if not no_packages:
             need_packages(one, install=install)

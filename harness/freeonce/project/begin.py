@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
+from freeonce import __version__
 from freeonce.errors import UsageError
 
 FILES = Path(__file__).with_name("new")
@@ -20,6 +21,7 @@ def begin(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
         "name": folder.resolve().name,
         "scenarios": "rust" in parts or "c" in parts,
         "module": "module" in parts,
+        "version": __version__,
     }
     # Only the parts that all have differ by what was asked for; of C, braces are braces.
     files = {**_of("common"), **{name: file for part in parts for name, file in _of(part).items()}}

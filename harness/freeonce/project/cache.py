@@ -1,6 +1,7 @@
 """Where built things lie: the user's cache, or `build/` of a clone. What is there, and its end.
 
-A name of 32 digits is a digest of what went into a thing, so nothing in it is ever out of date.
+A name of 32 digits is a digest of the sources and settings that went into a thing. What came from
+elsewhere, the kernel's package and the compiler, is not in it: `clear` is for these.
 """
 
 import fcntl
@@ -18,6 +19,10 @@ from freeonce.project import sources
 MANIFEST = "manifest.json"
 KINDS = (MANIFEST, "outer.json")
 """What each image has one of."""
+SOURCES = "sources"
+"""In a project's image: the digest of the freeonce that made it."""
+KEPT_PROJECTS = 8
+"""Images of projects, those used last: each edit of a scenario makes another."""
 
 
 def home() -> Path:
@@ -39,7 +44,7 @@ def projects() -> Path:
 
 @dataclass(frozen=True)
 class Entry:
-    """An image that is kept. `size`: bytes on disk. `current`: of these sources."""
+    """An image that is kept, or half of one. `size`: bytes on disk. `current`: of these sources."""
 
     folder: Path
     size: int
@@ -49,14 +54,35 @@ class Entry:
 def entries() -> Iterator[Entry]:
     """All images: of these sources, of other versions of freeonce, of projects."""
     ours = builds()
-    for folder in sorted({*_in(ours), *_in(home() / "images", 2), *_in(projects())}):
-        yield Entry(folder, _size(folder), folder.is_relative_to(ours))
+    for folder in sorted({*_images(ours), *_folders(home() / "images", 2), *_folders(projects())}):
+        yield Entry(folder, _size(folder), folder.is_relative_to(ours) or _is_ours(folder))
 
 
-def _in(place: Path, depth: int = 1) -> Iterator[Path]:
-    for file in place.glob("*/" * depth + "*.json"):
-        if file.name in KINDS and not file.parent.is_symlink():
-            yield file.parent
+def _images(place: Path) -> Iterator[Path]:
+    """A clone's `build/` has other things too."""
+    return (one for one in _folders(place) if any((one / kind).exists() for kind in KINDS))
+
+
+def _folders(place: Path, depth: int = 1) -> Iterator[Path]:
+    return (one for one in place.glob("/".join("*" * depth)) if _is_folder(one))
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _is_ours(project: Path) -> bool:
+    try:
+        return (project / SOURCES).read_text() == sources.digest()
+    except OSError:
+        return False
+
+
+def forget_projects() -> None:
+    """Remove all but the images of projects that were used last. Their lock is held."""
+    by_use = sorted(_folders(projects()), key=lambda one: one.stat().st_mtime)
+    for folder in by_use[:-KEPT_PROJECTS]:
+        shutil.rmtree(folder)
 
 
 def clear(entry: Entry) -> None:

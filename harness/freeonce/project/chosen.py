@@ -8,11 +8,13 @@ from pathlib import Path
 
 from freeonce.errors import UsageError
 from freeonce.project import cache, sources
-from freeonce.project.file import SCENARIOS, Project, find_project, load_project
+from freeonce.project.file import Project, find_project, load_project
 from freeonce.project.image import PATH_VARIABLE, image_path
 from freeonce.project.making import image_of
 
 VARIANT = "scenarios.sh"
+COMPILING = ("RUST_OPT", "RUST_LTO")
+"""What images/rust-crate.sh takes from the environment."""
 
 
 @once
@@ -38,14 +40,16 @@ def chosen_image(*, scenarios: bool) -> Path:
 
 def with_scenarios(base: Path, folder: Path) -> Path:
     """An image like another with the scenarios of a folder: made once for all that went into it."""
-    files = [one for one in folder.iterdir() if one.suffix in (*SCENARIOS, ".h")]
-    words = [base.read_text(), str(folder.resolve())]
-    words += [f"{one.name}\0{one.read_text(errors='surrogateescape')}" for one in sorted(files)]
+    words = [base.read_text(), str(folder.resolve()), sources.digest_of(folder)]
+    words += [os.environ.get(name, "") for name in COMPILING]
     made = cache.projects() / sources.digest_of(words=tuple(words)) / cache.MANIFEST
     # One makes it; others wait, and find it.
     with cache.locked(cache.projects()):
         if not made.exists():
             _compile(base.parent, folder, made.parent)
+            (made.parent / cache.SOURCES).write_text(sources.digest())
+        os.utime(made.parent)
+        cache.forget_projects()
     return made
 
 

@@ -58,14 +58,26 @@ def load_project(file: Path) -> Project:
     audit = {**machine, **tables.audit.options(Path(os.path.relpath(file.parent)))}
     return Project(
         folder=file.parent,
-        kernels=tuple(tables.kernels),
+        kernels=tuple(kernel_from(one, file.parent) for one in tables.kernels),
         scenarios=folder if _has_scenarios(folder) else None,
         defaults={"run": machine, "shell": machine, "audit": audit},
     )
 
 
+def kernel_from(word: str, folder: Path) -> str:
+    """A package's name as it is, a tree of sources by its whole path. Raises UsageError."""
+    if not re.fullmatch(r"[\w./+:~-]+", word) or word.startswith("-"):
+        raise UsageError(
+            f"{word!r} is no kernel: give cloud, a package's name, or a path of plain characters"
+        )
+    return str((folder / word).resolve()) if "/" in word else word
+
+
 def _has_scenarios(folder: Path) -> bool:
-    return folder.is_dir() and any(file.suffix in SCENARIOS for file in folder.iterdir())
+    return folder.is_dir() and any(
+        file.suffix in SCENARIOS and file.is_file() and not file.name.startswith(".")
+        for file in folder.iterdir()
+    )
 
 
 def _told(errors: list[Any], text: str, shown: str) -> list[str]:

@@ -32,14 +32,19 @@ def digest() -> str:
 
 
 def digest_of(*folders: Path, words: tuple[str, ...] = ()) -> str:
-    """Of the files in folders, by their paths in them and their contents. Raises OSError."""
+    """Of the files in folders, by their paths in them and their contents. Raises OSError.
+
+    What is hidden is left out: editors keep locks and copies so.
+    """
     whole = hashlib.sha256()
     for word in words:
         _add(whole, word.encode(errors="surrogateescape"))
     for folder in folders:
         for file in sorted(folder.rglob("*")):
-            if file.is_file() and "__pycache__" not in file.parts:
-                _add(whole, str(file.relative_to(folder)).encode())
+            name = file.relative_to(folder)
+            hidden = any(part.startswith(".") or part == "__pycache__" for part in name.parts)
+            if file.is_file() and not hidden:
+                _add(whole, str(name).encode(errors="surrogateescape"))
                 _add(whole, file.read_bytes())
     return whole.hexdigest()[:32]
 
