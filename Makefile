@@ -53,7 +53,7 @@ $(VENV)/made: pyproject.toml
 	@touch $(VENV)/made $(VENV)/installed
 
 images: packages $(VENV)/installed
-	@$(MAKE) --no-print-directory -C images KERNEL='$(KERNEL)' $(RECIPES) image
+	@$(BIN)/freeonce setup --no-packages --kernel '$(KERNEL)'
 
 # make itself ends with 2 whatever fails in it; so the status is said in words.
 run: setup
@@ -76,7 +76,7 @@ test-qemu: setup
 
 outer: $(VENV)/installed
 	@PYTHON='$(PYTHON)' KERNEL='$(OUTER)' ci/install-deps run
-	@$(MAKE) --no-print-directory -C images KERNEL='$(OUTER)' $(RECIPES) outer
+	@$(BIN)/freeonce setup --no-packages --outer --kernel '$(OUTER)'
 
 matrix: setup
 	@$(MAKE) --no-print-directory -j2 -C images KERNEL='$(KERNEL)' $(RECIPES) variants

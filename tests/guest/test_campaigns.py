@@ -18,10 +18,12 @@ from freeonce.campaign.store import Kept, reading
 from freeonce.deadline import patience
 from freeonce.errors import UsageError
 from tests.death.life import MARK
+from tests.guest.certificates import environment
 
 FREEONCE = (sys.executable, "-m", "freeonce.cli.main")
 PLAN = '[[scenarios]]\nnames = ["c/pool", "c/contiguous", "vec/*"]\nrepeat = 2\n'
 TASKS = 10
+NONE: Mapping[str, str] = {}
 SECONDS = 120.0
 LEFT_SECONDS = 10.0
 
@@ -46,10 +48,10 @@ def until(holds: Callable[[], bool], seconds: float, what: str) -> None:
 
 
 @contextmanager
-def begun(*arguments: str, mark: str = "") -> Iterator["subprocess.Popen[str]"]:
+def begun(*arguments: str, settings: Mapping[str, str] = NONE) -> Iterator["subprocess.Popen[str]"]:
     """A program of a test, which ends with it, and all that it began."""
-    mark = mark or secrets.token_hex(8)
-    environment: Mapping[str, str] = {**os.environ, MARK: mark}
+    mark = secrets.token_hex(8)
+    environment: Mapping[str, str] = {**os.environ, **settings, MARK: mark}
     process = subprocess.Popen(
         arguments,
         env=environment,
@@ -115,14 +117,16 @@ def test_a_campaign_whose_harness_is_killed_goes_on(plan: Path) -> None:
 
 
 @contextmanager
-def scheduler(port: int = 0) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def scheduler(
+    protocol: str = "tcp", settings: Mapping[str, str] = NONE
+) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """Dask's, as its own command line begins it; its address."""
     program = "from distributed.cli.dask_scheduler import main; main()"
-    words = ("--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
-    with begun(sys.executable, "-c", program, *words) as process:
+    words = ("--host", f"{protocol}://127.0.0.1", "--port", "0", "--no-dashboard")
+    with begun(sys.executable, "-c", program, *words, settings=settings) as process:
         assert process.stdout
         for line in process.stdout:
-            if match := re.search(r"Scheduler at:\s+(tcp://\S+)", line):
+            if match := re.search(rf"Scheduler at:\s+({protocol}://\S+)", line):
                 yield match[1], process
                 return
         pytest.fail("the scheduler does not say where it is")
@@ -152,3 +156,33 @@ def test_workers_and_scheduler_may_be_killed(plan: Path) -> None:
             said, _ = campaign.communicate(timeout=SECONDS * patience())
         assert campaign.returncode == 0, said
     assert whole(store)
+
+
+def test_hosts_trust_each_other_by_certificates(plan: Path, tmp_path: Path) -> None:
+    plan.write_text('[[scenarios]]\nnames = ["c/pool"]\n')
+    ours, others = (environment(tmp_path / name) for name in ("ours", "others"))
+    with (
+        scheduler("tls", ours) as (address, _),
+        begun(*FREEONCE, "worker", address, "--slots", "1", settings=ours),
+    ):
+        command = (*FREEONCE, "campaign", str(plan), "--scheduler", address)
+        for settings, why in ((others, "no scheduler answers"), (NONE, "COMM__TLS__CA_FILE")):
+            with begun(*command, settings=settings) as stranger:
+                said, _ = stranger.communicate(timeout=SECONDS * patience())
+            assert stranger.returncode == 3, said
+            assert why in said
+        with begun(*command, settings=ours) as campaign:
+            said, _ = campaign.communicate(timeout=SECONDS * patience())
+        assert campaign.returncode == 0, said
+    assert [one.verdict for one in results(plan.with_suffix(".results"))] == ["clean"]
+
+
+def test_each_failure_of_a_life_is_part_of_its_result(plan: Path) -> None:
+    plan.write_text('[[audits]]\ntargets = ["null_blk"]\nfail_each = "load"\nfail_limit = 1\n')
+    with begun(*FREEONCE, "campaign", str(plan), "--local", "1") as campaign:
+        said, _ = campaign.communicate(timeout=SECONDS * patience())
+    assert campaign.returncode == 0, said
+    (one,) = results(plan.with_suffix(".results"))
+    failures = one.document["failures"]
+    assert failures["points"]
+    assert {point["outcome"] for point in failures["points"]} == {"handled"}

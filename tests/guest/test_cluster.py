@@ -6,6 +6,8 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,16 @@ def work(text: str) -> str:
         os._exit(9)
     if body["full"]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if "lacking" in body and is_first(Path(str(body["lacking"]))):
+        return to_text(Outcome("", False, 0.0, "bad:1", refused="differs: it", by_host=True))
     return to_text(Outcome("clean", True, 0.0, str(os.getpid()), {"number": body["number"]}))
+
+
+def is_first(file: Path) -> bool:
+    """Whether this process was here first, now or before."""
+    with suppress(FileExistsError), file.open("x") as made:
+        made.write(str(os.getpid()))
+    return file.read_text() == str(os.getpid())
 
 
 def tasks(count: int, poisonous: int | None = None, full: int | None = None) -> Iterator[Task]:
@@ -66,6 +77,29 @@ class TestLocal:
         assert "No space left" in found.pop("task 3").refused
         assert {outcome.verdict for outcome in found.values()} == {"clean"}
         assert len(found) == 11
+
+    def test_a_worker_that_refuses_again_and_again_is_taken_out(self, tmp_path: Path) -> None:
+        lacking = {"lacking": str(tmp_path / "first")}
+        given = [replace(task, body=task.body | lacking) for task in tasks(20)]
+        said: list[str] = []
+        with local(SLOTS, tmp_path / "scratch") as client:
+            found = list(run(client, given, work, said.append))
+        assert {outcome.verdict for _, outcome in found} == {"clean"}
+        assert Counter(task.key for task, _ in found) == {f"key-{n}": 1 for n in range(20)}
+        why = "it refused 3 tasks in a row: differs: it"
+        assert said == [f"worker bad:1 was taken out: {why}"]
+
+    def test_when_no_worker_is_left_the_campaign_ends(self, tmp_path: Path) -> None:
+        lacking = {"lacking": str(tmp_path / "first")}
+        given = [replace(task, body=task.body | lacking) for task in tasks(20)]
+        with (
+            local(1, tmp_path / "scratch") as client,
+            pytest.raises(
+                HostError, match="no worker is left; the last, bad:1: it refused 3"
+            ) as caught,
+        ):
+            list(run(client, given, work))
+        assert caught.value.reason == "workers"
 
     def test_no_more_is_taken_from_a_campaign_than_its_slots_need(self, tmp_path: Path) -> None:
         taken = 0

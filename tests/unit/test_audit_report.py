@@ -2,7 +2,6 @@
 
 import io
 import json
-from dataclasses import replace
 
 import jsonschema
 import pytest
@@ -10,12 +9,12 @@ from rich.console import Console
 
 from freeonce.audit.life import Life, NotAudited, Ran, Reason, Stage, Target
 from freeonce.audit.model import Rule
-from freeonce.audit.result import Result
 from freeonce.errors import Obstacle, UsageError
 from freeonce.evidence.ledger import Type
+from freeonce.report.excused import NONE, Excuses
 from freeonce.report.expected import Known, compare, parse_expected
 from freeonce.report.found import Found, found
-from freeonce.report.life import Told, audit_document, by_family, print_life
+from freeonce.report.life import Told, audit_document, by_family, print_life, tell
 from freeonce.run.conclude import conclude_life
 from freeonce.run.life import Lived
 from freeonce.subject.places import Frame
@@ -55,13 +54,10 @@ UNHEARD = (NotAudited("idr_alloc", 1, "number"), NotAudited("filp_open", 3, "fil
 TARGET = Target("leaky", "leaky.ko", "6.1.0", ("kfree", "kmalloc_trace"), UNHEARD, True)
 
 
-def told(known: tuple[Known, ...] = (), *reasons: Reason) -> Told:
-    one: Result = result("leaky", history())
-    groups = found(one.judgement.findings, TRACES)
-    met, missing = compare(groups, known)
-    one = replace(one, as_expected=not missing and len(met) == len(groups))
+def told(known: tuple[Known, ...] = (), *reasons: Reason, excuses: Excuses = NONE) -> Told:
     ran = (Ran("try.sh", 0, "fine\n", 1.0), Ran("bad.sh", 3, "a\nb\n", 1.0))
-    return Told(Life((TARGET,), Stage.JUDGE, reasons, ran, one), groups, met, missing)
+    life = Life((TARGET,), Stage.JUDGE, reasons, ran, result("leaky", history()))
+    return tell(life, TRACES, known, excuses=excuses)
 
 
 def named(groups: tuple[Found, ...]) -> list[tuple[str, int, str]]:

@@ -15,7 +15,7 @@ from junitparser import JUnitXml
 
 from freeonce.audit.model import Judgement, Verdict
 from freeonce.audit.result import Result
-from freeonce.cli import doctor, main, outputs, progress, svm, telling
+from freeonce.cli import doctor, main, outputs, pace, progress, svm, telling
 from freeonce.cli import run as verb_run
 from freeonce.cli.gathered import Gathered
 from freeonce.cli.output import writable, write
@@ -129,6 +129,7 @@ def test_an_error_that_nobody_expected_is_no_verdict(
         ["run", "--html", "-"],
         ["run", "--trace", "-"],
         ["run", "--fail-each", "--trace", "x.trace"],
+        ["run", "--fail-each", "--folded-count", "x.folded"],
         ["run", "--fail-each", "--fail-at", "3"],
         ["run", "--fail-at", "0"],
         ["run", "--fail-at", "3-"],
@@ -295,7 +296,8 @@ def test_files_are_written_while_the_run_goes_on(
             seen.append((len(document["scenarios"]), document["broken_off"], document["ok"]))
 
     monkeypatch.setattr(telling, "EVERY_SECONDS", 0)
-    monkeypatch.setattr(telling, "SHARE", 0)
+    monkeypatch.setattr(pace, "EVERY_SECONDS", 0)
+    monkeypatch.setattr(pace, "SHARE", 0)
     ending(monkeypatch, (Verdict.CLEAN, True), (Verdict.CLEAN, True), then=Killed)
     with pytest.raises(Killed):
         call("run", *options(files))

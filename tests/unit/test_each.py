@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from freeonce.audit.attempts import STAGES, Attempt, Each, Sampled, Where, attempts, wanted
-from freeonce.audit.life import Stage
+from freeonce.audit.life import Bounds, Stage
 from freeonce.audit.phases import hung_in, untouched
 from freeonce.audit.run import take_apart
 from freeonce.cli.failing import EachPoint, WithBareOption
@@ -31,13 +31,6 @@ def phase(history: History, which: Phase, load: int = 1) -> History:
     return history.add(Type.PHASE, serial=load, detail=int(which))
 
 
-def life() -> History:
-    """Acquisitions 1 at load, 2 in an exercise, 3 at unload, of stacks 1, 2 and 1."""
-    history = phase(run(), Phase.COMING).add(Type.ATTEMPT, serial=1, site=1)
-    phase(history, Phase.LIVE).add(Type.ATTEMPT, serial=2, site=2)
-    return history
-
-
 def unloaded(history: History) -> History:
     phase(history.add(Type.ATTEMPT, serial=3, site=1), Phase.GOING)
     return history
@@ -45,14 +38,25 @@ def unloaded(history: History) -> History:
 
 def test_an_acquisition_has_the_stage_of_the_life_that_it_is_made_in() -> None:
     """The kernel says that a module goes when its exit function is over."""
-    history = life()
-    before = len(history.rows)
-    found = attempts(unloaded(history).records(), before)
+    history = phase(run(), Phase.COMING).add(Type.ATTEMPT, serial=1, site=1)
+    loaded = len(phase(history, Phase.LIVE).rows)
+    unloading = len(history.add(Type.ATTEMPT, serial=2, site=2).rows)
+    bounds = Bounds(loaded, unloading)
+    found = attempts(unloaded(history).records(), bounds)
     assert [(one.number, one.stage) for one in found] == [
         *((1, Stage.LOAD), (2, Stage.EXERCISE), (3, Stage.UNLOAD)),
     ]
     never_live = phase(run(), Phase.COMING).add(Type.ATTEMPT, serial=1, site=1)
-    assert [one.stage for one in attempts(never_live.records())] == [Stage.LOAD]
+    assert [one.stage for one in attempts(never_live.records(), Bounds())] == [Stage.LOAD]
+
+
+def test_the_init_of_a_second_module_that_fails_is_no_exercise() -> None:
+    history = phase(run(), Phase.COMING).add(Type.ATTEMPT, serial=1, site=1)
+    phase(phase(history, Phase.LIVE), Phase.COMING, load=2).add(Type.ATTEMPT, serial=2, site=2)
+    phase(history, Phase.INIT_FAILED, load=2)
+    bounds = Bounds(loaded=None, unloading=len(history.rows))
+    found = attempts(unloaded(history).records(), bounds)
+    assert [one.stage for one in found] == [Stage.LOAD, Stage.LOAD, Stage.UNLOAD]
 
 
 def test_a_stack_is_told_apart_by_its_addresses_and_not_by_its_number() -> None:
@@ -198,7 +202,7 @@ class Batches:
         self.guests += 1
         yield SimpleNamespace()
 
-    def batch(self, _: Any, points: list[Where], __: float) -> tuple[list[Any], bool]:
+    def batch(self, _: Any, points: list[Where], *__: Any) -> tuple[list[Any], bool]:
         self.batches.append([one.number for one in points])
         done: list[Any] = []
         for one in points:
@@ -270,4 +274,4 @@ def test_fail_each_takes_a_stage_only_behind_its_own_sign(arguments: list[str], 
 def test_a_stage_that_there_is_not_is_refused() -> None:
     done = CliRunner().invoke(said, ["--fail-each=quiesce", "brd"])
     assert done.exit_code == 2
-    assert "'quiesce' is none of load, exercise, unload" in done.output
+    assert "'quiesce' is not one of all, load, exercise, unload" in done.output

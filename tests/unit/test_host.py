@@ -248,7 +248,7 @@ def test_a_qemu_without_a_sandbox_is_used_without(
 
 def test_a_qemu_that_is_not_there_says_make_setup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FREEONCE_QEMU", "no-such-qemu")
-    with pytest.raises(HostError, match="make setup"):
+    with pytest.raises(HostError, match="freeonce setup"):
         find_qemu()
 
 
@@ -288,7 +288,7 @@ def test_an_image_that_is_not_whole_is_refused(image: Path) -> None:
     (image.parent / "initramfs").write_text("an error page")
     assert "initramfs is not the file that the manifest describes" in refused(image)
     (image.parent / "initramfs").unlink()
-    assert "make setup" in refused(image)
+    assert "freeonce setup" in refused(image)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"schema": "freeonce/image/9"}'])

@@ -92,7 +92,7 @@ def test_a_missing_image_fails_with_what_to_do(
     pytester.makepyfile("def test_it(guest):\n    pass\n")
     outcome = pytester.runpytest("--freeonce-accel=tcg")
     outcome.assert_outcomes(errors=1)
-    outcome.stdout.fnmatch_lines("freeonce: *gone.json*make setup*")
+    outcome.stdout.fnmatch_lines("freeonce: *gone.json*freeonce setup*")
 
 
 def test_a_project_without_guests_starts_none(pytester: pytest.Pytester) -> None:

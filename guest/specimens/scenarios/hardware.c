@@ -126,6 +126,18 @@ static u64 *spare_entry(struct l2 *l2)
 	return &l2->tables[freeonce_paging_levels() - 1][1];
 }
 
+/* Its whole body on one CPU: another one's TLB has nothing that is stale. */
+#define ON_ONE_CPU(BODY)         \
+	static int BODY##_here(void) \
+	{                            \
+		int error;               \
+                                 \
+		freeonce_pin();          \
+		error = BODY();          \
+		freeonce_unpin();        \
+		return error;            \
+	}
+
 /* Mapped for one VMRUN, without a fault before it and without a flush after it. */
 static int enter_with(struct l2 *l2, u64 gpa)
 {
@@ -154,6 +166,7 @@ static int page_stale(void)
 	l2_close(&l2);
 	return error;
 }
+ON_ONE_CPU(page_stale)
 
 /* The CPU may have read the table for the L2, and keep what it leads to. */
 static int table_stale(void)
@@ -176,6 +189,7 @@ static int table_stale(void)
 	l2_close(&l2);
 	return error;
 }
+ON_ONE_CPU(table_stale)
 
 /* Memory of an L2 need not be contiguous; with act=real the kernel suffers its release, once. */
 static int page_in_pool(void)
@@ -460,9 +474,9 @@ static const struct scenario hardware_scenarios[] = {
 	     "A page table of an L2 without nested paging released while CR3 leads to it."),
 	USED("page", page_lost_without_nested_paging,
 	     "Memory of an L2 without nested paging released while its page table maps it."),
-	USED("nested-page-stale", page_stale,
+	USED("nested-page-stale", page_stale_here,
 	     "A page that was mapped for one VMRUN, and released; the next VMRUN flushes nothing."),
-	USED("nested-table-stale", table_stale,
+	USED("nested-table-stale", table_stale_here,
 	     "A nested page table taken out and released; the next VMRUN flushes nothing."),
 	FAULT("hardware-use-after-free/none/c/nested-page-of-nobody", "hardware-use-after-free",
 	      "none", page_of_nobody,
@@ -500,29 +514,14 @@ static const struct scenario hardware_scenarios[] = {
 SCENARIOS(hardware_scenarios);
 
 static const struct scenario l2_scenarios[] = {
-	{
-		.name = "c/l2",
-		.section = "The two allocators, from C",
-		.language = "C",
-		.needs = "svm",
-		.lesson = "An L2 made by hand: the CPU has no claim on it after the unbinding.",
-		.run = vmmcall,
-	},
-	{
-		.name = "c/l2_static",
-		.section = "The two allocators, from C",
-		.language = "C",
-		.needs = "svm",
-		.lesson = "Static memory may be given to the CPU: it is there as long as its module.",
-		.run = in_static_memory,
-	},
-	{
-		.name = "module/unload",
-		.section = "The module",
-		.language = "C",
-		.needs = "svm",
-		.lesson = "A module that used SVM leaves every CPU as it found it.",
-		.run = unload,
-	},
+	SCENARIO("c/l2", "The two allocators, from C",
+		 "An L2 made by hand: the CPU has no claim on it after the unbinding.",
+		 vmmcall, .needs = "svm"),
+	SCENARIO("c/l2_static", "The two allocators, from C",
+		 "Static memory may be given to the CPU: it is there as long as its module.",
+		 in_static_memory, .needs = "svm"),
+	SCENARIO("module/unload", "The module",
+		 "A module that used SVM leaves every CPU as it found it.",
+		 unload, .needs = "svm"),
 };
 SCENARIOS(l2_scenarios);

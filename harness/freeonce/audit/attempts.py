@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from freeonce.audit.life import Stage
-from freeonce.evidence.ledger import Phase, Records, Type, Witness
+from freeonce.audit.life import Bounds, Stage
+from freeonce.evidence.ledger import Records, Type, Witness
 from freeonce.evidence.stacks import told
 
 STAGES = (Stage.LOAD, Stage.EXERCISE, Stage.UNLOAD)
@@ -21,6 +21,11 @@ class Where:
     def __str__(self) -> str:
         return f"{self.number}{'+' if self.after else ''}"
 
+    @property
+    def options(self) -> str:
+        """As a run's begin has it."""
+        return f"fail={self}"
+
 
 @dataclass(frozen=True)
 class Each:
@@ -35,6 +40,17 @@ class Each:
     after: bool = False
     limit: int | None = None
     only: Where | None = None
+
+
+def each_of(text: str) -> Each:
+    """As it is written: a stage, or `all`; with + in front also with everything after it failing.
+
+    Raises ValueError with what would be right.
+    """
+    after, stage = text.startswith("+"), text.removeprefix("+")
+    if stage not in ("", "all", *STAGES):
+        raise ValueError(f"one of all, {', '.join(STAGES)}, or one of these behind a +")
+    return Each(Stage(stage) if stage in STAGES else None, after=after)
 
 
 @dataclass(frozen=True)
@@ -60,19 +76,18 @@ class Sampled:
     led: int
 
 
-def attempts(records: Records, unloading: int | None = None) -> tuple[Attempt, ...]:
+def attempts(records: Records, bounds: Bounds | None = None) -> tuple[Attempt, ...]:
     """The acquisitions that a run with `count` told, by number. What comes twice counts once.
 
-    `unloading`: of a life, the sequence behind which its unload is; None when it had none. (A
-    module's exit function is over when the kernel says that the module goes.)
+    `bounds`: of a life, between its stages; None of a scenario.
     """
     stacks = told(records).stacks
-    when = _Stages(records, unloading)
     found: dict[int, Attempt] = {}
     for record in records[records["type"] == Type.ATTEMPT]:
         number, site = int(record["serial"]), int(record["site"])
         stack = stacks[site].frames if site in stacks else (site,)
-        found.setdefault(number, Attempt(number, when(int(record["sequence"])), stack, site))
+        stage = bounds.stage(int(record["sequence"])) if bounds else None
+        found.setdefault(number, Attempt(number, stage, stack, site))
     return tuple(found[number] for number in sorted(found) if number)
 
 
@@ -81,26 +96,6 @@ def all_told(found: Sequence[Attempt], records: Records) -> bool:
     numbers = [one.number for one in found]
     acquired = (records["type"] == Type.ALLOCATE) & (records["witness"] == Witness.LEDGER)
     return numbers == list(range(1, len(numbers) + 1)) and (bool(numbers) or not acquired.any())
-
-
-class _Stages:
-    """The stage of a life that a record is of, by its sequence; None of a scenario."""
-
-    def __init__(self, records: Records, unloading: int | None) -> None:
-        phases = records[records["type"] == Type.PHASE]
-        live = phases["sequence"][phases["detail"] == Phase.LIVE]
-        self._is_life = len(phases) > 0
-        self._loaded = int(live.max()) if len(live) else None
-        self._unloading = unloading
-
-    def __call__(self, sequence: int) -> Stage | None:
-        if not self._is_life:
-            return None
-        if self._loaded is None or sequence < self._loaded:
-            return Stage.LOAD
-        if self._unloading is not None and sequence > self._unloading:
-            return Stage.UNLOAD
-        return Stage.EXERCISE
 
 
 def wanted(found: Sequence[Attempt], each: Each) -> tuple[list[Where], tuple[Sampled, ...]]:

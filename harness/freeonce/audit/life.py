@@ -21,6 +21,30 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """Where the stages of a life end, by the sequence of the last record before.
+
+    `loaded`: the last load, None when one failed; `unloading`: what comes before the unload, None
+    when there was none. (The ledger alone does not tell: of several modules one may be live while
+    the next one's init function fails; a module goes when its exit function is over.)
+    """
+
+    loaded: int | None = None
+    unloading: int | None = None
+
+    def stage(self, sequence: int) -> Stage:
+        """That a record is of."""
+        if self.unloading is not None and sequence > self.unloading:
+            return Stage.UNLOAD
+        if self.loaded is None or sequence <= self.loaded:
+            return Stage.LOAD
+        return Stage.EXERCISE
+
+
+NEVER_LOADED = Bounds()
+
+
+@dataclass(frozen=True)
 class NotAudited:
     """A function that looks like acquiring `what`, named at `calls` places of a module's code.
 
@@ -83,14 +107,11 @@ class Ran:
 
 @dataclass(frozen=True)
 class Life:
-    """One life. `stage`: the last that was begun; `reasons`: what spoilt it, nothing when whole.
-
-    `unloading`: sequence of the last record before the unload began, None when it did not.
-    """
+    """One life. `stage`: the last that was begun; `reasons`: what spoilt it, nothing when whole."""
 
     targets: tuple[Target, ...]
     stage: Stage
     reasons: tuple[Reason, ...]
     ran: tuple[Ran, ...]
     result: Result
-    unloading: int | None = None
+    bounds: Bounds = NEVER_LOADED

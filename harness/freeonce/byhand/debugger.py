@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from freeonce.errors import EvidenceError
-from freeonce.project.image import BUILD
+from freeonce.project import sources
 
 SOURCE = "/freeonce"
 """What the recipes call our source in the modules' debug info."""
@@ -72,7 +72,7 @@ def commands(
     yield "set confirm off"
     yield "set pagination off"
     yield "set architecture i386:x86-64"
-    yield f"set substitute-path {SOURCE} {BUILD.parent}"
+    yield f"set substitute-path {SOURCE} {sources.root()}"
     # It tells hundreds of sections one by one. The older words: newer gdbs know them, too.
     yield from ("set logging file /dev/null", "set logging redirect on", "set logging on")
     yield f"add-symbol-file {kernel} {KERNEL_TEXT.start:#x}"

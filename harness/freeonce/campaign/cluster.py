@@ -1,19 +1,19 @@
 """Tasks on workers of Dask's `distributed`: on this machine, or wherever its scheduler has some.
 
-Nothing of a task is pickled but a name of our own function and its one text. How many are handed
+Nothing of a task is pickled but names of our own functions and one text. How many are handed
 over at a time is bounded, however long the campaign.
 """
 
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import dask
-from distributed import Client, Future, LocalCluster, as_completed
+from distributed import Client, Future, LocalCluster, as_completed, get_worker
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
@@ -21,6 +21,7 @@ from freeonce.audit.model import Verdict
 from freeonce.campaign.outcome import Outcome, from_text
 from freeonce.campaign.perform import perform
 from freeonce.campaign.task import Task
+from freeonce.campaign.trust import TIMES, Trust
 from freeonce.errors import HostError
 
 SLOT = "guest"
@@ -66,14 +67,27 @@ def local(slots: int, scratch: Path) -> Iterator[Client]:
 
 @contextmanager
 def remote(address: str) -> Iterator[Client]:
-    """The cluster of a scheduler, `tcp://host:port`. Raises HostError `scheduler`."""
+    """That of a scheduler, `tcp://host:port` or `tls://...`. Raises HostError `scheduler`."""
     with dask.config.set(SETTINGS):
         try:
             client = Client(address, timeout=CONNECT_SECONDS)
-        except (OSError, ValueError) as error:
-            raise HostError("scheduler", f"no scheduler answers at {address}: {error}") from error
+        except UNREACHABLE as error:
+            raise unreachable(address, error) from error
         with client:
             yield client
+
+
+UNREACHABLE = (OSError, ValueError, TypeError)
+"""What Dask raises where no scheduler answers; TypeError where it has no certificates."""
+
+TLS = """; for tls:// set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, and CERT and KEY of __CLIENT__ and \
+__WORKER__ there, or the same in Dask's configuration (docs/campaigns.md)"""
+
+
+def unreachable(address: str, error: BaseException) -> HostError:
+    """That, in words."""
+    more = TLS if address.startswith("tls:") and isinstance(error, TypeError) else ""
+    return HostError("scheduler", f"no scheduler answers at {address}: {error}{more}")
 
 
 class Slots:
@@ -95,61 +109,112 @@ class Slots:
 
 
 def run(
-    client: Client, tasks: Iterable[Task], work: Callable[[str], str] = perform
+    client: Client,
+    tasks: Iterable[Task],
+    work: Callable[[str], str] = perform,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[Task, Outcome]]:
     """Each task with its outcome, as they come. `work`: what a worker does with a task's body.
 
     Dask blames the death of a worker on all tasks that it had. So whoever was blamed so often
-    that it was given up runs again at the end, alone.
+    that it was given up runs again at the end, alone. What a worker cannot begin goes to another,
+    and a worker that refuses the same way again and again is taken out; `say` is told.
 
-    Raises HostError `scheduler` when the scheduler is lost, or forgets what it was given: what
-    came before is not lost, and the same campaign goes on from there.
+    Raises HostError `scheduler` when the scheduler is lost, or forgets what it was given, and
+    `workers` when all were taken out: what came before is not lost, and the same campaign goes on
+    from there.
     """
+    crowd = _Crowd(client, work, say)
     blamed: list[Task] = []
     try:
-        for task, outcome in _each(client, tasks, work):
+        for task, outcome in crowd.each(tasks):
             if outcome is None:
                 blamed.append(task)
             else:
                 yield task, outcome
         for task in blamed:
-            for _, outcome in _each(client, [replace(task, key=f"{task.key}-alone")], work):
+            for _, outcome in crowd.each([task]):
                 yield task, outcome or _killed()
     except (FutureCancelledError, OSError, TimeoutError) as error:
         message = f"the scheduler is lost, or has forgotten its tasks: {error}"
         raise HostError("scheduler", f"{message}; the same command goes on") from error
 
 
-def _each(
-    client: Client, tasks: Iterable[Task], work: Callable[[str], str]
-) -> Iterator[tuple[Task, Outcome | None]]:
-    """None: given up, since workers died that had it."""
-    waiting = iter(tasks)
-    given: dict[str, Task] = {}
-    slots = Slots(client)
+class _Crowd:
+    """The workers of a cluster at the tasks of one campaign."""
 
-    def more() -> Iterator[Future]:
-        for task in islice(waiting, max(AHEAD * slots.count() - len(given), 0)):
-            given[task.key] = task
-            yield client.submit(
-                work, json.dumps(task.body), key=task.key, pure=False, resources={SLOT: 1}
-            )
+    def __init__(
+        self, client: Client, work: Callable[[str], str], say: Callable[[str], None]
+    ) -> None:
+        self._client = client
+        self._work = work
+        self._say = say
+        self._slots = Slots(client)
+        self._trust = Trust()
+        self._given = 0
 
-    coming = as_completed(list(more()))
-    for future in coming:
-        yield given.pop(str(future.key)), _outcome(future)
-        future.release()
-        coming.update(list(more()))
+    def each(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome | None]]:
+        """None: given up, since workers died that had it."""
+        waiting = iter(tasks)
+        refused: deque[Task] = deque()
+        had: dict[str, Task] = {}
+
+        def more() -> list[Future]:
+            room = max(AHEAD * self._slots.count() - len(had), 0)
+            chosen = list(islice(waiting, room))
+            # Last of all: who refused is out by then, or somebody else is free.
+            chosen += [refused.popleft() for _ in range(min(room - len(chosen), len(refused)))]
+            return [self._give(task, had) for task in chosen]
+
+        coming = as_completed(more())
+        for future in coming:
+            task = had.pop(str(future.key))
+            outcome = self._outcome(future)
+            future.release()
+            if outcome and outcome.by_host and self._trust.again(task.key):
+                refused.append(task)
+            else:
+                yield task, outcome
+            coming.update(more())
+
+    def _give(self, task: Task, had: dict[str, Task]) -> Future:
+        # A task that is given again must not be taken for the one that Dask is forgetting.
+        self._given += 1
+        key = f"{task.key}-{self._given}"
+        had[key] = task
+        body = json.dumps(task.body)
+        return self._client.submit(
+            _here, self._work, body, key=key, pure=False, resources={SLOT: 1}
+        )
+
+    def _outcome(self, future: Future) -> Outcome | None:
+        """None: given up. What the task itself raised is told as the worker's refusal of it."""
+        error = future.exception() if future.status == "error" else None
+        if isinstance(error, KilledWorker):
+            return None
+        if error is not None:
+            return Outcome("", False, 0.0, "a worker", refused=f"an error of freeonce: {error!r}")
+        address, text = future.result()
+        outcome = from_text(text)
+        if not outcome.refused:
+            self._trust.did(address)
+        elif outcome.by_host and self._trust.refused(address, outcome.refused):
+            self._take_out(address, outcome)
+        return outcome
+
+    def _take_out(self, address: str, outcome: Outcome) -> None:
+        why = f"it refused {TIMES} tasks in a row: {outcome.refused}"
+        left = set(self._client.scheduler_info(n_workers=-1)["workers"]) - {address}
+        if not left:
+            message = f"no worker is left; the last, {outcome.worker}: {why}"
+            raise HostError("workers", f"{message}; the same command goes on")
+        self._client.retire_workers([address], close_workers=True)
+        self._say(f"worker {outcome.worker} was taken out: {why}")
 
 
-def _outcome(future: Future) -> Outcome | None:
-    """None: given up. What the task itself raised is told as the worker's refusal of it."""
-    error = future.exception() if future.status == "error" else None
-    if isinstance(error, KilledWorker):
-        return None
-    if error is not None:
-        return Outcome("", False, 0.0, "a worker", refused=f"an error of freeonce: {error!r}")
-    return from_text(future.result())
+def _here(work: Callable[[str], str], text: str) -> tuple[str, str]:
+    """On a worker: its address, and the task's outcome."""
+    return get_worker().address, work(text)
 
 
 def _killed() -> Outcome:

@@ -54,7 +54,11 @@ def differences(before: Iterable[Kept], after: Iterable[Kept]) -> Iterator[Diffe
             yield Difference("gone", kept.name, kept.number, in_words(kept), "")
 
 
-def _who(kept: Kept) -> str:
-    """What a task is, whatever it was run with."""
-    task = {key: value for key, value in kept.task.items() if key not in WITH}
-    return json.dumps([kept.kind, kept.name, kept.number, task], sort_keys=True)
+def _who(kept: Kept) -> tuple[str, int]:
+    return same_task(kept), kept.number
+
+
+def same_task(kept: Kept) -> str:
+    """The same for all repetitions of a task, whatever they were run with."""
+    task = {key: value for key, value in kept.task.items() if key not in (*WITH, "number")}
+    return json.dumps([kept.kind, kept.name, task], sort_keys=True)

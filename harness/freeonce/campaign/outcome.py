@@ -9,7 +9,8 @@ from freeonce.errors import EvidenceError
 @dataclass(frozen=True)
 class Outcome:
     """`verdict`: of the audit; empty when the worker could not even begin, and then `refused`
-    says why: that is no result, and is not kept. `document`: as in `run --json` or `audit --json`.
+    says why: that is no result, and is not kept. `by_host`: what it lacks is the worker's, and
+    another may have it. `document`: as in `run --json` or `audit --json`.
     """
 
     verdict: str
@@ -18,6 +19,7 @@ class Outcome:
     worker: str
     document: dict[str, object] = field(default_factory=dict)
     refused: str = ""
+    by_host: bool = False
 
 
 def to_text(outcome: Outcome) -> str:
@@ -31,7 +33,10 @@ def from_text(text: str) -> Outcome:
         found = Outcome(**json.loads(text))
     except (ValueError, TypeError) as error:
         raise EvidenceError(f"a worker's answer cannot be read: {error}") from error
-    types = {"verdict": str, "as_expected": bool, "worker": str, "document": dict, "refused": str}
+    types = {
+        **{"verdict": str, "as_expected": bool, "worker": str, "document": dict},
+        **{"refused": str, "by_host": bool},
+    }
     for name, wanted in types.items():
         if not isinstance(getattr(found, name), wanted):
             raise EvidenceError(f"a worker's answer has a wrong {name}")

@@ -8,8 +8,7 @@ from tempfile import TemporaryDirectory
 import dask
 from distributed import Nanny
 
-from freeonce.campaign.cluster import SETTINGS, SLOT
-from freeonce.errors import HostError
+from freeonce.campaign.cluster import SETTINGS, SLOT, UNREACHABLE, unreachable
 from freeonce.project.setting import Setting
 
 CONNECT_SECONDS = 60
@@ -41,7 +40,6 @@ async def serve(scheduler: str, slots: int, setting: Setting) -> None:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     for nanny in nannies:
                         await stack.enter_async_context(nanny)
-            except (OSError, TimeoutError, ValueError) as error:
-                message = f"no scheduler answers at {scheduler}: {error}"
-                raise HostError("scheduler", message) from error
+            except UNREACHABLE as error:
+                raise unreachable(scheduler, error) from error
             await asyncio.gather(*(nanny.finished() for nanny in nannies))

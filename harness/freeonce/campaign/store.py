@@ -189,11 +189,9 @@ def _make(folder: Path) -> None:
 @contextmanager
 def _opened(folder: Path, write: bool) -> Iterator[Store]:
     file = folder / FILE
-    mode = "rw" if write else "ro"
+    where = f"{file.resolve().as_uri()}?mode={'rw' if write else 'ro'}"
     try:
-        with closing(
-            sqlite3.connect(f"{file.resolve().as_uri()}?mode={mode}", uri=True, timeout=BUSY_SECONDS)
-        ) as connection:
+        with closing(sqlite3.connect(where, uri=True, timeout=BUSY_SECONDS)) as connection:
             (version,) = connection.execute("pragma user_version").fetchone()
             if version != VERSION:
                 raise UsageError(f"{file} is of format {version}; this freeonce reads {VERSION}")

@@ -1,6 +1,7 @@
 """`freeonce audit`: the life of any kernel module in a guest, judged."""
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,18 +11,30 @@ from rich.console import Console
 
 from freeonce.audit.attempts import Each, Where
 from freeonce.audit.points import Point
+from freeonce.cli.excusing import excuse_options
 from freeonce.cli.failing import EachPoint, WherePoint, WithBareOption, limit_option
 from freeonce.cli.loudness import loudness_options, stderr_console
 from freeonce.cli.options import accelerator_option, machine_options
 from freeonce.cli.output import STDOUT, Out, written_out
-from freeonce.cli.outputs import UNWRITTEN, Report, chosen, now, output_options, tell_reports
+from freeonce.cli.outputs import (
+    UNWRITTEN,
+    Files,
+    Report,
+    chosen,
+    now,
+    output_options,
+    tell_reports,
+    write_reports,
+)
+from freeonce.cli.pace import Pace
 from freeonce.errors import HostError, UsageError
 from freeonce.project.machine import Machine
 from freeonce.project.setting import find_setting
+from freeonce.report.excused import Excuses
 from freeonce.report.expected import Known, parse_expected
 from freeonce.report.failures import print_failures
-from freeonce.report.life import Told, audit_document, places_of, print_life, tell
-from freeonce.run.audit import audited
+from freeonce.report.life import Told, audit_document, places_of, print_excused, print_life, tell
+from freeonce.run.audit import Audited, audited
 from freeonce.run.conclude import INCOMPLETE, exit_status
 from freeonce.run.life import DEFAULT_LIMITS, Limits
 from freeonce.run.prepare import Wish
@@ -66,6 +79,7 @@ FILE = click.Path(path_type=Path)
 )
 @click.option("--fail-point", type=WherePoint(), help="Only acquisition N of --fail-each.")
 @limit_option
+@excuse_options
 @accelerator_option
 @machine_options
 @loudness_options
@@ -89,6 +103,7 @@ def audit(
     fail_each: Each | None,
     fail_point: Where | None,
     fail_limit: int | None,
+    excuses: Excuses,
     accel: str,
     machine: Machine,
     quiet: bool,
@@ -125,11 +140,54 @@ def audit(
     console = Out(stderr=files.get("json") == STDOUT, highlight=False)
     with stderr_console(quiet, verbose) as errors:
         setting = find_setting(accel, svm=False, machine=machine)
-        with errors.status("reading the modules") as status:
-            done = audited(wish, setting, each, status.update, partial(_warn, errors))
-        told = tell(done.life, done.traces, known, done.points)
-        host = done.setting.document()
-        places = places_of(done.traces)
+        kept = _Kept(files, known, excuses, start)
+        try:
+            with errors.status("reading the modules") as status:
+                done = audited(
+                    wish, setting, each, status.update, partial(_warn, errors), so_far=kept.so_far
+                )
+        except BaseException:
+            # Ctrl-C too: what was led before is not lost with the rest.
+            kept.broken_off()
+            raise
+        report, told = kept.report(done)
+        whole = _printed(console, report, told, quiet, verbose)
+        whole &= tell_reports(files, report, errors)
+    unled = told.points is not None and told.points.unled
+    verdict = exit_status(report.with_points) or (INCOMPLETE if unled else 0)
+    context.exit(verdict or (0 if whole else UNWRITTEN))
+
+
+class _Kept:
+    """The reports of an audit, written also while it goes on."""
+
+    def __init__(
+        self, files: Files, known: Sequence[Known], excuses: Excuses, start: float
+    ) -> None:
+        self._files = {name: file for name, file in files.items() if file != STDOUT}
+        self._known = known
+        self._excuses = excuses
+        self._start = start
+        self._pace = Pace()
+        self._last: Callable[[], Report] | None = None
+
+    def so_far(self, audited_so_far: Callable[[], Audited], how_far: str) -> None:
+        """What there is already."""
+        self._last = lambda: self.report(audited_so_far(), how_far)[0]
+        self._pace.keep(self._files, self._last)
+
+    def broken_off(self) -> None:
+        """Write what there was."""
+        if self._last is not None:
+            for _, problem in write_reports(self._files, self._last()):
+                if problem is not None:
+                    click.echo(f"freeonce: {problem}", err=True)
+
+    def report(self, done: Audited, broken_off: str = "") -> tuple[Report, Told]:
+        """What files tell, and what is printed."""
+        told = tell(done.life, done.traces, self._known, done.points, self._excuses)
+        host, places = done.setting.document(), places_of(done.traces)
+        seconds = time.monotonic() - self._start
         report = Report(
             host=host,
             results=[told.life.result],
@@ -138,13 +196,10 @@ def audit(
             points=[told.points] if told.points else None,
             places=places,
             when=now(),
-            document=audit_document(host, [told], time.monotonic() - start, places),
+            broken_off=broken_off,
+            document=audit_document(host, [told], seconds, places, broken_off),
         )
-        whole = _printed(console, report, told, quiet, verbose)
-        whole &= tell_reports(files, report, errors)
-    unled = told.points is not None and told.points.unled
-    verdict = exit_status(report.with_points) or (INCOMPLETE if unled else 0)
-    context.exit(verdict or (0 if whole else UNWRITTEN))
+        return report, told
 
 
 def _warn(errors: Console, text: str) -> None:
@@ -166,10 +221,11 @@ def _printed(console: Console, report: Report, told: Told, quiet: bool, verbose:
     """Print it; whether it could be. What fails here hides neither verdict nor files."""
     try:
         with written_out():
-            print_life(console, report.host, told, quiet, verbose)
+            print_life(console, report.host, told, quiet, verbose, places=report.places)
             if told.points is not None and not (quiet and told.bears_failures):
                 console.print()
                 print_failures(console, [told.points], places=report.places, again=_again)
+            print_excused(console, told)
     except HostError as error:
         click.echo(f"freeonce: {error}", err=True)
         return False

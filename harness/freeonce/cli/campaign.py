@@ -122,7 +122,7 @@ def _base(setting: Setting, accel: str) -> Base:
     )
 
 
-_Running = Callable[[Sequence[Task]], Iterator[tuple[Task, Outcome]]]
+_Running = Callable[[Sequence[Task], Callable[[str], None]], Iterator[tuple[Task, Outcome]]]
 
 
 @contextmanager
@@ -134,7 +134,7 @@ def _cluster(scheduler: str | None, jobs: int, folder: Path) -> Iterator[_Runnin
             client = stack.enter_context(cluster.remote(scheduler))
         else:
             client = stack.enter_context(cluster.local(jobs, stack.enter_context(_scratch(folder))))
-        yield lambda tasks: cluster.run(client, tasks)
+        yield lambda tasks, say: cluster.run(client, tasks, say=say)
 
 
 @contextmanager
@@ -158,8 +158,8 @@ def _led(
     refused: Counter[str] = Counter()
     if not tasks:
         return refused
-    with _watched(errors, len(tasks)) as watch, cluster as running:
-        for task, outcome in running(tasks):
+    with watched(errors, len(tasks)) as watch, cluster as running:
+        for task, outcome in running(tasks, watch.say):
             if outcome.refused:
                 refused[f"{outcome.worker.partition(':')[0]}: {outcome.refused}"] += 1
             else:
@@ -197,20 +197,25 @@ class _Watch:
         self._done = 0
         self._start = self._next = time.monotonic()
 
+    def say(self, words: str) -> None:
+        """Beside the bar."""
+        self._console.print(Text(words))
+
     def done(self, task: Task, outcome: Outcome) -> None:
         """One more."""
         self._done += 1
         self._progress.update(self._bar, advance=1, description=task.name)
         if not outcome.refused and not outcome.as_expected:
-            self._console.print(Text(f"{task.name}: {outcome.verdict}, not expected"))
+            self.say(f"{task.name}: {outcome.verdict}, not expected")
         now = time.monotonic()
         if not self._console.is_terminal and now >= self._next:
             self._next = now + TELL_SECONDS
-            self._console.print(Text(f"{self._done} of {self._total}, {now - self._start:.0f} s"))
+            self.say(f"{self._done} of {self._total}, {now - self._start:.0f} s")
 
 
 @contextmanager
-def _watched(console: Console, total: int) -> Iterator[_Watch]:
+def watched(console: Console, total: int) -> Iterator[_Watch]:
+    """Shows how far tasks are, until it is left."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=10),

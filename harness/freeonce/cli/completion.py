@@ -7,13 +7,13 @@ from freeonce.byhand import guests
 from freeonce.errors import FreeonceError
 from freeonce.evidence.scenarios import parse_scenarios
 from freeonce.machine.template import known_table
-from freeonce.project.image import image_path
+from freeonce.project.chosen import chosen_image
 
 
 def scenario_names(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
     """As a template's guest told them; nothing where there is no template yet."""
     try:
-        scenarios = parse_scenarios(known_table(image_path()))
+        scenarios = parse_scenarios(known_table(chosen_image(scenarios=False)))
     except FreeonceError:
         return []
     return [

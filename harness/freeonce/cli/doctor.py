@@ -16,8 +16,9 @@ from freeonce.errors import HostError
 from freeonce.machine.argv import MachineConfig
 from freeonce.machine.template import place_for
 from freeonce.project.accelerator import choose_accelerator
+from freeonce.project.chosen import chosen_image
 from freeonce.project.host import find_qemu, kvm_obstacle
-from freeonce.project.image import image_path, load_image
+from freeonce.project.image import load_image
 from freeonce.report.lines import put
 
 SCHEMA = "freeonce/doctor/1"
@@ -62,7 +63,7 @@ def _nested() -> str:
 
 
 def _image() -> str:
-    image = load_image(image_path())
+    image = load_image(chosen_image(scenarios=False))
     return (
         f"kernel {image.release} ({image.protocol}), Rust {image.rust}, "
         f"module {image.module_sha256[:12]}"
@@ -70,7 +71,7 @@ def _image() -> str:
 
 
 def _toolchain() -> str:
-    image = load_image(image_path())
+    image = load_image(chosen_image(scenarios=False))
     if not os.access(image.rustc, os.X_OK):
         raise HostError("no-rust", f"{image.rustc}, which made the image, is gone")
     return f"{image.rust} at {image.rustc}"
@@ -83,7 +84,7 @@ def _qemu() -> str:
 
 def _accelerator(svm: bool, anew: bool) -> str:
     try:
-        image = load_image(image_path())
+        image = load_image(chosen_image(scenarios=False))
     except HostError:
         # Told by a check of its own.
         image = None
@@ -104,7 +105,7 @@ def _tools() -> str:
     )
     missing = [tool for tool in tools if shutil.which(tool, path=path) is None]
     if missing:
-        raise HostError("no-tools", f"missing: {', '.join(missing)}; run 'make setup'")
+        raise HostError("no-tools", f"missing: {', '.join(missing)}; run 'freeonce setup'")
     return "all there"
 
 

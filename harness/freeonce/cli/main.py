@@ -5,7 +5,9 @@ import sys
 import traceback
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -13,6 +15,8 @@ from freeonce import __version__
 from freeonce.cli import streams
 from freeonce.errors import FreeonceError, GuestLost, HostError, OuterLost, UsageError
 from freeonce.evidence.quote import quoted
+from freeonce.project.file import find_project
+from freeonce.project.platform import unfit
 
 USAGE = 2
 HOST = 3
@@ -24,7 +28,9 @@ INTERNAL = 70
 
 VERBS = {
     "audit": "audit",
+    "cache": "cache",
     "campaign": "campaign",
+    "census": "census",
     "compare": "compare",
     "console": "console",
     "debug": "debug",
@@ -33,14 +39,30 @@ VERBS = {
     "explain": "explain",
     "lane": "lane",
     "list": "list_scenarios",
+    "new": "new",
     "results": "results",
     "run": "run",
+    "setup": "setup",
     "shell": "shell",
     "ssh": "ssh",
     "svm": "svm",
     "worker": "worker",
 }
 """Each verb's file in `cli/`, and its function there."""
+
+
+OF_A_PROJECT = {"audit", "run", "shell"}
+"""What these are not told they take from the project that we stand in."""
+
+
+def _defaults() -> dict[str, dict[str, Any]]:
+    """What its file says, by verb. Raises UsageError when that is wrong."""
+    if find_project(Path.cwd()) is None:
+        return {}
+    from freeonce.project.chosen import project  # noqa: PLC0415
+
+    ours = project()
+    return ours.defaults if ours else {}
 
 
 class _Verbs(click.Group):
@@ -52,6 +74,8 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
+        if cmd_name in OF_A_PROJECT:
+            ctx.default_map = _defaults()
         command: click.Command = getattr(import_module(f"freeonce.cli.{cmd_name}"), VERBS[cmd_name])
         return command
 
@@ -114,6 +138,10 @@ def _forsaken() -> int:
 
 
 def _run() -> int:
+    # Before anything else: elsewhere not even signals are the same.
+    obstacle = unfit()
+    if obstacle is not None:
+        return _report(HostError("wrong-machine", obstacle))
     # An exception unwinds every context manager; the default action would not.
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Under nohup a hang-up is to be ignored.

@@ -4,6 +4,7 @@ import csv
 import fnmatch
 import io
 import json
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from freeonce.campaign.compare import differences, findings
+from freeonce.campaign.overview import page
 from freeonce.campaign.store import Kept, reading
 from freeonce.cli.options import output_option
 from freeonce.cli.output import STDOUT, Out, writable, write
@@ -34,6 +36,7 @@ SHOWN_KEY = 12
 @click.option("--against", type=FOLDER, help="A store of before: what is new, gone or changed.")
 @output_option("--json", "Write all of each result as JSON; - for stdout.")
 @output_option("--csv", "Write a line for each result; - for stdout.")
+@output_option("--html", "Write one HTML page: a heat map, what is not as expected, and when.")
 @click.pass_context
 def results(
     context: click.Context,
@@ -44,27 +47,31 @@ def results(
     against: Path | None,
     json_file: Path | None,
     csv_file: Path | None,
+    html_file: Path | None,
 ) -> None:
     """List the results of a campaign, also while it runs, or hold them against another's.
 
     Exit status: 0; with --against 1 when something is new, gone or changed; 2 usage.
     """
     chosen = [_condition(text) for text in conditions]
-    if against is not None and STDOUT in (json_file, csv_file):
+    files = [file for file in (json_file, csv_file, html_file) if file is not None]
+    if against is not None and STDOUT in files:
         raise click.UsageError("with --against the differences go to standard output")
-    if STDOUT == json_file == csv_file:
-        raise click.UsageError("only one of --json and --csv may go to standard output")
-    for file in (json_file, csv_file):
-        if file is not None and file != STDOUT:
+    if files.count(STDOUT) > 1:
+        raise click.UsageError("only one of --json, --csv and --html may go to standard output")
+    for file in files:
+        if file != STDOUT:
             writable(file)
     found = list(_chosen(store, chosen))
     if json_file is not None:
         write(json_file, json.dumps([asdict(one) for one in found], indent=1) + "\n")
     if csv_file is not None:
         write(csv_file, _csv(found))
+    if html_file is not None:
+        write(html_file, page(found, store.name, when=time.strftime("%Y-%m-%d %H:%M")))
     if against is not None:
         context.exit(_compared(_chosen(against, chosen), found))
-    if json_file is None and csv_file is None:
+    if not files:
         _printed(found)
 
 

@@ -1,14 +1,13 @@
 """What `run` came to: printed at its end, and written, also while it goes on."""
 
-import time
-
 import click
 from rich.console import Console
 from rich.text import Text
 
 from freeonce.cli.gathered import Gathered
-from freeonce.cli.output import STDOUT, written_out
-from freeonce.cli.outputs import UNWRITTEN, Files, Report, now, tell_reports, write_reports
+from freeonce.cli.output import written_out
+from freeonce.cli.outputs import UNWRITTEN, Files, Report, now, tell_reports
+from freeonce.cli.pace import EVERY_SECONDS, Pace
 from freeonce.errors import HostError
 from freeonce.project.setting import Setting
 from freeonce.report.failures import print_failures
@@ -16,10 +15,6 @@ from freeonce.report.places import NOWHERE, Everywhere
 from freeonce.report.terminal import print_problems, print_report
 from freeonce.run.conclude import exit_status
 from freeonce.subject.symbols import places as places_of
-
-EVERY_SECONDS = 30.0
-SHARE = 20
-"""Writing while the run goes on takes no more than one of so many parts of its time."""
 
 
 class Teller:
@@ -33,20 +28,16 @@ class Teller:
         self._console = console
         self._errors = errors
         self._quiet = quiet
-        self._next = time.monotonic() + EVERY_SECONDS
+        self._pace = Pace(EVERY_SECONDS)
 
     def as_it_goes(self, gathered: Gathered) -> None:
         """Write the files now and then, so that who is killed leaves what was done before."""
-        start = time.monotonic()
-        files = {name: file for name, file in self._files.items() if file != STDOUT}
-        if start < self._next or not files:
-            return
-        places, _ = self._places(gathered)
-        # What cannot be written is told at the end.
-        for _ in write_reports(files, self._report(gathered, places, gathered.how_far)):
-            pass
-        took = time.monotonic() - start
-        self._next = start + took + max(EVERY_SECONDS, SHARE * took)
+
+        def report() -> Report:
+            places, _ = self._places(gathered)
+            return self._report(gathered, places, gathered.how_far)
+
+        self._pace.keep(self._files, report)
 
     def tell(self, gathered: Gathered, broken_off: str = "") -> int:
         """Print and write it all; the exit status. No failure to do so hides anything else."""

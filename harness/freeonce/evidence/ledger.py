@@ -150,6 +150,7 @@ class Family(IntEnum):
     CIPHER = 12
     MISC = 13
     SRCU = 14
+    REGISTRATION = 15
 
 
 Kind = Family

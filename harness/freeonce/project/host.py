@@ -50,7 +50,7 @@ def find_qemu() -> Qemu:
     name = os.environ.get(QEMU_VARIABLE) or QEMU_DEFAULT
     path = shutil.which(name)
     if path is None:
-        raise HostError("no-qemu", f"{name} is not installed; run 'make setup'")
+        raise HostError("no-qemu", f"{name} is not installed; run 'freeonce setup'")
     said, sandbox = _answer_of(path, "-sandbox", SANDBOX), True
     if "version" not in said:
         said, sandbox = _answer_of(path), False

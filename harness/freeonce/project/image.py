@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from freeonce.errors import HostError
+from freeonce.project import cache
 
 SCHEMA = "freeonce/image/1"
 PATH_VARIABLE = "FREEONCE_IMAGE"
-BUILD = Path(__file__).resolve().parents[3] / "build"
-DEFAULT = BUILD / "current" / "manifest.json"
 
 OUTER_SCHEMA = "freeonce/outer/1"
 OUTER_VARIABLE = "FREEONCE_OUTER"
-OUTER_DEFAULT = BUILD / "outer" / "outer.json"
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,8 @@ class Image:
 
 
 def image_path() -> Path:
-    """Where the manifest is: $FREEONCE_IMAGE, or what `make setup` built last."""
-    return Path(os.environ.get(PATH_VARIABLE) or DEFAULT)
+    """Where the manifest is: $FREEONCE_IMAGE, or what `freeonce setup` made last."""
+    return Path(os.environ.get(PATH_VARIABLE) or cache.builds() / "current" / cache.MANIFEST)
 
 
 def load_image(manifest: Path) -> Image:
@@ -84,7 +82,7 @@ def load_image(manifest: Path) -> Image:
             **_package(folder, data),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"no usable image at {manifest}: {error}; run 'make setup'"
+        message = f"no usable image at {manifest}: {error}; run 'freeonce setup'"
         raise HostError("no-image", message) from error
 
 
@@ -111,7 +109,7 @@ class OuterImage:
 
 def outer_path() -> Path:
     """Where its manifest is: $FREEONCE_OUTER, or what `make test-kvm` built last."""
-    return Path(os.environ.get(OUTER_VARIABLE) or OUTER_DEFAULT)
+    return Path(os.environ.get(OUTER_VARIABLE) or cache.builds() / "outer" / "outer.json")
 
 
 def load_outer(manifest: Path) -> OuterImage:

@@ -135,12 +135,16 @@ def failures_document(
     }
 
 
-def points_document(points: Points, places: Everywhere = NOWHERE) -> dict[str, object]:
-    """The failure points of one plain run."""
+def points_document(
+    points: Points,
+    places: Everywhere = NOWHERE,
+    more: Callable[[Point], dict[str, object]] = lambda _: {},
+) -> dict[str, object]:
+    """The failure points of one plain run. `more`: what else is to be said of one."""
     return {
         "counted": points.counted,
         "unled": points.unled or None,
-        "points": [_point(point, places) for point in points.points],
+        "points": [_point(point, places) | more(point) for point in points.points],
         "sampled": [
             {"made": one.made, "led": one.led, "stack": _frames(places.of(points.plain), one.site)}
             for one in points.sampled

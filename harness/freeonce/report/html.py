@@ -2,20 +2,14 @@
 
 The pictures are drawn by a script of our own, in SVG. Vega-Lite or Plotly would put a megabyte
 and more into each report, and Vega needs `eval`, which this page's content security policy
-forbids: what it shows comes from a guest that may be hostile. So only one script and one style
-sheet, known by their hashes, may act here. A scenario's picture is drawn when it is opened: its
-data waits as packed JSON, a fifth of its size, so that thousands of scenarios open at once.
+forbids. A scenario's picture is drawn when it is opened: its data waits as packed JSON, a fifth of
+its size, so that thousands of scenarios open at once.
 """
 
-import base64
-import gzip
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from freeonce import __version__
@@ -26,6 +20,7 @@ from freeonce.audit.result import Result
 from freeonce.report.accounts import Accounts, accounts
 from freeonce.report.answer import QUESTION, answer
 from freeonce.report.bands import Band
+from freeonce.report.embedding import asset, digest, environment, packed
 from freeonce.report.explanations import EXPLANATIONS
 from freeonce.report.lifetimes import Bar, Limits, Picture, picture
 from freeonce.report.memory_map import Map, memory_map
@@ -33,6 +28,7 @@ from freeonce.report.places import NOWHERE, Everywhere, Places, where
 from freeonce.report.terminal import summary
 from freeonce.report.words import expected_words, sentence
 
+ROOM = "freeonce.report"
 BARS = 60_000
 """Bars in the whole page: what a browser parses in well under a second."""
 MOST, LEAST = Limits(400, 500), Limits(12, 24)
@@ -62,56 +58,33 @@ def html_text(
     """
     most = limits(len(results))
     rules = Counter(str(one.rule) for result in results for one in result.judgement.findings)
-    script, style = _asset("page.js"), _asset("page.css")
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            version=__version__,
-            when=when,
-            host=host,
-            summary="; ".join(filter(None, (summary(results), broken_off))),
-            rate=rate(faults) if faults else "",
-            question=QUESTION,
-            answer=answer(results) or (),
-            verdicts=_counted(results),
-            rules=sorted(rules.items()),
-            sections=_sections(results),
-            drawn=len(results),
-            points=points,
-            explained=[EXPLANATIONS[rule] for rule in sorted(rules) if rule in EXPLANATIONS],
-            drawings=(_packed(_drawing(result, most, places.of(result))) for result in results),
-            script=Markup(script),
-            style=Markup(style),
-            script_hash=_hash(script),
-            style_hash=_hash(style),
-        )
+    script = asset(ROOM, "page.js")
+    return page_of(
+        "page.html.j2",
+        version=__version__,
+        when=when,
+        host=host,
+        summary="; ".join(filter(None, (summary(results), broken_off))),
+        rate=rate(faults) if faults else "",
+        question=QUESTION,
+        answer=answer(results) or (),
+        verdicts=_counted(results),
+        rules=sorted(rules.items()),
+        sections=_sections(results),
+        drawn=len(results),
+        points=points,
+        explained=[EXPLANATIONS[rule] for rule in sorted(rules) if rule in EXPLANATIONS],
+        drawings=(packed(_drawing(result, most, places.of(result))) for result in results),
+        script=Markup(script),
+        script_hash=digest(script),
     )
 
 
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("freeonce.report", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-
-
-def _packed(drawing: object) -> str:
-    """JSON, gzip, base64: the script unpacks it when the scenario is opened."""
-    said = json.dumps(drawing, separators=(",", ":")).encode()
-    return base64.b64encode(gzip.compress(said, mtime=0)).decode()
-
-
-def _asset(name: str) -> str:
-    source, _, _ = PackageLoader("freeonce.report", "page").get_source(Environment(), name)
-    return source
-
-
-def _hash(text: str) -> str:
-    """How a content security policy names a script that may run."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+def page_of(template: str, **values: object) -> str:
+    """A page with our style sheet. `values`: what its template names."""
+    style = asset(ROOM, "page.css")
+    page = environment(ROOM).get_template(template)
+    return page.render(style=Markup(style), style_hash=digest(style), **values)
 
 
 def _counted(results: Sequence[Result]) -> list[tuple[str, int]]:

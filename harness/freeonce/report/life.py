@@ -6,7 +6,7 @@
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 from rich.console import Console
@@ -15,22 +15,27 @@ from rich.text import Text
 
 from freeonce.audit.life import Life, Ran, Stage, Target
 from freeonce.audit.model import Verdict
-from freeonce.audit.points import Points, passed
+from freeonce.audit.points import Point, Points, passed
+from freeonce.audit.result import Result
 from freeonce.audit.rules import KIND_NAMES
 from freeonce.evidence.ledger import Flag, Kind, Records, Type, Witness
 from freeonce.evidence.scenarios import Expectation
 from freeonce.report.cpu import cpu_document, cpu_words
+from freeonce.report.excused import NONE, Excuses, Suppression
 from freeonce.report.expected import Known, compare
 from freeonce.report.failures import points_document
 from freeonce.report.found import Found, Traces, found
 from freeonce.report.frames import described, frames_document
+from freeonce.report.identity import Named, of_found, of_point
 from freeonce.report.places import NOWHERE, Everywhere
+from freeonce.report.sites import call_sites
 from freeonce.report.terminal import STYLES
 from freeonce.report.words import sentence
 from freeonce.subject.places import Frame, choose
 
 SCHEMA = "freeonce/audit/1"
 SHOWN_FRAMES = 8
+SHOWN_SITES = 20
 SHOWN_OUTPUT = 20
 """Lines of an exercise's output that are shown when it fails."""
 
@@ -48,6 +53,12 @@ class Told:
     missing: tuple[Known, ...]
     points: Points | None = None
     """Of `--fail-each`."""
+    named: Mapping[Found | Point, tuple[Named, ...]] = field(default_factory=dict)
+    """What is the same of each finding, and of each point that was not handled, in every build."""
+    suppressed: Mapping[Found | Point, str] = field(default_factory=dict)
+    """Why some of these do not count."""
+    unused: tuple[Suppression, ...] = ()
+    """Suppressions that nothing came of."""
 
     @property
     def ok(self) -> bool:
@@ -61,22 +72,65 @@ class Told:
 
 
 def tell(
-    life: Life, traces: Traces, known: Sequence[Known] = (), points: Points | None = None
+    life: Life,
+    traces: Traces,
+    known: Sequence[Known] = (),
+    points: Points | None = None,
+    excuses: Excuses = NONE,
 ) -> Told:
-    """A life held against what was expected: by default that nothing is found."""
+    """A life held against what was expected: by default that nothing is found.
+
+    `excuses`: what is found and does not count. That stays in the verdict, and is told.
+    """
     result = life.result
     groups = found(result.judgement.findings, traces)
     met, missing = compare(groups, known)
+    named = _named(result.scenario.name, groups, points, traces)
+    suppressed = {
+        one: reason
+        for one, names in named.items()
+        if one not in met and (reason := excuses.all(names))
+    }
     whole = result.judgement.verdict in (Verdict.CLEAN, Verdict.FAULTY)
-    as_expected = whole and not missing and len(met) == len(groups)
-    why = {finding: _expectation(met[one]) for one in met for finding in one.findings}
+    as_expected = whole and not missing and all(one in met or one in suppressed for one in groups)
+    said = {one: known.because for one, known in met.items()} | {
+        one: reason for one, reason in suppressed.items() if isinstance(one, Found)
+    }
+    why = {
+        finding: Expectation(str(finding.rule), finding.kind, because=because)
+        for one, because in said.items()
+        for finding in one.findings
+    }
     result = replace(result, as_expected=as_expected, why=why)
-    points = replace(points, plain=result) if points else None
-    return Told(replace(life, result=result), groups, met, missing, points)
+    return Told(
+        replace(life, result=result),
+        groups,
+        met,
+        missing,
+        _with_excused(points, suppressed, result) if points else None,
+        named,
+        suppressed,
+        excuses.unused(one for names in named.values() for one in names),
+    )
 
 
-def _expectation(known: Known) -> Expectation:
-    return Expectation(known.rule, known.family, because=known.because)
+def _named(
+    name: str, groups: Sequence[Found], points: Points | None, traces: Traces
+) -> dict[Found | Point, tuple[Named, ...]]:
+    named: dict[Found | Point, tuple[Named, ...]] = {one: (of_found(name, one),) for one in groups}
+    for point in points.points if points else ():
+        if names := of_point(name, point, traces):
+            named[point] = names
+    return named
+
+
+def _with_excused(points: Points, suppressed: Mapping[Found | Point, str], plain: Result) -> Points:
+    """The same with what does not count as expected."""
+    every = tuple(
+        replace(one, result=replace(one.result, as_expected=True)) if one in suppressed else one
+        for one in points.points
+    )
+    return replace(points, plain=plain, points=every)
 
 
 def places_of(traces: Traces) -> Everywhere:
@@ -109,14 +163,22 @@ def by_family(records: Records) -> dict[str, Count]:
 
 
 def audit_document(
-    host: Mapping[str, str], lives: Sequence[Told], seconds: float, places: Everywhere = NOWHERE
+    host: Mapping[str, str],
+    lives: Sequence[Told],
+    seconds: float,
+    places: Everywhere = NOWHERE,
+    broken_off: str = "",
 ) -> dict[str, object]:
-    """All of it, for programs. `places`: of the stacks that failure points speak of."""
+    """All of it, for programs. `places`: of the stacks that failure points speak of.
+
+    `broken_off`: how far it came when it did not come to its end.
+    """
     targets = {target.name: target for told in lives for target in told.life.targets}
     return {
         "schema": SCHEMA,
         "host": dict(host),
-        "ok": bool(lives) and all(told.bears_failures for told in lives),
+        "ok": bool(lives) and all(told.bears_failures for told in lives) and not broken_off,
+        "broken_off": broken_off or None,
         "targets": [_target(target) for target in targets.values()],
         "lives": [life_document(told, places) for told in lives],
         "seconds": round(seconds, 3),
@@ -147,7 +209,12 @@ def life_document(told: Told, places: Everywhere) -> dict[str, object]:
         "released": sum(one.released for one in counts.values()),
         "by_family": {name: asdict(one) for name, one in counts.items()},
         **cpu_document(result.evidence.records),
-        "findings": [_finding(one, told.known.get(one)) for one in told.found],
+        "call_sites": [
+            asdict(one) | {"stack": frames_document(place.frames if place else ())}
+            for one in call_sites(result.evidence.records)
+            for place in [places.of(result).get(one.site)]
+        ],
+        "findings": [_finding(told, one) for one in told.found],
         "missing": [_known(one) for one in told.missing],
         "reasons": [{"reason": str(one.obstacle), "message": one.message} for one in life.reasons],
         "doubts": list(result.judgement.reasons),
@@ -155,12 +222,21 @@ def life_document(told: Told, places: Everywhere) -> dict[str, object]:
         "witnesses": {name: str(one) for name, one in result.judgement.witnesses.items()},
         "loss": result.loss,
         "seconds": round(result.seconds, 3),
-        **({"failures": points_document(told.points, places)} if told.points else {}),
+        "unused_suppressions": [asdict(one) for one in told.unused],
+        **({"failures": _failures(told, told.points, places)} if told.points else {}),
     }
 
 
-def _finding(one: Found, known: Known | None) -> dict[str, object]:
-    finding = one.finding
+def _failures(told: Told, points: Points, places: Everywhere) -> dict[str, object]:
+    def judged(point: Point) -> dict[str, object]:
+        names = [asdict(one) for one in told.named.get(point, ())]
+        return {"named": names, "suppressed": told.suppressed.get(point)}
+
+    return points_document(points, places, judged)
+
+
+def _finding(told: Told, one: Found) -> dict[str, object]:
+    finding, known = one.finding, told.known.get(one)
     frame = one.place.frame if one.place else Frame("")
     return {
         "rule": str(finding.rule),
@@ -179,6 +255,8 @@ def _finding(one: Found, known: Known | None) -> dict[str, object]:
         "count": one.count,
         "witness": finding.witness,
         "known": known.because or True if known else False,
+        "suppressed": told.suppressed.get(one),
+        "identity": told.named[one][0].identity,
     }
 
 
@@ -192,10 +270,13 @@ def print_life(
     told: Told,
     quiet: bool = False,
     verbose: bool = False,
+    *,
+    places: Everywhere = NOWHERE,
 ) -> None:
     """One life, readable at 80 columns and without colour; with `quiet` only what is wrong.
 
-    `verbose`: what every exercise printed too, not only the end of one that failed.
+    `verbose`: what every exercise printed too, not only the end of one that failed; and where
+    most was acquired. `places`: of the stacks.
     """
     if quiet and told.bears_failures:
         return
@@ -212,8 +293,10 @@ def print_life(
     if used := cpu_words(life.result.evidence.records):
         console.print()
         _indented(console, [used])
+    if verbose:
+        _print_sites(console, told, places)
     for one in told.found:
-        _print_found(console, one, told.known.get(one))
+        _print_found(console, one, told)
     for known in told.missing:
         console.print()
         console.print(Text(f"! expected and not found: {known}", style="bold yellow"))
@@ -282,13 +365,49 @@ def _table(counts: Mapping[str, Count]) -> Table:
     return table
 
 
-def _print_found(console: Console, one: Found, known: Known | None) -> None:
+def print_excused(console: Console, told: Told) -> None:
+    """What does not count, since silence would look as if nothing were there."""
+    for one, why in told.suppressed.items():
+        if isinstance(one, Point):
+            console.print(Text(f"suppressed: failure point {one.name}, {one.outcome}: {why}"))
+    for unused in told.unused:
+        console.print(Text(f"suppression not used: {unused}", style="yellow"))
+    if told.suppressed:
+        points = sum(isinstance(one, Point) for one in told.suppressed)
+        findings = len(told.suppressed) - points
+        said = f"suppressed: {findings} findings, {points} failure points"
+        console.print(Text(said, style="bold yellow"))
+
+
+def _print_sites(console: Console, told: Told, places: Everywhere) -> None:
+    """Where most memory was had at a time."""
+    sites = call_sites(told.life.result.evidence.records)
+    known = places.of(told.life.result)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("acquired at", overflow="fold")
+    for heading in ("family", "acquired", "released", "most", "bytes"):
+        table.add_column(heading, justify="left" if heading == "family" else "right")
+    for one in sites[:SHOWN_SITES]:
+        place = known.get(one.site)
+        counts = (one.acquired, one.released, one.most, one.most_bytes)
+        table.add_row(Text(str(place) if place else "?"), one.family, *map(str, counts))
+    if sites:
+        console.print()
+        console.print(table)
+    if len(sites) > SHOWN_SITES:
+        console.print(Text(f"and {len(sites) - SHOWN_SITES} more (--json has all)", style="dim"))
+
+
+def _print_found(console: Console, one: Found, told: Told) -> None:
+    known = told.known.get(one)
     many = f" ({one.count} times)" if one.count > 1 else ""
     console.print()
     console.print(Text.assemble((f"{one.finding.rule}: ", "bold"), sentence(one.finding), many))
     lines = list(_where(one))
     if known:
         lines.append(f"known: {known.because or 'expected'}")
+    if one in told.suppressed:
+        lines.append(f"suppressed: {told.suppressed[one]}")
     _indented(console, lines)
 
 

@@ -61,24 +61,31 @@ class Audited:
     points: Points | None = None
 
 
+SoFar = Callable[[Callable[[], Audited], str], None]
+"""Is told what makes an audit of what was led already, and in words how far that came."""
+
+
 def audited(
     wish: Wish,
     setting: Setting,
     each: Each | None = None,
     doing: Note = lambda _: None,
     warn: Note = lambda _: None,
+    *,
+    so_far: SoFar = lambda _, __: None,
 ) -> Audited:
     """From the wish to the life, and with `each` to lives with failures.
 
     A subject that cannot be judged is a life that ended early. `doing`: is told what goes on,
-    `warn` what the compiler says and what makes reports poorer. Raises UsageError, HostError.
+    `warn` what the compiler says and what makes reports poorer, `so_far` what there is already.
+    Raises UsageError, HostError.
     """
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="freeonce-")))
         try:
             prepared = prepare(wish, setting.image, scratch)
         except SubjectError as error:
-            return Audited(_unborn(wish, Stage.READ, error.reason, str(error)), setting, {})
+            return Audited(unborn(wish.targets, Stage.READ, error.reason, str(error)), setting, {})
         for warning in prepared.warnings:
             warn(warning)
         doing("making a guest ready")
@@ -87,31 +94,42 @@ def audited(
             doing(_name(prepared))
             if each is None:
                 life = audit(setting, source, prepared)
-                return Audited(life, setting, _traces(life, prepared.sources, warn))
+                return Audited(life, setting, traces_of_life(life, prepared.sources, warn))
 
-            def done(led: int, of: int) -> None:
-                doing(f"{_name(prepared)}: {led} of {of} failure points")
+            def audited_so_far(found: Failures) -> Audited:
+                frames = traces_of_life(found.life, prepared.sources, warn)
+                frames |= _or_none(found.stacks.traces, warn)
+                return Audited(found.life, setting, frames, found.points)
 
-            found = audit_each(setting, source, prepared, each, done)
-            frames = _traces(found.life, prepared.sources, warn)
-            frames |= _or_none(found.stacks.traces, warn)
-            return Audited(found.life, setting, frames, found.points)
+            def done(found: Failures, of: int) -> None:
+                how_far = f"{len(found.points.points)} of {of} failure points"
+                doing(f"{_name(prepared)}: {how_far}")
+                so_far(partial(audited_so_far, found), f"broken off after {how_far}")
+
+            return audited_so_far(audit_each(setting, source, prepared, each, done))
         except GuestLost as lost:
-            life = _unborn(wish, Stage.BOOT, Obstacle.GUEST_LOST, lost_words(lost), prepared)
-            return Audited(life, setting, _traces(life, prepared.sources, warn))
+            life = unborn(wish.targets, Stage.BOOT, Obstacle.GUEST_LOST, lost_words(lost), prepared)
+            return Audited(life, setting, traces_of_life(life, prepared.sources, warn))
 
 
-def _unborn(
-    wish: Wish, stage: Stage, reason: Obstacle, message: str, prepared: Prepared | None = None
+def unborn(
+    names: Sequence[str],
+    stage: Stage,
+    reason: Obstacle,
+    message: str,
+    prepared: Prepared | None = None,
 ) -> Life:
-    """A life that never began."""
+    """A life of these targets that never began."""
     targets = prepared.targets if prepared else ()
-    name = " ".join(Path(target).name for target in wish.targets)
+    name = " ".join(Path(target).name for target in names)
     lived = Lived(stage, [Reason(reason, message)])
     return conclude_life(name, targets, lived, 0.0)
 
 
-def _traces(life: Life, sources: Sequence[Source], warn: Note) -> dict[int, tuple[Frame, ...]]:
+def traces_of_life(
+    life: Life, sources: Sequence[Source], warn: Note
+) -> dict[int, tuple[Frame, ...]]:
+    """The frames of its stacks; none, with a warning, where they cannot be had."""
     return _or_none(lambda: traces(life.result.evidence.records, sources), warn)
 
 
@@ -155,20 +173,23 @@ def audit_each(
     source: Template,
     prepared: Prepared,
     each: Each,
-    done: Callable[[int, int], None],
+    done: Callable[[Failures, int], None],
 ) -> Failures:
     """The same, and then a life for each acquisition that is to fail (`run/failures.py`).
 
-    `done`: is told how many of how many were led. Raises UsageError too, for a point that there
-    is not.
+    `done`: has those so far, and how many there will be. Raises UsageError too, for a point that
+    there is not.
     """
     leader = Lives(setting, source, prepared)
-    points = sweep(leader, each, done)
-    return Failures(leader.life, points, leader.stacks)
+
+    def found(points: Points) -> Failures:
+        return Failures(leader.life, points, leader.stacks)
+
+    return found(sweep(leader, each, lambda points, of: done(found(points), of)))
 
 
-def _most(plan: Plan) -> float:
-    """Seconds that a life may take by the limits of its stages."""
+def most_seconds(plan: Plan) -> float:
+    """Seconds that a life may take, by the limits of its stages."""
     limits = plan.limits
     each = len(plan.subjects) * (limits.load + limits.unload)
     return each + len(plan.exercises) * limits.exercise + plan.keep + limits.quiesce
@@ -196,7 +217,7 @@ class Lives:
             return Plain(result, sound=False)
         judged = conclude_led(result.scenario.name, result.evidence, result.seconds)
         sound = judged.judgement.verdict is Verdict.CLEAN
-        return Plain(result, sound, life.unloading)
+        return Plain(result, sound, life.bounds)
 
     def failing(self, points: Sequence[Where]) -> Iterator[Point]:
         """A life for each point; what is left when no guest can be had any more is not known."""
@@ -211,7 +232,9 @@ class Lives:
                 yield point(where, conclude_led(_name(self._prepared), evidence, 0.0))
 
     def _led(self, points: Sequence[Where]) -> Iterator[Point]:
-        seconds = min(_most(self._prepared.plan), SECONDS + SLOWER * self.life.result.seconds)
+        seconds = min(
+            most_seconds(self._prepared.plan), SECONDS + SLOWER * self.life.result.seconds
+        )
         make = partial(clone, self._source, self._setting.image)
         start = time.monotonic()
         for led in lead_each(make, self._prepared.plan, points, seconds):

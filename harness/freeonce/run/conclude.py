@@ -93,7 +93,7 @@ def conclude_life(name: str, targets: tuple[Target, ...], lived: Lived, seconds:
     said = tuple(one.message for one in lived.reasons)
     result = conclude_led(name, lived.evidence, seconds, said)
     ran = tuple(lived.ran)
-    return Life(targets, lived.stage, tuple(lived.reasons), ran, result, lived.unloading)
+    return Life(targets, lived.stage, tuple(lived.reasons), ran, result, lived.bounds)
 
 
 def conclude_led(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from freeonce.audit.attempts import Each, Where, all_told, attempts, wanted
+from freeonce.audit.life import Bounds
 from freeonce.audit.points import Point, Points, point
 from freeonce.audit.result import Result
 from freeonce.errors import UsageError
@@ -27,12 +28,12 @@ EACH = Each(after=True)
 class Plain:
     """A run without failures. `sound`: failures may be held against it.
 
-    `unloading`: of a life, the sequence behind which its unload is.
+    `bounds`: of a life, between its stages.
     """
 
     result: Result
     sound: bool
-    unloading: int | None = None
+    bounds: Bounds | None = None
 
 
 class Leader(Protocol):
@@ -46,15 +47,15 @@ class Leader(Protocol):
 
 
 def sweep(
-    leader: Leader, each: Each, done: Callable[[int, int], None] = lambda _, __: None
+    leader: Leader, each: Each, done: Callable[[Points, int], None] = lambda _, __: None
 ) -> Points:
-    """A plain run and its failure points. `done`: is told how many of how many were led.
+    """A plain run and its failure points. `done`: has those so far, and how many there will be.
 
     Raises UsageError when fewer acquisitions are made than `each.only` says.
     """
     plain = leader.plain()
     result, sound = plain.result, plain.sound
-    found = attempts(result.evidence.records, plain.unloading) if sound else ()
+    found = attempts(result.evidence.records, plain.bounds) if sound else ()
     if sound and each.only is not None and each.only.number > len(found):
         message = f"{result.scenario.name} makes {len(found)} allocations, so that none is number"
         raise UsageError(f"{message} {each.only.number}")
@@ -64,12 +65,17 @@ def sweep(
         return Points(result, (), unled="not every acquisition was told before it was made")
     chosen, sampled = wanted(found, each)
     stages = {one.number: one.stage for one in found}
-    points = []
+    points: list[Point] = []
+
+    def so_far() -> Points:
+        points.sort(key=lambda one: (one.number, one.after))
+        return Points(result, tuple(points), len(found), sampled)
+
+    done(so_far(), len(chosen))
     for led in leader.failing(chosen):
         points.append(replace(led, stage=stages.get(led.number)))
-        done(len(points), len(chosen))
-    points.sort(key=lambda one: (one.number, one.after))
-    return Points(result, tuple(points), len(found), sampled)
+        done(so_far(), len(chosen))
+    return so_far()
 
 
 class _Scenario:
@@ -85,7 +91,7 @@ class _Scenario:
         return Plain(result, result.as_expected)
 
     def failing(self, points: Sequence[Where]) -> Iterator[Point]:
-        results = self._run([f"fail={where}" for where in points])
+        results = self._run([where.options for where in points])
         yield from map(point, points, results)
 
     def _run(self, commands: Iterable[str]) -> Iterator[Result]:

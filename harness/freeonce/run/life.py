@@ -7,9 +7,9 @@ makes sense: a module that does not load may have leaked in its init function.
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from freeonce.audit.life import Ran, Reason, Stage
+from freeonce.audit.life import NEVER_LOADED, Bounds, Ran, Reason, Stage
 from freeonce.audit.result import NOTHING, Evidence
 from freeonce.errors import (
     CommandFailed,
@@ -86,15 +86,12 @@ class Plan:
 
 @dataclass
 class Lived:
-    """How far a life came, filled as it goes.
-
-    `unloading`: how many records there were when the first subject was to be unloaded.
-    """
+    """How far a life came, filled as it goes."""
 
     stage: Stage = Stage.PREPARE
     reasons: list[Reason] = field(default_factory=list)
     ran: list[Ran] = field(default_factory=list)
-    unloading: int | None = None
+    bounds: Bounds = NEVER_LOADED
     evidence: Evidence = field(default_factory=lambda: Evidence(NOTHING))
 
     def stopped(self, obstacle: Obstacle, message: str) -> None:
@@ -169,6 +166,7 @@ def _through(guest: Guest, plan: Plan, lived: Lived) -> None:
             _insert(guest, load, plan.limits.load)
             there.append(load)
         lived.stage = Stage.EXERCISE
+        lived.bounds = Bounds(loaded=guest.header().count)
         for exercise in plan.exercises:
             _exercise(guest, exercise, plan.limits.exercise, lived)
         _keep(guest, plan.keep)
@@ -178,7 +176,7 @@ def _through(guest: Guest, plan: Plan, lived: Lived) -> None:
             raise GuestLost(str(error), loss=Loss.HANG) from error
     if plan.unload:
         lived.stage = Stage.UNLOAD
-        lived.unloading = guest.header().count
+        lived.bounds = replace(lived.bounds, unloading=guest.header().count)
         _unload(guest, there, plan.limits.unload, lived)
 
 

@@ -9,6 +9,7 @@ import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
 
 from freeonce.audit.attempts import Where
 from freeonce.audit.model import Account
@@ -39,11 +40,25 @@ WARNED = "dmesg | grep -m 1 -E 'WARNING: |BUG: |Bad page|machine check' | cut -c
 Boot = Callable[[], AbstractContextManager[Guest]]
 
 
-@dataclass(frozen=True)
-class Led:
-    """A life in which an acquisition failed. `said`: what the kernel warned of."""
+class Turn(Protocol):
+    """What tells a life from those led before and after it."""
 
-    where: Where
+    @property
+    def options(self) -> str:
+        """Of its begin (guest/LEDGER.md, "Control line")."""
+
+
+T = TypeVar("T", bound=Turn)
+
+
+@dataclass(frozen=True)
+class Led(Generic[T]):
+    """One of many lives, such as one in which an acquisition failed.
+
+    `said`: what the kernel warned of.
+    """
+
+    where: T
     evidence: Evidence
     said: str = ""
 
@@ -70,22 +85,40 @@ def _quoted(parameter: str) -> str:
     return f'{name}="{value}"'
 
 
-def lead_each(make: Boot, plan: Plan, points: Sequence[Where], seconds: float) -> Iterator[Led]:
-    """One life for each point. `make`: a clone that waits; `seconds`: that a life may take.
+def lead_each(
+    make: Boot, plan: Plan, points: Sequence[Where], seconds: float
+) -> Iterator[Led[Where]]:
+    """One life of the plan for each point. Otherwise as `lead_turns`."""
 
-    A point that no guest survives, nor the look at it, is told without evidence. Raises GuestLost
-    or HostError when no guest can be had.
+    def ready(guest: Guest) -> None:
+        _ready(guest, plan)
+
+    yield from lead_turns(make, ready, lambda _, __: None, points, seconds)
+
+
+def lead_turns(
+    make: Boot,
+    ready: Callable[[Guest], None],
+    before: Callable[[Guest, T], None],
+    turns: Sequence[T],
+    seconds: float,
+) -> Iterator[Led[T]]:
+    """One life for each turn. `make`: a clone that waits; `seconds`: that a life may take.
+
+    `ready`: prepares a new guest, `before` one for the life that comes; it raises CommandFailed
+    where that cannot be led. A life that no guest survives, nor the look at it, is told without
+    evidence. Raises GuestLost or HostError when no guest can be had.
     """
-    left = list(points)
+    left = list(turns)
     size, tries = 1, 0
     while left:
-        ready = False
+        is_ready = False
         try:
             with make() as guest:
-                _ready(guest, plan)
-                ready = True
+                ready(guest)
+                is_ready = True
                 while left:
-                    done, fit = _batch(guest, left[:size], seconds)
+                    done, fit = _batch(guest, left[:size], seconds, before)
                     tries = 0
                     yield from done
                     gone = {one.where for one in done}
@@ -99,7 +132,7 @@ def lead_each(make: Boot, plan: Plan, points: Sequence[Where], seconds: float) -
             tries, size = tries + 1, 1
             if tries < TRIES:
                 continue
-            if not ready:
+            if not is_ready:
                 raise
             tries = 0
             loss = error.loss if isinstance(error, GuestLost) else Loss.CONTROL
@@ -113,16 +146,18 @@ def _ready(guest: Guest, plan: Plan) -> None:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Seen(Generic[T]):
     """A life that is over. `before`: the header when it began; `doubt`: why it proves nothing."""
 
-    where: Where
+    where: T
     before: Header
     early: Early
     doubt: str
 
 
-def _batch(guest: Guest, points: Sequence[Where], seconds: float) -> tuple[list[Led], bool]:
+def _batch(
+    guest: Guest, turns: Sequence[T], seconds: float, prepare: Callable[[Guest, T], None]
+) -> tuple[list[Led[T]], bool]:
     """Lives whose evidence is whole, and whether the guest is fit for more.
 
     When it is lost in one, that one alone: of those before it the guest can tell no more.
@@ -131,8 +166,15 @@ def _batch(guest: Guest, points: Sequence[Where], seconds: float) -> tuple[list[
     if _half_full(start):
         guest.rewind()
         start = guest.header()
-    before, seen, fit = start, [], True
-    for where in points:
+    seen: list[_Seen[T]] = []
+    before, fit = start, True
+    for where in turns:
+        try:
+            prepare(guest, where)
+        except CommandFailed as error:
+            if not seen:
+                return [Led(where, Evidence(NOTHING, doubts=(str(error),)))], True
+            break
         try:
             fit, doubt = _led(guest, where, seconds)
             early = look(guest, before)
@@ -153,10 +195,10 @@ def _half_full(header: Header) -> bool:
     return header.count > header.capacity // 2
 
 
-def _led(guest: Guest, where: Where, seconds: float) -> tuple[bool, str]:
+def _led(guest: Guest, turn: Turn, seconds: float) -> tuple[bool, str]:
     """Lead one life. Whether the guest is fit for another, and why this one proves nothing."""
     try:
-        guest.ask(f"lead fail={where}", seconds)
+        guest.ask(f"lead {turn.options}", seconds)
     except CommandFailed as error:
         # The life came to its end all the same; that a module stays is in the ledger.
         if error.error == errno.EUCLEAN:
@@ -165,7 +207,7 @@ def _led(guest: Guest, where: Where, seconds: float) -> tuple[bool, str]:
     return True, ""
 
 
-def _heard(guest: Guest, start: Header, seen: Sequence[_Seen], said: str) -> list[Led]:
+def _heard(guest: Guest, start: Header, seen: Sequence[_Seen[T]], said: str) -> list[Led[T]]:
     """The evidence of these lives, all of them settled. `said`: in the last of them."""
     guest.settle()
     told = guest.tell(start.count)
@@ -195,6 +237,6 @@ def _heard(guest: Guest, start: Header, seen: Sequence[_Seen], said: str) -> lis
     return led
 
 
-def _begin(one: _Seen) -> int:
+def _begin(one: _Seen[T]) -> int:
     """The index of its first record: what stands before it settled the life before."""
     return one.before.count + len(one.early.data) // RECORD_BYTES - len(one.early.records)

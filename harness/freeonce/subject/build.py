@@ -96,7 +96,7 @@ def _make(copy: Path, folder: Path, headers: Headers) -> str:
             check=False,
         )
     except FileNotFoundError as error:
-        raise HostError("no-tool", "make is not installed; run 'make setup'") from error
+        raise HostError("no-tool", "make is not installed; run 'freeonce setup'") from error
     except subprocess.TimeoutExpired as error:
         message = f"{folder}: its build took more than {SECONDS:g} s"
         raise SubjectError(Obstacle.DOES_NOT_BUILD, message) from error

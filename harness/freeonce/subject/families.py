@@ -73,5 +73,5 @@ def read_families(path: Path) -> Families:
     try:
         return parse_families(path.read_text())
     except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"no usable families at {path}: {error}; run 'make setup'"
+        message = f"no usable families at {path}: {error}; run 'freeonce setup'"
         raise HostError("no-image", message) from error

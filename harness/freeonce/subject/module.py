@@ -119,6 +119,6 @@ def check_release(module: Module, release: str) -> None:
         message = (
             f"{module.path}: {module.name} is for Linux {module.release}, and the guest runs "
             f"{release}; build it against the image's headers (freeonce audit FOLDER), or "
-            f"make an image of its kernel (make setup KERNEL=...)"
+            f"make an image of its kernel (freeonce setup --kernel ...)"
         )
         raise SubjectError(Obstacle.WRONG_KERNEL, message)

@@ -1,0 +1,126 @@
+"""A census: the life of every module of the guest's kernel package, each kept as it comes.
+
+Two tasks a module: its life, and that life with each acquisition of its load made to fail.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from freeonce.audit.attempts import Each
+from freeonce.audit.life import Life, Stage
+from freeonce.audit.model import Verdict
+from freeonce.audit.points import Points
+from freeonce.campaign.outcome import Outcome
+from freeonce.campaign.store import Kept
+from freeonce.campaign.task import Base, Body, Task
+from freeonce.errors import GuestLost, Obstacle, SubjectError
+from freeonce.machine.template import Template
+from freeonce.project.setting import Setting
+from freeonce.report.life import life_document, places_of, tell
+from freeonce.run.audit import audit_each, traces_of_life, unborn
+from freeonce.run.hear import lost_words
+from freeonce.run.prepare import Prepared, Wish, prepare
+from freeonce.run.together import lives_of
+from freeonce.subject.package import Package
+from freeonce.subject.places import Frame
+
+LIFE, FAILURES = "census", "census-failures"
+"""Kinds of tasks."""
+CHUNK = 64
+"""Modules that are prepared at a time."""
+
+
+def tasks(
+    package: Package, base: Base, names: Sequence[str], limit: int | None = None
+) -> Iterator[Task]:
+    """One for each module. `limit`: with failures, at most so many of one stack; None without."""
+    for name in names:
+        digest = base.digest(str(package.files[name]))
+        body: Body = {"kind": LIFE if limit is None else FAILURES, "number": 0, "digest": digest}
+        yield base.task(name, body if limit is None else body | {"limit": limit})
+
+
+def lived(kept: Kept) -> bool:
+    """Whether a life came through, clean, so that failures may be held against it."""
+    return kept.kind == LIFE and kept.verdict == Verdict.CLEAN
+
+
+def lead(
+    setting: Setting, source: Template, chosen: Sequence[Task]
+) -> Iterator[tuple[Task, Outcome]]:
+    """Each task's outcome, in whatever order. Raises HostError, GuestLost without a guest."""
+    for start in range(0, len(chosen), CHUNK):
+        yield from _chunk(setting, source, chosen[start : start + CHUNK])
+
+
+def _chunk(
+    setting: Setting, source: Template, chosen: Sequence[Task]
+) -> Iterator[tuple[Task, Outcome]]:
+    plain: dict[str, Task] = {}
+    many: list[Prepared] = []
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="freeonce-")))
+        for task in chosen:
+            try:
+                prepared = prepare(Wish(targets=(task.name,)), setting.image, scratch)
+            except SubjectError as error:
+                yield task, _outcome(unborn([task.name], Stage.READ, error.reason, str(error)))
+                continue
+            if task.body["kind"] == LIFE:
+                plain[task.name] = task
+                many.append(prepared)
+            else:
+                yield task, _failures(setting, source, prepared, task)
+        for prepared, life in lives_of(setting, source, many):
+            yield plain[prepared.targets[0].name], _outcome(life, prepared)
+
+
+def _failures(setting: Setting, source: Template, prepared: Prepared, task: Task) -> Outcome:
+    limit = task.body["limit"]
+    assert isinstance(limit, int)
+    each = Each(stage=Stage.LOAD, limit=limit)
+    start = time.monotonic()
+    try:
+        found = audit_each(setting, source, prepared, each, lambda _, __: None)
+    except GuestLost as lost:
+        words = lost_words(lost)
+        life = unborn([task.name], Stage.BOOT, Obstacle.GUEST_LOST, words, prepared)
+        return _outcome(life, prepared)
+    frames = traces_of_life(found.life, prepared.sources, _quiet) | found.stacks.traces()
+    seconds = time.monotonic() - start
+    return _outcome(found.life, prepared, found.points, frames, seconds)
+
+
+def _outcome(
+    life: Life,
+    prepared: Prepared | None = None,
+    points: Points | None = None,
+    frames: dict[int, tuple[Frame, ...]] | None = None,
+    seconds: float | None = None,
+) -> Outcome:
+    if frames is None:
+        frames = traces_of_life(life, prepared.sources, _quiet) if prepared else {}
+    told = tell(life, frames, points=points)
+    document = life_document(told, places_of(frames))
+    unaudited = [one for target in life.targets for one in target.unaudited]
+    document["not_audited"] = {
+        "calls": sum(one.calls for one in unaudited),
+        "functions": sorted({one.function for one in unaudited}),
+    }
+    result = life.result
+    return Outcome(
+        verdict=str(result.judgement.verdict),
+        as_expected=told.bears_failures,
+        seconds=result.seconds if seconds is None else seconds,
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        document=document,
+    )
+
+
+def _quiet(_: str) -> None:
+    """That lines of source are missing is nothing to tell of a package without debug info."""

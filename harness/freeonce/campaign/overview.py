@@ -1,0 +1,159 @@
+"""`results --html`: a whole campaign as one page that needs nothing but a browser. Pure.
+
+A result is a cell of the heat map, a row for each scenario or audit, a column for each repetition.
+Results travel as columns of numbers and are drawn on one canvas, so that 100,000 of them open at
+once; what they said is told once, however many said it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from heapq import nlargest
+
+from markupsafe import Markup
+
+from freeonce import __version__
+from freeonce.audit.model import Verdict
+from freeonce.campaign.compare import findings, same_task
+from freeonce.campaign.store import Kept
+from freeonce.report.embedding import asset, digest, environment, packed
+
+VERDICTS = [str(verdict) for verdict in Verdict]
+SLOWEST = 20
+LISTED = 500
+"""Of what is not as expected; the map has all."""
+BUCKETS = 60
+"""Of time."""
+
+
+@dataclass
+class _Numbers:
+    """Texts told once, by number."""
+
+    texts: dict[str, int] = field(default_factory=dict)
+
+    def of(self, text: str) -> int:
+        return self.texts.setdefault(text, len(self.texts))
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A slice of the time in which results came: how many of each verdict, by its name."""
+
+    start: float
+    counts: Counter[str]
+
+
+def page(results: Sequence[Kept], title: str, *, when: str = "") -> str:
+    """The page. `title`: the store's name. `when`: it was written.
+
+    Of several results of one task, with other images, the last counts.
+    """
+    last = {(one.number, same_task(one)): one for one in results}
+    shown = sorted(last.values(), key=lambda one: (one.kind, one.name, one.number))
+    wrong = [one for one in shown if not one.as_expected]
+    script, style = asset(ROOM, "overview.js"), asset(ROOM, "overview.css")
+    counts = Counter(one.verdict for one in shown)
+    jinja = environment(ROOM)
+    jinja.filters["moment"] = moment
+    return jinja.get_template("overview.html.j2").render(
+        version=__version__,
+        title=title,
+        when=when,
+        verdicts=[(verdict, counts[verdict]) for verdict in VERDICTS],
+        total=len(shown),
+        wrong=len(wrong),
+        listed=[(one, in_words(one)) for one in wrong[:LISTED]],
+        incomplete=incomplete(shown),
+        slowest=nlargest(SLOWEST, shown, key=lambda one: one.seconds),
+        buckets=buckets(shown),
+        ended=max((one.finished for one in shown), default=0.0),
+        tallest=max((one.counts.total() for one in buckets(shown)), default=1),
+        data=packed(columns(shown)),
+        script=Markup(script),
+        style=Markup(style),
+        script_hash=digest(script),
+        style_hash=digest(style),
+    )
+
+
+ROOM = "freeonce.campaign"
+
+
+def moment(seconds: float) -> str:
+    """Of the clock that stored a result, which may be wrong, in UTC."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        return f"second {seconds:g}"
+
+
+def in_words(kept: Kept) -> str:
+    """Findings, and why it is incomplete."""
+    return "; ".join([*sorted(findings(kept.document)), *_reasons(kept)])
+
+
+def _reasons(kept: Kept) -> list[str]:
+    said = [str(one) for one in kept.document.get("reasons") or ()]
+    return said or ["no reason was kept"] if kept.verdict == Verdict.INCOMPLETE else said
+
+
+def incomplete(results: Iterable[Kept]) -> list[tuple[str, int, str]]:
+    """Why results are incomplete, lost guests among them: reason, how many, one of them by name."""
+    counts: Counter[str] = Counter()
+    example: dict[str, str] = {}
+    for one in results:
+        if one.verdict == Verdict.INCOMPLETE:
+            for reason in _reasons(one):
+                counts[reason] += 1
+                example.setdefault(reason, f"{one.name} ({one.number})")
+    return [(reason, count, example[reason]) for reason, count in counts.most_common()]
+
+
+def buckets(results: Sequence[Kept]) -> list[Bucket]:
+    """At most `BUCKETS` slices of equal length, from the first result to the last."""
+    if not results:
+        return []
+    first = min(one.finished for one in results)
+    span = max(one.finished for one in results) - first
+    found = [Bucket(first + span * number / BUCKETS, Counter()) for number in range(BUCKETS)]
+    for one in results:
+        place = int(BUCKETS * (one.finished - first) / span) if span else 0
+        found[min(place, BUCKETS - 1)].counts[one.verdict] += 1
+    return found
+
+
+def columns(results: Iterable[Kept]) -> dict[str, object]:
+    """What the script draws: texts told once, and for each result numbers, column by column.
+
+    `row`: of `names`; `number`: the repetition; `verdict`: of `verdicts`, with 8 added where it is
+    not as expected; `ms`: it took; `said`: of `words`; `key`: how it begins.
+    """
+    words, tasks = _Numbers(), _Numbers()
+    labels: dict[int, str] = {}
+    lists: dict[str, list[int | str]] = {
+        name: [] for name in ("row", "number", "verdict", "ms", "said", "key")
+    }
+    for one in results:
+        row = tasks.of(same_task(one))
+        labels.setdefault(row, _label(one))
+        verdict = VERDICTS.index(one.verdict) if one.verdict in VERDICTS else len(VERDICTS)
+        lists["row"].append(row)
+        lists["number"].append(one.number)
+        lists["verdict"].append(verdict + 8 * (not one.as_expected))
+        lists["ms"].append(round(1000 * one.seconds))
+        lists["said"].append(words.of(in_words(one)))
+        lists["key"].append(one.key[:12])
+    return {
+        "names": list(labels.values()),
+        "verdicts": VERDICTS,
+        "words": list(words.texts),
+        **lists,
+    }
+
+
+def _label(kept: Kept) -> str:
+    each = kept.task.get("fail_each")
+    failing = "" if each is None else f"--fail-each={each}"
+    return " ".join(filter(None, (kept.name, str(kept.task.get("params") or ""), failing)))

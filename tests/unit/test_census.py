@@ -1,0 +1,232 @@
+"""A census: what its tasks are, who is led together, and what its reports tell."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from freeonce.audit.life import Life, Stage, Target
+from freeonce.audit.model import Verdict
+from freeonce.audit.result import NOTHING, Evidence
+from freeonce.campaign.census import tasks
+from freeonce.campaign.task import Base
+from freeonce.errors import GuestLost, Obstacle
+from freeonce.evidence.ledger import Phase, Type
+from freeonce.report.census import (
+    Came,
+    census_document,
+    census_page,
+    every_name,
+    module,
+    summary,
+)
+from freeonce.report.excused import NONE, Excuses, Suppression
+from freeonce.report.identity import Named
+from freeonce.run import together
+from freeonce.run.life import Load, Plan
+from freeonce.run.lives import Led
+from freeonce.run.prepare import Prepared
+from tests.unit.history import run
+
+HOST = {"qemu": "7.2", "accelerator": "tcg", "kernel": "6.1", "reason": "", "rust": ""}
+
+
+def life(**said: Any) -> dict[str, Any]:
+    """A document as `report/life.py` makes it, as far as a census reads it."""
+    plain = {
+        "name": "brd",
+        "verdict": "clean",
+        "reasons": [],
+        "doubts": [],
+        "acquired": 2,
+        "released": 2,
+        "by_family": {"slab": {"acquired": 2, "released": 2}},
+        "not_audited": {"calls": 1, "functions": ["add_disk"]},
+        "findings": [],
+        "seconds": 1.0,
+    }
+    return plain | said
+
+
+def stopped(reason: Obstacle, message: str) -> dict[str, Any]:
+    told = {"reason": str(reason), "message": message}
+    return life(verdict="incomplete", reasons=[told], doubts=[message])
+
+
+@pytest.mark.parametrize(
+    ("document", "came", "error"),
+    [
+        (life(), Came.CLEAN, ""),
+        (life(verdict="faulty"), Came.FAULTY, ""),
+        (life(verdict="incomplete", doubts=["the books were full"]), Came.UNKNOWN, ""),
+        (
+            stopped(
+                Obstacle.DOES_NOT_LOAD, "x does not load: No such device or address\n[1] No data"
+            ),
+            Came.REFUSED,
+            "ENXIO",
+        ),
+        (
+            stopped(Obstacle.DOES_NOT_LOAD, "x does not load: No such device"),
+            Came.REFUSED,
+            "ENODEV",
+        ),
+        (
+            stopped(Obstacle.DOES_NOT_LOAD, "the dependency y does not load: No such device"),
+            Came.DEPENDENCY,
+            "ENODEV",
+        ),
+        (
+            stopped(Obstacle.DOES_NOT_LOAD, "x is loaded already: the guest itself needs it"),
+            Came.THERE,
+            "",
+        ),
+        (stopped(Obstacle.DOES_NOT_UNLOAD, "x does not unload"), Came.STAYS, ""),
+        (stopped(Obstacle.HANGS_IN_INIT, "x: does not return"), Came.LOST, ""),
+        (stopped(Obstacle.GUEST_LOST, "the guest was lost"), Came.LOST, ""),
+        (stopped(Obstacle.NOT_QUIET, "not quiet"), Came.UNKNOWN, ""),
+        (stopped(Obstacle.NO_SYMBOLS, "stripped"), Came.UNREAD, ""),
+    ],
+)
+def test_how_far_a_module_came_is_a_word(document: dict[str, Any], came: Came, error: str) -> None:
+    found = module(document)
+    assert (found.came, found.error) == (came, error)
+    assert bool(found.message) == (came not in (Came.CLEAN, Came.FAULTY))
+
+
+CRASHED = Named("crashed", "", "brd", "brd_init", "0123")
+LEAK = {
+    "rule": "leak",
+    "family": "slab",
+    "module": "brd",
+    "function": "brd_init.cold",
+    "identity": "4567",
+    "message": "never released",
+    "count": 1,
+}
+
+
+def failures() -> dict[str, Any]:
+    points = [
+        {"number": 1, "after": False, "outcome": "handled", "detail": "", "named": []},
+        {
+            "number": 2,
+            "after": False,
+            "outcome": "crashed",
+            "detail": "BUG: <b>x</b>",
+            "named": [asdict(CRASHED)],
+        },
+    ]
+    return {"failures": {"counted": 5, "points": points, "unled": None}}
+
+
+def test_failures_of_its_load_are_counted_and_those_not_handled_told() -> None:
+    found = module(life(), failures())
+    assert (found.counted, found.points) == (5, {"handled": 1, "crashed": 1})
+    assert [one["number"] for one in found.unhandled] == [2]
+    said = summary([found, module(life(verdict="faulty"))], 3)
+    assert said == "2 of 3 modules: 1 clean, 1 faulty; 2 failure points: 1 handled, 1 crashed"
+
+
+def test_what_is_suppressed_does_not_count_and_is_told() -> None:
+    excuses = Excuses(
+        (Suppression("leak", "a debt", function="brd_init"),), baseline=frozenset({"0123"})
+    )
+    faulty = life(verdict="faulty", findings=[LEAK])
+    plain, excused = (module(faulty, failures(), one) for one in (NONE, excuses))
+    assert (plain.wrong, plain.suppressed) == (True, 0)
+    assert (excused.wrong, excused.suppressed) == (False, 2)
+    assert summary([excused], 1).endswith("; 2 suppressed")
+    assert "suppressed: a debt" in census_page(HOST, [excused], 1)
+    assert not excuses.unused(every_name([excused]))
+    assert excuses.unused(every_name([module(life())])) == excuses.suppressions
+
+
+def test_the_page_names_every_module_and_shows_nothing_hostile() -> None:
+    hostile = stopped(Obstacle.GUEST_LOST, "<script>alert(1)</script>")
+    found = [module(life(), failures()), module(hostile | {"name": "zram"})]
+    page = census_page(HOST, found, 2)
+    assert not [markup for markup in ("<script>", "<b>x</b>") if markup in page]
+    assert not [one for one in ("alert(1)", "brd", "zram", "add_disk") if one not in page]
+    document = census_document(HOST, found, 2)
+    assert document["counts"]["clean"] == document["counts"]["lost"] == 1  # type: ignore[index]
+
+
+def test_a_key_is_of_the_file_and_of_what_is_led() -> None:
+    package = SimpleNamespace(files={"brd": Path("brd.ko"), "nbd": Path("nbd.ko")})
+
+    def keys(digest: str, *limit: int) -> list[str]:
+        base = Base("image", "harness", "tcg", tuple, lambda _: False, lambda path: digest + path)
+        return [one.key for one in tasks(package, base, ["brd", "nbd"], *limit)]  # type: ignore[arg-type]
+
+    assert keys("a") == keys("a")
+    every = [*keys("a"), *keys("b"), *keys("a", 3), *keys("a", 4)]
+    assert len(set(every)) == len(every)
+
+
+def prepared(name: str) -> Prepared:
+    target = Target(name, name, "6.1", (), (), has_debug_info=False)
+    return Prepared(Plan((Load(name, b"", subject=True),)), (target,), (), ())
+
+
+def evidence(*phases: Phase) -> Evidence:
+    history = run()
+    for one in phases:
+        history.add(Type.PHASE, serial=1, detail=int(one))
+    return Evidence(history.end().records())
+
+
+class _Judged:
+    """Who is found clean, whatever the evidence."""
+
+    def __init__(self, *clean: str) -> None:
+        self._clean = clean
+
+    def __call__(self, name: str, given: Evidence, _: float) -> Any:
+        verdict = Verdict.CLEAN if name in self._clean else Verdict.FAULTY
+        return SimpleNamespace(judgement=SimpleNamespace(verdict=verdict), evidence=given)
+
+
+def led(monkeypatch: pytest.MonkeyPatch, *many: Prepared, clean: tuple[str, ...]) -> Any:
+    whole = evidence(Phase.COMING, Phase.LIVE, Phase.GOING, Phase.GONE)
+    refused = evidence(Phase.COMING, Phase.INIT_FAILED, Phase.GONE)
+
+    def turns(_: Any, __: Any, ___: Any, given: Any, ____: Any) -> Iterator[Any]:
+        for one in given:
+            name = one.prepared.targets[0].name
+            said = "WARNING: x" if name == "warned" else ""
+            yield Led(one, refused if name == "refused" else whole, said)
+
+    alone: list[str] = []
+
+    def audit(_: Any, __: Any, one: Prepared) -> Any:
+        alone.append(one.targets[0].name)
+        if one.targets[0].name == "lost":
+            raise GuestLost("gone")
+        return replace(LIFE, targets=one.targets)
+
+    monkeypatch.setattr(together, "lead_turns", turns)
+    monkeypatch.setattr(together, "conclude_led", _Judged(*clean))
+    monkeypatch.setattr(together, "audit", audit)
+    setting: Any = SimpleNamespace(image=None)
+    source: Any = nullcontext()
+    return list(together.lives_of(setting, source, many)), alone
+
+
+LIFE = Life((), Stage.LOAD, (), (), SimpleNamespace(evidence=Evidence(NOTHING)))  # type: ignore[arg-type]
+
+
+def test_only_what_is_clean_is_told_of_a_life_among_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = ("fine", "faulty", "refused", "warned", "lost")
+    told, alone = led(monkeypatch, *map(prepared, names), clean=("fine", "refused", "warned"))
+    assert [one.targets[0].name for one, _ in told if one.targets[0].name not in alone] == ["fine"]
+    assert sorted(alone) == ["faulty", "lost", "refused", "warned"]
+    by_name = {one.targets[0].name: life for one, life in told}
+    assert by_name["fine"].stage is Stage.JUDGE
+    assert by_name["lost"].reasons[0].obstacle is Obstacle.GUEST_LOST

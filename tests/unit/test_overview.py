@@ -1,0 +1,107 @@
+"""The page of a campaign: what its map and its tables hold."""
+
+import base64
+import gzip
+import json
+import re
+from typing import Any
+
+import pytest
+
+from freeonce.campaign.overview import BUCKETS, LISTED, buckets, columns, incomplete, moment, page
+from freeonce.campaign.store import Kept
+from tests.unit.test_html import HOSTILE
+
+LEAK = {"rule": "leak", "family": "slab", "function": "init"}
+
+
+def kept(name: str, number: int = 0, verdict: str = "clean", **other: Any) -> Kept:
+    document = {"findings": [LEAK] if verdict == "faulty" else [], "reasons": []}
+    values: dict[str, Any] = {
+        **{"key": f"{name}-{number}-0123456789abcdef", "kind": "scenario", "name": name},
+        **{"number": number, "verdict": verdict, "as_expected": verdict == "clean"},
+        **{"seconds": 0.25, "finished": 100.0 + number, "worker": "here:1"},
+        **{"task": {"kind": "scenario", "name": name, "number": number}, "document": document},
+    }
+    return Kept(**{**values, **other})
+
+
+def data(text: str) -> dict[str, Any]:
+    packed = re.search(r'id="data">(.*?)</script>', text, re.DOTALL)
+    assert packed
+    read: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(packed[1])))
+    return read
+
+
+def test_a_row_is_a_task_and_a_column_its_repetition() -> None:
+    told = columns([kept("a", 0), kept("a", 1, "faulty"), kept("b", 0, "incomplete")])
+    assert told["names"] == ["a", "b"]
+    assert (told["row"], told["number"]) == ([0, 0, 1], [0, 1, 0])
+    verdicts = told["verdicts"]
+    assert isinstance(verdicts, list)
+    clean, faulty, lost = map(verdicts.index, ("clean", "faulty", "incomplete"))
+    assert told["verdict"] == [clean, faulty + 8, lost + 8]
+    assert told["words"] == ["", "leak slab init", "no reason was kept"]
+    assert (told["said"], told["ms"]) == ([0, 1, 2], [250] * 3)
+
+
+def test_audits_with_other_words_have_rows_of_their_own_and_other_images_have_not() -> None:
+    def audit(finished: float, **task: str) -> Kept:
+        return kept("loop", finished=finished, task={"kind": "audit", "name": "loop", **task})
+
+    text = page([audit(1, params="a=1"), audit(2, fail_each="load"), audit(3, image="new")], "s")
+    assert data(text)["names"] == ["loop a=1", "loop --fail-each=load", "loop"]
+    text = page([audit(1, image="old"), audit(3, image="new")], "s")
+    assert data(text)["names"] == ["loop"]
+
+
+def test_why_results_are_incomplete_the_most_frequent_first() -> None:
+    def lost(number: int, *reasons: str) -> Kept:
+        return kept("a", number, "incomplete", document={"reasons": list(reasons)})
+
+    told = incomplete([lost(0, "the guest was lost"), lost(1, "x", "the guest was lost"), lost(2)])
+    assert told == [
+        ("the guest was lost", 2, "a (0)"),
+        ("x", 1, "a (1)"),
+        ("no reason was kept", 1, "a (2)"),
+    ]
+    assert incomplete([kept("a", 0, "faulty", document={"reasons": ["unsure"]})]) == []
+
+
+@pytest.mark.parametrize("times", [[5.0], [5.0, 5.0], [0.0, 1e9], [3.0, 1.0, 2.0]])
+def test_each_result_is_in_one_slice_of_time(times: list[float]) -> None:
+    results = [kept("a", number, finished=time) for number, time in enumerate(times)]
+    told = buckets(results)
+    assert len(told) == BUCKETS
+    assert sum(one.counts["clean"] for one in told) == len(times)
+    if len(set(times)) > 1:
+        assert told[0].counts["clean"] == told[-1].counts["clean"] == 1
+
+
+def test_a_clock_that_is_far_off_is_told_and_breaks_nothing() -> None:
+    assert moment(0.0) == "1970-01-01 00:00:00 UTC"
+    for off in (1e18, -1e18, float("inf")):
+        assert moment(off).startswith("second ")
+    assert "second 1e+18" in page([kept("a", finished=1e18)], "s")
+
+
+def test_a_store_without_results_is_a_page_too() -> None:
+    assert buckets([]) == []
+    assert "0 results" in page([], "empty")
+
+
+def test_what_is_not_listed_is_counted() -> None:
+    results = [kept("a", number, "faulty") for number in range(LISTED + 7)]
+    text = page(results, "s")
+    assert "7 more are in the map" in text
+    assert len(data(text)["row"]) == LISTED + 7
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_words_of_the_guest_are_text(words: str) -> None:
+    def whole(said: str) -> str:
+        document = {"findings": [], "reasons": [said]}
+        return page([kept(said, 0, "incomplete", document=document, worker=said)], said)
+
+    for tag in ("<script", "</script", "<img", "<button", "<!--", "<td"):
+        assert whole(words).count(tag) == whole("harmless").count(tag)
