@@ -6,6 +6,7 @@
 #include <linux/errno.h>
 #include <linux/kernel.h>
 
+#include "declared.h"
 #include "engine/engine.h"
 #include "families/families.h"
 #include "ledger/ledger.h"
@@ -16,37 +17,43 @@ struct scenario_array {
 	size_t count;
 };
 
-/* Puts an array of `struct scenario` into the table. Entries without a name are left out. */
+/* Puts an array of `SCENARIO(...)` into the table. Entries without a name are left out. */
 #define SCENARIOS(ARRAY)                                                          \
 	static const struct scenario_array ARRAY##_in_table                       \
 		__used __section("scenarios") = { ARRAY, ARRAY_SIZE(ARRAY) }
 
+/* One scenario that must be clean; behind RUN `EXPECT(FINDING(...), ...)`, `ENDS`, `.needs`. */
+#define SCENARIO(NAME, SECTION, LESSON, RUN, ...) \
+	{                                         \
+		.name = DECLARED_NAME(NAME),      \
+		.section = SECTION,               \
+		.language = "C",                  \
+		.lesson = LESSON,                 \
+		.run = RUN,                       \
+		__VA_ARGS__                       \
+	}
+
+/* A finding that the audit must make; behind KIND `.at`, `.what`, `.because`. */
+#define FINDING(RULE, KIND, ...) \
+	{ .rule = DECLARED_RULE(RULE), .kind = DECLARED_KIND(KIND), __VA_ARGS__ }
+
+/* How it loses its guest. It is then only run when named. */
+#define ENDS(LOSS) .ends = DECLARED_LOSS(LOSS)
+
+/* Exactly these findings, in any order. */
 #define EXPECT(...)                                                        \
 	.expected = (const struct expectation[]){ __VA_ARGS__ },           \
 	.expected_count = sizeof((const struct expectation[]){ __VA_ARGS__ }) / \
 			  sizeof(struct expectation)
 
 /* A planted fault: exactly one finding of this rule. */
-#define FAULT(NAME, RULE, KIND, RUN, LESSON, ...)              \
-	{                                                      \
-		.name = "fault/" NAME,                         \
-		.section = "Planted faults, from C",           \
-		.language = "C",                               \
-		.lesson = LESSON,                              \
-		EXPECT({ .rule = RULE, .kind = KIND }),        \
-		.run = RUN,                                    \
-		__VA_ARGS__                                    \
-	}
+#define FAULT(NAME, RULE, KIND, RUN, LESSON, ...)                           \
+	SCENARIO("fault/" NAME, "Planted faults, from C", LESSON, RUN,      \
+		 EXPECT(FINDING(RULE, KIND)), __VA_ARGS__)
 
 /* The same calls used as they should be: nothing to find. */
-#define OF_KERNEL(NAME, RUN, LESSON)                              \
-	{                                                         \
-		.name = "kernel/" NAME,                           \
-		.section = "The kernel's own allocators, from C", \
-		.language = "C",                                  \
-		.lesson = LESSON,                                 \
-		.run = RUN,                                       \
-	}
+#define OF_KERNEL(NAME, RUN, LESSON) \
+	SCENARIO("kernel/" NAME, "The kernel's own allocators, from C", LESSON, RUN)
 
 #define STEP(text) freeonce_step(text, sizeof(text) - 1)
 #define LABEL(pointer, text) freeonce_label(pointer, text, sizeof(text) - 1)
@@ -68,7 +75,6 @@ void unload_after(u32 planted);
 void unload_leave(void);
 
 /* rust/src/scenario.rs, rust/src/svm/bench.rs */
-const struct scenario *freeonce_rust_scenario(bool planted, size_t index);
 int freeonce_rust_run(const struct scenario *scenario);
 int freeonce_rust_bench(void (*measure)(struct vcpu *vcpu, void *into), void *into);
 

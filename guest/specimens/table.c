@@ -7,64 +7,39 @@
 /* specimens.lds */
 extern const struct scenario_array scenarios_begin[], scenarios_end[];
 
-enum part { PLAIN, PLANTED, LOSING };
+/* In the order of the report. */
+enum part { RUST, PLAIN, PLANTED, RUST_PLANTED, LOSING, PARTS };
 
 static enum part part_of(const struct scenario *scenario)
 {
+	bool rust = !scenario->run;
+
 	if (scenario->ends)
 		return LOSING;
-	return str_has_prefix(scenario->name, "fault/") ? PLANTED : PLAIN;
+	if (str_has_prefix(scenario->name, "fault/"))
+		return rust ? RUST_PLANTED : PLANTED;
+	return rust ? RUST : PLAIN;
 }
 
-static const struct scenario *in_c(enum part part, size_t index)
+static const struct scenario *in_part(enum part part, size_t *index)
 {
 	const struct scenario_array *array;
 	const struct scenario *one;
 
 	for (array = scenarios_begin; array < scenarios_end; array++)
 		for (one = array->first; one < array->first + array->count; one++)
-			if (one->name && part_of(one) == part && !index--)
+			if (one->name && part_of(one) == part && !(*index)--)
 				return one;
 	return NULL;
-}
-
-static const struct scenario *plain(size_t index)
-{
-	return in_c(PLAIN, index);
-}
-
-static const struct scenario *fault(size_t index)
-{
-	return in_c(PLANTED, index);
-}
-
-static const struct scenario *losing(size_t index)
-{
-	return in_c(LOSING, index);
-}
-
-static const struct scenario *rust(size_t index)
-{
-	return freeonce_rust_scenario(false, index);
-}
-
-static const struct scenario *rust_fault(size_t index)
-{
-	return freeonce_rust_scenario(true, index);
 }
 
 /* NULL behind the last one. */
 const struct scenario *scenario_at(size_t index)
 {
-	static const struct scenario *(*const parts[])(size_t) = {
-		rust, plain, fault, rust_fault, losing,
-	};
-	const struct scenario *scenario;
-	size_t part, i;
+	const struct scenario *scenario = NULL;
+	enum part part;
 
-	for (part = 0; part < ARRAY_SIZE(parts); part++)
-		for (i = 0; (scenario = parts[part](i)); i++)
-			if (!index--)
-				return scenario;
-	return NULL;
+	for (part = 0; part < PARTS && !scenario; part++)
+		scenario = in_part(part, &index);
+	return scenario;
 }

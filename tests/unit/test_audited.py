@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from freeonce.audit.model import Verdict
+from freeonce.audit.model import Rule, Verdict
 from freeonce.audit.result import Evidence, Result
 from freeonce.errors import EvidenceError, GuestLost, UsageError
 from freeonce.evidence.ledger import Type
@@ -13,6 +13,7 @@ from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest
 from freeonce.report.places import Everywhere
 from freeonce.run.conclude import conclude
+from freeonce.run.prepare import Wish
 from freeonce.run.task import Options
 from freeonce.subject.places import Frame, Place
 from freeonce.testing import audited as module
@@ -144,3 +145,42 @@ def test_a_run_that_was_not_heard_is_not_clean(guest: AuditedGuest) -> None:
         audit.note(conclude(scenario, Evidence(LEAK.records()), 0.0))
     assert not audit.clean
     assert "nobody looked at the memory" in audit.words()
+
+
+def test_a_modules_life_is_led_when_its_block_ends() -> None:
+    wishes: list[Wish] = []
+
+    def lead(wish: Wish) -> tuple[Result, Everywhere]:
+        wishes.append(wish)
+        return RESULTS["a/leak"], Everywhere()
+
+    guest = AuditedGuest(cast(Guest, SimpleNamespace()), lead=lead)
+    with guest.audit_module("build/my.ko", params="size=3", files=["tool:/bin/tool"]) as life:
+        life.run("echo 1 >/proc/my")
+        life.run("tool")
+        assert not wishes
+        with pytest.raises(UsageError, match="when the block of audit_module has ended"):
+            _ = life.clean
+    assert wishes == [
+        Wish(
+            ("build/my.ko",),
+            "size=3",
+            commands=("echo 1 >/proc/my", "tool"),
+            carried=("tool:/bin/tool",),
+        )
+    ]
+    assert not life.clean
+    assert [finding.rule for finding in life.findings] == [Rule.LEAK]
+    assert guest.audits == [life]
+    with pytest.raises(UsageError, match="too late"):
+        life.run("more")
+
+
+def test_a_block_that_raises_leads_no_life() -> None:
+    def lead(_: Wish) -> tuple[Result, Everywhere]:
+        raise AssertionError("nobody asked for this life")
+
+    guest = AuditedGuest(cast(Guest, SimpleNamespace()), lead=lead)
+    with pytest.raises(ZeroDivisionError), guest.audit_module("my.ko"):
+        _ = 1 / 0
+    assert not guest.audits

@@ -10,8 +10,11 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 extern crate alloc;
+// Scenarios call the crate by its name, wherever their files lie.
+extern crate self as freeonce;
 
 mod allocated_memory;
+mod declared;
 mod hypervisor;
 mod kernel;
 mod ledger;
@@ -19,7 +22,10 @@ mod panic;
 mod physical;
 mod pool;
 mod scenario;
-mod scenarios;
+/// A module for each file of a folder of scenarios: rust-crate.sh lists them.
+mod scenarios {
+    include!(env!("FREEONCE_SCENARIOS"));
+}
 mod svm;
 
 #[global_allocator]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How a scenario is declared, and the two doors through which C reaches it.
+//! How a scenario is declared, and the door through which C reaches it.
 
-use crate::scenarios;
+use crate::declared;
 use core::alloc::AllocError;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
@@ -35,8 +35,11 @@ pub const POOL: &CStr = c"pool";
 pub const CONTIGUOUS: &CStr = c"contiguous";
 pub const SLAB: &CStr = c"slab";
 
-/// A finding of this rule on memory of this kind.
+/// A finding of this rule on memory of this kind. A word that there is not does not compile.
+#[track_caller]
 pub const fn finding(rule: &'static CStr, kind: &'static CStr) -> Expectation {
+    declared::rule(rule);
+    declared::kind(kind);
     Expectation {
         rule: rule.as_ptr(),
         kind: kind.as_ptr(),
@@ -83,12 +86,15 @@ pub struct Scenario {
 
 impl Scenario {
     /// A scenario that must be clean. `lesson`: one sentence, what a person should learn.
+    /// A name that is too long does not compile.
+    #[track_caller]
     pub const fn new(
         name: &'static CStr,
         section: &'static CStr,
         lesson: &'static CStr,
         body: fn() -> Outcome,
     ) -> Self {
+        declared::name(name);
         Scenario {
             name: name.as_ptr(),
             section: section.as_ptr(),
@@ -111,7 +117,9 @@ impl Scenario {
     }
 
     /// How it loses the guest. It is then only run when named.
+    #[track_caller]
     pub const fn losing(mut self, how: &'static CStr) -> Self {
+        declared::loss(how);
         self.ends = how.as_ptr();
         self
     }
@@ -123,17 +131,38 @@ impl Scenario {
     }
 }
 
-/// The scenario at `index` of the planted faults or of the others, or null behind the last one.
-#[unsafe(no_mangle)]
-pub extern "C" fn freeonce_rust_scenario(planted: bool, index: usize) -> *const Scenario {
-    let parts = if planted { scenarios::PLANTED } else { scenarios::ALL };
-    parts.iter().flat_map(|part| part.iter()).nth(index).map_or(ptr::null(), ptr::from_ref)
+/// `struct scenario_array` of `specimens/scenarios.h`: one array of scenarios of a file.
+#[repr(C)]
+pub struct InTable {
+    first: *const Scenario,
+    count: usize,
+}
+
+// SAFETY: it points at constants.
+unsafe impl Sync for InTable {}
+
+impl InTable {
+    pub const fn new(scenarios: &'static [Scenario]) -> Self {
+        InTable { first: scenarios.as_ptr(), count: scenarios.len() }
+    }
+}
+
+/// Puts a `&'static [Scenario]` into the table, as `SCENARIOS()` does in C.
+#[macro_export]
+macro_rules! scenarios {
+    ($array:expr) => {
+        const _: () = {
+            #[used]
+            #[unsafe(link_section = concat!("scenarios.", module_path!()))]
+            static IN_TABLE: $crate::scenario::InTable = $crate::scenario::InTable::new($array);
+        };
+    };
 }
 
 /// Runs it. Returns 0 or a negative error number.
 ///
 /// # Safety
-/// `scenario` came from [`freeonce_rust_scenario`].
+/// `scenario` is of the table, and of this crate.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn freeonce_rust_run(scenario: *const Scenario) -> c_int {
     // SAFETY: by the contract above it points at a constant of this crate.

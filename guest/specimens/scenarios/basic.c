@@ -145,33 +145,17 @@ static int placement(void)
 }
 
 static const struct scenario basic_scenarios[] = {
-	{
-		.name = "c/pool",
-		.section = "The two allocators, from C",
-		.language = "C",
-		.lesson = "Pool memory can be taken and released with interrupts off.",
-		.run = pool,
-	},
-	{
-		.name = "c/contiguous",
-		.section = "The two allocators, from C",
-		.language = "C",
-		.lesson = "Physically contiguous memory comes in pages and goes back by its own call.",
-		.run = contiguous,
-	},
-	{
-		.name = "c/refused",
-		.section = "The two allocators, from C",
-		.language = "C",
-		.lesson = "The pool has a limit, and contiguous memory may sleep: otherwise it is refused.",
-		.run = refused,
-	},
-	{
-		.name = "c/placement",
-		.section = "The two allocators, from C",
-		.language = "C",
-		.lesson = "A constraint is met or the request is refused; it is never relaxed.",
-		.run = placement,
-	},
+	SCENARIO("c/pool", "The two allocators, from C",
+		 "Pool memory can be taken and released with interrupts off.",
+		 pool),
+	SCENARIO("c/contiguous", "The two allocators, from C",
+		 "Physically contiguous memory comes in pages and goes back by its own call.",
+		 contiguous),
+	SCENARIO("c/refused", "The two allocators, from C",
+		 "The pool has a limit, and contiguous memory may sleep: otherwise it is refused.",
+		 refused),
+	SCENARIO("c/placement", "The two allocators, from C",
+		 "A constraint is met or the request is refused; it is never relaxed.",
+		 placement),
 };
 SCENARIOS(basic_scenarios);

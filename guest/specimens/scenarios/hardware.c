@@ -514,29 +514,14 @@ static const struct scenario hardware_scenarios[] = {
 SCENARIOS(hardware_scenarios);
 
 static const struct scenario l2_scenarios[] = {
-	{
-		.name = "c/l2",
-		.section = "The two allocators, from C",
-		.language = "C",
-		.needs = "svm",
-		.lesson = "An L2 made by hand: the CPU has no claim on it after the unbinding.",
-		.run = vmmcall,
-	},
-	{
-		.name = "c/l2_static",
-		.section = "The two allocators, from C",
-		.language = "C",
-		.needs = "svm",
-		.lesson = "Static memory may be given to the CPU: it is there as long as its module.",
-		.run = in_static_memory,
-	},
-	{
-		.name = "module/unload",
-		.section = "The module",
-		.language = "C",
-		.needs = "svm",
-		.lesson = "A module that used SVM leaves every CPU as it found it.",
-		.run = unload,
-	},
+	SCENARIO("c/l2", "The two allocators, from C",
+		 "An L2 made by hand: the CPU has no claim on it after the unbinding.",
+		 vmmcall, .needs = "svm"),
+	SCENARIO("c/l2_static", "The two allocators, from C",
+		 "Static memory may be given to the CPU: it is there as long as its module.",
+		 in_static_memory, .needs = "svm"),
+	SCENARIO("module/unload", "The module",
+		 "A module that used SVM leaves every CPU as it found it.",
+		 unload, .needs = "svm"),
 };
 SCENARIOS(l2_scenarios);

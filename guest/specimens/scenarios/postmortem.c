@@ -76,18 +76,10 @@ static int double_free(void)
 }
 
 /* What follows the lesson: the findings that are proven before. */
-#define LOSES(NAME, ENDS, RUN, LESSON, ...)             \
-	{                                               \
-		.name = "postmortem/" NAME,             \
-		.section = "Guests that are lost",      \
-		.language = "C",                        \
-		.ends = ENDS,                           \
-		.lesson = LESSON,                       \
-		.run = RUN,                             \
-		__VA_ARGS__                             \
-	}
+#define LOSES(NAME, LOSS, RUN, LESSON, ...) \
+	SCENARIO("postmortem/" NAME, "Guests that are lost", LESSON, RUN, ENDS(LOSS), __VA_ARGS__)
 
-#define NULL_FREE EXPECT({ .rule = "null-free", .kind = "pool" })
+#define NULL_FREE EXPECT(FINDING("null-free", "pool"))
 
 static const struct scenario postmortem_scenarios[] = {
 	LOSES("panic", "panic", kernel_panic, "A kernel that panics leaves its memory to read.",
@@ -103,7 +95,7 @@ static const struct scenario postmortem_scenarios[] = {
 	LOSES("double-free-real", "oops", double_free,
 	      "With --act real the kernel itself suffers the second release.",
 	      /* The kernel's witness takes the second one for memory that nobody gave out. */
-	      EXPECT({ .rule = "double-free", .kind = "pool", .at = "second release" },
-		     { .rule = "unledgered", .kind = "pool" })),
+	      EXPECT(FINDING("double-free", "pool", .at = "second release"),
+		     FINDING("unledgered", "pool"))),
 };
 SCENARIOS(postmortem_scenarios);

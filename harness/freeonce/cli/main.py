@@ -5,7 +5,9 @@ import sys
 import traceback
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -13,6 +15,7 @@ from freeonce import __version__
 from freeonce.cli import streams
 from freeonce.errors import FreeonceError, GuestLost, HostError, OuterLost, UsageError
 from freeonce.evidence.quote import quoted
+from freeonce.project.file import find_project
 from freeonce.project.platform import unfit
 
 USAGE = 2
@@ -36,6 +39,7 @@ VERBS = {
     "explain": "explain",
     "lane": "lane",
     "list": "list_scenarios",
+    "new": "new",
     "results": "results",
     "run": "run",
     "setup": "setup",
@@ -68,6 +72,16 @@ class _Verbs(click.Group):
 @click.version_option(__version__, prog_name="freeonce")
 def verbs() -> None:
     """Prove that every allocation a hypervisor makes is released exactly once."""
+
+
+def _defaults() -> dict[str, dict[str, Any]]:
+    """What the project that we stand in says for options that are not given."""
+    if find_project(Path.cwd()) is None:
+        return {}
+    from freeonce.project.chosen import project  # noqa: PLC0415
+
+    ours = project()
+    return ours.defaults if ours else {}
 
 
 class _Ended(SystemExit):
@@ -129,7 +143,7 @@ def _run() -> int:
             signal.signal(number, _end)
     try:
         # Not in standalone mode click returns what a verb exits with.
-        return int(verbs.main(standalone_mode=False) or 0)
+        return int(verbs.main(standalone_mode=False, default_map=_defaults()) or 0)
     except click.ClickException as error:
         error.show()
         return error.exit_code

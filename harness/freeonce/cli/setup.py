@@ -2,25 +2,30 @@
 
 import click
 
+from freeonce.project.chosen import chosen_image, project
 from freeonce.project.making import KERNEL, make_image, need_packages
 
 
 @click.command()
 @click.option(
     "--kernel",
-    default=KERNEL,
-    show_default=True,
-    help="cloud, host, a linux-image package, or the path of a built tree.",
+    help="cloud, host, a linux-image package, or the path of a built tree. "
+    "Default: the project's, else cloud.",
 )
 @click.option("--install", is_flag=True, help="Install system packages that are missing, by apt.")
 @click.option("--no-packages", is_flag=True, help="Do not look for system packages.")
 @click.option("--outer", is_flag=True, help="The outer machine of `lane` instead.")
-def setup(kernel: str, install: bool, no_packages: bool, outer: bool) -> None:
-    """Make what is missing: the image of a guest.
+def setup(kernel: str | None, install: bool, no_packages: bool, outer: bool) -> None:
+    """Make what is missing: the image of a guest, and in a project that with its scenarios.
 
     System packages that are missing are listed with the command that installs them.
     """
-    if not no_packages:
-        need_packages(kernel, install=install)
-    made = make_image(kernel, "outer" if outer else "image")
-    click.echo(f"ready: {made}", err=True)
+    ours = project()
+    kernels = (kernel,) if kernel else ours.kernels if ours else (KERNEL,)
+    for one in kernels:
+        if not no_packages:
+            need_packages(one, install=install)
+        made = make_image(one, "outer" if outer else "image")
+        click.echo(f"ready: {made}", err=True)
+    if ours and not outer:
+        click.echo(f"ready: {chosen_image(scenarios=True)}", err=True)

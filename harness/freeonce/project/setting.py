@@ -5,8 +5,9 @@ from pathlib import Path
 
 from freeonce.machine.argv import MIB, MachineConfig, Window
 from freeonce.project.accelerator import Accelerator, choose_accelerator
+from freeonce.project.chosen import chosen_image
 from freeonce.project.host import Qemu, find_qemu
-from freeonce.project.image import Image, image_path, load_image
+from freeonce.project.image import Image, load_image
 from freeonce.project.machine import Machine
 
 MACHINE = Machine()
@@ -56,11 +57,12 @@ class Setting:
 
 
 def find_setting(accel: str, svm: bool = True, machine: Machine = MACHINE) -> Setting:
-    """Where guests come from. `svm`: whether they need it.
+    """Where guests come from. `svm`: whether they need it, as those with scenarios do.
 
-    Raises HostError, with what to do, for the first thing that is missing.
+    In a project it has the project's kernel and its scenarios. Raises HostError, with what to do,
+    for the first thing that is missing; UsageError for a project that is wrong.
     """
-    return setting_of(image_path(), accel, svm, machine)
+    return setting_of(chosen_image(scenarios=svm), accel, svm, machine)
 
 
 def setting_of(manifest: Path, accel: str, svm: bool = True, machine: Machine = MACHINE) -> Setting:

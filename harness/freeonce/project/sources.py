@@ -35,7 +35,7 @@ def digest_of(*folders: Path, words: tuple[str, ...] = ()) -> str:
     """Of the files in folders, by their paths in them and their contents. Raises OSError."""
     whole = hashlib.sha256()
     for word in words:
-        _add(whole, word.encode())
+        _add(whole, word.encode(errors="surrogateescape"))
     for folder in folders:
         for file in sorted(folder.rglob("*")):
             if file.is_file() and "__pycache__" not in file.parts:

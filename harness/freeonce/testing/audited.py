@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from freeonce.audit.model import Finding, Verdict
 from freeonce.audit.result import Result
@@ -12,6 +13,7 @@ from freeonce.report.places import NOWHERE, Everywhere, where
 from freeonce.report.words import sentence
 from freeonce.run.campaign import run_one
 from freeonce.run.choose import select
+from freeonce.run.prepare import Wish
 from freeonce.run.task import PLAIN, Options
 
 Find = Callable[[Sequence[Result]], Everywhere]
@@ -20,25 +22,16 @@ Find = Callable[[Sequence[Result]], Everywhere]
 WORST_FIRST = (Verdict.INCOMPLETE, Verdict.FAULTY, Verdict.UNSUPPORTED, Verdict.CLEAN)
 
 
-class Audit:
-    """All runs begun inside of one `with guest.audit() as audit:`, each judged when it ends."""
+class Judged:
+    """Results that can be asserted. `find` gives the lines of source that findings name."""
 
-    def __init__(self, guest: "AuditedGuest", find: Find) -> None:
-        self._guest = guest
+    HOW = "call audit.run(NAME) before you ask what it came to"
+
+    def __init__(self, find: Find) -> None:
         self._find = find
         self._results: list[Result] = []
         self.over = False
         """Whether the block has ended: nothing runs in it any more."""
-
-    def run(self, name: str, options: Options = PLAIN) -> Result:
-        """Run a scenario in the guest and take its evidence into this audit.
-
-        Raises UsageError for a name that the guest does not know or when the block has
-        ended, GuestLost when a run before left the guest unfit for another.
-        """
-        if self.over:
-            raise UsageError(f"{name} cannot run in an audit that is over; call guest.run")
-        return self._guest.run(name, options)
 
     def note(self, result: Result) -> None:
         """Take one run's result."""
@@ -78,10 +71,7 @@ class Audit:
 
     def _need_a_run(self) -> None:
         if not self._results:
-            raise UsageError(
-                "nothing ran in this audit, so nothing is proven; "
-                "call audit.run(NAME) before you ask what it came to"
-            )
+            raise UsageError(f"nothing ran in this audit, so nothing is proven; {self.HOW}")
 
     def words(self) -> str:
         """Each run's verdict, findings and reasons, for people."""
@@ -92,6 +82,48 @@ class Audit:
     def __repr__(self) -> str:
         names = ", ".join(result.scenario.name for result in self._results)
         return f"<audit of {names or 'nothing'}: {self.verdict}>"
+
+
+class Audit(Judged):
+    """All runs begun inside of one `with guest.audit() as audit:`, each judged when it ends."""
+
+    def __init__(self, guest: "AuditedGuest", find: Find) -> None:
+        super().__init__(find)
+        self._guest = guest
+
+    def run(self, name: str, options: Options = PLAIN) -> Result:
+        """Run a scenario in the guest and take its evidence into this audit.
+
+        Raises UsageError for a name that the guest does not know or when the block has
+        ended, GuestLost when a run before left the guest unfit for another.
+        """
+        if self.over:
+            raise UsageError(f"{name} cannot run in an audit that is over; call guest.run")
+        return self._guest.run(name, options)
+
+
+class ModuleAudit(Judged):
+    """A module's life in one `with guest.audit_module(...) as life:`, judged when that ends."""
+
+    HOW = "ask when the block of audit_module has ended"
+
+    def __init__(self) -> None:
+        super().__init__(_nowhere)
+        self.commands: list[str] = []
+
+    def run(self, command: str) -> None:
+        """A command of the guest's shell, for when the module is loaded; they run in their order.
+
+        The life is led when the block ends. Raises UsageError after that.
+        """
+        if self.over:
+            raise UsageError(f"{command!r} comes too late: the module's life is over")
+        self.commands.append(command)
+
+    def led(self, result: Result, places: Everywhere) -> None:
+        """What the life came to, and where its findings are."""
+        self.note(result)
+        self._find = lambda _: places
 
 
 def _words(result: Result, places: Everywhere) -> Iterator[str]:
@@ -108,15 +140,24 @@ def _nowhere(_: Sequence[Result]) -> Everywhere:
     return NOWHERE
 
 
+Lead = Callable[[Wish], tuple[Result, Everywhere]]
+"""Leads a module's life in a guest of its own."""
+
+
+def _no_modules(_: Wish) -> tuple[Result, Everywhere]:
+    raise UsageError("this guest was made for scenarios; the fixture freeonce_guest leads modules")
+
+
 class AuditedGuest:
     """A guest whose runs are judged. `machine`: the guest itself, for commands and memory.
 
-    `find` gives the lines of source that its findings name.
+    `find` gives the lines of source that its findings name, `lead` leads the lives of modules.
     """
 
-    def __init__(self, machine: Guest, find: Find = _nowhere) -> None:
+    def __init__(self, machine: Guest, find: Find = _nowhere, lead: Lead = _no_modules) -> None:
         self.machine = machine
-        self.audits: list[Audit] = []
+        self._lead = lead
+        self.audits: list[Judged] = []
         """Every audit that was begun, in order."""
         self._find = find
         self._open: list[Audit] = []
@@ -138,6 +179,23 @@ class AuditedGuest:
         finally:
             audit.over = True
             self._open.remove(audit)
+
+    @contextmanager
+    def audit_module(
+        self, *targets: str | Path, params: str = "", files: Sequence[str] = ()
+    ) -> Iterator[ModuleAudit]:
+        """Load modules, run what is asked for inside, unload them, and judge: when it ends.
+
+        `targets`, `params` (as of insmod), `files` (HOST[:GUEST]): as of `freeonce audit`. The
+        life is led in a guest of its own. Raises UsageError, HostError at the end of the block.
+        """
+        life = ModuleAudit()
+        yield life
+        life.over = True
+        names = tuple(map(str, targets))
+        wish = Wish(names, params, commands=tuple(life.commands), carried=tuple(files))
+        life.led(*self._lead(wish))
+        self.audits.append(life)
 
     def run(self, name: str, options: Options = PLAIN) -> Result:
         """Run one scenario, by its whole name, and judge it; its audits are told.

@@ -6,6 +6,7 @@ what takes long to import waits for the first fixture that needs it.
 
 import difflib
 import fnmatch
+import warnings
 from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from freeonce.machine.template import Template
     from freeonce.project.setting import Setting
     from freeonce.report.places import Everywhere
+    from freeonce.run.prepare import Wish
     from freeonce.testing.audited import Audit, AuditedGuest
 
 MARKER = "freeonce"
@@ -59,12 +61,16 @@ def _give_up(reason: str) -> NoReturn:
 @pytest.fixture(scope="session")
 def freeonce_setting(pytestconfig: pytest.Config) -> "Setting":
     """Image, QEMU and accelerator. Fails, with what to do, where one is missing."""
-    from freeonce.errors import HostError  # noqa: PLC0415
+    from freeonce.errors import HostError, UsageError  # noqa: PLC0415
+    from freeonce.project.platform import unfit  # noqa: PLC0415
+
+    if obstacle := unfit():
+        _give_up(obstacle)
     from freeonce.project.setting import find_setting  # noqa: PLC0415
 
     try:
         return find_setting(pytestconfig.getoption("--freeonce-accel"))
-    except HostError as error:
+    except (HostError, UsageError) as error:
         _give_up(str(error))
 
 
@@ -90,7 +96,7 @@ def freeonce_monitor(
 
 
 @pytest.fixture
-def guest(
+def freeonce_guest(
     request: pytest.FixtureRequest, freeonce_setting: "Setting", freeonce_template: "Template"
 ) -> Iterator["AuditedGuest"]:
     """A pristine guest for this test alone."""
@@ -100,16 +106,42 @@ def guest(
     def find(results: "Sequence[Result]") -> "Everywhere":
         return _places(freeonce_setting, results)
 
+    def lead(wish: "Wish") -> "tuple[Result, Everywhere]":
+        return _life(freeonce_setting, wish)
+
     with clone(freeonce_template, freeonce_setting.image) as machine:
-        request.node.stash[_guest_of] = audited = AuditedGuest(machine, find)
+        request.node.stash[_guest_of] = audited = AuditedGuest(machine, find, lead)
         yield audited
 
 
 @pytest.fixture
-def audit(guest: "AuditedGuest") -> Iterator["Audit"]:
-    """An audit of all that the test runs in `guest`."""
-    with guest.audit() as whole:
+def freeonce_audit(freeonce_guest: "AuditedGuest") -> Iterator["Audit"]:
+    """An audit of all that the test runs in `freeonce_guest`."""
+    with freeonce_guest.audit() as whole:
         yield whole
+
+
+# As they were called before: every pytest of an environment has them, so they had common names.
+@pytest.fixture
+def guest(freeonce_guest: "AuditedGuest") -> "AuditedGuest":
+    """The old name of `freeonce_guest`."""
+    warnings.warn("the fixture guest is now freeonce_guest", DeprecationWarning, stacklevel=2)
+    return freeonce_guest
+
+
+@pytest.fixture
+def audit(freeonce_audit: "Audit") -> "Audit":
+    """The old name of `freeonce_audit`."""
+    warnings.warn("the fixture audit is now freeonce_audit", DeprecationWarning, stacklevel=2)
+    return freeonce_audit
+
+
+def _life(setting: "Setting", wish: "Wish") -> "tuple[Result, Everywhere]":
+    from freeonce.report.life import places_of  # noqa: PLC0415
+    from freeonce.run.audit import audited  # noqa: PLC0415
+
+    done = audited(wish, setting)
+    return done.life.result, places_of(done.traces)
 
 
 def _places(setting: "Setting", results: "Sequence[Result]") -> "Everywhere":

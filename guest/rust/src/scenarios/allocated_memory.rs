@@ -53,7 +53,7 @@ pub const fn inner_leak(kind: &'static CStr) -> Expectation {
         .because(c"its owner's Drop frees the storage without dropping what is in it")
 }
 
-pub const SCENARIOS: &[Scenario] = &[
+const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         c"allocated_memory/first",
         SECTION,
@@ -83,3 +83,4 @@ pub const SCENARIOS: &[Scenario] = &[
     )
     .expecting(&[NULL_FREE, inner_leak(CONTIGUOUS)]),
 ];
+crate::scenarios!(SCENARIOS);

@@ -98,7 +98,7 @@ fn nested_mixed() -> Outcome {
     Ok(())
 }
 
-pub const SCENARIOS: &[Scenario] = &[
+const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         c"allocator/physical_box",
         SECTION,
@@ -149,3 +149,4 @@ pub const SCENARIOS: &[Scenario] = &[
     )
     .losing(c"rust-panic"),
 ];
+crate::scenarios!(SCENARIOS);

@@ -40,7 +40,7 @@ fn may_dangle() -> Outcome {
     example!(MayDangle, Kind::Normal, Kind::Contiguous)
 }
 
-pub const SCENARIOS: &[Scenario] = &[
+const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         c"allocated_memory/raw_pointer",
         SECTION,
@@ -75,3 +75,4 @@ pub const SCENARIOS: &[Scenario] = &[
     )
     .expecting(&[NULL_FREE, inner_leak(CONTIGUOUS)]),
 ];
+crate::scenarios!(SCENARIOS);

@@ -58,7 +58,7 @@ const NULL_FREE: Expectation = finding(c"null-free", POOL)
     .at(c"assign")
     .because(c"the assignment drops the old Box first, and that is zeroed memory: a null pointer");
 
-pub const SCENARIOS: &[Scenario] = &[
+const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         c"box/built_then_moved",
         SECTION,
@@ -89,3 +89,4 @@ pub const SCENARIOS: &[Scenario] = &[
         .of(c"bar")
         .because(c"its owner is a MaybeUninit, which never drops what is in it")]),
 ];
+crate::scenarios!(SCENARIOS);

@@ -43,7 +43,7 @@ fn write_drop_in_place() -> Outcome {
     example!(DropInPlace, |foo, bar| unsafe { ptr::write(&mut foo.bar, bar) })
 }
 
-pub const SCENARIOS: &[Scenario] = &[
+const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         c"allocated_memory/assign_drop_storage",
         SECTION,
@@ -72,3 +72,4 @@ pub const SCENARIOS: &[Scenario] = &[
         write_drop_in_place,
     ),
 ];
+crate::scenarios!(SCENARIOS);

@@ -120,7 +120,7 @@ macro_rules! fault {
 }
 
 #[rustfmt::skip]
-pub const SCENARIOS: &[Scenario] = &[
+const SCENARIOS: &[Scenario] = &[
     fault!(c"fault/leak/pool/rust", c"leak", POOL, leak(Global),
         c"mem::forget is safe code, and a leak."),
     fault!(c"fault/leak/contiguous/rust", c"leak", CONTIGUOUS, leak(PhysicalAllocator),
@@ -162,3 +162,4 @@ pub const SCENARIOS: &[Scenario] = &[
     fault!(c"fault/misplaced/contiguous/rust", c"misplaced", CONTIGUOUS, misaligned(PhysicalAllocator),
         c"An allocator that ignores the alignment of the type is caught."),
 ];
+crate::scenarios!(SCENARIOS);

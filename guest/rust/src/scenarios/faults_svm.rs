@@ -368,7 +368,7 @@ macro_rules! hardware {
 }
 
 #[rustfmt::skip]
-pub const SCENARIOS: &[Scenario] = &[
+const SCENARIOS: &[Scenario] = &[
     hardware!(c"fault/hardware-use-after-free/contiguous/rust/vmcb-entered", vmcb_entered_after(),
         c"VMRUN with the address of a released VMCB: #VMEXIT writes into it."),
     hardware!(c"fault/hardware-use-after-free/contiguous/rust/vmcb", released_while_bound!(vmcb),
@@ -424,3 +424,4 @@ pub const SCENARIOS: &[Scenario] = &[
     fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/gif", gif_left(),
         c"GIF left 0: interrupts are held."),
 ];
+crate::scenarios!(SCENARIOS);

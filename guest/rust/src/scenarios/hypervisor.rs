@@ -229,7 +229,7 @@ const fn scenario(
 }
 
 #[rustfmt::skip]
-pub const SCENARIOS: &[Scenario] = &[
+const SCENARIOS: &[Scenario] = &[
     scenario(c"hypervisor/virtualize", c"Linux becomes the guest on every CPU, goes on, and leaves; the compiler releases everything.",
         || stay(20), &[]),
     scenario(c"hypervisor/virtualize_for_a_while", c"Linux stays in guest mode for a second and answers from there.",
@@ -258,3 +258,4 @@ pub const SCENARIOS: &[Scenario] = &[
         finding(c"not-restored", c"none").because(c"the other CPU never left"),
     ]),
 ];
+crate::scenarios!(SCENARIOS);

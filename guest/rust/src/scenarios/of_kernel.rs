@@ -50,17 +50,18 @@ fn dropped_twice() -> Outcome {
     Ok(())
 }
 
-pub const SCENARIOS: &[Scenario] = &[Scenario::new(
+const SCENARIOS: &[Scenario] = &[Scenario::new(
     c"kernel/string",
     c"The kernel's own allocators, from Rust",
     c"What the kernel allocated has an owner in Rust, whose Drop calls kfree().",
     dropped,
 )];
+crate::scenarios!(SCENARIOS);
 
 const SECTION: &CStr = c"Planted faults, from Rust";
 
 #[rustfmt::skip]
-pub const PLANTED: &[Scenario] = &[
+const PLANTED: &[Scenario] = &[
     Scenario::new(c"fault/leak/slab/rust", SECTION,
         c"mem::forget is safe code, and the kernel's memory leaks as well.", forgotten)
         .expecting(&[finding(c"leak", SLAB).of(c"string")]),
@@ -68,3 +69,4 @@ pub const PLANTED: &[Scenario] = &[
         c"A copy of an owner releases what it owns once more.", dropped_twice)
         .expecting(&[finding(c"double-free", SLAB).of(c"string").at(c"second owner")]),
 ];
+crate::scenarios!(PLANTED);

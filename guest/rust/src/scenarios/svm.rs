@@ -285,7 +285,7 @@ macro_rules! plain {
 }
 
 #[rustfmt::skip]
-pub const SCENARIOS: &[Scenario] = &[
+const SCENARIOS: &[Scenario] = &[
     exit(c"svm/vmrun_exits", c"VMCB, save areas, bitmaps and nested page tables as Box<T, PhysicalAllocator>: released by the compiler, after SVM is off.",
         || play(&l2_real_mode, nothing, None)),
     exit(c"svm/without_nested_paging", c"The L2's own page tables lead straight to L1's memory.", without_nested_paging),
@@ -343,8 +343,9 @@ pub const SCENARIOS: &[Scenario] = &[
     plain!(c"svm/exit/intr", l2_intr, c"An interrupt of the host ends the L2's run."),
     exit(c"svm/exit/nmi", c"An NMI of the host ends the L2's run, and the host takes it.", nmi),
 ];
+crate::scenarios!(SCENARIOS);
 
-pub const PLANTED: &[Scenario] = &[Scenario::new(
+const PLANTED: &[Scenario] = &[Scenario::new(
     c"fault/not-restored/none/rust/host-register",
     c"Planted faults, from Rust",
     c"A world switch that forgets a register of the host is caught.",
@@ -352,3 +353,4 @@ pub const PLANTED: &[Scenario] = &[Scenario::new(
 )
 .needs(c"svm")
 .expecting(&[crate::scenario::finding(c"not-restored", c"none")])];
+crate::scenarios!(PLANTED);

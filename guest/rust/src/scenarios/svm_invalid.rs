@@ -67,7 +67,7 @@ macro_rules! invalid {
 }
 
 #[rustfmt::skip]
-pub const SCENARIOS: &[Scenario] = &[
+const SCENARIOS: &[Scenario] = &[
     invalid!(c"svm/invalid/efer_svme", c"EFER.SVME is 0.", |v| v.efer &= !EFER_SVME),
     invalid!(c"svm/invalid/efer_reserved", c"A reserved bit of EFER is set.", |v| v.efer |= 1 << 40),
     invalid!(c"svm/invalid/cr0_nw_without_cd", c"CR0.NW is set and CR0.CD is 0.", |v| v.cr0 = v.cr0 & !CR0_CD | CR0_NW),
@@ -95,3 +95,4 @@ pub const SCENARIOS: &[Scenario] = &[
     invalid!(c"svm/invalid/guest_pat_reserved", c"The guest's PAT has a reserved type.", |v| v.guest_pat = 0x0202_0202_0202_0202),
     invalid!(c"svm/invalid/nested_cr3_reserved", c"nCR3 has bits above the physical addresses.", |v| v.nested_cr3 |= 1 << 62),
 ];
+crate::scenarios!(SCENARIOS);

@@ -241,7 +241,7 @@ const fn fault(name: &'static CStr, lesson: &'static CStr, body: fn() -> Outcome
 }
 
 #[rustfmt::skip]
-pub const SCENARIOS: &[Scenario] = &[
+const SCENARIOS: &[Scenario] = &[
     right(c"svm/tlb/flushed_on_both_cpus", c"An L2 was on two CPUs, so both flush what it has lost.",
         || on_two_cpus(flushed_on_both_cpus)),
     right(c"svm/tlb/new_asid_on_migration", c"An ASID that nobody uses any more needs no flush.",
@@ -256,9 +256,10 @@ pub const SCENARIOS: &[Scenario] = &[
     right(c"svm/fragmented", c"1 GiB in pages of 4 KiB: each page that the CPU may use is known.",
         entered_fragmented),
 ];
+crate::scenarios!(SCENARIOS);
 
 #[rustfmt::skip]
-pub const PLANTED: &[Scenario] = &[
+const PLANTED: &[Scenario] = &[
     fault(c"fault/hardware-use-after-free/contiguous/rust/nested-page-stale",
         c"A page that was mapped for one VMRUN, and released; the next VMRUN flushes nothing.",
         released_without_a_flush),
@@ -278,3 +279,4 @@ pub const PLANTED: &[Scenario] = &[
         c"Memory of an L2 of 1 GiB in pages of 4 KiB released while all of them lead to it.",
         released_of_fragmented),
 ];
+crate::scenarios!(PLANTED);

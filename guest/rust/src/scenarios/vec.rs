@@ -40,7 +40,7 @@ fn of_boxes() -> Outcome {
     Ok(())
 }
 
-pub const SCENARIOS: &[Scenario] = &[
+const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         c"vec/pool_growth",
         SECTION,
@@ -60,3 +60,4 @@ pub const SCENARIOS: &[Scenario] = &[
         of_boxes,
     ),
 ];
+crate::scenarios!(SCENARIOS);

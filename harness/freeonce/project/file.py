@@ -1,0 +1,91 @@
+"""`freeonce.toml`: what a user's project says of its kernels, scenarios, modules and machine."""
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from freeonce.errors import UsageError
+
+NAME = "freeonce.toml"
+SCENARIOS = (".rs", ".c")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a `freeonce.toml`. Paths are as its user writes them from where he stands.
+
+    `kernels`: the first is what guests boot. `scenarios`: a folder with files of them, if any.
+    `defaults`: what each verb takes for an option that is not given, by its parameters' names.
+    """
+
+    folder: Path
+    kernels: tuple[str, ...]
+    scenarios: Path | None
+    defaults: dict[str, dict[str, Any]]
+
+
+def find_project(start: Path) -> Path | None:
+    """The nearest `freeonce.toml` at or above a folder."""
+    files = (folder / NAME for folder in (start, *start.parents))
+    return next((file for file in files if file.is_file()), None)
+
+
+def load_project(file: Path) -> Project:
+    """What it says. Raises UsageError that names line and key of what is wrong."""
+    # Loading pydantic takes longer than most verbs, and most have no such file.
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from freeonce.project.schema import Tables  # noqa: PLC0415
+
+    shown = os.path.relpath(file)
+    try:
+        text = file.read_text()
+        tables = Tables.model_validate(tomllib.loads(text), context={"folder": file.parent})
+    except ValidationError as error:
+        raise UsageError("\n".join(_told(error.errors(), text, shown))) from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{shown}: {error}") from error
+    machine = {
+        "memory": tables.machine.memory,
+        "cpus": tables.machine.cpus,
+        "append": [tables.machine.append] if tables.machine.append else [],
+        "qemu_arg": tables.machine.qemu,
+    }
+    folder = file.parent / tables.scenarios
+    audit = {**machine, **tables.audit.options(Path(os.path.relpath(file.parent)))}
+    return Project(
+        folder=file.parent,
+        kernels=tuple(tables.kernels),
+        scenarios=folder if _has_scenarios(folder) else None,
+        defaults={"run": machine, "shell": machine, "audit": audit},
+    )
+
+
+def _has_scenarios(folder: Path) -> bool:
+    return folder.is_dir() and any(file.suffix in SCENARIOS for file in folder.iterdir())
+
+
+def _told(errors: list[Any], text: str, shown: str) -> list[str]:
+    """Each error with its line and key. A key that is not there has its table's line."""
+    said = []
+    for error in errors:
+        keys = [part for part in error["loc"] if isinstance(part, str)]
+        message = error["msg"].removeprefix("Value error, ")
+        said.append(f"{shown}:{line_of(keys, text)}: {'.'.join(keys) or 'the file'}: {message}")
+    return said
+
+
+def line_of(keys: list[str], text: str) -> int:
+    """The number of the line where a key stands, its table's when it is not there, else 1."""
+    table: list[str] = []
+    best = 1
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[+\s*([\w.\-]+)\s*\]+", line):
+            table = header[1].split(".")
+            best = number if table == keys[: len(table)] else best
+        elif (key := re.match(r"\s*([\w\-]+)\s*=", line)) and [*table, key[1]] == keys:
+            return number
+    return best
