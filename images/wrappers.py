@@ -144,6 +144,10 @@ def release(one: Function, name: str, null: bool) -> str:
     fields += [".null_is_right = true"] if keys.get("null", null) else []
     told = "\n".join(f"\tgive.{field[1:]};" for field in fields)
     skip = f"{keys['passes']} || " if "passes" in keys else ""
+    call = f"({name})({keys.get('call', ', '.join(one.names))})"
+    # A release that is withheld is told to have gone well, as the kernel's own mostly does.
+    done = call if one.returns == "void" else f"return {call}"
+    withheld = "" if one.returns == "void" else "\treturn 0;\n"
     return f"""
 {one.declared(WRAPPER + name)}({one.parameters})
 {{
@@ -151,8 +155,8 @@ def release(one: Function, name: str, null: bool) -> str:
 
 {told}
 	if ({skip}may_release(&give))
-		({name})({keys.get("call", ", ".join(one.names))});
-}}
+		{done};
+{withheld}}}
 """
 
 

@@ -256,6 +256,28 @@ def many(number: int) -> list[Result]:
     return [told(one, name=f"many/{index}") for index in range(number)]
 
 
+def keys(within: WebElement, number: int) -> list[str]:
+    """What the legend of a picture explains."""
+    tools = within.find_elements(By.CSS_SELECTOR, ".tools")[number]
+    return [one.text for one in tools.find_elements(By.CSS_SELECTOR, ".key")]
+
+
+def test_a_legend_explains_what_is_drawn_and_nothing_else(load: Open) -> None:
+    history = run().allocate(1, 0x1000, kind=Kind.SLAB).release(1, 0x1000, kind=Kind.SLAB)
+    driver = load(html_text(HOST, [RESULTS[0], result("b/slab", history.end().settle())]))
+    scenario(driver, "a/leak").click()
+    found = opened(driver)
+    entries = ["VMRUN ▲ #VMEXIT ▼", "the CPU may use it", "violates a rule"]
+    assert keys(found, 0) == ["pool", "contiguous", *entries]
+    scenario(driver, "a/leak").click()
+    scenario(driver, "b/slab").click()
+    found = opened(driver)
+    assert keys(found, 0)[:1] == ["slab"]
+    assert not {"pool", "contiguous", *entries[:2]} & {*keys(found, 0), *keys(found, 1)}
+    bar = found.find_element(By.CSS_SELECTOR, "svg rect.slab")
+    assert bar.value_of_css_property("fill") != "rgb(107, 118, 132)"
+
+
 def test_thousands_of_scenarios_wait_until_they_are_opened(load: Open) -> None:
     driver = load(html_text(HOST, many(5_000)))
     assert driver.find_element(By.ID, "shown").text == "5000 of 5000 shown"

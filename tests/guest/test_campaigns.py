@@ -175,3 +175,14 @@ def test_hosts_trust_each_other_by_certificates(plan: Path, tmp_path: Path) -> N
             said, _ = campaign.communicate(timeout=SECONDS * patience())
         assert campaign.returncode == 0, said
     assert [one.verdict for one in results(plan.with_suffix(".results"))] == ["clean"]
+
+
+def test_each_failure_of_a_life_is_part_of_its_result(plan: Path) -> None:
+    plan.write_text('[[audits]]\ntargets = ["null_blk"]\nfail_each = "load"\nfail_limit = 1\n')
+    with begun(*FREEONCE, "campaign", str(plan), "--local", "1") as campaign:
+        said, _ = campaign.communicate(timeout=SECONDS * patience())
+    assert campaign.returncode == 0, said
+    (one,) = results(plan.with_suffix(".results"))
+    failures = one.document["failures"]
+    assert failures["points"]
+    assert {point["outcome"] for point in failures["points"]} == {"handled"}

@@ -129,6 +129,7 @@ def test_an_error_that_nobody_expected_is_no_verdict(
         ["run", "--html", "-"],
         ["run", "--trace", "-"],
         ["run", "--fail-each", "--trace", "x.trace"],
+        ["run", "--fail-each", "--folded-count", "x.folded"],
         ["run", "--fail-each", "--fail-at", "3"],
         ["run", "--fail-at", "0"],
         ["run", "--fail-at", "3-"],

@@ -274,4 +274,4 @@ def test_fail_each_takes_a_stage_only_behind_its_own_sign(arguments: list[str], 
 def test_a_stage_that_there_is_not_is_refused() -> None:
     done = CliRunner().invoke(said, ["--fail-each=quiesce", "brd"])
     assert done.exit_code == 2
-    assert "'quiesce' is none of load, exercise, unload" in done.output
+    assert "'quiesce' is not one of all, load, exercise, unload" in done.output

@@ -273,7 +273,8 @@ def test_null_is_wrong_only_where_it_is_not_allowed(kind: Kind) -> None:
     life = born().drop(0, kind, pointer=0, flags=WITHHELD)
     judgement = life.whole()
     rules = [one.rule for one in judgement.findings]
-    assert (Rule.NULL_FREE in rules) == (kind in (Kind.OBJECT, Kind.PAGES, Kind.MISC, Kind.SRCU))
+    nulls_are_wrong = (Kind.OBJECT, Kind.PAGES, Kind.MISC, Kind.SRCU, Kind.REGISTRATION)
+    assert (Rule.NULL_FREE in rules) == (kind in nulls_are_wrong)
     assert judgement.verdict is not Verdict.CLEAN
     assert found(born().drop(0, kind, pointer=0)) == []
 

@@ -28,6 +28,7 @@ RELEASED_BY = {
     Kind.CIPHER: {Kind.CIPHER},
     Kind.MISC: {Kind.MISC},
     Kind.SRCU: {Kind.SRCU},
+    Kind.REGISTRATION: {Kind.REGISTRATION},
 }
 """The table in docs/rules.md."""
 

@@ -15,7 +15,7 @@ MODULES, DEBIAN = TESTS / "modules", TESTS / "debian"
 SOURCES = {file.stem: file.read_text() for file in sorted(MODULES.glob("*.c"))}
 EXPECTED = tomllib.loads((MODULES / "expected.toml").read_text())
 EXERCISES = tomllib.loads((DEBIAN / "exercises.toml").read_text())
-OTHERS = {"mempool", "iomap", "cipher", "misc", "srcu"}
+OTHERS = {"mempool", "iomap", "cipher", "misc", "srcu", "registration"}
 """Resources that are no memory of the module's."""
 FAMILIES = {"slab", "object", "cache", "pages", "vmalloc", "kvmalloc", "percpu", *OTHERS}
 EVERYWHERE = {Rule.LEAK, Rule.DOUBLE_FREE}

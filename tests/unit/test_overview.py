@@ -49,8 +49,8 @@ def test_audits_with_other_words_have_rows_of_their_own_and_other_images_have_no
     def audit(finished: float, **task: str) -> Kept:
         return kept("loop", finished=finished, task={"kind": "audit", "name": "loop", **task})
 
-    text = page([audit(1, params="a=1"), audit(2, params="a=2"), audit(3, image="new")], "s")
-    assert data(text)["names"] == ["loop a=1", "loop a=2", "loop"]
+    text = page([audit(1, params="a=1"), audit(2, fail_each="load"), audit(3, image="new")], "s")
+    assert data(text)["names"] == ["loop a=1", "loop --fail-each=load", "loop"]
     text = page([audit(1, image="old"), audit(3, image="new")], "s")
     assert data(text)["names"] == ["loop"]
 

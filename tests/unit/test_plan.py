@@ -31,10 +31,20 @@ def test_a_plan_says_what_is_to_run() -> None:
     targets = ["kvm", "kvm-amd"]
     exercises = ["use.sh"]
     timeout = 90
+    fail_each = "+load"
+    fail_limit = 3
     """
     assert parse_plan(text, "plan") == Plan(
         (Scenarios(("c/*",), repeat=3),),
-        (Audit(("kvm", "kvm-amd"), exercises=("use.sh",), timeout=90.0),),
+        (
+            Audit(
+                ("kvm", "kvm-amd"),
+                exercises=("use.sh",),
+                timeout=90.0,
+                fail_each="+load",
+                fail_limit=3,
+            ),
+        ),
     )
 
 
@@ -52,6 +62,9 @@ def test_a_plan_says_what_is_to_run() -> None:
         ("[[scenarios]]\nnames = ['a']\nrepeat = 0", "repeat must be a whole number from 1 to"),
         ("[[scenarios]]\nnames = ['a']\ntimeout = nan", "timeout must be seconds"),
         ("[[audits]]\ntargets = ['a']\n[[audits]]\ntarget = ['b']", "number 2: target is unknown"),
+        ("[[audits]]\ntargets = ['a']\nfail_each = 'boot'", "fail_each must be one of all, load"),
+        ("[[audits]]\ntargets = ['a']\nfail_each = true", "fail_each must be a text, not True"),
+        ("[[audits]]\ntargets = ['a']\nfail_limit = 2", "fail_limit is for fail_each"),
         ("[[audits]]\ntargets = ['a']\nparams = 1", "params must be a text, not 1"),
     ],
 )

@@ -77,7 +77,7 @@ static bool is_any_handle(unsigned long address)
 	return !IS_ERR_VALUE(address);
 }
 
-const struct family families[FAMILY_SRCU + 1] = {
+const struct family families[FAMILY_REGISTRATION + 1] = {
 	[FAMILY_SLAB] = {
 		.number = FAMILY_SLAB, .released_by = SLAB_RELEASED_BY, .space = SPACE_SLAB,
 		.held = true, .slack = true, .give_back = give_slab, .plausible = is_slab,
@@ -128,5 +128,9 @@ const struct family families[FAMILY_SRCU + 1] = {
 	[FAMILY_SRCU] = {
 		.number = FAMILY_SRCU, .released_by = SRCU_RELEASED_BY, .space = SPACE_SRCU,
 		.plausible = is_any_handle,
+	},
+	[FAMILY_REGISTRATION] = {
+		.number = FAMILY_REGISTRATION, .released_by = REGISTRATION_RELEASED_BY,
+		.space = SPACE_REGISTRATION, .plausible = is_any_handle,
 	},
 };

@@ -87,6 +87,7 @@ enum ledger_family {
 	FAMILY_CIPHER = 12,
 	FAMILY_MISC = 13,
 	FAMILY_SRCU = 14,
+	FAMILY_REGISTRATION = 15,
 };
 
 enum ledger_flag {

@@ -42,6 +42,17 @@ class Each:
     only: Where | None = None
 
 
+def each_of(text: str) -> Each:
+    """As it is written: a stage, or `all`; with + in front also with everything after it failing.
+
+    Raises ValueError with what would be right.
+    """
+    after, stage = text.startswith("+"), text.removeprefix("+")
+    if stage not in ("", "all", *STAGES):
+        raise ValueError(f"one of all, {', '.join(STAGES)}, or one of these behind a +")
+    return Each(Stage(stage) if stage in STAGES else None, after=after)
+
+
 @dataclass(frozen=True)
 class Attempt:
     """An acquisition of a run without failures. `number`: N of `fail=N`.

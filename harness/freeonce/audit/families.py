@@ -55,6 +55,7 @@ FAMILIES = {
     Kind.CIPHER: Family("crypto_free_...()", _by(Kind.CIPHER)),
     Kind.MISC: Family("misc_deregister()", _by(Kind.MISC), null_release=False),
     Kind.SRCU: Family("cleanup_srcu_struct()", _by(Kind.SRCU), null_release=False),
+    Kind.REGISTRATION: Family("its unregister call", _by(Kind.REGISTRATION), null_release=False),
 }
 
 _RIGHT = np.zeros((256, 256), dtype=np.bool_)

@@ -154,4 +154,6 @@ def columns(results: Iterable[Kept]) -> dict[str, object]:
 
 
 def _label(kept: Kept) -> str:
-    return " ".join(filter(None, (kept.name, str(kept.task.get("params") or ""))))
+    each = kept.task.get("fail_each")
+    failing = "" if each is None else f"--fail-each={each}"
+    return " ".join(filter(None, (kept.name, str(kept.task.get("params") or ""), failing)))

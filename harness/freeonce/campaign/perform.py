@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from freeonce.audit.attempts import Each, each_of
 from freeonce.audit.result import NOTHING, Evidence, Result
 from freeonce.campaign.identity import file_digest, harness
 from freeonce.campaign.outcome import Outcome, to_text
@@ -102,10 +103,16 @@ def _audit(body: Body, setting: Setting) -> Performed:
         carried=tuple(body["files"]),
         limits=replace(DEFAULT_LIMITS, exercise=body["timeout"] or DEFAULT_LIMITS.exercise),
     )
-    done = audited(wish, setting)
-    told = tell(done.life, done.traces)
+    done = audited(wish, setting, _each(body))
+    told = tell(done.life, done.traces, points=done.points)
     result = told.life.result
-    return str(result.judgement.verdict), told.ok, life_document(told, places_of(done.traces))
+    document = life_document(told, places_of(done.traces))
+    return str(result.judgement.verdict), told.bears_failures, document
+
+
+def _each(body: Body) -> Each | None:
+    each = body.get("fail_each")
+    return None if each is None else replace(each_of(each), limit=body["fail_limit"])
 
 
 PERFORMERS: dict[str, Callable[[Body, Setting], Performed]] = {

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from freeonce.audit.attempts import each_of
 from freeonce.errors import UsageError
 
 
@@ -23,7 +24,10 @@ class Scenarios:
 
 @dataclass(frozen=True)
 class Audit:
-    """One life, `repeat` times over; the words are those of `freeonce audit`. Paths as written."""
+    """One life, `repeat` times over; the words are those of `freeonce audit`. Paths as written.
+
+    `fail_each`: as its option has it, and then lives with a failure are part of the result.
+    """
 
     targets: tuple[str, ...]
     params: str = ""
@@ -31,6 +35,8 @@ class Audit:
     commands: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()
+    fail_each: str | None = None
+    fail_limit: int | None = None
     repeat: int = 1
     timeout: float | None = None
 
@@ -90,6 +96,13 @@ def _text(value: object) -> str:
     return value
 
 
+def _failing(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a text")
+    each_of(value)
+    return value
+
+
 Readers = Mapping[str, Callable[[object], object]]
 
 _SCENARIOS: Readers = {"names": _words, "repeat": _count, "timeout": _seconds}
@@ -100,6 +113,8 @@ _AUDIT: Readers = {
     "commands": _words,
     "files": _words,
     "dependencies": _words,
+    "fail_each": _failing,
+    "fail_limit": _count,
     "repeat": _count,
     "timeout": _seconds,
 }
@@ -120,6 +135,8 @@ def _each(
             if needed in readers and needed not in table:
                 raise UsageError(f"{here}: {needed} is missing")
         values = {key: _read(readers[key], value, key, here) for key, value in table.items()}
+        if "fail_limit" in values and "fail_each" not in values:
+            raise UsageError(f"{here}: fail_limit is for fail_each")
         found.append(made(**values))
     return found
 

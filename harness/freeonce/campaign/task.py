@@ -92,6 +92,8 @@ def _of_audit(wish: Audit, base: Base) -> Iterator[Task]:
         "files": list(wish.files),
         "dependencies": list(wish.dependencies),
         "timeout": wish.timeout,
+        "fail_each": wish.fail_each,
+        "fail_limit": wish.fail_limit,
         "digests": {path: base.digest(path) for path in sorted(set(paths))},
     }
     for number in range(wish.repeat):

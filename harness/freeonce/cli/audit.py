@@ -221,7 +221,7 @@ def _printed(console: Console, report: Report, told: Told, quiet: bool, verbose:
     """Print it; whether it could be. What fails here hides neither verdict nor files."""
     try:
         with written_out():
-            print_life(console, report.host, told, quiet, verbose)
+            print_life(console, report.host, told, quiet, verbose, places=report.places)
             if told.points is not None and not (quiet and told.bears_failures):
                 console.print()
                 print_failures(console, [told.points], places=report.places, again=_again)

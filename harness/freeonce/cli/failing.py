@@ -4,8 +4,7 @@ import re
 
 import click
 
-from freeonce.audit.attempts import STAGES, Each, Where
-from freeonce.audit.life import Stage
+from freeonce.audit.attempts import Each, Where, each_of
 
 BARE = "--fail-each"
 ALL = f"{BARE}=all"
@@ -37,11 +36,10 @@ class EachPoint(click.ParamType[Each]):
         """Fails for what is none."""
         if isinstance(value, Each):
             return value
-        after, stage = str(value).startswith("+"), str(value).removeprefix("+")
-        if stage not in ("", "all", *STAGES):
-            names = ", ".join(STAGES)
-            self.fail(f"{value!r} is none of {names}, nor one of these behind a +", param, ctx)
-        return Each(Stage(stage) if stage in STAGES else None, after=after)
+        try:
+            return each_of(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r} is not {error}", param, ctx)
 
 
 class WithBareOption(click.Command):

@@ -80,5 +80,5 @@ def machine_options(command: Command) -> Command:
 
 def output_option(name: str, text: str) -> Callable[[Command], Command]:
     """An option that names a file to write, passed on as `NAME_file`."""
-    parameter = f"{name.removeprefix('--')}_file"
+    parameter = f"{name.removeprefix('--').replace('-', '_')}_file"
     return click.option(name, parameter, type=click.Path(path_type=Path), help=text)

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ from freeonce.report.document import run_document
 from freeonce.report.failures import failures_document
 from freeonce.report.places import Everywhere
 
-PICTURES = {"html", "trace"}
+PICTURES = {"html", "trace", "folded", "folded_count"}
 """What draws evidence."""
 
 UNWRITTEN = 3
@@ -114,19 +115,30 @@ def _trace(report: Report) -> bytes:
     return trace_bytes(report.results, report.places)
 
 
+def _folded(report: Report, *, count: bool = False) -> str:
+    from freeonce.report.sites import folded  # noqa: PLC0415
+
+    return folded(report.results, report.places, count=count)
+
+
 WRITERS: dict[str, tuple[str, Callable[[Report], str | bytes]]] = {
     "json": ("Write JSON; - for stdout.", _json),
     "junit": ("Write JUnit XML, for GitLab and Jenkins.", _junit),
     "html": ("Write one HTML page: verdicts, lifetimes, memory, evidence.", _html),
     "sarif": ("Write SARIF for code scanning, with file and line.", _sarif),
     "trace": ("Write a trace of lifetimes and exits for ui.perfetto.dev.", _trace),
+    "folded": ("Write the bytes that each stack acquired, for flame graphs.", _folded),
+    "folded_count": (
+        "Write how often each stack acquired, likewise.",
+        partial(_folded, count=True),
+    ),
 }
 
 
 def output_options(command: Command) -> Command:
     """An option for each file, passed on as `NAME_file`."""
     for name, (text, _) in reversed(WRITERS.items()):
-        command = output_option(f"--{name}", text)(command)
+        command = output_option(f"--{name.replace('_', '-')}", text)(command)
     return command
 
 
@@ -141,8 +153,11 @@ def chosen(options: Mapping[str, Path | None], failures: bool) -> Files:
             writable(file)
         elif name != "json":
             raise click.UsageError("only --json may go to standard output")
-    if failures and "trace" in files:
-        raise click.UsageError("--trace would tell of the plain runs alone, without any failure")
+    for name in ("trace", "folded", "folded_count"):
+        if failures and name in files:
+            option = f"--{name.replace('_', '-')}"
+            message = f"{option} would tell of the plain runs alone, without any failure"
+            raise click.UsageError(message)
     return files
 
 

@@ -149,6 +149,7 @@ class Family(IntEnum):
     CIPHER = 12
     MISC = 13
     SRCU = 14
+    REGISTRATION = 15
 
 
 Kind = Family

@@ -26,12 +26,14 @@ from freeonce.report.found import Found, Traces, found
 from freeonce.report.frames import described, frames_document
 from freeonce.report.identity import Named, of_found, of_point
 from freeonce.report.places import NOWHERE, Everywhere
+from freeonce.report.sites import call_sites
 from freeonce.report.terminal import STYLES
 from freeonce.report.words import sentence
 from freeonce.subject.places import Frame, choose
 
 SCHEMA = "freeonce/audit/1"
 SHOWN_FRAMES = 8
+SHOWN_SITES = 20
 SHOWN_OUTPUT = 20
 """Lines of an exercise's output that are shown when it fails."""
 
@@ -204,6 +206,11 @@ def life_document(told: Told, places: Everywhere) -> dict[str, object]:
         "acquired": sum(one.acquired for one in counts.values()),
         "released": sum(one.released for one in counts.values()),
         "by_family": {name: asdict(one) for name, one in counts.items()},
+        "call_sites": [
+            asdict(one) | {"stack": frames_document(place.frames if place else ())}
+            for one in call_sites(result.evidence.records)
+            for place in [places.of(result).get(one.site)]
+        ],
         "findings": [_finding(told, one) for one in told.found],
         "missing": [_known(one) for one in told.missing],
         "reasons": [{"reason": str(one.obstacle), "message": one.message} for one in life.reasons],
@@ -260,10 +267,13 @@ def print_life(
     told: Told,
     quiet: bool = False,
     verbose: bool = False,
+    *,
+    places: Everywhere = NOWHERE,
 ) -> None:
     """One life, readable at 80 columns and without colour; with `quiet` only what is wrong.
 
-    `verbose`: what every exercise printed too, not only the end of one that failed.
+    `verbose`: what every exercise printed too, not only the end of one that failed; and where
+    most was acquired. `places`: of the stacks.
     """
     if quiet and told.bears_failures:
         return
@@ -277,6 +287,8 @@ def print_life(
     if counts := by_family(life.result.evidence.records):
         console.print()
         console.print(_table(counts))
+    if verbose:
+        _print_sites(console, told, places)
     for one in told.found:
         _print_found(console, one, told)
     for known in told.missing:
@@ -347,6 +359,25 @@ def print_excused(console: Console, told: Told) -> None:
         findings = len(told.suppressed) - points
         said = f"suppressed: {findings} findings, {points} failure points"
         console.print(Text(said, style="bold yellow"))
+
+
+def _print_sites(console: Console, told: Told, places: Everywhere) -> None:
+    """Where most memory was had at a time."""
+    sites = call_sites(told.life.result.evidence.records)
+    known = places.of(told.life.result)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("acquired at", overflow="fold")
+    for heading in ("family", "acquired", "released", "most", "bytes"):
+        table.add_column(heading, justify="left" if heading == "family" else "right")
+    for one in sites[:SHOWN_SITES]:
+        place = known.get(one.site)
+        counts = (one.acquired, one.released, one.most, one.most_bytes)
+        table.add_row(Text(str(place) if place else "?"), one.family, *map(str, counts))
+    if sites:
+        console.print()
+        console.print(table)
+    if len(sites) > SHOWN_SITES:
+        console.print(Text(f"and {len(sites) - SHOWN_SITES} more (--json has all)", style="dim"))
 
 
 def _print_found(console: Console, one: Found, told: Told) -> None:

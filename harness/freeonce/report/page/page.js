@@ -309,6 +309,20 @@ function keys(names) {
   return names.map(([kind, text]) => html("span", text, { class: `key ${kind}` }));
 }
 
+// Of the kinds of memory that are drawn, and of what else there is some.
+function kinds(drawing) {
+  const found = new Set(drawing.bars.map((bar) => bar.kind));
+  return Array.from(found, (kind) => [kind, kind]);
+}
+
+function lifetimeKeys(drawing) {
+  const shown = kinds(drawing);
+  if (drawing.marks.some((mark) => mark.what.startsWith("vm"))) shown.push(["entry", "VMRUN ▲ #VMEXIT ▼"]);
+  if (drawing.bands.length) shown.push(["band", "the CPU may use it"]);
+  if (drawing.findings.length) shown.push(["fault", "violates a rule"]);
+  return keys(shown);
+}
+
 function drawn(drawing) {
   const parts = [];
   const state = { byOrder: false, zoom: 1 };
@@ -335,7 +349,7 @@ function drawn(drawing) {
     order,
     zoom("+", "zoom in", () => Math.min(64, state.zoom * 2)),
     zoom("−", "zoom out", () => Math.max(1, state.zoom / 2)),
-    ...keys([["pool", "pool"], ["contiguous", "contiguous"], ["entry", "VMRUN ▲ #VMEXIT ▼"], ["band", "the CPU may use it"], ["fault", "violates a rule"]]),
+    ...lifetimeKeys(drawing),
   );
   parts.push(html("h4", `Lifetimes over ${duration(drawing.span)}`), tools, frame);
   for (const text of drawing.left_out) parts.push(html("p", text, { class: "dim" }));
@@ -351,7 +365,7 @@ function mapped(drawing) {
     roam(picture);
   };
   const tools = html("div", undefined, { class: "tools" });
-  tools.append(...keys([["pool", "pool"], ["contiguous", "contiguous"], ["looked", "read by the host"]]));
+  tools.append(...keys([...kinds(drawing), ["looked", "read by the host"]]));
   const parts = [html("h4", `Physical memory; the host read ${bytes(drawing.read)}`), tools, frame];
   return { parts, redraw, frame };
 }

@@ -1,0 +1,48 @@
+"""A census of a few of Debian's modules: one that is clean, one that says no, one with a fault."""
+
+from pathlib import Path
+
+import pytest
+
+from freeonce.campaign.census import lead, tasks
+from freeonce.campaign.identity import file_digest
+from freeonce.campaign.store import writing
+from freeonce.campaign.task import Base
+from freeonce.report.census import Came, Module, module
+from freeonce.subject.package import Package
+from tests.guest.lives import Place
+
+BASE = Base("image", "harness", "auto", tuple, lambda _: False, lambda p: file_digest(Path(p)))
+pytestmark = pytest.mark.xdist_group("census")
+
+
+def led(place: Place, store: Path, *names: str, limit: int | None = None) -> dict[str, Module]:
+    """What the store has of them, after those that it had not were led."""
+    setting, source = place
+    with writing(store) as opened:
+        chosen = list(tasks(Package(setting.image.modules), BASE, names, limit))
+        there = opened.keys()
+        for task, outcome in lead(setting, source, [one for one in chosen if one.key not in there]):
+            opened.add(task, outcome)
+        return {
+            kept.name: module(kept.document, kept.document if limit else None)
+            for kept in opened.results()
+            if kept.key in {one.key for one in chosen}
+        }
+
+
+def test_each_module_comes_as_far_as_it_does_and_is_led_once(place: Place, tmp_path: Path) -> None:
+    names = ("acpi_cpufreq", "dccp", "dummy")
+    found = led(place, tmp_path / "store", *names)
+    assert [found[name].came for name in names] == [Came.REFUSED, Came.FAULTY, Came.CLEAN]
+    assert found["acpi_cpufreq"].error == "ENODEV"
+    # docs/found/dccp.md
+    (leak,) = found["dccp"].findings
+    assert (leak["rule"], leak["family"], leak["function"]) == ("leak", "cache", "dccp_init")
+    assert led(place, tmp_path / "store", *names) == found
+
+
+def test_the_acquisitions_of_a_load_fail(place: Place, tmp_path: Path) -> None:
+    found = led(place, tmp_path / "store", "dummy", limit=3)["dummy"]
+    assert found.counted == found.acquired > 0
+    assert found.points == {"handled": found.counted}
