@@ -25,7 +25,8 @@
 	 SAME_WORD(W, "slab") || SAME_WORD(W, "object") || SAME_WORD(W, "cache") ||     \
 	 SAME_WORD(W, "pages") || SAME_WORD(W, "vmalloc") || SAME_WORD(W, "kvmalloc") || \
 	 SAME_WORD(W, "percpu") || SAME_WORD(W, "mempool") || SAME_WORD(W, "iomap") ||  \
-	 SAME_WORD(W, "cipher") || SAME_WORD(W, "misc") || SAME_WORD(W, "srcu"))
+	 SAME_WORD(W, "cipher") || SAME_WORD(W, "misc") || SAME_WORD(W, "srcu") ||  \
+	 SAME_WORD(W, "registration"))
 
 #define IS_LOSS(W)                                                                      \
 	(SAME_WORD(W, "qemu") || SAME_WORD(W, "panic") || SAME_WORD(W, "oops") ||       \

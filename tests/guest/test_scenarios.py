@@ -56,7 +56,7 @@ def test_a_finding_in_a_users_file_has_its_place_there(scenarios: Path) -> None:
             "owner.rs",
             "    teardown,\n)]",
             '    teardown,\n)\n.expecting(&[freeonce::scenario::finding(c"leek", c"pool")])]',
-            ("there is no such rule", "owner.rs:27"),
+            ("there is no such rule", "owner.rs:28"),
         ),
         ("owner.rs", "mine/owner", "mine/" + "o" * 80, ("1 to 80 bytes", "owner.rs:22")),
         (
@@ -66,6 +66,7 @@ def test_a_finding_in_a_users_file_has_its_place_there(scenarios: Path) -> None:
             ('there is no kind \\"slap\\"', "buffer.c:19"),
         ),
     ],
+    ids=["rule", "name", "kind in C"],
 )
 def test_what_cannot_be_is_refused_with_its_line(
     scenarios: Path,

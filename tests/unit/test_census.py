@@ -1,5 +1,6 @@
 """A census: what its tasks are, who is led together, and what its reports tell."""
 
+import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -8,12 +9,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from freeonce.audit.life import Life, Stage, Target
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import NOTHING, Evidence
 from freeonce.campaign.census import tasks
+from freeonce.campaign.outcome import Outcome
 from freeonce.campaign.task import Base
+from freeonce.cli import census as verb
 from freeonce.errors import GuestLost, Obstacle
 from freeonce.evidence.ledger import Phase, Type
 from freeonce.report.census import (
@@ -230,3 +234,38 @@ def test_only_what_is_clean_is_told_of_a_life_among_others(
     by_name = {one.targets[0].name: life for one, life in told}
     assert by_name["fine"].stage is Stage.JUDGE
     assert by_name["lost"].reasons[0].obstacle is Obstacle.GUEST_LOST
+
+
+class _Census:
+    """The verb with a package of these modules, and a machine that is ended after the first."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.folder = folder
+        self.led: list[list[str]] = []
+        (folder / "x.ko").write_bytes(b"")
+        files = dict.fromkeys(("brd", "nbd"), folder / "x.ko")
+        image = SimpleNamespace(manifest=folder / "x.ko", modules=folder)
+        setting = SimpleNamespace(image=image, document=lambda: HOST)
+        monkeypatch.setattr(verb, "find_setting", lambda *_, **__: setting)
+        monkeypatch.setattr(verb, "Package", lambda _: SimpleNamespace(files=files))
+        monkeypatch.setattr(verb, "ready", lambda _: nullcontext((setting, None)))
+        monkeypatch.setattr(verb, "lead", self._lead)
+
+    def _lead(self, _: Any, __: Any, chosen: Any) -> Iterator[Any]:
+        self.led.append([task.name for task in chosen])
+        yield chosen[0], Outcome("clean", True, 1.0, "here:1", life(name=chosen[0].name))
+        raise KeyboardInterrupt
+
+    def __call__(self) -> list[str]:
+        arguments = ["--store", str(self.folder / "store"), "--json", str(self.folder / "x.json")]
+        CliRunner().invoke(verb.census, arguments, standalone_mode=False)
+        document = json.loads((self.folder / "x.json").read_text())
+        return [one["name"] for one in document["modules"]]
+
+
+def test_a_census_that_is_ended_tells_what_it_led_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    census = _Census(monkeypatch, tmp_path)
+    assert [census(), census()] == [["brd"], ["brd", "nbd"]]
+    assert census.led == [["brd", "nbd"], ["nbd"]]

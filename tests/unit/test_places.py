@@ -12,7 +12,7 @@ from freeonce.evidence.ledger import Type
 from freeonce.evidence.stacks import Told
 from freeonce.report.document import run_document
 from freeonce.report.places import Everywhere, origin, where
-from freeonce.subject.places import Frame, Place
+from freeonce.subject.places import Frame, Place, choose
 from freeonce.subject.symbols import places
 from tests.unit.history import run
 from tests.unit.results import HOST, result
@@ -99,3 +99,13 @@ def test_the_same_number_is_another_stack_in_another_run() -> None:
     assert origin(leak, everywhere.of(leaks[1])) == ("allocated at", second)
     assert origin(leak, everywhere.of(kept)) == ("allocated at", second)
     assert kept.evidence.told.stacks == leaks[1].evidence.told.stacks
+
+
+@pytest.mark.parametrize("folder", ["guest/rust/src/scenarios", "scenarios"])
+def test_a_scenario_is_looked_for_before_the_owners_it_calls(folder: str) -> None:
+    """Ours, and those of a user's project."""
+    owner = Frame("alloc", None, "specimens", "guest/rust/src/lib.rs", 32)
+    scenario = Frame("teardown", None, "specimens", f"{folder}/mine.rs", 16)
+    place = choose([owner, scenario])
+    assert place is not None
+    assert place.frame == scenario

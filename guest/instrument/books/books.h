@@ -9,6 +9,7 @@
 #ifndef FREEONCE_BOOKS_H
 #define FREEONCE_BOOKS_H
 
+#include <linux/compiler.h>
 #include <linux/list.h>
 #include <linux/rbtree.h>
 #include <linux/types.h>
@@ -60,6 +61,8 @@ struct claims {
  *         table needs the room: so a second release is still known as one.
  * PAST: taken past the wrappers: its owner told nothing of it, so only the kernel's word counts.
  */
+#define MOST_GUARD 64 /* bytes, on either side */
+
 enum holding_state {
 	HOLDING_UNUSED, HOLDING_LIVE, HOLDING_HELD, HOLDING_DEFERRED, HOLDING_GONE, HOLDING_PAST,
 };
@@ -87,13 +90,17 @@ struct family {
 	bool sized;        /* a release names a size, which must be right */
 	bool (*shared)(const struct release *give); /* others have references still; NULL: never */
 	bool (*plausible)(unsigned long address);   /* it may be somebody else's */
+	bool (*in_use)(unsigned long address);      /* so it was given out; NULL: that is always told */
 	void (*give_back)(const struct holding *holding);
 };
 
 /* By books_lock; but who brings a holding to HELD may poison it without. */
 struct holding {
 	struct hlist_node by_address;
-	struct rb_node in_order;  /* while not GONE */
+	union {                   /* while not GONE */
+		struct hlist_node unsorted;
+		struct rb_node in_order;
+	};
 	struct list_head queue;   /* unused, gone or in quarantine: the oldest first */
 	const struct family *family;
 	unsigned long address;
@@ -104,8 +111,10 @@ struct holding {
 	u16 guard;                /* bytes directly behind */
 	u16 slack;                /* of these the first, which are not the kernel's red zone */
 	u16 front;                /* bytes of guard directly in front */
+	u16 zoned;                /* in an object of this size with the kernel's red zones; 0: without */
 	u8 state;
 	u8 space;
+	bool sorted;
 	bool busy;                /* HELD, and somebody is at its memory: not in quarantine */
 	bool whole;               /* must not be poisoned: who gets it next expects it as it is */
 	bool poisoned;
@@ -145,7 +154,24 @@ int books_open(void);
 void books_close(void);
 
 /* run.c: what happens is told from begin to end; until settled, releases of what is known are. */
-bool books_listening(void);
+enum books_phase {
+	BOOKS_CLOSED, /* nobody is watched */
+	BOOKS_LISTEN,
+	BOOKS_ENDED,  /* the host looks at what the run left */
+};
+
+extern enum books_phase books_now; /* changed with books_lock */
+
+static inline enum books_phase books_phase(void)
+{
+	return READ_ONCE(books_now);
+}
+
+static inline bool books_listening(void)
+{
+	return books_phase() == BOOKS_LISTEN;
+}
+
 void books_begin(void);
 void books_end(struct ledger_record *end);
 void books_inspect(void);

@@ -10,13 +10,6 @@
 extern raw_spinlock_t books_lock;
 
 /* run.c */
-enum books_phase {
-	BOOKS_CLOSED, /* nobody is watched */
-	BOOKS_LISTEN,
-	BOOKS_ENDED,  /* the host looks at what the run left */
-};
-
-enum books_phase books_phase(void);
 void books_append(enum ledger_witness witness, struct ledger_record *record);
 
 /* holdings.c; with the lock, but for holding_possible(). */
@@ -34,7 +27,8 @@ bool space_is_exclusive(enum space space);
 void holding_is_gone(struct holding *holding);
 void holding_forget(struct holding *holding);
 
-/* memory.c. Guards with the lock. */
+/* memory.c. Guards with the lock; poison with it where it is quick. */
+bool memory_is_quick(const struct holding *holding);
 size_t memory_room(const struct holding *holding);
 void memory_guard(struct holding *holding, size_t room, size_t zoned);
 void memory_red_zones(struct holding *holding);

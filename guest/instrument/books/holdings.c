@@ -17,7 +17,9 @@ MODULE_PARM_DESC(holdings, "how many allocations of subjects can be known at a t
 DEFINE_RAW_SPINLOCK(books_lock);
 static struct holding *table;
 static struct hlist_head *buckets;
+/* Most come and go without a question for what lies around: they are sorted when there is one. */
 static struct rb_root trees[SPACES];
+static HLIST_HEAD(unsorted);
 static unsigned int fresh;  /* the first that nobody used since the last reset */
 static LIST_HEAD(unused);   /* of those below it */
 static LIST_HEAD(gone);     /* likewise; the one that is gone for longest first */
@@ -58,6 +60,7 @@ void holdings_reset(void)
 	}
 	for (i = 0; i < SPACES; i++)
 		trees[i] = RB_ROOT;
+	INIT_HLIST_HEAD(&unsorted);
 	INIT_LIST_HEAD(&unused);
 	INIT_LIST_HEAD(&gone);
 	fresh = 0;
@@ -82,6 +85,26 @@ static void tree_insert(struct holding *holding)
 	}
 	rb_link_node(&holding->in_order, parent, link);
 	rb_insert_color(&holding->in_order, &trees[holding->space]);
+}
+
+static void sort(void)
+{
+	struct hlist_node *next;
+	struct holding *holding;
+
+	hlist_for_each_entry_safe(holding, next, &unsorted, unsorted) {
+		tree_insert(holding);
+		holding->sorted = true;
+	}
+	INIT_HLIST_HEAD(&unsorted);
+}
+
+static void leave_order(struct holding *holding)
+{
+	if (holding->sorted)
+		rb_erase(&holding->in_order, &trees[holding->space]);
+	else
+		hlist_del(&holding->unsorted);
 }
 
 /* An unused one, else the one that is gone for longest. In no list. */
@@ -111,13 +134,12 @@ struct holding *holding_new(unsigned long address, enum space space)
 	holding = spare();
 	if (!holding)
 		return NULL;
-	memset(holding, 0, sizeof(*holding));
-	INIT_LIST_HEAD(&holding->queue);
-	holding->address = address;
-	holding->space = space;
-	holding->state = HOLDING_LIVE;
+	*holding = (struct holding){
+		.address = address, .space = space, .state = HOLDING_LIVE,
+		.queue = LIST_HEAD_INIT(holding->queue),
+	};
 	hlist_add_head(&holding->by_address, bucket(address));
-	tree_insert(holding);
+	hlist_add_head(&holding->unsorted, &unsorted);
 	return holding;
 }
 
@@ -210,6 +232,7 @@ struct holding *holding_around(unsigned long address, enum space space)
 	int i;
 
 	lockdep_assert_held(&books_lock);
+	sort();
 	if (apart(space))
 		return around(address, trees[space].rb_node);
 	for (i = 0; !holding && i < SPACE_PERCPU; i++)
@@ -224,7 +247,7 @@ void holding_is_gone(struct holding *holding)
 {
 	lockdep_assert_held(&books_lock);
 	holding->state = HOLDING_GONE;
-	rb_erase(&holding->in_order, &trees[holding->space]);
+	leave_order(holding);
 	list_add_tail(&holding->queue, &gone);
 }
 
@@ -233,7 +256,7 @@ void holding_forget(struct holding *holding)
 {
 	lockdep_assert_held(&books_lock);
 	if (holding->state != HOLDING_GONE)
-		rb_erase(&holding->in_order, &trees[holding->space]);
+		leave_order(holding);
 	hlist_del(&holding->by_address);
 	list_move(&holding->queue, &unused);
 	holding->state = HOLDING_UNUSED;

@@ -7,10 +7,17 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+#include <linux/unaligned.h>
+#else
+#include <asm/unaligned.h>
+#endif
 
 #include "books/holding.h"
 
-#define MOST_GUARD 64
+#define QUICK 512 /* bytes */
 #define GUARD_TAG FREEONCE_TAG('f', 'r', 'e', 'e')
 
 /* Bytes that the allocator gave beyond those asked for. */
@@ -25,15 +32,22 @@ size_t memory_room(const struct holding *holding)
 	return given > holding->size ? given - holding->size : 0;
 }
 
+/* Whose guard it is, in one word. */
+static u64 tag_of(const struct holding *holding)
+{
+	return (u64)holding->serial << 32 | GUARD_TAG;
+}
+
+static void write_tag(const struct holding *holding, u8 *guard)
+{
+	put_unaligned(tag_of(holding), (u64 *)guard);
+}
+
 static void expected_guard(const struct holding *holding, u8 *guard)
 {
-	const u32 tag = GUARD_TAG;
-
 	memset(guard, GUARD_LIVE, holding->guard);
-	if (holding->guard < GUARD_SIZE)
-		return;
-	memcpy(guard, &tag, sizeof(tag));
-	memcpy(guard + sizeof(tag), &holding->serial, sizeof(holding->serial));
+	if (holding->guard >= GUARD_SIZE)
+		write_tag(holding, guard);
 }
 
 /*
@@ -44,17 +58,20 @@ static void expected_guard(const struct holding *holding, u8 *guard)
  */
 void memory_guard(struct holding *holding, size_t room, size_t zoned)
 {
-	u8 guard[MOST_GUARD];
+	u8 *end = (u8 *)holding->address + holding->size;
 
 	lockdep_assert_held(&books_lock);
+	holding->zoned = zoned;
 	holding->slack = min_t(size_t, room, MOST_GUARD);
 	holding->guard = holding->slack;
 	if (zoned) {
 		holding->guard = min_t(size_t, room + sizeof(long), MOST_GUARD);
 		holding->front = min_t(size_t, zoned & -zoned, MOST_GUARD);
 	}
-	expected_guard(holding, guard);
-	memcpy((void *)(holding->address + holding->size), guard, holding->slack);
+	/* Of a guard that is long enough for it, what is not slack is no longer than the rest. */
+	memset(end, GUARD_LIVE, holding->slack);
+	if (holding->guard >= GUARD_SIZE)
+		write_tag(holding, end);
 }
 
 /* An object of a subject's own cache, of which we do not know more than that it has red zones. */
@@ -106,6 +123,28 @@ static bool compare(const struct holding *holding, enum ledger_broken where, con
 	return false;
 }
 
+static bool all_live(const u8 *at, size_t size)
+{
+	for (; size >= sizeof(u64); at += sizeof(u64), size -= sizeof(u64))
+		if (get_unaligned((const u64 *)at) != GUARD_LIVE * (~0ULL / 0xff))
+			return false;
+	for (; size; at++, size--)
+		if (*at != GUARD_LIVE)
+			return false;
+	return true;
+}
+
+/* Nearly all are: no expected guard is made to compare with. */
+static bool intact(const struct holding *holding)
+{
+	const u8 *start = (const u8 *)holding->address, *end = start + holding->size;
+	size_t tag = holding->guard < GUARD_SIZE ? 0 : sizeof(u64);
+
+	return (!tag || get_unaligned((const u64 *)end) == tag_of(holding)) &&
+	       all_live(end + tag, holding->guard - tag) &&
+	       all_live(start - holding->front, holding->front);
+}
+
 /* Once for each holding. */
 void memory_check_guard(struct holding *holding)
 {
@@ -113,7 +152,7 @@ void memory_check_guard(struct holding *holding)
 	u8 expected[MOST_GUARD];
 
 	lockdep_assert_held(&books_lock);
-	if (holding->told)
+	if (holding->told || intact(holding))
 		return;
 	expected_guard(holding, expected);
 	holding->told |= !compare(holding, BROKEN_BEHIND, end, expected, holding->guard);
@@ -136,9 +175,18 @@ static void each_part(const struct holding *holding, void (*act)(void *part, siz
 		act(per_cpu_ptr((void __percpu *)holding->address, cpu), holding->size, to);
 }
 
+/* With the lock, for what is gained by not taking it twice. */
+bool memory_is_quick(const struct holding *holding)
+{
+	return holding->space == SPACE_SLAB && holding->size <= QUICK;
+}
+
 static void poison(void *part, size_t size, void *unused)
 {
-	memset(part, POISON_RELEASED, size);
+	size_t words = size / sizeof(u64);
+
+	memset64(part, POISON_RELEASED * (~0ULL / 0xff), words);
+	memset(part + words * sizeof(u64), POISON_RELEASED, size % sizeof(u64));
 }
 
 void memory_poison(const struct holding *holding)

@@ -13,6 +13,7 @@
 enum outcome {
 	PASS,     /* the kernel's function is called */
 	KEEP,     /* poisoned, and in quarantine */
+	POISON,   /* likewise when the caller has poisoned it */
 	WITHHOLD, /* recorded only */
 };
 
@@ -206,13 +207,17 @@ static void append_release(const struct release *give, u32 serial, enum outcome 
 	books_append(WITNESS_LEDGER, &record);
 }
 
-static void hold(struct holding *holding, bool claimed)
+static enum outcome hold(struct holding *holding, bool claimed)
 {
 	holding->state = HOLDING_HELD;
 	holding->poisoned = books_listening() && !claimed;
-	holding->busy = holding->poisoned;
-	if (!holding->busy)
-		quarantine_add(holding);
+	holding->busy = holding->poisoned && !memory_is_quick(holding);
+	if (holding->busy)
+		return POISON;
+	if (holding->poisoned)
+		memory_poison(holding);
+	quarantine_add(holding);
+	return KEEP;
 }
 
 /* A live one. A wrong release leaves it as it is: a right one may follow. */
@@ -228,19 +233,19 @@ static enum outcome release_live(const struct release *give, struct holding *hol
 	if (give->renewed)
 		memory_unguard(holding);
 	if (outcome == KEEP)
-		hold(holding, give->claimed);
-	else if (give->deferred)
+		return hold(holding, give->claimed);
+	if (give->deferred)
 		holding->state = HOLDING_DEFERRED;
 	else
 		holding_is_gone(holding);
 	return outcome;
 }
 
-/* A page whose count is not zero was given out again, by a way that no tracepoint tells of. */
+/* By a way that no tracepoint tells of: a page taken by number, a mapping that pci_iomap() made. */
 static bool given_out_again(const struct release *give, const struct holding *gone)
 {
-	return gone->space == SPACE_PAGES && gone->state == HOLDING_GONE &&
-	       give->family->plausible(give->address);
+	return gone->state == HOLDING_GONE && gone->family->in_use &&
+	       gone->family->in_use(gone->address) && give->family->plausible(give->address);
 }
 
 static enum outcome release(const struct release *give, struct holding **found, u32 stack)
@@ -296,6 +301,20 @@ static bool past_its_release(const struct release *give, u32 stack)
 	return true;
 }
 
+/* What is no live one, at first sight. */
+static enum outcome release_other(const struct release *give, struct holding **found, u32 stack)
+{
+	enum outcome outcome;
+	unsigned long flags;
+
+	if (past_its_release(give, stack))
+		return WITHHOLD;
+	raw_spin_lock_irqsave(&books_lock, flags);
+	outcome = release(give, found, stack);
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+	return outcome;
+}
+
 /* Whether the kernel is to be called. A wrong release is recorded, not executed. */
 bool books_released(struct release *give)
 {
@@ -303,6 +322,7 @@ bool books_released(struct release *give)
 	struct holding *holding;
 	enum outcome outcome;
 	unsigned long flags;
+	bool live;
 	u32 stack;
 
 	if (books_phase() == BOOKS_CLOSED)
@@ -312,15 +332,18 @@ bool books_released(struct release *give)
 	if (give->family->shared && give->family->shared(give))
 		return true;
 	stack = stack_of(give->frame);
-	if (past_its_release(give, stack))
-		return false;
 	give->claimed = books_claimed(give->address);
 	raw_spin_lock_irqsave(&books_lock, flags);
-	outcome = release(give, &holding, stack);
+	holding = holding_meant(give->address, space);
+	live = holding && holding->state == HOLDING_LIVE;
+	if (live)
+		outcome = release_live(give, holding, stack);
 	raw_spin_unlock_irqrestore(&books_lock, flags);
-	if (outcome == KEEP && holding->busy)
+	if (!live)
+		outcome = release_other(give, &holding, stack);
+	if (outcome == POISON)
 		poison(holding);
-	if (outcome == KEEP && books_listening())
+	if ((outcome == KEEP || outcome == POISON) && books_listening())
 		quarantine_trim(space);
 	return outcome == PASS;
 }

@@ -97,64 +97,69 @@ static void append_reclaim(const struct holding *holding)
 	ledger_append(&record);
 }
 
-/* Its memory is looked at first. It counts as held until then, and as gone before the kernel has it. */
-static void evict(struct holding *holding)
+/* It is gone before the kernel has it. */
+static void let_go(struct holding *holding, struct holding *copy)
 {
-	struct holding copy;
-	unsigned long flags;
-
-	memory_check_poison(holding);
-	raw_spin_lock_irqsave(&books_lock, flags);
+	lockdep_assert_held(&books_lock);
 	if (!holding->taken) {
 		memory_check_guard(holding);
 		append_reclaim(holding);
 	}
-	copy = *holding;
+	*copy = *holding;
 	holding->busy = false;
 	holding_is_gone(holding);
-	raw_spin_unlock_irqrestore(&books_lock, flags);
-	if (!copy.taken)
-		copy.family->give_back(&copy);
 }
 
-static struct holding *take_locked(struct queue *queue, bool all, unsigned long cache)
+/* Its memory is looked at first. False: there is none to give back. */
+static bool evict(struct queue *queue, bool all, unsigned long cache)
 {
-	struct holding *holding;
+	struct holding copy, *holding;
 	unsigned long flags;
+	bool quick;
 
 	raw_spin_lock_irqsave(&books_lock, flags);
 	holding = take(queue, all, cache);
+	quick = holding && memory_is_quick(holding);
+	if (quick) {
+		memory_check_poison(holding);
+		let_go(holding, &copy);
+	}
 	raw_spin_unlock_irqrestore(&books_lock, flags);
-	return holding;
+	if (!holding)
+		return false;
+	if (!quick) {
+		memory_check_poison(holding);
+		raw_spin_lock_irqsave(&books_lock, flags);
+		let_go(holding, &copy);
+		raw_spin_unlock_irqrestore(&books_lock, flags);
+	}
+	if (!copy.taken)
+		copy.family->give_back(&copy);
+	return true;
 }
 
 /* Back to its bounds. Where memory of that space may be released. */
 void quarantine_trim(enum space space)
 {
-	struct holding *holding;
-
-	while (full(&queues[space]) && (holding = take_locked(&queues[space], false, 0)))
-		evict(holding);
+	while (full(&queues[space]) && evict(&queues[space], false, 0))
+		;
 }
 
 /* The objects of a cache that is about to be destroyed. */
 void quarantine_flush_cache(unsigned long cache)
 {
-	struct holding *holding;
-
-	while ((holding = take_locked(&queues[SPACE_SLAB], false, cache)))
-		evict(holding);
+	while (evict(&queues[SPACE_SLAB], false, cache))
+		;
 }
 
 /* Everything. May sleep. Returns how many that were. */
 u32 quarantine_flush(void)
 {
-	struct holding *holding;
 	u32 count = 0;
 	int i;
 
 	for (i = 0; i < SPACES; i++)
-		for (; (holding = take_locked(&queues[i], true, 0)); count++)
-			evict(holding);
+		while (evict(&queues[i], true, 0))
+			count++;
 	return count;
 }

@@ -7,25 +7,15 @@
 
 #define PATIENCE_MS 1000 /* for those who are poisoning memory */
 
-static enum books_phase phase;
+enum books_phase books_now;
 static atomic_t last_serial;
-
-enum books_phase books_phase(void)
-{
-	return READ_ONCE(phase);
-}
-
-bool books_listening(void)
-{
-	return books_phase() == BOOKS_LISTEN;
-}
 
 static void enter(enum books_phase next)
 {
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&books_lock, flags);
-	WRITE_ONCE(phase, next);
+	WRITE_ONCE(books_now, next);
 	raw_spin_unlock_irqrestore(&books_lock, flags);
 }
 
@@ -43,7 +33,7 @@ void books_begin(void)
 	raw_spin_lock_irqsave(&books_lock, flags);
 	holdings_reset();
 	quarantine_reset();
-	WRITE_ONCE(phase, BOOKS_LISTEN);
+	WRITE_ONCE(books_now, BOOKS_LISTEN);
 	raw_spin_unlock_irqrestore(&books_lock, flags);
 	stacks_begin();
 }
@@ -79,7 +69,7 @@ void books_end(struct ledger_record *end)
 	raw_spin_lock_irqsave(&books_lock, flags);
 	end->size = holdings_in(HOLDING_LIVE);
 	ledger_append(end);
-	WRITE_ONCE(phase, BOOKS_ENDED);
+	WRITE_ONCE(books_now, BOOKS_ENDED);
 	raw_spin_unlock_irqrestore(&books_lock, flags);
 }
 

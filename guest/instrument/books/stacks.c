@@ -3,6 +3,7 @@
 #include <linux/hash.h>
 #include <linux/jhash.h>
 #include <linux/kallsyms.h>
+#include <linux/rculist.h>
 #include <linux/sched.h>
 #include <linux/sched/task_stack.h>
 #include <linux/spinlock.h>
@@ -104,7 +105,11 @@ static bool stands_at(const struct stack *stack, const unsigned long *slot, unsi
 	return stack->regular;
 }
 
-/* A stack whose return addresses all stand where they stood. */
+/*
+ * A stack whose return addresses all stand where they stood. Without the lock: a stack is whole
+ * before it can be found, and never goes; only where its addresses stand may change meanwhile, and
+ * whatever is seen of that is compared.
+ */
 static struct stack *remembered(const unsigned long *slot)
 {
 	unsigned long words = words_left(slot);
@@ -113,7 +118,7 @@ static struct stack *remembered(const unsigned long *slot)
 
 	if (!words)
 		return NULL;
-	hlist_for_each_entry(stack, caller_bucket(*slot), by_caller) {
+	hlist_for_each_entry_rcu_notrace(stack, caller_bucket(*slot), by_caller) {
 		if (stands_at(stack, slot, words))
 			return stack;
 		if (++tries == MOST_TRIES)
@@ -291,10 +296,16 @@ static struct stack *add(const struct stack *like)
 		return NULL;
 	}
 	stack = &stacks[stack_count++];
-	*stack = *like;
-	hlist_add_head(&stack->by_caller, caller_bucket(stack->ip[0]));
+	/* Whoever looks for it without the lock may stand at its node: that is not touched. */
+	stack->hash = like->hash;
+	stack->depth = like->depth;
+	stack->regular = like->regular;
+	memcpy(stack->at, like->at, sizeof(stack->at));
+	memcpy(stack->ip, like->ip, sizeof(stack->ip));
 	hlist_add_head(&stack->by_hash, hash_bucket(stack->hash));
+	/* It is told before anybody names it. */
 	tell(stack);
+	hlist_add_head_rcu(&stack->by_caller, caller_bucket(stack->ip[0]));
 	return stack;
 }
 
@@ -317,11 +328,7 @@ static u32 unwound(void *frame)
 /* The number of the stack above the function that has `frame`; 0: none. From any context. */
 u32 stack_of(void *frame)
 {
-	struct stack *stack;
-	unsigned long flags;
+	struct stack *stack = remembered(frame + sizeof(long));
 
-	raw_spin_lock_irqsave(&lock, flags);
-	stack = remembered(frame + sizeof(long));
-	raw_spin_unlock_irqrestore(&lock, flags);
 	return stack ? number_of(stack) : unwound(frame);
 }

@@ -4,7 +4,8 @@
 
 static void give_slab(const struct holding *holding)
 {
-	kfree((void *)holding->address);
+	if (!guarded_keep((void *)holding->address, holding->zoned))
+		kfree((void *)holding->address);
 }
 
 static void give_object(const struct holding *holding)
@@ -33,7 +34,8 @@ static void give_some_pages(const struct holding *holding)
 
 static void give_virtual(const struct holding *holding)
 {
-	kvfree((void *)holding->address);
+	if (!guarded_keep((void *)holding->address, holding->zoned))
+		kvfree((void *)holding->address);
 }
 
 static void give_percpu(const struct holding *holding)
@@ -59,6 +61,13 @@ static bool is_page(unsigned long address)
 {
 	return PAGE_ALIGNED(address) && virt_addr_valid((void *)address) &&
 	       page_ref_count(virt_to_page((void *)address)) > 0;
+}
+
+/* What a mapping of device memory has behind it, and one that was given back has not. */
+static bool maps_device(unsigned long address)
+{
+	return is_vmalloc_addr((void *)address) && vmalloc_to_page((void *)address) &&
+	       !page_is_ram(vmalloc_to_pfn((void *)address));
 }
 
 static bool is_vmalloc(unsigned long address)
@@ -93,7 +102,7 @@ const struct family families[FAMILY_REGISTRATION + 1] = {
 	[FAMILY_PAGES] = {
 		.number = FAMILY_PAGES, .released_by = PAGES_RELEASED_BY, .space = SPACE_PAGES,
 		.held = true, .slack = true, .sized = true, .shared = others_have_it, .give_back = give_some_pages,
-		.plausible = is_page,
+		.plausible = is_page, .in_use = is_page,
 	},
 	[FAMILY_VMALLOC] = {
 		.number = FAMILY_VMALLOC, .released_by = VMALLOC_RELEASED_BY,
@@ -115,7 +124,7 @@ const struct family families[FAMILY_REGISTRATION + 1] = {
 	},
 	[FAMILY_IOMAP] = {
 		.number = FAMILY_IOMAP, .released_by = IOMAP_RELEASED_BY, .space = SPACE_IOMAP,
-		.plausible = is_any_handle,
+		.plausible = is_any_handle, .in_use = maps_device,
 	},
 	[FAMILY_CIPHER] = {
 		.number = FAMILY_CIPHER, .released_by = CIPHER_RELEASED_BY, .space = SPACE_CIPHER,

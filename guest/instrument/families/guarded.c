@@ -14,6 +14,23 @@ static const unsigned int sizes[] = {
 };
 static struct kmem_cache *caches[ARRAY_SIZE(sizes)];
 
+/*
+ * Each CPU's own, a stack for each size: of what comes back to us, so that it need not go through
+ * the slab allocator, where caches with red zones have no quick way. For that it is still in use.
+ */
+#define MOST_SPARE 16
+
+struct spare {
+	unsigned int count;
+	void *objects[MOST_SPARE];
+};
+
+struct spares {
+	struct spare of[ARRAY_SIZE(sizes)];
+};
+
+static struct spares __percpu *spares;
+
 /* kmalloc() promises it of powers of two, and since 6.12 of the largest that divides a size. */
 static unsigned int alignment(unsigned int size)
 {
@@ -24,6 +41,9 @@ int guarded_open(void)
 {
 	int i;
 
+	spares = alloc_percpu(struct spares);
+	if (!spares)
+		return -ENOMEM;
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		char name[32];
 
@@ -42,25 +62,88 @@ int guarded_open(void)
 /* Also after a guarded_open() that failed half-way. */
 void guarded_close(void)
 {
-	int i;
+	struct spare *spare;
+	int i, cpu;
 
-	for (i = 0; i < ARRAY_SIZE(sizes); i++)
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		for_each_possible_cpu(cpu) {
+			spare = &per_cpu_ptr(spares, cpu)->of[i];
+			while (spare->count)
+				kmem_cache_free(caches[i], spare->objects[--spare->count]);
+		}
 		kmem_cache_destroy(caches[i]);
+	}
+	free_percpu(spares);
+}
+
+/* The place of a size in `sizes`; it is not larger than the last. */
+static int class_of(size_t size)
+{
+	int i = 0;
+
+	while (sizes[i] < size)
+		i++;
+	return i;
+}
+
+/* As the slab allocator gives it: since its zones were looked at, somebody may have written there. */
+static void renew(void *object, size_t zoned, gfp_t flags)
+{
+	size_t front = min_t(size_t, alignment(zoned), MOST_GUARD);
+
+	memset64(object - front, GUARD_LIVE * (~0ULL / 0xff), front / sizeof(u64));
+	*(u64 *)(object + zoned) = GUARD_LIVE * (~0ULL / 0xff);
+	if (want_init_on_alloc(flags))
+		memset(object, 0, zoned);
+}
+
+static void *take_spare(int class, gfp_t flags)
+{
+	struct spare *spare;
+	unsigned long interrupts;
+	void *object;
+
+	local_irq_save(interrupts);
+	spare = &this_cpu_ptr(spares)->of[class];
+	object = spare->count ? spare->objects[--spare->count] : NULL;
+	local_irq_restore(interrupts);
+	if (object)
+		renew(object, sizes[class], flags);
+	return object;
+}
+
+/* Whether it stays ours. `zoned`: as it was acquired; 0: of no cache of ours. */
+bool guarded_keep(void *object, size_t zoned)
+{
+	struct spare *spare;
+	unsigned long flags;
+	bool room;
+
+	if (!zoned)
+		return false;
+	local_irq_save(flags);
+	spare = &this_cpu_ptr(spares)->of[class_of(zoned)];
+	room = spare->count < MOST_SPARE;
+	if (room)
+		spare->objects[spare->count++] = object;
+	local_irq_restore(flags);
+	return room;
 }
 
 /* NULL: what is not for us, or could not be had; the kernel is to be asked then. */
 void *guarded_alloc(struct acquisition *take, size_t size, gfp_t flags, int node)
 {
-	void *object;
+	void *object = NULL;
 	int i;
 
 	/* Memory that devices reach lies in caches of its own. */
 	if (!books_listening() || !size || size > sizes[ARRAY_SIZE(sizes) - 1] || flags & __GFP_DMA)
 		return NULL;
-	for (i = 0; sizes[i] < size; i++)
-		;
-	object = node == NUMA_NO_NODE ? kmem_cache_alloc(caches[i], flags)
-				      : kmem_cache_alloc_node(caches[i], flags, node);
+	i = class_of(size);
+	if (node == NUMA_NO_NODE && !(flags & __GFP_ACCOUNT))
+		object = take_spare(i, flags);
+	if (!object)
+		object = kmem_cache_alloc_node(caches[i], flags, node);
 	if (object && !is_kfence_address(object))
 		take->zoned = sizes[i];
 	return object;

@@ -45,6 +45,7 @@
 #include <linux/srcu.h>
 #include <linux/string.h>
 #include <linux/suspend.h>
+#include <linux/version.h>
 #include <linux/vmalloc.h>
 #include <net/act_api.h>
 #include <net/addrconf.h>
@@ -112,7 +113,18 @@ static inline void acquired(struct acquisition *take)
 
 /* guarded.c */
 void *guarded_alloc(struct acquisition *take, size_t size, gfp_t flags, int node);
+bool guarded_keep(void *object, size_t zoned);
 void *guarded_copy(struct acquisition *take, const void *object, gfp_t flags);
+
+/* Only one of several references is given back: since 6.4 a clone may be one more of the same. */
+static inline bool cipher_is_shared(const void *cipher, const struct crypto_tfm *tfm)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	return !ZERO_OR_NULL_PTR(cipher) && refcount_read(&tfm->refcnt) > 1;
+#else
+	return false;
+#endif
+}
 
 /* False: the kernel must not be called. */
 static inline bool may_release(struct release *give)

@@ -59,15 +59,18 @@ void ledger_rewind(void)
 	atomic64_set(appended(), 0);
 }
 
-static u32 check_of(const struct ledger_record *record)
+/* All but the first word, which makes it a record. Returns its check. */
+static u32 write(struct ledger_record *slot, const struct ledger_record *record)
 {
 	const u64 *word = (const u64 *)record;
 	u64 hash = LEDGER_CHECK_PRIME;
 	int i;
 
 	hash = (hash ^ record->sequence) * LEDGER_CHECK_PRIME;
-	for (i = 1; i < sizeof(*record) / sizeof(*word); i++)
+	for (i = 1; i < sizeof(*record) / sizeof(*word); i++) {
 		hash = (hash ^ word[i]) * LEDGER_CHECK_PRIME;
+		((u64 *)slot)[i] = word[i];
+	}
 	return hash >> 32;
 }
 
@@ -84,13 +87,11 @@ static void append_on(u32 cpu, enum ledger_witness witness, struct ledger_record
 		return;
 	slot = &records[index];
 	record->sequence = index + 1;
-	record->check = 0;
 	record->time = ktime_get_mono_fast_ns();
 	record->run = run;
 	record->witness = witness;
 	record->cpu = cpu;
-	record->check = check_of(record);
-	memcpy((u64 *)slot + 1, (u64 *)record + 1, sizeof(*record) - sizeof(u64));
+	record->check = write(slot, record);
 	smp_store_release((u64 *)slot, *(u64 *)record);
 }
 

@@ -17,6 +17,8 @@ void lie_reset(void)
 /* The lie to tell about this record; once. */
 enum ledger_lie lie_about(enum ledger_type type)
 {
+	if (likely(atomic_read(&next_type) != type))
+		return LIE_NONE;
 	return atomic_cmpxchg(&next_type, type, 0) == type ? next_lie : LIE_NONE;
 }
 

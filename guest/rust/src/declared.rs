@@ -26,7 +26,7 @@ const RULES: &[&str] = &[
 #[rustfmt::skip]
 const KINDS: &[&str] = &[
     "none", "pool", "contiguous", "slab", "object", "cache", "pages", "vmalloc", "kvmalloc",
-    "percpu", "mempool", "iomap", "cipher", "misc", "srcu",
+    "percpu", "mempool", "iomap", "cipher", "misc", "srcu", "registration",
 ];
 
 #[rustfmt::skip]

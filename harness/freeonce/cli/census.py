@@ -85,20 +85,22 @@ def census(
         package = Package(setting.image.modules)
         base = _base(setting, accel)
         plain = list(tasks(package, base, _chosen(package, names)))
-        _lead(setting, plain, store, errors)
         failing: list[Task] = []
-        if fail_each:
-            clean = [one.name for one in _kept(store, plain) if lived(one)]
-            failing = list(tasks(package, base, sorted(clean), fail_limit))
-            _lead(setting, failing, store, errors)
-        found = _modules(store, plain, failing, excuses)
-        unused = excuses.unused(every_name(found))
-        host = setting.document()
-        if json_file is not None:
-            document = census_document(host, found, len(plain), unused)
-            write(json_file, json.dumps(document, indent=1) + "\n")
-        if html_file is not None:
-            write(html_file, census_page(host, found, len(plain), now()))
+        try:
+            _lead(setting, plain, store, errors)
+            if fail_each:
+                failing += tasks(package, base, _bearing(store, plain), fail_limit)
+                _lead(setting, failing, store, errors)
+        finally:
+            # Ctrl-C too: what was led before is told.
+            found = _modules(store, plain, failing, excuses)
+            unused = excuses.unused(every_name(found))
+            host = setting.document()
+            if json_file is not None:
+                document = census_document(host, found, len(plain), unused)
+                write(json_file, json.dumps(document, indent=1) + "\n")
+            if html_file is not None:
+                write(html_file, census_page(host, found, len(plain), now()))
     click.echo(summary(found, len(plain)), err=json_file == STDOUT)
     for one in unused:
         click.echo(f"suppression not used: {one}", err=True)
@@ -139,6 +141,12 @@ def _lead(setting: Setting, chosen: Sequence[Task], store: Store, errors: Consol
         for task, outcome in lead(roomy, source, missing):
             store.add(task, outcome)
             watch.done(task, outcome)
+
+
+def _bearing(store: Store, plain: Sequence[Task]) -> list[str]:
+    """The modules against whose lives failures may be held, and that acquire something."""
+    kept = _kept(store, plain)
+    return sorted(one.name for one in kept if lived(one) and one.document["acquired"])
 
 
 def _kept(store: Store, chosen: Sequence[Task]) -> list[Kept]:

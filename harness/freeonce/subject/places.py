@@ -204,7 +204,7 @@ NOT_LOOKED_FOR = (
     re.compile(r"^guest/rust/src/(pool|physical|kernel)\.rs$"),
 )
 
-SCENARIO = re.compile(r"^guest/.*/scenarios/")
+SCENARIO = re.compile(r"^(guest/.*/)?scenarios/")
 
 
 def choose(frames: Sequence[Frame]) -> Place | None:
@@ -212,7 +212,7 @@ def choose(frames: Sequence[Frame]) -> Place | None:
 
     That is in a subject's own text, and not one of the kernel's inline functions, Rust's
     library or an allocator of ours. Where there is none: the innermost in its text, or of all.
-    Of our own specimens it is the scenario, not the owners that several of them share.
+    Of specimens, ours or a user's, it is the scenario, not the owners that several of them share.
     """
     own = [frame for frame in frames if frame.module]
     scenario = [frame for frame in own if SCENARIO.match(frame.file or "")]
