@@ -144,7 +144,65 @@ def test_exceptions_are_met_where_it_stands_now(tmp_path: Path) -> None:
     assert elf.content(text)[named[0] : named[0] + 3] == b"\x0f\x01\xdc"
 
 
+def test_a_jump_that_moves_is_aimed_at_what_moves_too(tmp_path: Path) -> None:
+    body = "vmrun %rax\n{disp32} jmp 2f\nnop\nclgi\n2: vmload %rax\nmov $1, %eax"
+    done, met = led(tmp_path, body)
+    assert why(done) == [("vmrun", ""), ("clgi", ""), ("vmload", "")]
+    assert met[1:] == [
+        *("call freeonce_hook_vmrun", "vmrun", "call freeonce_hook_vmexit"),
+        *("call freeonce_hook_save_area", "vmload", "mov $0x1,%eax", "ret"),
+    ]
+
+
+def test_code_that_cannot_be_read_is_told_and_nothing_moves_in_its_function(
+    tmp_path: Path,
+) -> None:
+    ud1 = ".byte 0x67, 0x0f, 0xb9, 0x40, 0x02"
+    done, _ = led(tmp_path, f"vmrun %rax\nmov $1, %eax\nret\n{ud1}\nvmload %rax")
+    assert why(done) == [
+        ("vmrun", "code of its function cannot be read"),
+        ("vmload", "the code around it cannot be read"),
+    ]
+    other = f".type other, @function\nother: {ud1}\nstgi"
+    done, _ = led(tmp_path, "vmrun %rax\nmov $1, %eax", other)
+    assert why(done) == [("vmrun", ""), ("stgi", "the code around it cannot be read")]
+
+
+@pytest.mark.parametrize("jump", ["jmp", "{disp32} jmp", "{disp32} jz"])
+def test_code_that_cannot_be_read_may_jump(jump: str, tmp_path: Path) -> None:
+    body = "1: jmp 1b\nvmrun %rax\n2: mov $1, %eax"
+    other = f".type other, @function\nother: .byte 0x0f, 0x04\n{jump} 2b"
+    whole = f".text\n.type enters, @function\nenters: {body}\nret\n{other}"
+    done = redirect(module(tmp_path, whole), {}, CALLED)
+    assert why(done) == [("vmrun", "code that cannot be read may lead to what stands beside it")]
+
+
+def test_interrupts_that_a_clgi_keeps_out_need_no_sti(tmp_path: Path) -> None:
+    done, _ = led(tmp_path, "clgi\nmov $1, %eax\ncall _printk\nsti\nvmrun %rax\ncli\nnop")
+    assert why(done) == [("clgi", ""), ("vmrun", "")]
+
+
 LEFT = {
+    "middle": (
+        "1: jmp 1b\nvmrun %rax\n.byte 0xf0\n2: incl (%rax)\nret\n.skip 200, 0x90\njmp 2b",
+        "a jump leads into what stands beside it",
+    ),
+    "no instruction": (
+        "1: jmp 1b\nvmrun %rax\n{disp32} jmp 2f\n.byte 0xf0\n2: incl (%rax)",
+        "jmp beside it cannot move",
+    ),
+    "data": (
+        "1: jmp 1b\nvmrun %rax\n2: nop\nnop\nret\nlea 2b(%rip), %rcx",
+        "an instruction names what stands beside it as data",
+    ),
+    "sti": (
+        "1: jmp 1b\nsti\nvmrun %rax\ncli\nnop",
+        "interrupts are to stay out behind an STI or a load of SS beside it",
+    ),
+    "ss": (
+        "mov %eax, %ss\nvmrun %rax\nnop\nnop",
+        "interrupts are to stay out behind an STI or a load of SS beside it",
+    ),
     "ret": ("vmrun %rax\nret", "ret beside it cannot move"),
     "relocation": (
         "jmp 1f\n1: vmrun %rax\nmov _printk(%rip), %eax",

@@ -4,6 +4,7 @@ AMD manual volume 3, chapter 4: VMRUN, VMLOAD, VMSAVE, INVLPGA, CLGI, STGI; WRMS
 and VM_HSAVE_PA are written. By their bytes: no symbol names them.
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,12 @@ RELATIVE = ("j", "call", "loop", "xbegin")
 """How the names of those begin that go on at an address relative to their own."""
 
 
+MISREAD = ("ud0", "ud1")
+"""They have operands (volume 3, UD0), which capstone does not know: it goes on inside of them."""
+
+RIP_RELATIVE = re.compile(r"\[rip(?: ([+-] \w+))?\]")
+
+
 @dataclass(frozen=True, slots=True)
 class Instruction:
     """One of a section. `target`: where it may go on, when that is relative to it."""
@@ -44,46 +51,67 @@ class Instruction:
         return self.offset + len(self.code)
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From one function's begin to the next one's. `unread`: from where on nothing is known of it:
+    the bytes there are no instruction that the decoder knows; `end` where all is known.
+    """
+
+    start: int
+    end: int
+    unread: int
+    instructions: tuple[Instruction, ...]
+
+
 def candidates(module: Module) -> tuple[int, ...]:
-    """The executable sections that have such an instruction."""
+    """The executable sections that have such an instruction, or may have one."""
     found = []
     for index in module.text_sections():
         content = module.elf.content(index)
         starts = [0, *_functions(module, index, len(content))]
         # Most are bytes of others: only the functions around them are read.
-        around = sorted({starts[bisect_right(starts, at) - 1] for at in _places(content)})
+        around = sorted({starts[bisect_right(starts, at) - 1] for at, _ in places(content)})
         ends = {start: end for start, end in zip(starts, [*starts[1:], len(content)], strict=True)}
-        if any(
-            one.mnemonic in NAMES.values() for at in around for one in _read(content, at, ends[at])
-        ):
+        if any(_has_any(content, read_code(content, at, ends[at])) for at in around):
             found.append(index)
     return tuple(found)
 
 
-def _places(content: bytes) -> Iterator[int]:
-    for code in NAMES:
-        at = content.find(code)
+def _has_any(content: bytes, span: Span) -> bool:
+    return any(one.mnemonic in NAMES.values() for one in span.instructions) or any(
+        places(content, span.unread, span.end)
+    )
+
+
+def places(content: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[int, str]]:
+    """Where bytes stand that may be one of them, and its name."""
+    for code, name in NAMES.items():
+        at = content.find(code, start, end)
         while at >= 0:
-            yield at
-            at = content.find(code, at + 1)
+            yield at, name
+            at = content.find(code, at + 1, end)
 
 
-def decoded(module: Module, index: int) -> list[Instruction]:
-    """All instructions of a section, in order. Where it cannot be read there is a gap.
-
-    Anew from each function on, so that data in between does no harm.
-    """
+def decoded(module: Module, index: int) -> list[Span]:
+    """All of a section, in order. Anew from each function on, so that data between does no harm."""
     content = module.elf.content(index)
     starts = [0, *_functions(module, index, len(content))]
     spans = zip(starts, [*starts[1:], len(content)], strict=True)
-    return [one for start, end in spans for one in _read(content, start, end)]
+    return [read_code(content, start, end) for start, end in spans]
 
 
-def _read(content: bytes, start: int, end: int) -> Iterator[Instruction]:
-    decoder = Cs(CS_ARCH_X86, CS_MODE_64)
-    for at, size, mnemonic, operands in decoder.disasm_lite(content[start:end], start):
-        target = _target(mnemonic, operands)
-        yield Instruction(at, content[at : at + size], mnemonic, operands, target)
+def read_code(content: bytes, start: int, end: int) -> Span:
+    """These bytes of a section, up to the first that are no instruction."""
+    found: list[Instruction] = []
+    at = start
+    for at_, size, name, operands in Cs(CS_ARCH_X86, CS_MODE_64).disasm_lite(
+        content[start:end], start
+    ):
+        if name in MISREAD:
+            break
+        at = at_ + size
+        found.append(Instruction(at_, content[at_:at], name, operands, _target(name, operands)))
+    return Span(start, end, at, tuple(found))
 
 
 def _functions(module: Module, index: int, size: int) -> Iterator[int]:
@@ -98,3 +126,9 @@ def _target(mnemonic: str, operands: str) -> int | None:
     if not mnemonic.startswith(RELATIVE) or not operands[:1].isdigit():
         return None
     return int(operands, 0)
+
+
+def named_data(one: Instruction) -> int | None:
+    """The offset that an operand relative to RIP means."""
+    found = RIP_RELATIVE.search(one.operands)
+    return None if found is None else one.end + int((found[1] or "0").replace(" ", ""), 0)

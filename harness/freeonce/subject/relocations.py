@@ -75,6 +75,12 @@ class Relocations:
         offsets = table["offset"].astype(np.int64)
         return bool(np.any((offsets + sizes > start) & (offsets < end)))
 
+    def places(self, section: int) -> frozenset[int]:
+        """Where in a section each of its relocations stands."""
+        if section not in self.tables:
+            return frozenset()
+        return frozenset(self.tables[section][1]["offset"].tolist())
+
     def to(self, section: int, start: int, end: int) -> Iterator[Reference]:
         """Who names these bytes of a section."""
         symbols = self.elf.symbols

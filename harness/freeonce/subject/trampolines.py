@@ -9,23 +9,37 @@ there is room for calls:
                                          pop %rax
                                          jmp 2b
 
-What cannot be moved is left as it is, and told with the reason.
+All that is to move is chosen first: then each jump to what moves is aimed anew, those that move
+themselves too. What cannot be moved is left as it is, and told with the reason.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 
 from freeonce.subject.elf import EXECUTABLE, Elf, Table
-from freeonce.subject.instructions import NAMES, RELATIVE, Instruction, candidates, decoded
+from freeonce.subject.instructions import (
+    NAMES,
+    RELATIVE,
+    Instruction,
+    Span,
+    candidates,
+    decoded,
+    named_data,
+    places,
+    read_code,
+)
 from freeonce.subject.module import Module
 from freeonce.subject.relocations import PLT32, Reference, Relocations
 
 JUMP, CALL = b"\xe9", b"\xe8"
 JUMP_BYTES = 5
 NOP, INT3 = b"\x90", b"\xcc"
+DISTANCE = 4
+IMMEDIATES = (0, 1, 2, 4)
+"""Bytes that an instruction may have behind its distance."""
 LONGEST = 32
 """Bytes that move together, at most."""
 
@@ -82,8 +96,10 @@ def led_by_calls(module: Module, hooks: Mapping[str, int]) -> Patched:
     if not chosen:
         return done
     relocations = Relocations.of(module.elf)
-    for index in chosen:
-        _Section(module, index, relocations, hooks, done).lead()
+    sections = [_Section(module, index, relocations, hooks, done) for index in chosen]
+    without_interrupts = any(one.has("clgi") for one in sections)
+    for section in sections:
+        section.lead(without_interrupts)
     done.contents |= relocations.contents()
     return done
 
@@ -120,41 +136,72 @@ class _Section:
     ) -> None:
         self._elf: Elf = module.elf
         self._index, self._name = index, module.elf.section_names[index]
-        self._instructions = decoded(module, index)
-        self._places = {one.offset: place for place, one in enumerate(self._instructions)}
+        self._spans = decoded(module, index)
+        self._instructions = [one for span in self._spans for one in span.instructions]
+        self._begins = {one.offset for one in self._instructions}
         self._relocations, self._hooks, self._done = relocations, hooks, done
         self._content = bytearray(module.elf.content(index))
         self._named = set(_symbols(module.elf, index))
+        self._guessed = _guessed(bytes(self._content), self._spans)
         self._jumps: dict[int, list[Instruction]] = {}
+        self._data: set[int] = set()
+        relocated = relocations.places(index)
         for one in self._instructions:
+            if not relocated.isdisjoint(range(one.offset, one.end)):
+                continue
             if one.target is not None:
                 self._jumps.setdefault(one.target, []).append(one)
+            data = named_data(one)
+            if data is not None:
+                self._data.add(data)
+        self._without_interrupts = False
 
-    def lead(self) -> None:
-        """Each instruction of it."""
-        over = 0
-        for place, one in enumerate(self._instructions):
-            if one.mnemonic not in HOOKS:
-                continue
-            if one.offset < over:
-                self._tell(one)
-                continue
-            why = self._why_not(one)
-            region = None if why else self._region(place, over)
-            if isinstance(region, _Region):
-                self._move(region)
-                over = region.end
-                self._done.contents[self._index] = bytes(self._content)
-            self._tell(one, why or (region if isinstance(region, str) else ""))
+    def has(self, mnemonic: str) -> bool:
+        """Whether such an instruction was read in it."""
+        return any(one.mnemonic == mnemonic for one in self._instructions)
 
-    def _tell(self, one: Instruction, left: str = "") -> None:
-        self._done.found.append(Found(one.mnemonic, self._name, one.offset, left))
+    def lead(self, without_interrupts: bool) -> None:
+        """Each instruction of it. `without_interrupts`: the module has a CLGI."""
+        self._without_interrupts = without_interrupts
+        regions, found = self._plan()
+        if regions and not self._emit(regions):
+            self._content = bytearray(self._elf.content(self._index))
+            over = "the code would not be whole when it is moved"
+            found = [replace(one, left=one.left or over) for one in found]
+        elif regions:
+            self._done.contents[self._index] = bytes(self._content)
+        self._done.found += found
 
-    def _why_not(self, one: Instruction) -> str:
+    def _plan(self) -> tuple[list["_Region"], list[Found]]:
+        """What moves, in order; and all that is found."""
+        regions: list[_Region] = []
+        found, over, place = [], 0, -1
+        for span in self._spans:
+            for one in span.instructions:
+                place += 1
+                if one.mnemonic not in HOOKS:
+                    continue
+                left = ""
+                if one.offset >= over:
+                    left = self._why_not(one, span)
+                    region = left or self._region(place, over)
+                    if isinstance(region, str):
+                        left = region
+                    else:
+                        regions.append(region)
+                        over = region.end
+                found.append(Found(one.mnemonic, self._name, one.offset, left))
+            for at, name in sorted(places(bytes(self._content), span.unread, span.end)):
+                found.append(Found(name, self._name, at, "the code around it cannot be read"))
+        return regions, found
+
+    def _why_not(self, one: Instruction, span: Span) -> str:
         if self._name == PATCHED_IN:
             return "the kernel copies it over other code"
         if NAMES.get(one.code) != one.mnemonic:
             return "it has a prefix"
+        if span.unread < span.end:
+            return "code of its function cannot be read"
         if self._relocations.table_of(self._index) is None:
             return "its section has no relocations"
         missing = [hook for hook in HOOKS[one.mnemonic] if hook and hook not in self._hooks]
@@ -189,7 +236,7 @@ class _Section:
             last = one is region.instructions[-1]
             if one.mnemonic.startswith(ENDS) or (
                 one.mnemonic.startswith(RELATIVE)
-                and not (last and _plain_jump(one) and (one.target or 0) <= len(self._content))
+                and not (last and _plain_jump(one) and one.target in self._begins)
             ):
                 return f"{one.mnemonic} beside it cannot move"
             if "rip" in one.operands:
@@ -198,11 +245,33 @@ class _Section:
                 return "what stands beside it has a relocation"
             if one.offset != region.start and one.offset in self._named:
                 return "a symbol names what stands beside it"
-            if one.offset != region.start and any(
-                len(jump.code) < JUMP_BYTES for jump in self._jumps.get(one.offset, ())
-            ):
-                return "a short jump leads to what stands beside it"
-        return self._named_elsewhere(region)
+        return self._led_to(region) or self._shadowed(region) or self._named_elsewhere(region)
+
+    def _led_to(self, region: _Region) -> str:
+        """What goes on behind the first byte of these, or reads any, and cannot be told not to."""
+        begins = {one.offset for one in region.instructions}
+        for at in range(region.start + 1, region.end):
+            for jump in self._jumps.get(at, ()):
+                if at not in begins:
+                    return "a jump leads into what stands beside it"
+                if not _is_long(jump):
+                    return "a short jump leads to what stands beside it"
+        if any(at in self._data for at in range(region.start, region.end)):
+            return "an instruction names what stands beside it as data"
+        low, high = np.searchsorted(self._guessed, (region.start + 1, region.end))
+        if low < high:
+            return "code that cannot be read may lead to what stands beside it"
+        return ""
+
+    def _shadowed(self, region: _Region) -> str:
+        """STI and a load of SS keep interrupts out until the next instruction is over (volume 2,
+        8.5.6; volume 3, STI), which would be a jump. While GIF is 0 there are none."""
+        if self._without_interrupts:
+            return ""
+        before = [one for one in self._instructions if one.end == region.start]
+        if any(_casts_shadow(one) for one in (*before, *region.instructions)):
+            return "interrupts are to stay out behind an STI or a load of SS beside it"
+        return ""
 
     def _named_elsewhere(self, region: _Region) -> str:
         low = max(region.start - ALTERNATIVE_BYTES, 0)
@@ -238,47 +307,104 @@ class _Section:
         at = reference.offset - reference.offset % max(entry, 1) + entry - 2
         return content[at] if entry >= 10 and at < len(content) else ALTERNATIVE_BYTES
 
-    def _move(self, region: _Region) -> None:
-        self._content += INT3 * (-len(self._content) % 16)
-        start = len(self._content)
+    def _emit(self, regions: Sequence[_Region]) -> bool:
+        """Moves them. False: what would come of it is not whole."""
+        size = len(self._content)
         moved: dict[int, int] = {}
-        for one in region.instructions:
-            before, behind = HOOKS.get(one.mnemonic, (None, None))
-            self._call(before)
-            moved[one.offset] = len(self._content)
-            if _plain_jump(one):
-                self._jump(one.target or 0)
-            else:
-                self._content += one.code
-            self._call(behind)
-        if not _plain_jump(region.instructions[-1]):
-            self._jump(region.end)
-        room = region.end - region.start
-        self._content[region.start : region.end] = _jump(region.start, start) + NOP * (
-            room - JUMP_BYTES
-        )
+        calls: list[tuple[int, str]] = []
+        jumps: list[tuple[int, int]] = []
+        for region in regions:
+            self._content += INT3 * (-len(self._content) % 16)
+            for one in region.instructions:
+                moved[one.offset] = len(self._content)
+                self._copy(one, calls, jumps)
+            if not _plain_jump(region.instructions[-1]):
+                self._jump(region.end, jumps)
+        starts = {region.start for region in regions}
+        for region in regions:
+            room = region.end - region.start - JUMP_BYTES
+            self._content[region.start : region.end] = JUMP + bytes(4) + NOP * room
+            jumps.append((region.start + JUMP_BYTES, region.start))
+        for old in moved.keys() - starts:
+            # Where one stood that moves itself there is no jump any more.
+            jumps += [(one.end, old) for one in self._jumps.get(old, ()) if one.offset not in moved]
+        for after, to in jumps:
+            self._content[after - 4 : after] = _displacement(after, moved.get(to, to))
+        if not self._is_whole(size, moved, jumps):
+            return False
+        for at, hook in calls:
+            self._relocations.add(self._index, at, PLT32, self._hooks[hook], -4)
         for old, new in moved.items():
-            for jump in self._jumps.get(old, ()) if old != region.start else ():
-                self._content[jump.end - 4 : jump.end] = _displacement(jump.end, new)
             self._relocations.aim(EXCEPTIONS, self._index, old, new)
+        return True
 
-    def _call(self, hook: str | None) -> None:
+    def _copy(
+        self, one: Instruction, calls: list[tuple[int, str]], jumps: list[tuple[int, int]]
+    ) -> None:
+        before, behind = HOOKS.get(one.mnemonic, (None, None))
+        self._call(before, calls)
+        if _plain_jump(one):
+            self._jump(one.target or 0, jumps)
+        else:
+            self._content += one.code
+        self._call(behind, calls)
+
+    def _call(self, hook: str | None, calls: list[tuple[int, str]]) -> None:
         if hook is not None:
-            self._content += CALL
-            self._relocations.add(self._index, len(self._content), PLT32, self._hooks[hook], -4)
-            self._content += bytes(4)
+            self._content += CALL + bytes(4)
+            calls.append((len(self._content) - 4, hook))
 
-    def _jump(self, to: int) -> None:
-        self._content += _jump(len(self._content), to)
+    def _jump(self, to: int, jumps: list[tuple[int, int]]) -> None:
+        self._content += JUMP + bytes(4)
+        jumps.append((len(self._content), to))
+
+    def _is_whole(
+        self, size: int, moved: Mapping[int, int], jumps: Sequence[tuple[int, int]]
+    ) -> bool:
+        """Whether, read again, each jump that was written leads to an instruction."""
+        content = bytes(self._content)
+        added = read_code(content, size, len(content))
+        begins = {one.offset for one in added.instructions}
+        stay = self._begins - moved.keys()
+        return (
+            added.unread == added.end
+            and begins.issuperset(moved.values())
+            and all(
+                after + int.from_bytes(content[after - 4 : after], "little", signed=True)
+                in (begins if to in moved else stay)
+                for after, to in jumps
+            )
+        )
+
+
+def _guessed(content: bytes, spans: Sequence[Span]) -> Table:
+    """Where code that cannot be read may go on, or what it may name: sorted, any bytes tried."""
+    found = [np.zeros(0, np.int64)]
+    for span in spans:
+        unread = np.frombuffer(content[span.unread : span.end], np.uint8)
+        at = np.arange(span.unread, span.end, dtype=np.int64)
+        found.append(at + 1 + unread.view(np.int8))
+        words = unread.astype(np.uint32)
+        if len(words) < DISTANCE:
+            continue
+        far = sum(words[i : len(words) - 3 + i] << np.uint32(8 * i) for i in range(DISTANCE))
+        ends = at[:-3] + DISTANCE + np.asarray(far, np.uint32).view(np.int32)
+        found += [ends + behind for behind in IMMEDIATES]
+    return np.sort(np.concatenate(found))
+
+
+def _is_long(jump: Instruction) -> bool:
+    """Whether its distance has four bytes, which are its last."""
+    return jump.target is not None and jump.code[1:].endswith(_displacement(jump.end, jump.target))
+
+
+def _casts_shadow(one: Instruction) -> bool:
+    return one.mnemonic == "sti" or (one.mnemonic == "mov" and one.operands.startswith("ss,"))
 
 
 def _plain_jump(one: Instruction) -> bool:
     """One that can be written anew with four bytes of distance."""
     return one.code[:1] in (b"\xeb", JUMP) and one.target is not None
-
-
-def _jump(at: int, to: int) -> bytes:
-    return JUMP + _displacement(at + JUMP_BYTES, to)
 
 
 def _displacement(after: int, to: int) -> bytes:
