@@ -41,6 +41,8 @@ class Obstacle(StrEnum):
     EXERCISE_FAILED = "exercise-failed"
     DOES_NOT_UNLOAD = "does-not-unload"
     GUEST_LOST = "guest-lost"
+    UNTOLD_VMRUN = "untold-vmrun"
+    """Its code gives the CPU memory at a place of which nobody tells, and may have come there."""
     NOT_QUIET = "not-quiet"
     """What the subject began still goes on after its end."""
 

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 // A hypervisor that gives the CPU nothing that it takes back too early: on every CPU, again and again.
+#include <linux/mm.h>
+
 #include "svm.h"
 
 #define ROUNDS 20
 
-/* A table is exchanged, and released once the TLB has forgotten it. */
-static int exchange(struct l2 *l2)
+/*
+ * A table is exchanged, and released once the TLB has forgotten it. `gone`: the kernel frees it.
+ */
+static int exchange(struct l2 *l2, bool gone)
 {
 	unsigned long old = l2->table[LEVELS - 1], table = get_zeroed_page(GFP_KERNEL);
 	int error;
@@ -17,7 +21,10 @@ static int exchange(struct l2 *l2)
 	l2_map(l2, LEVELS - 2, table);
 	*(u8 *)l2_field(l2, 0x5c) = 1;
 	error = l2_run(l2);
-	free_page(old);
+	if (gone)
+		put_page(virt_to_page((void *)old));
+	else
+		free_page(old);
 	return error;
 }
 
@@ -37,7 +44,7 @@ static int __init clean_svm_init(void)
 		l2_keep_tlb(&l2);
 		error = error ?: l2_run(&l2);
 		put_cpu();
-		error = error ?: exchange(&l2);
+		error = error ?: exchange(&l2, round & 1);
 		l2_free(&l2);
 	}
 	if (error)

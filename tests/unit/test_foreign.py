@@ -6,7 +6,7 @@ from freeonce.audit import freed, operands
 from freeonce.audit.hardware import judge_operands
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.run import take_apart
-from freeonce.evidence.ledger import Flag, Kind, Structure, Type
+from freeonce.evidence.ledger import Field, Flag, Kind, Structure, Type
 from freeonce.report.cpu import cpu_document, cpu_words
 from tests.unit.history import PAGE, PAGE_OFFSET, Life
 
@@ -201,3 +201,52 @@ def test_figures_of_what_the_cpu_was_given() -> None:
         "2 VMRUNs of 1 vcpus; the CPU was given 5 addresses: 1 vmcb"
     )
     assert cpu_words(Play().records()) == ""
+
+
+def test_a_page_that_is_kept_must_not_be_given_to_an_l2() -> None:
+    play = Play().bound().entered()
+    play.free(OTHER).operand(1, Structure.NESTED_PAGE, OTHER)
+    (finding,) = play.entered(control=1).found()
+    assert (finding.serial, finding.gpa) == (play.serials[OTHER], OTHER)
+    assert "after its release" in finding.detail
+
+
+def test_a_page_that_the_kernel_has_again_may_be_somebody_elses() -> None:
+    play = Play().bound().entered().free(OTHER)
+    serial = play.serials[OTHER]
+    play.add(Type.RECLAIM, serial=serial, pointer=PAGE_OFFSET + OTHER, kind=int(Kind.PAGES))
+    play.operand(1, Structure.NESTED_PAGE, OTHER)
+    assert play.entered(control=1).found() == []
+
+
+@pytest.mark.parametrize("cpu", [0, 1])
+def test_a_free_page_that_the_tables_have_still_is_the_fault_in_spite_of_a_flush(cpu: int) -> None:
+    play = Play().bound().entered().unmapped().freed().mapped()
+    play.vmrun(1, VMCB, control=1, cpu=cpu)
+    # As the instrument tells it again, of a page that it found free.
+    (finding,) = play.freed().found()
+    assert finding.gpa == USER
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_table_that_was_unlinked_in_guest_mode_is_not_flushed_by_that_vmrun(
+    inside: bool,
+) -> None:
+    play = Play().bound()
+    play.operand(1, Structure.NESTED_TABLE, OTHER)
+    play.entered()
+    if not inside:
+        play.gone(1, Structure.NESTED_TABLE, OTHER)
+    play.vmrun(1, VMCB, control=1)
+    if inside:
+        play.gone(1, Structure.NESTED_TABLE, OTHER)
+    play.free(OTHER).add(Type.VMEXIT, serial=1)
+    assert [one.serial for one in play.found()] == ([play.serials[OTHER]] if inside else [])
+
+
+@pytest.mark.parametrize("field", Field)
+def test_what_is_reached_by_a_field_that_is_not_followed_is_a_doubt(field: Field) -> None:
+    play = Play().bound()
+    play.add(Type.OPERAND, serial=1, detail=int(Structure.MORE) | field << 16)
+    (doubt,) = play.entered().doubts()
+    assert doubt == f"what an L2 reaches by its VMCB's {operands.UNTOLD[field]} is not known"

@@ -50,6 +50,8 @@ struct claims {
 	bool (*let_go)(u64 gpa, size_t size);
 	/* The page allocator is about to have these back, whoever gives them. */
 	void (*freed)(u64 gpa, size_t size, void *frame);
+	/* It has given them to somebody. */
+	void (*taken)(u64 gpa, u64 size);
 };
 
 /*
@@ -194,6 +196,7 @@ bool books_deferred_in(struct kmem_cache *cache);
 bool books_claimed(unsigned long address);
 bool books_live_at(u64 gpa, size_t size);
 void books_pages_freed(u64 gpa, size_t size, void *frame);
+void books_pages_taken(u64 gpa, size_t size);
 unsigned long books_around(unsigned long address);
 void books_deferred_is_over(unsigned long address, void *frame);
 

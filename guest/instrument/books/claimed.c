@@ -63,3 +63,11 @@ void books_pages_freed(u64 gpa, size_t size, void *frame)
 	if (claims->any())
 		claims->freed(gpa, size, frame);
 }
+
+void books_pages_taken(u64 gpa, size_t size)
+{
+	const struct claims *claims = allocation_claims();
+
+	if (claims->any())
+		claims->taken(gpa, size);
+}

@@ -143,8 +143,14 @@ static bool comes_first(const struct operands *these, unsigned int i,
 	return order(these, i) ? one->level > other->level : one->structure < other->structure;
 }
 
+enum changes {
+	NEW = 1,
+	GONE = 2,
+};
+
 /* What is gone, and what is new: both lists are in order. */
-static void append_changes(u32 number, const struct operands *told, const struct operands *found)
+static void append_changes(u32 number, const struct operands *told, const struct operands *found,
+			   enum changes which)
 {
 	const struct operand more = { .structure = STRUCTURE_MORE };
 	unsigned int i = 0, j = 0;
@@ -152,21 +158,44 @@ static void append_changes(u32 number, const struct operands *told, const struct
 	while (i < told->count || j < found->count) {
 		const struct operand *gone = &told->list[i], *new = &found->list[j];
 
-		if (i < told->count && j < found->count && same(gone, new))
+		if (i < told->count && j < found->count && same(gone, new)) {
 			i++, j++;
-		else if (comes_first(told, i, found, j))
-			operand_tell(number, gone, true), i++;
-		else if (comes_first(found, j, told, i))
-			operand_tell(number, new, false), j++;
-		else
-			operand_tell(number, gone, true), i++;
+		} else if (!comes_first(told, i, found, j) && comes_first(found, j, told, i)) {
+			if (which & NEW)
+				operand_tell(number, new, false);
+			j++;
+		} else {
+			if (which & GONE)
+				operand_tell(number, gone, true);
+			i++;
+		}
 	}
-	if (found->more && !told->more)
+	if (which & NEW && found->more && !told->more)
 		operand_tell(number, &more, false);
 }
 
+/* A VMRUN, and which CPU it was on, that is told while others' tables are looked at. */
+struct entry {
+	u32 cpu;
+	bool looked; /* at these tables just before it */
+	struct ledger_record *record;
+};
+
+/*
+ * By whoever looks. An entry was noted some time ago, and its tables were looked at before it: what
+ * has gone since may have gone while the L2 was running, so it counts as reached by this VMRUN.
+ */
+static void append_entry(struct binding *binding, const struct entry *entry)
+{
+	append_changes(binding->number, &binding->told, &binding->found,
+		       entry->looked ? NEW : NEW | GONE);
+	ledger_append_on(entry->cpu, entry->record);
+	if (entry->looked)
+		append_changes(binding->number, &binding->told, &binding->found, GONE);
+}
+
 /* By whoever looks. */
-static void tell(struct binding *binding, const struct reached *reached)
+static void tell(struct binding *binding, const struct reached *reached, const struct entry *entry)
 {
 	const struct reached *before = &binding->reached;
 	unsigned long flags = claims_lock();
@@ -177,7 +206,10 @@ static void tell(struct binding *binding, const struct reached *reached)
 		binding->told.count = 0;
 		binding->told.more = false;
 	}
-	append_changes(binding->number, &binding->told, &binding->found);
+	if (entry)
+		append_entry(binding, entry);
+	else
+		append_changes(binding->number, &binding->told, &binding->found, NEW | GONE);
 	swap(binding->told, binding->found);
 	binding->reached = *reached;
 	binding->again = false;
@@ -188,17 +220,23 @@ static void tell(struct binding *binding, const struct reached *reached)
  * Looks where the VMCB leads, by whoever looks. -ENOBUFS: there is no room for all, and nothing
  * was told; `final`: then what there is no room for is told as `more`.
  */
-static int look(struct binding *binding, const struct reached *reached, bool final)
+static int look_at_entry(struct binding *binding, const struct reached *reached, bool final,
+			 const struct entry *entry)
 {
 	operand_gather(&binding->found, reached, binding->identity);
 	binding->grow = binding->found.full && binding->found.room < MOST;
 	if (binding->grow && !final)
 		return -ENOBUFS;
 	binding->found.more |= binding->found.full;
-	tell(binding, reached);
+	tell(binding, reached, entry);
 	binding->refused = !operand_may_be_given(reached->vmcb) ||
 			   !operand_may_be_given(reached->host_vmcb);
 	return 0;
+}
+
+static int look(struct binding *binding, const struct reached *reached, bool final)
+{
+	return look_at_entry(binding, reached, final, NULL);
 }
 
 static void free_binding(struct binding *binding)
@@ -462,16 +500,25 @@ static void add_leaves(const struct operands *operands)
 {
 	unsigned int i;
 
-	for (i = operands->pages; i < operands->count; i++)
-		leaves_add(operands->list[i].gpa, operands->list[i].size);
+	for (i = 0; i < operands->count; i++) {
+		const struct operand *one = &operands->list[i];
+
+		leaves_add(one->gpa, one->size, i >= operands->pages);
+		if (i >= operands->pages)
+			leaves_tell_freed(one->gpa, one->size);
+	}
 }
 
 /* Told is all that there is room for; there is more of it the next time. */
-static void look_foreign(struct binding *binding, const struct reached *reached)
+static void look_foreign(struct binding *binding, const struct reached *reached,
+			 const struct entry *entry)
 {
-	if (!may_reach_else(binding, reached))
+	if (!may_reach_else(binding, reached)) {
+		if (entry)
+			ledger_append_on(entry->cpu, entry->record);
 		return;
-	look(binding, reached, true);
+	}
+	look_at_entry(binding, reached, true, entry);
 	add_leaves(&binding->told);
 	if (binding->told.count > binding->told.room / 2 && binding->told.room < MOST) {
 		binding->grow = true;
@@ -479,22 +526,28 @@ static void look_foreign(struct binding *binding, const struct reached *reached)
 	}
 }
 
-/* A VMRUN of others: what it reaches is told. The vcpu's number; 0: nobody can tell. */
-u32 binding_entered(const struct reached *reached)
+/*
+ * A VMRUN of a subject's, as it was noted: tells it, and before it what it reaches. `looked`: the
+ * vcpu whose tables this CPU looked at just before it.
+ */
+void binding_entered(const struct reached *reached, u32 cpu, u32 looked,
+		     struct ledger_record *record)
 {
 	struct binding *binding = foreign_of(reached->vmcb) ?: bind_foreign(reached);
+	struct entry entry = { .cpu = cpu, .record = record };
 	unsigned long flags;
 
-	if (!binding)
-		return 0;
+	record->serial = binding ? binding->number : 0;
 	local_irq_save(flags);
-	if (look_begin(binding)) {
-		look_foreign(binding, reached);
+	if (binding && look_begin(binding)) {
+		entry.looked = looked == binding->number;
+		look_foreign(binding, reached, &entry);
 		binding->running = true;
 		look_end(binding);
+	} else {
+		ledger_append_on(cpu, record);
 	}
 	local_irq_restore(flags);
-	return binding->number;
 }
 
 /* Its #VMEXIT. */
@@ -510,26 +563,30 @@ u32 binding_exited(u64 vmcb)
 
 /*
  * What was added to the tables of one that is likely to be entered next. Where it goes by other
- * tables than the last time, its VMRUN will say so.
+ * tables than the last time, its VMRUN will say so. Whether it was looked at.
  */
-void binding_look_again(u32 number)
+bool binding_look_again(u32 number)
 {
 	const struct vcpu vcpu = { .number = number };
 	struct binding *binding = binding_of(&vcpu);
 	struct reached reached;
 	unsigned long flags;
+	bool looked = false;
 
 	if (!binding || !binding->foreign)
-		return;
+		return false;
 	local_irq_save(flags);
 	if (look_begin(binding)) {
 		reached = operand_reached_by_others(binding->reached.vmcb);
 		if (!binding->running && !binding->again &&
-		    !memcmp(&reached, &binding->reached, sizeof(reached)))
-			look_foreign(binding, &reached);
+		    !memcmp(&reached, &binding->reached, sizeof(reached))) {
+			look_foreign(binding, &reached, NULL);
+			looked = true;
+		}
 		look_end(binding);
 	}
 	local_irq_restore(flags);
+	return looked;
 }
 
 /* Those that share these bytes are gone. The others stay in order. */

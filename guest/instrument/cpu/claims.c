@@ -68,9 +68,13 @@ static void freed(u64 gpa, size_t size, void *frame)
 		.type = LEDGER_PAGE_FREED, .physical = gpa, .size = size,
 	};
 
-	if (!leaves_take(gpa, size))
+	/* What it was given since is not known yet. */
+	hooked_read();
+	if (!leaves_any(gpa, size))
 		return;
 	let_go(gpa, size);
+	if (!leaves_take(gpa, size))
+		return;
 	record.site = stack_of(frame);
 	ledger_append(&record);
 }
@@ -78,6 +82,7 @@ static void freed(u64 gpa, size_t size, void *frame)
 static const struct claims claims = {
 	.look = binding_look, .lock = take_lock, .unlock = drop_lock, .hold = hold,
 	.any = hooked_any, .let_go = let_go, .freed = freed,
+	.taken = leaves_taken,
 };
 
 void operand_open(void)

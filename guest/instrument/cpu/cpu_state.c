@@ -45,6 +45,14 @@ static u32 flushes_by_asid(void)
 	return boot_cpu_has(X86_FEATURE_FLUSHBYASID) ? CPU_STATE_FLUSH_BY_ASID : 0;
 }
 
+/* Whether there can be guests with encrypted state (CPUID Fn8000_001F_EAX[3]). */
+static u32 encrypts_state(void)
+{
+	bool known = cpuid_eax(0x80000000) >= 0x8000001f;
+
+	return known && cpuid_eax(0x8000001f) & BIT(3) ? CPU_STATE_SEV_ES : 0;
+}
+
 static void read_state(u64 *efer, u64 *host_save_area)
 {
 	rdmsrq(MSR_EFER, *efer);
@@ -60,7 +68,8 @@ static void tell(u32 gif)
 	read_state(&efer, &host_save_area);
 	if (!mine->set)
 		*mine = (struct known){ efer, host_save_area, true };
-	append(efer, host_save_area, gif | flushes_by_asid(), raw_smp_processor_id());
+	append(efer, host_save_area, gif | flushes_by_asid() | encrypts_state(),
+	       raw_smp_processor_id());
 }
 
 static void put_back(void)

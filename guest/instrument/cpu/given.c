@@ -101,6 +101,7 @@ void given_by_others(u32 cpu, u64 gpa)
 		;
 	if (i == SAVE_AREAS) {
 		its->save_area[its->next++ % SAVE_AREAS] = gpa;
+		leaves_add(gpa, VMCB_BYTES, false);
 		operand_tell_on(cpu, 0, &operand, false);
 	}
 	claims_unlock(flags);

@@ -2,8 +2,10 @@
 // What foreign hypervisors give the CPU, as hooks.S noted it: read in order, and told.
 #include <linux/errno.h>
 #include <linux/export.h>
+#include <linux/hash.h>
 #include <linux/io.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
@@ -20,6 +22,8 @@
 #include "ledger/ledger.h"
 
 #define PATIENCE (1U << 20)
+#define HOOKED_TASKS_SHIFT 8
+#define HOOKED_TASKS (1 << HOOKED_TASKS_SHIFT)
 
 /* As hooks.S fills it. */
 struct hooked {
@@ -54,7 +58,26 @@ void hooked_before_clgi(void);
 static DEFINE_RAW_SPINLOCK(lock);
 static u64 done; /* slots that were read */
 static bool watched; /* a life is on: hypervisors are others' */
-static u32 entered[HOOKED_CPUS]; /* the vcpu that each CPU entered last; a guess for the next */
+static u32 fields; /* that were told in this run */
+
+/*
+ * Which vcpu a task entered last: a guess for its next VMRUN. By a hash, so that a task may find
+ * another one's place and not guess.
+ */
+struct enters {
+	const struct task_struct *task;
+	u32 number;
+};
+
+static struct enters tasks[HOOKED_TASKS];
+/* Since each CPU's last CLGI: by which task, and at which vcpu's tables was looked. */
+static const struct task_struct *entering[HOOKED_CPUS];
+static u32 looked[HOOKED_CPUS];
+
+static struct enters *enters(const struct task_struct *task)
+{
+	return &tasks[hash_ptr(task, HOOKED_TASKS_SHIFT)];
+}
 
 static void learn_cpu(void *unused)
 {
@@ -141,6 +164,28 @@ static u32 cpu_of(const struct hooked *slot)
 	return U16_MAX;
 }
 
+/* What an L2 may reach that its operands do not tell of: once in a run. */
+static void tell_field(u32 cpu, u32 number, enum ledger_field field)
+{
+	const struct operand operand = { .structure = STRUCTURE_MORE, .level = field };
+
+	if (!number || fields & BIT(field))
+		return;
+	fields |= BIT(field);
+	operand_tell_on(cpu, number, &operand, false);
+}
+
+static void tell_fields(const struct hooked *slot, u32 cpu, u32 number, enum paging_kind paging)
+{
+	if (slot->words[5] & VMCB_AVIC)
+		tell_field(cpu, number, FIELD_AVIC);
+	if (slot->words[3] & VMCB_SEV_ES)
+		tell_field(cpu, number, FIELD_VMSA);
+	/* The L2 may have loaded another since. */
+	if (paging == PAGING_OWN)
+		tell_field(cpu, number, FIELD_CR3);
+}
+
 static void read_vmrun(const struct hooked *slot, u32 cpu)
 {
 	struct ledger_record record = {
@@ -155,10 +200,12 @@ static void read_vmrun(const struct hooked *slot, u32 cpu)
 	reached.msrpm = slot->words[1];
 	if (reached.paging.kind == PAGING_NESTED)
 		reached.paging.root = slot->words[4] & CR3_ADDRESS;
-	record.serial = binding_entered(&reached);
-	if (cpu < HOOKED_CPUS)
-		entered[cpu] = record.serial;
-	ledger_append_on(cpu, &record);
+	binding_entered(&reached, cpu, cpu < HOOKED_CPUS ? looked[cpu] : 0, &record);
+	if (cpu < HOOKED_CPUS) {
+		*enters(entering[cpu]) = (struct enters){ entering[cpu], record.serial };
+		looked[cpu] = 0;
+	}
+	tell_fields(slot, cpu, record.serial, reached.paging.kind);
 }
 
 static void read_vmexit(const struct hooked *slot, u32 cpu)
@@ -208,31 +255,42 @@ static void read_slot(const struct hooked *slot)
 }
 
 /* False: it was written over, or whoever fills it does not come to an end. */
-static bool full(const struct hooked *slot, u64 number)
+static bool copied(struct hooked *to, u64 number)
 {
+	const struct hooked *slot = &hooked_ring[number % HOOKED_SLOTS];
 	unsigned int patience = PATIENCE;
+	u64 ready;
 
-	while (smp_load_acquire(&slot->ready) != number + 1 && --patience)
+	/* While another one fills it that is due only later, it is 0 too. */
+	while ((ready = smp_load_acquire(&slot->ready)) < number + 1 &&
+	       READ_ONCE(hooked_next) - number <= HOOKED_SLOTS && --patience)
 		cpu_relax();
-	return patience;
+	if (ready != number + 1)
+		return false;
+	memcpy(to, slot, sizeof(*to));
+	/* Before what is read next. */
+	smp_rmb();
+	return READ_ONCE(slot->ready) == number + 1;
 }
 
 /* All that was noted up to now is told, before what comes next is. From any context but NMI. */
 void hooked_read(void)
 {
+	struct ledger_record lost = { .type = LEDGER_BLIND, .detail = BLIND_HOOKS };
+	static struct hooked slot; /* by the lock */
 	unsigned long flags;
 
 	if (!hooked_any() || READ_ONCE(hooked_next) == READ_ONCE(done))
 		return;
 	raw_spin_lock_irqsave(&lock, flags);
-	for (; done != READ_ONCE(hooked_next); done++) {
-		const struct hooked *slot = &hooked_ring[done % HOOKED_SLOTS];
-		struct ledger_record lost = { .type = LEDGER_BLIND, .detail = BLIND_HOOKS };
-
-		if (full(slot, done))
-			read_slot(slot);
-		else
+	while (done != READ_ONCE(hooked_next)) {
+		if (copied(&slot, done)) {
+			read_slot(&slot);
+			done++;
+		} else {
+			done = READ_ONCE(hooked_next);
 			ledger_append(&lost);
+		}
 	}
 	raw_spin_unlock_irqrestore(&lock, flags);
 }
@@ -240,11 +298,21 @@ void hooked_read(void)
 /* What the L2 reaches now that is about to be entered, if it is the one of the last time. */
 void hooked_before_clgi(void)
 {
-	u32 cpu = raw_smp_processor_id();
+	u32 cpu = raw_smp_processor_id(), number;
+	unsigned long flags;
 
 	hooked_read();
-	if (cpu < HOOKED_CPUS && entered[cpu])
-		binding_look_again(entered[cpu]);
+	if (cpu >= HOOKED_CPUS)
+		return;
+	raw_spin_lock_irqsave(&lock, flags);
+	number = enters(current)->task == current ? enters(current)->number : 0;
+	raw_spin_unlock_irqrestore(&lock, flags);
+	if (number && !binding_look_again(number))
+		number = 0;
+	raw_spin_lock_irqsave(&lock, flags);
+	entering[cpu] = current;
+	looked[cpu] = number;
+	raw_spin_unlock_irqrestore(&lock, flags);
 }
 
 /* After a run. */
@@ -254,7 +322,10 @@ void hooked_forget(void)
 
 	raw_spin_lock_irqsave(&lock, flags);
 	done = READ_ONCE(hooked_next);
-	memset(entered, 0, sizeof(entered));
+	memset(tasks, 0, sizeof(tasks));
+	memset(entering, 0, sizeof(entering));
+	memset(looked, 0, sizeof(looked));
+	fields = 0;
 	raw_spin_unlock_irqrestore(&lock, flags);
 }
 

@@ -6,7 +6,8 @@
  * Here GS, FS and TR may be the L2's and GIF 0 (AMD manual volume 2, 15.5 and 15.17): no C, no
  * per-CPU data, no exception. Each takes the next slot of a ring, in the order of events, and
  * fills it; C reads it later (hooked.c). Which CPU it is, GDTR says, which is the host's all along.
- * All registers and flags are as they were; no return thunk, which would change flags.
+ * All registers and flags are as they were; no return thunk, which would change flags. Interrupts
+ * stay out: whoever took a slot fills it at once, since others wait for that.
  */
 #include <linux/linkage.h>
 #include <asm/nospec-branch.h>
@@ -27,6 +28,7 @@
 
 .macro save
 	pushfq
+	cli
 	push	%rax
 	push	%rcx
 	push	%rdx

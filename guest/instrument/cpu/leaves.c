@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Which pages foreign L2s were given. They are anybody's: only that they are freed is to be told.
+// Which pages a CPU was given by others' code, and which of an L2's were freed. Whose they are does not count.
 #include <linux/bitmap.h>
 #include <linux/errno.h>
 #include <linux/minmax.h>
@@ -8,45 +8,122 @@
 
 #include "cpu/operand.h"
 #include "families/families.h"
+#include "ledger/ledger.h"
 
-static unsigned long *given; /* a bit for each page of memory */
+/* A bit for each page of memory. */
+static unsigned long *given;  /* of whatever use */
+static unsigned long *leaves; /* of those the L2's own pages */
+static unsigned long *unused; /* leaves that were freed, and that the page allocator has still */
 static unsigned long most;
+
+static unsigned long *bits(void)
+{
+	return vzalloc(BITS_TO_LONGS(most) * sizeof(long));
+}
 
 int leaves_open(void)
 {
 	most = PHYS_PFN(freeonce_memory_end());
-	given = vzalloc(BITS_TO_LONGS(most) * sizeof(long));
-	return given ? 0 : -ENOMEM;
+	given = bits();
+	leaves = bits();
+	unused = bits();
+	if (given && leaves && unused)
+		return 0;
+	leaves_close();
+	return -ENOMEM;
 }
 
 void leaves_close(void)
 {
 	vfree(given);
+	vfree(leaves);
+	vfree(unused);
 }
 
 void leaves_forget(void)
 {
 	bitmap_zero(given, most);
+	bitmap_zero(leaves, most);
+	bitmap_zero(unused, most);
 }
 
-/* From any context. */
-void leaves_add(u64 gpa, u64 size)
+static unsigned long behind(u64 gpa, u64 size)
 {
-	unsigned long page = PHYS_PFN(gpa), end = min_t(u64, PHYS_PFN(gpa + size), most);
-
-	for (; page < end; page++)
-		if (!test_bit(page, given))
-			set_bit(page, given);
+	return min_t(u64, PHYS_PFN(gpa + size + PAGE_SIZE - 1), most);
 }
 
-/* Whether any of these is; not any more. */
-bool leaves_take(u64 gpa, u64 size)
+static void set(unsigned long *of, unsigned long page)
 {
-	unsigned long page = PHYS_PFN(gpa), end = min_t(u64, PHYS_PFN(gpa + size), most);
+	if (!test_bit(page, of))
+		set_bit(page, of);
+}
+
+/* From any context. `leaf`: a page of the L2's own. */
+void leaves_add(u64 gpa, u64 size, bool leaf)
+{
+	unsigned long page = PHYS_PFN(gpa), end = behind(gpa, size);
+
+	for (; page < end; page++) {
+		set(given, page);
+		if (leaf)
+			set(leaves, page);
+	}
+}
+
+static bool take(unsigned long *of, unsigned long page)
+{
+	return test_bit(page, of) && test_and_clear_bit(page, of);
+}
+
+/* Whether a CPU was given any of these since they were freed last. */
+bool leaves_any(u64 gpa, u64 size)
+{
+	unsigned long page = PHYS_PFN(gpa), end = behind(gpa, size);
 	bool any = false;
 
 	for (; page < end; page++)
-		if (test_bit(page, given))
-			any |= test_and_clear_bit(page, given);
+		any |= take(given, page);
 	return any;
+}
+
+/* These are freed: whether any was an L2's. It is none any more. */
+bool leaves_take(u64 gpa, u64 size)
+{
+	unsigned long page = PHYS_PFN(gpa), end = behind(gpa, size);
+	bool any = false;
+
+	for (; page < end; page++) {
+		if (!take(leaves, page))
+			continue;
+		set(unused, page);
+		any = true;
+	}
+	return any;
+}
+
+/* The page allocator has given them to somebody. */
+void leaves_taken(u64 gpa, u64 size)
+{
+	unsigned long page = PHYS_PFN(gpa), end = behind(gpa, size);
+
+	for (; page < end; page++)
+		take(unused, page);
+}
+
+/*
+ * An L2 was given these: tells again of those that are free at this moment. Some ways to get a page
+ * have no tracepoint, so its count has a say.
+ */
+void leaves_tell_freed(u64 gpa, u64 size)
+{
+	unsigned long page = PHYS_PFN(gpa), end = behind(gpa, size);
+
+	for (; page < end; page++) {
+		struct ledger_record record = {
+			.type = LEDGER_PAGE_FREED, .physical = PFN_PHYS(page), .size = PAGE_SIZE,
+		};
+
+		if (test_bit(page, unused) && pfn_valid(page) && !page_count(pfn_to_page(page)))
+			ledger_append(&record);
+	}
 }

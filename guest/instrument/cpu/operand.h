@@ -78,9 +78,10 @@ bool page_walk_is_current(const struct operands *operands);
 bool binding_holds(u64 gpa, size_t size); /* with the lock of claims.c */
 void binding_look(u64 gpa, size_t size);
 void binding_let_go(u64 gpa, size_t size);
-u32 binding_entered(const struct reached *reached);
+void binding_entered(const struct reached *reached, u32 cpu, u32 looked,
+		     struct ledger_record *record);
 u32 binding_exited(u64 vmcb);
-void binding_look_again(u32 number);
+bool binding_look_again(u32 number);
 void binding_forget(void);
 void binding_close(void);
 void *binding_fpu(const struct vcpu *vcpu);
@@ -95,8 +96,11 @@ int given_vmsave(u64 gpa);
 int leaves_open(void);
 void leaves_close(void);
 void leaves_forget(void);
-void leaves_add(u64 gpa, u64 size);
+void leaves_add(u64 gpa, u64 size, bool leaf);
+bool leaves_any(u64 gpa, u64 size);
 bool leaves_take(u64 gpa, u64 size);
+void leaves_taken(u64 gpa, u64 size);
+void leaves_tell_freed(u64 gpa, u64 size);
 
 void given_by_others(u32 cpu, u64 gpa);
 void given_registers(u32 cpu, u64 efer, u64 host_save_area);

@@ -48,6 +48,8 @@
 #define VMCB_GUEST_PAT 0x668
 
 #define NESTED_PAGING 1
+#define VMCB_SEV_ES 4 /* of the nested control (15.35.1) */
+#define VMCB_AVIC (1U << 31) /* of the interrupt control (15.29.1) */
 #define VMCB_FLUSH_ALL 1  /* 15.16.1 */
 #define VMCB_FLUSH_ASID 3
 #define CR3_ADDRESS 0x000ffffffffff000ULL /* also of nCR3 */

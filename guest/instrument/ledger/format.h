@@ -134,6 +134,13 @@ enum ledger_quiesced {
 	QUIESCED_DEFERRED = 4,
 };
 
+/* By which field of a VMCB an L2 reaches what is not told. Of STRUCTURE_MORE, instead of a level. */
+enum ledger_field {
+	FIELD_AVIC = 1,
+	FIELD_VMSA = 2,
+	FIELD_CR3 = 3,
+};
+
 /* What an address given to the CPU is for. */
 enum ledger_structure {
 	STRUCTURE_VMCB = 1,
@@ -165,6 +172,7 @@ enum ledger_host_register {
 #define CPU_STATE_GIF 1
 #define CPU_STATE_SILENT 2
 #define CPU_STATE_FLUSH_BY_ASID 4
+#define CPU_STATE_SEV_ES 8
 
 struct ledger_guard {
 	__u32 tag;

@@ -126,6 +126,8 @@ static void on_page_alloc(void *unused, struct page *page, unsigned int order, g
 	bool mine = page && watching() && pages_are_ours();
 
 	if (page)
+		books_pages_taken(page_to_phys(page), PAGE_SIZE << order);
+	if (page)
 		pages_given((unsigned long)page_address(page), PAGE_SIZE << order);
 	if (mine)
 		append(LEDGER_ALLOCATE, KIND_CONTIGUOUS, page_address(page), PAGE_SIZE << order);

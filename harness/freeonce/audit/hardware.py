@@ -56,9 +56,9 @@ def _used(run: Run, given: list[Operand], lives: Lives) -> Iterator[Finding]:
     ]
     lying = lives.at([(one.start, one.gpa, one.size) for one in usable])
     for one, place in zip(usable, lying, strict=True):
-        if one.anybodys or (place is None and one.foreign and lives.scattered):
+        if place is None and one.foreign and (one.anybodys or lives.scattered):
             continue
-        fault = _fault(one, place, lives)
+        fault = _fault_of_leaf(one, place, lives) if one.anybodys else _fault(one, place, lives)
         if fault is not None:
             allocate, why = fault
             found = _finding(run, Rule.HARDWARE_USE_AFTER_FREE, one, allocate, why)
@@ -66,7 +66,9 @@ def _used(run: Run, given: list[Operand], lives: Lives) -> Iterator[Finding]:
     yield from _released(run, usable, lives)
     yield from _stale(run, list(zip(usable, lying, strict=True)), lives)
     others = [
-        one for one, place in zip(usable, lying, strict=True) if one.anybodys and place is None
+        one
+        for one, place in zip(usable, lying, strict=True)
+        if one.anybodys and (place is None or lives.end(place) < one.start)
     ]
     yield from freed(run, others)
 
@@ -88,6 +90,16 @@ def _fault(
         return allocate, f"begins {before} bytes before it"
     room = size + before
     return None if one.size <= room else (allocate, f"needs {one.size} bytes of it, has {room}")
+
+
+def _fault_of_leaf(
+    one: Operand, allocate: np.void | None, lives: Lives
+) -> tuple[np.void | None, str] | None:
+    """The same of pages that may be anybody's: whatever a subject's memory was before, they may
+    be somebody else's once the kernel has it back."""
+    if allocate is None or not lives.keeps(one.start, allocate):
+        return None
+    return allocate, f"given to the CPU at {one.gpa:#x} after its release"
 
 
 def _released(run: Run, given: list[Operand], lives: Lives) -> Iterator[Finding]:

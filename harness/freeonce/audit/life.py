@@ -61,13 +61,15 @@ class NotAudited:
 class Instruction:
     """One by which a module gives the CPU memory, or takes it away: VMRUN and its like.
 
-    `section` and `offset`: where; `left`: why nobody is told of it, empty when it is.
+    `section` and `offset`: where, in `function` if a symbol has it; `left`: why nobody is told of
+    it, empty when it is.
     """
 
     name: str
     section: str
     offset: int
     left: str = ""
+    function: str = ""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class Lives:
         for index in np.flatnonzero(run.first & (run.target != NONE)):
             sequence = int(run.allocates["sequence"][run.target[index]])
             self._release[sequence] = run.releases[index]
+        self._back = _given_back(run)
         for index in np.flatnonzero(run.taken_from != NONE):
             sequence, record = (
                 int(run.allocates["sequence"][index]),
@@ -76,6 +77,14 @@ class Lives:
         """The sequence of its first release, or FOREVER."""
         release = self.release(allocate)
         return FOREVER if release is None else int(release["sequence"])
+
+    def keeps(self, moment: int, allocate: np.void) -> bool:
+        """Whether the instrument has it still: released, and nobody else's since."""
+        release = self.release(allocate)
+        if release is None or not int(release["flags"]) & Flag.KEPT:
+            return False
+        back = self._back.get(int(allocate["serial"]), FOREVER)
+        return int(release["sequence"]) < moment < back
 
     def around(self, gpa: int, size: int) -> np.void | None:
         """The first allocation, whenever it was, that shares bytes with these."""
@@ -130,6 +139,15 @@ class Lives:
         while (other := self._first(latest, start, end)) is not None:
             latest.mark(other, on=False)
         latest.mark(place, on=True)
+
+
+def _given_back(run: Run) -> dict[int, int]:
+    """When the kernel had each serial's memory again, in fact."""
+    reclaims = run.records[run.records["type"] == Type.RECLAIM]
+    told = [
+        (int(one["sequence"]), int(one["serial"])) for some in (reclaims, run.taken) for one in some
+    ]
+    return {serial: sequence for sequence, serial in sorted(told, reverse=True)}
 
 
 def _extents(allocates: Records) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

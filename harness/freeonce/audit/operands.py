@@ -13,7 +13,7 @@ import numpy as np
 
 from freeonce.audit.lives import FOREVER, Lives
 from freeonce.audit.run import Run
-from freeonce.evidence.ledger import Flag, Records, Structure, Type
+from freeonce.evidence.ledger import Field, Flag, Records, Structure, Type
 
 PAGE = 4096
 
@@ -32,6 +32,13 @@ FIELDS = {
     Structure.HANDLER_DATA: "data of the handler",
 }
 """Structure, the field that gives it to the CPU, and where that is written."""
+
+UNTOLD = {
+    Field.AVIC: "AVIC pages (15.29.1)",
+    Field.VMSA: "VMSA pointer (15.35.1)",
+    Field.CR3: "CR3 without nested paging (15.25.1), which it may have loaded since",
+}
+"""Fields of a VMCB in a subject's own code that are not followed."""
 
 ONE_AT_A_TIME = {Structure.VMCB, Structure.HOST_VMCB, Structure.HOST_SAVE_AREA}
 """The CPU writes them as it enters and leaves; maps it only reads."""
@@ -231,7 +238,13 @@ def reasons(run: Run) -> Iterator[str]:
     """What is not known of the addresses given to the CPU."""
     told = run.records[run.records["type"] == Type.OPERAND]
     structures = told["detail"] & 0xFF
-    if not np.all(np.isin(structures, [one for one in STRUCTURES if one != Structure.MORE])):
+    if not np.all(np.isin(structures, [*STRUCTURES])):
+        yield "not all addresses given to the CPU are known"
+    more = told["detail"][structures == Structure.MORE] >> 16
+    for one, words in UNTOLD.items():
+        if np.any(more == one):
+            yield f"what an L2 reaches by its VMCB's {words} is not known"
+    if not np.all(np.isin(more, [*UNTOLD])):
         yield "not all addresses given to the CPU are known"
     spans = _Spans(_told(run))
     spans.follow()

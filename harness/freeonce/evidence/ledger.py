@@ -227,9 +227,18 @@ class Structure(IntEnum):
     HANDLER_DATA = 13
 
 
+class Field(IntEnum):
+    """By which field of a VMCB an L2 reaches what is not told."""
+
+    AVIC = 1
+    VMSA = 2
+    CR3 = 3
+
+
 CPU_STATE_GIF = 1
 CPU_STATE_SILENT = 2
 CPU_STATE_FLUSH_BY_ASID = 4
+CPU_STATE_SEV_ES = 8
 
 HOST_REGISTERS = (
     *("CR0", "CR2", "CR3", "CR4", "CR8", "DR0", "DR1", "DR2", "DR3", "DR6", "DR7", "EFER"),

@@ -10,6 +10,7 @@ from freeonce.audit.match import match
 from freeonce.audit.model import Rule, Verdict
 from freeonce.audit.result import Evidence, Result
 from freeonce.audit.rules import KIND_NAMES
+from freeonce.audit.untold import untold
 from freeonce.errors import Loss
 from freeonce.evidence.ledger import TEXT_BYTES, Records, text_of
 from freeonce.evidence.scenarios import Scenario
@@ -90,10 +91,11 @@ def conclude_life(name: str, targets: tuple[Target, ...], lived: Lived, seconds:
 
     `name`: what reports call it.
     """
-    said = tuple(one.message for one in lived.reasons)
+    reasons = (*lived.reasons, *untold(targets, lived.evidence.records))
+    said = tuple(one.message for one in reasons)
     result = conclude_led(name, lived.evidence, seconds, said)
     ran = tuple(lived.ran)
-    return Life(targets, lived.stage, tuple(lived.reasons), ran, result, lived.bounds)
+    return Life(targets, lived.stage, reasons, ran, result, lived.bounds)
 
 
 def conclude_led(

@@ -91,7 +91,7 @@ def prepare(wish: Wish, image: Image, scratch: Path) -> Prepared:
             ),
             has_debug_info=source.debug is not None,
             instructions=tuple(
-                Instruction(one.name, one.section, one.offset, one.left)
+                Instruction(one.name, one.section, one.offset, one.left, one.function)
                 for one in redirected[module.name].instructions
             ),
         )

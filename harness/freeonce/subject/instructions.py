@@ -7,7 +7,7 @@ and VM_HSAVE_PA are written. By their bytes: no symbol names them.
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from capstone import CS_ARCH_X86, CS_MODE_64, Cs
@@ -55,12 +55,14 @@ class Instruction:
 class Span:
     """From one function's begin to the next one's. `unread`: from where on nothing is known of it:
     the bytes there are no instruction that the decoder knows; `end` where all is known.
+    `function`: its name, empty where no symbol has it.
     """
 
     start: int
     end: int
     unread: int
     instructions: tuple[Instruction, ...]
+    function: str = ""
 
 
 def candidates(module: Module) -> tuple[int, ...]:
@@ -95,9 +97,19 @@ def places(content: bytes, start: int = 0, end: int | None = None) -> Iterator[t
 def decoded(module: Module, index: int) -> list[Span]:
     """All of a section, in order. Anew from each function on, so that data between does no harm."""
     content = module.elf.content(index)
+    names = _names(module, index)
     starts = [0, *_functions(module, index, len(content))]
     spans = zip(starts, [*starts[1:], len(content)], strict=True)
-    return [read_code(content, start, end) for start, end in spans]
+    return [
+        replace(read_code(content, start, end), function=names.get(start, ""))
+        for start, end in spans
+    ]
+
+
+def _names(module: Module, index: int) -> dict[int, str]:
+    symbols = module.elf.symbols
+    mine = (symbols["section"] == index) & (symbols["info"] & 0xF == FUNCTION)
+    return {int(symbols["value"][i]): module.elf.symbol_name(int(i)) for i in np.flatnonzero(mine)}
 
 
 def read_code(content: bytes, start: int, end: int) -> Span:

@@ -69,12 +69,14 @@ PATCH_BYTES, CALL_BYTES, ALTERNATIVE_BYTES = 5, 8, 255
 
 @dataclass(frozen=True)
 class Found:
-    """An instruction of a module. `section` and `offset`: where; `left`: why it is not led."""
+    """An instruction of a module. `section` and `offset`: where, in `function` if a symbol has it;
+    `left`: why it is not led."""
 
     name: str
     section: str
     offset: int
     left: str = ""
+    function: str = ""
 
 
 @dataclass
@@ -190,9 +192,11 @@ class _Section:
                     else:
                         regions.append(region)
                         over = region.end
-                found.append(Found(one.mnemonic, self._name, one.offset, left))
+                found.append(Found(one.mnemonic, self._name, one.offset, left, span.function))
             for at, name in sorted(places(bytes(self._content), span.unread, span.end)):
-                found.append(Found(name, self._name, at, "the code around it cannot be read"))
+                found.append(
+                    Found(name, self._name, at, "the code around it cannot be read", span.function)
+                )
         return regions, found
 
     def _why_not(self, one: Instruction, span: Span) -> str:
