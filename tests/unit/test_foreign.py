@@ -228,6 +228,15 @@ def test_a_free_page_that_the_tables_have_still_is_the_fault_in_spite_of_a_flush
     assert finding.gpa == USER
 
 
+def test_what_was_a_subjects_page_may_be_a_free_one() -> None:
+    play = Play().bound().entered()
+    play.taken(play.serials[OTHER])
+    play.operand(1, Structure.NESTED_PAGE, OTHER)
+    assert play.entered().found() == []
+    (finding,) = play.freed(OTHER).found()
+    assert (finding.gpa, finding.serial) == (OTHER, 0)
+
+
 @pytest.mark.parametrize("inside", [False, True])
 def test_a_table_that_was_unlinked_in_guest_mode_is_not_flushed_by_that_vmrun(
     inside: bool,

@@ -50,7 +50,7 @@ def test_a_vmrun_that_is_left_makes_a_life_incomplete_in_every_report() -> None:
     (reason,) = found.reasons
     assert reason.obstacle is Obstacle.UNTOLD_VMRUN
     assert reason.message.startswith("hv gives the CPU memory at 2 places of which nobody tells: ")
-    assert "vmrun at .text+0x20 in enters (there is no room for a jump)" in reason.message
+    assert "vmrun at .text+0x20 in enters: there is no room for a jump" in reason.message
     assert found.result.judgement.verdict is Verdict.INCOMPLETE
     # The page shows what the judgement says.
     assert reason.message in found.result.judgement.reasons

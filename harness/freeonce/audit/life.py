@@ -71,6 +71,12 @@ class Instruction:
     left: str = ""
     function: str = ""
 
+    @property
+    def words(self) -> str:
+        """Of one that is left: where, and why."""
+        where = f" in {self.function}" if self.function else ""
+        return f"{self.name} at {self.section}+{self.offset:#x}{where}: {self.left}"
+
 
 @dataclass(frozen=True)
 class Target:

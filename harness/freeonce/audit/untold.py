@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from freeonce.audit.life import Instruction, Reason, Target
+from freeonce.audit.life import Reason, Target
 from freeonce.errors import Obstacle
 from freeonce.evidence.ledger import (
     CPU_STATE_SEV_ES,
@@ -38,14 +38,9 @@ def untold(targets: Sequence[Target], records: Records) -> Iterator[Reason]:
             if one.left and one.name in GIVES and not (without_sev_es and SEV_ES in one.function)
         ]
         if left:
-            each = "; ".join(map(_words, left))
+            each = "; ".join(one.words for one in left)
             said = f"{target.name} gives the CPU memory at {len(left)} places of which nobody tells"
             yield Reason(Obstacle.UNTOLD_VMRUN, f"{said}: {each}")
-
-
-def _words(one: Instruction) -> str:
-    where = f" in {one.function}" if one.function else ""
-    return f"{one.name} at {one.section}+{one.offset:#x}{where} ({one.left})"
 
 
 def _svm_was_on(targets: Sequence[Target], records: Records) -> bool:

@@ -325,7 +325,7 @@ def _instructions(target: Target) -> Iterator[str]:
         yield f"what it gives the CPU is told at {each}"
     for one in target.instructions:
         if one.left:
-            yield f"not told: {one.name} at {one.section}+{one.offset:#x}: {one.left}"
+            yield f"not told: {one.words}"
 
 
 def _not_audited(target: Target) -> str:
