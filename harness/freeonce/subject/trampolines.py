@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from freeonce.subject.elf import EXECUTABLE, Elf, Table
 from freeonce.subject.instructions import (
@@ -40,6 +41,8 @@ NOP, INT3 = b"\x90", b"\xcc"
 DISTANCE = 4
 IMMEDIATES = (0, 1, 2, 4)
 """Bytes that an instruction may have behind its distance."""
+AT_A_TIME = 1 << 20
+"""Bytes that cannot be read, of which the distances are tried together."""
 LONGEST = 32
 """Bytes that move together, at most."""
 
@@ -262,8 +265,7 @@ class _Section:
                     return "a short jump leads to what stands beside it"
         if any(at in self._data for at in range(region.start, region.end)):
             return "an instruction names what stands beside it as data"
-        low, high = np.searchsorted(self._guessed, (region.start + 1, region.end))
-        if low < high:
+        if np.any(self._guessed[region.start + 1 : region.end]):
             return "code that cannot be read may lead to what stands beside it"
         return ""
 
@@ -381,20 +383,29 @@ class _Section:
         )
 
 
-def _guessed(content: bytes, spans: Sequence[Span]) -> Table:
-    """Where code that cannot be read may go on, or what it may name: sorted, any bytes tried."""
-    found = [np.zeros(0, np.int64)]
+def _guessed(content: bytes, spans: Sequence[Span]) -> npt.NDArray[np.bool_]:
+    """Of each byte, whether code that cannot be read may go on there, or name it: any are tried."""
+    named = np.zeros(len(content), np.bool_)
     for span in spans:
-        unread = np.frombuffer(content[span.unread : span.end], np.uint8)
-        at = np.arange(span.unread, span.end, dtype=np.int64)
-        found.append(at + 1 + unread.view(np.int8))
-        words = unread.astype(np.uint32)
-        if len(words) < DISTANCE:
-            continue
-        far = sum(words[i : len(words) - 3 + i] << np.uint32(8 * i) for i in range(DISTANCE))
-        ends = at[:-3] + DISTANCE + np.asarray(far, np.uint32).view(np.int32)
-        found += [ends + behind for behind in IMMEDIATES]
-    return np.sort(np.concatenate(found))
+        for start in range(span.unread, span.end, AT_A_TIME):
+            end = min(start + AT_A_TIME, span.end)
+            for targets in _possible(content[start : min(end + DISTANCE - 1, span.end)], start):
+                named[targets[(targets >= 0) & (targets < len(named))]] = True
+    return named
+
+
+def _possible(code: bytes, start: int) -> Iterator[npt.NDArray[np.int64]]:
+    """What a distance of one byte or four means at each of them."""
+    read = np.frombuffer(code, np.uint8)
+    at = np.arange(start, start + len(read), dtype=np.int64)
+    yield at + 1 + read.view(np.int8)
+    if len(read) < DISTANCE:
+        return
+    last = len(read) - DISTANCE + 1
+    words = sum(read[i : last + i].astype(np.uint32) << np.uint32(8 * i) for i in range(DISTANCE))
+    far = at[:last] + DISTANCE + np.asarray(words, np.uint32).view(np.int32)
+    for behind in IMMEDIATES:
+        yield far + behind
 
 
 def _is_long(jump: Instruction) -> bool:
