@@ -44,6 +44,7 @@ def ready(setting: Setting) -> Iterator[tuple[Setting, Template]]:
         yield setting, source
 
 
+NO_GUEST = "no guest could be had"
 Note = Callable[[str], None]
 """Is told something in words."""
 
@@ -227,7 +228,7 @@ class Lives:
                 left.remove(Where(one.number, one.after))
                 yield one
         except GuestLost as lost:
-            evidence = Evidence(NOTHING, doubts=(f"no guest could be had: {lost}",))
+            evidence = Evidence(NOTHING, doubts=(f"{NO_GUEST}: {lost}",))
             for where in left:
                 yield point(where, conclude_led(_name(self._prepared), evidence, 0.0))
 
