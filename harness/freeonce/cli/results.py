@@ -13,7 +13,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from freeonce.campaign.compare import differences, findings
+from freeonce.campaign.compare import differences, findings, in_short
 from freeonce.campaign.overview import page
 from freeonce.campaign.store import Kept, reading
 from freeonce.cli.options import output_option
@@ -111,11 +111,11 @@ def _csv(found: Iterable[Kept]) -> str:
 
 def _printed(found: Iterable[Kept]) -> None:
     table = Table(box=None, pad_edge=False)
-    for heading in ("key", "name", "verdict", "expected", "seconds"):
+    for heading in ("key", "name", "verdict", "expected", "seconds", "found"):
         table.add_column(heading, justify="right" if heading == "seconds" else "left")
     for one in found:
         words = (one.key[:SHOWN_KEY], one.name, one.verdict, _word(one, "as_expected"))
-        table.add_row(*map(Text, words), f"{one.seconds:.1f}")
+        table.add_row(*map(Text, words), f"{one.seconds:.1f}", Text(in_short(one.document)))
     Out(highlight=False).print(table)
 
 
