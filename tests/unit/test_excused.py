@@ -11,7 +11,7 @@ from rich.console import Console
 from freeonce.audit.attempts import Where
 from freeonce.audit.points import Outcome, Point, Points, point
 from freeonce.errors import Loss, UsageError
-from freeonce.evidence.ledger import Type
+from freeonce.evidence.ledger import Flag, Type
 from freeonce.report.excused import (
     IN_BASELINE,
     NONE,
@@ -20,8 +20,11 @@ from freeonce.report.excused import (
     parse_baseline,
     parse_suppressions,
 )
+from freeonce.report.html import html_text
 from freeonce.report.identity import FAILURE, PLAIN, named, of_point, plain
+from freeonce.report.junit import junit_text
 from freeonce.report.life import audit_document, print_excused, tell
+from freeonce.report.sarif import sarif_text
 from freeonce.subject.places import Frame
 from tests.unit.history import run
 from tests.unit.results import HOST, result
@@ -228,3 +231,34 @@ def test_a_failure_point_is_named_by_what_became_of_it_and_suppressed_like_a_fin
     (told_point,) = document["lives"][0]["failures"]["points"]
     assert (told_point["outcome"], told_point["suppressed"]) == ("crashed", "known")
     assert name.identity in parse_baseline(json.dumps(document), "x")
+
+
+def test_every_report_says_what_was_suppressed_of_failure_points() -> None:
+    life: Any = told().life
+    plain = result("leaky", run().end().settle())
+    leak = run().allocate(1, 0x1000)
+    at(leak, Type.ALLOCATE, 1)
+    leak.add(Type.ALLOCATE_FAILED, detail=-12 & 0xFFFF_FFFF, flags=int(Flag.INJECTED), site=2)
+    leaked = point(Where(2), result("leaky", leak.end().settle()))
+    excuses = Excuses(
+        (
+            Suppression("crashed", "its crash", function="other"),
+            Suppression("leak", "its leak", function="lose", when=FAILURE),
+        )
+    )
+    points = Points(plain, (crashed(), leaked), 2)
+    one = tell(replace(life, result=plain), TRACES, (), points, excuses)
+    assert one.bears_failures
+    assert one.points
+    results = one.points.results
+    page = html_text(HOST, [plain], points=one.points.points)
+    (log,) = json.loads(sarif_text(results))["runs"]
+    (invocation,) = log["invocations"]
+    assert invocation["executionSuccessful"]
+    (note,) = invocation["toolExecutionNotifications"]
+    assert (note["level"], "suppressed: its crash" in note["message"]["text"]) == ("note", True)
+    (finding,) = log["results"]
+    assert finding["suppressions"][0]["justification"] == "its leak"
+    for report in (junit_text(results), page):
+        assert "suppressed: its crash" in report
+        assert "suppressed: its leak" in report
