@@ -1,6 +1,7 @@
 """Two stores held against each other."""
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +110,7 @@ def test_failure_points_are_told_while_it_runs_and_of_a_store(tmp_path: Path) ->
     for more in ([], ["--csv", "-"]):
         told = CliRunner().invoke(results, [str(tmp_path / "s"), *more], env={"COLUMNS": "200"})
         assert said in told.output
+    told = CliRunner().invoke(results, [str(tmp_path / "s"), "--json", "-"])
+    assert [one["document"] for one in json.loads(told.output)] == [document]
+    told = CliRunner().invoke(results, [str(tmp_path / "s"), "--json", "-", "--where", "name=x"])
+    assert json.loads(told.output) == []

@@ -101,7 +101,7 @@ def _failures(setting: Setting, source: Template, prepared: Prepared, task: Task
     each = Each(stage=Stage.LOAD, limit=limit)
     start = time.monotonic()
     try:
-        found = audit_each(setting, source, prepared, each, lambda _, __: None)
+        found = audit_each(setting, source, prepared, each, lambda *_: None)
     except GuestLost as lost:
         words = lost_words(lost)
         life = unborn([task.name], Stage.BOOT, Obstacle.GUEST_LOST, words, prepared)

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import click
@@ -62,17 +63,19 @@ def results(
     for file in files:
         if file != STDOUT:
             writable(file)
-    found = list(_chosen(store, chosen))
+    # Read anew for each: all of them at once may be more than memory holds.
+    found = partial(_chosen, store, chosen)
     if json_file is not None:
-        write(json_file, json.dumps([asdict(one) for one in found], indent=1) + "\n")
+        rows = ",\n".join(json.dumps(asdict(one), indent=1) for one in found())
+        write(json_file, f"[\n{rows}\n]\n")
     if csv_file is not None:
-        write(csv_file, _csv(found))
+        write(csv_file, _csv(found()))
     if html_file is not None:
-        write(html_file, page(found, store.name, when=time.strftime("%Y-%m-%d %H:%M")))
+        write(html_file, page(list(found()), store.name, when=time.strftime("%Y-%m-%d %H:%M")))
     if against is not None:
-        context.exit(_compared(_chosen(against, chosen), found))
+        context.exit(_compared(_chosen(against, chosen), found()))
     if not files:
-        _printed(found)
+        _printed(found())
 
 
 def _condition(text: str) -> tuple[str, str]:
