@@ -1,5 +1,6 @@
 """Tasks on workers: all of them answered once, whatever becomes of the workers."""
 
+import asyncio
 import errno
 import json
 import os
@@ -9,11 +10,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import dask
 import pytest
 
 from freeonce.campaign.cluster import AHEAD, local, remote, run
-from freeonce.campaign.outcome import Outcome, from_text, to_text
+from freeonce.campaign.outcome import Outcome, from_text, lacking, to_text
+from freeonce.campaign.serving import serve
 from freeonce.campaign.task import Body, Task
 from freeonce.errors import EvidenceError, HostError
 
@@ -26,9 +31,11 @@ def work(text: str) -> str:
     if body["poisonous"]:
         os._exit(9)
     if body["full"]:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return to_text(lacking(f"full:{os.getpid()}", "system", os.strerror(errno.ENOSPC)))
+    if "odd" in body and is_first(Path(str(body["odd"]))):
+        return '{"verdict": "clean", "another": "version"}'
     if "lacking" in body and is_first(Path(str(body["lacking"]))):
-        return to_text(Outcome("", False, 0.0, "bad:1", refused="differs: it", by_host=True))
+        return to_text(lacking("bad:1", "differs", f"it, {body['number']}"))
     return to_text(Outcome("clean", True, 0.0, str(os.getpid()), {"number": body["number"]}))
 
 
@@ -71,12 +78,28 @@ class TestLocal:
         assert len(found) == 11
         assert {outcome.verdict for outcome in found.values()} == {"clean"}
 
-    def test_a_task_that_cannot_be_done_is_refused_and_stops_nobody(self, tmp_path: Path) -> None:
-        with local(SLOTS, tmp_path) as client:
+    def test_what_every_worker_refuses_once_is_refused_and_stops_nobody(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # What others ask for on a network is nothing to us here.
+        monkeypatch.setenv("DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION", "true")
+        with (
+            dask.config.set({"distributed.comm.require-encryption": True}),
+            local(SLOTS, tmp_path) as client,
+        ):
             found = {task.name: outcome for task, outcome in run(client, tasks(12, full=3), work)}
         assert "No space left" in found.pop("task 3").refused
         assert {outcome.verdict for outcome in found.values()} == {"clean"}
         assert len(found) == 11
+
+    @pytest.mark.parametrize("how", ["lacking", "odd"])
+    def test_what_a_worker_refuses_goes_to_another(self, tmp_path: Path, how: str) -> None:
+        (one,) = tasks(1)
+        given = replace(one, body=one.body | {how: str(tmp_path / "first")})
+        with local(SLOTS, tmp_path / "scratch") as client:
+            ((_, outcome),) = run(client, [given], work)
+        first = (tmp_path / "first").read_text()
+        assert (outcome.verdict, outcome.worker == first) == ("clean", False)
 
     def test_a_worker_that_refuses_again_and_again_is_taken_out(self, tmp_path: Path) -> None:
         lacking = {"lacking": str(tmp_path / "first")}
@@ -86,8 +109,10 @@ class TestLocal:
             found = list(run(client, given, work, said.append))
         assert {outcome.verdict for _, outcome in found} == {"clean"}
         assert Counter(task.key for task, _ in found) == {f"key-{n}": 1 for n in range(20)}
-        why = "it refused 3 tasks in a row: differs: it"
-        assert said == [f"worker bad:1 was taken out: {why}"]
+        (word,) = said
+        assert word.startswith(
+            "worker bad:1 was taken out: it refused 3 tasks in a row: differs: it"
+        )
 
     def test_when_no_worker_is_left_the_campaign_ends(self, tmp_path: Path) -> None:
         lacking = {"lacking": str(tmp_path / "first")}
@@ -118,6 +143,27 @@ class TestLocal:
             del coming
 
 
+def test_an_address_that_is_not_encrypted_and_should_be_is_told() -> None:
+    with (
+        dask.config.set({"distributed.comm.require-encryption": True}),
+        pytest.raises(HostError, match="encryption") as caught,
+        remote("tcp://127.0.0.1:1"),
+    ):
+        pass
+    assert caught.value.reason == "scheduler"
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "said"), [("nonsense://x:1", "nonsense"), ("tls://127.0.0.1:1", "CA_FILE")]
+)
+def test_a_worker_without_a_scheduler_says_what_it_lacks(scheduler: str, said: str) -> None:
+    accelerator = SimpleNamespace(name="tcg", svm=False)
+    setting: Any = SimpleNamespace(accelerator=accelerator, image=SimpleNamespace(release="6.1"))
+    with pytest.raises(HostError, match=said) as caught:
+        asyncio.run(serve(scheduler, 1, setting))
+    assert caught.value.reason == "scheduler"
+
+
 def test_no_scheduler_is_told_with_its_address() -> None:
     start = time.monotonic()
     with (
@@ -129,9 +175,21 @@ def test_no_scheduler_is_told_with_its_address() -> None:
     assert time.monotonic() - start < 60
 
 
+SOUND = '{"verdict": "clean", "as_expected": true, "worker": "w", "seconds": '
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", '{"verdict": 1, "as_expected": true, "seconds": 0, "worker": "w"}'],
+    [
+        "",
+        "[" * 100_000,
+        SOUND + "NaN}",
+        SOUND + "Infinity}",
+        SOUND + '1, "more": 1}',
+        "[]",
+        "{}",
+        '{"verdict": 1, "as_expected": true, "seconds": 0, "worker": "w"}',
+    ],
 )
 def test_what_is_no_answer_is_refused(text: str) -> None:
     with pytest.raises(EvidenceError, match="a worker's answer"):

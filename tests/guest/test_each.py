@@ -49,7 +49,7 @@ def prepared(name: str, place: Place, built: Path, scratch: str) -> Prepared:
 
 def failures(name: str, place: Place, built: Path, each: Each) -> Failures:
     with TemporaryDirectory() as scratch:
-        return audit_each(*place, prepared(name, place, built, scratch), each, lambda _, __: None)
+        return audit_each(*place, prepared(name, place, built, scratch), each, lambda *_: None)
 
 
 @pytest.mark.parametrize("name", FAILING)

@@ -14,6 +14,8 @@ INFO(2, "depends={depends}");
 INFO(3, "softdep=pre: {before} post: later");
 INFO(4, "license=GPL");
 INFO(5, "alias=other-{name}");
+INFO(6, "parmtype=max_part:int");
+INFO(7, "parm=rd_size:Size of each in KiB");
 __attribute__((section(".gnu.linkonce.this_module"), used)) char __this_module[896] = {{1}};
 struct version {{ unsigned long crc; char name[56]; }};
 __attribute__((section("__versions"), used)) static const struct version versions[] = {{

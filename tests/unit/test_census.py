@@ -14,14 +14,16 @@ from click.testing import CliRunner
 from freeonce.audit.life import Life, Stage, Target
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import NOTHING, Evidence
-from freeonce.campaign.census import tasks
+from freeonce.campaign.census import by_host, tasks
 from freeonce.campaign.outcome import Outcome
 from freeonce.campaign.task import Base
 from freeonce.cli import census as verb
-from freeonce.errors import GuestLost, Obstacle
+from freeonce.errors import GuestLost, Loss, Obstacle
 from freeonce.evidence.ledger import Phase, Type
 from freeonce.report.census import (
+    NOT_YET,
     Came,
+    Sweep,
     census_document,
     census_page,
     every_name,
@@ -52,6 +54,8 @@ def life(**said: Any) -> dict[str, Any]:
         "not_audited": {"calls": 1, "functions": ["add_disk"]},
         "findings": [],
         "seconds": 1.0,
+        "phase": "judge",
+        "loss": None,
     }
     return plain | said
 
@@ -89,9 +93,20 @@ def stopped(reason: Obstacle, message: str) -> dict[str, Any]:
             Came.THERE,
             "",
         ),
+        (
+            stopped(Obstacle.DOES_NOT_LOAD, "x does not load: Odd\nthe y is loaded already: the"),
+            Came.REFUSED,
+            "",
+        ),
+        (
+            stopped(Obstacle.DOES_NOT_LOAD, "No data available does not load: No such device"),
+            Came.REFUSED,
+            "ENODEV",
+        ),
         (stopped(Obstacle.DOES_NOT_UNLOAD, "x does not unload"), Came.STAYS, ""),
         (stopped(Obstacle.HANGS_IN_INIT, "x: does not return"), Came.LOST, ""),
         (stopped(Obstacle.GUEST_LOST, "the guest was lost"), Came.LOST, ""),
+        (stopped(Obstacle.GUEST_LOST, "an oops") | {"loss": "oops"}, Came.CRASHED, ""),
         (stopped(Obstacle.NOT_QUIET, "not quiet"), Came.UNKNOWN, ""),
         (stopped(Obstacle.NO_SYMBOLS, "stripped"), Came.UNREAD, ""),
     ],
@@ -125,7 +140,7 @@ def failures() -> dict[str, Any]:
             "named": [asdict(CRASHED)],
         },
     ]
-    return {"failures": {"counted": 5, "points": points, "unled": None}}
+    return life(failures={"counted": 5, "points": points, "unled": None, "sampled": []})
 
 
 def test_failures_of_its_load_are_counted_and_those_not_handled_told() -> None:
@@ -134,6 +149,84 @@ def test_failures_of_its_load_are_counted_and_those_not_handled_told() -> None:
     assert [one["number"] for one in found.unhandled] == [2]
     said = summary([found, module(life(verdict="faulty"))], 3)
     assert said == "2 of 3 modules: 1 clean, 1 faulty; 2 failure points: 1 handled, 1 crashed"
+
+
+def swept(**said: Any) -> dict[str, Any]:
+    return failures() | {"failures": failures()["failures"] | {"points": [], **said}}
+
+
+@pytest.mark.parametrize(
+    ("second", "sweep", "why"),
+    [
+        (swept(), Sweep.LED, ""),
+        (swept(sampled=[{"made": 9, "led": 3}, {"made": 4, "led": 3}]), Sweep.SAMPLED, ""),
+        (swept(unled="the run without failures is not clean"), Sweep.UNLED, "the run without"),
+        (stopped(Obstacle.GUEST_LOST, "no room"), Sweep.UNLED, "no room"),
+        (life(verdict="incomplete", doubts=["torn"]), Sweep.UNLED, "torn"),
+        (None, Sweep.UNLED, NOT_YET),
+    ],
+)
+def test_whether_failures_were_led_is_a_word_and_decides(
+    second: dict[str, Any] | None, sweep: Sweep, why: str
+) -> None:
+    found = module(life(), second, asked=True)
+    assert found.sweep is sweep
+    assert found.unled.startswith(why)
+    assert bool(found.unled) == found.incomplete == (sweep is Sweep.UNLED)
+    assert found.left_out == (7 if sweep is Sweep.SAMPLED else 0)
+    page = census_page(HOST, [found], 1)
+    assert found.unled in page
+    assert ("7 of 5 left out" in page) == (sweep is Sweep.SAMPLED)
+    said = {Sweep.UNLED: "; 1 modules not led with failures", Sweep.SAMPLED: "; 1 modules sampled"}
+    assert summary([found], 1).endswith(said.get(sweep, "1 clean"))
+
+
+def test_what_the_second_life_came_to_counts() -> None:
+    second = swept(unled="not clean") | {"verdict": "faulty", "findings": [LEAK]}
+    found = module(life(), second)
+    assert (found.came, [one["rule"] for one in found.findings]) == (Came.FAULTY, ["leak"])
+    assert found.wrong
+    assert len(module(life(findings=[LEAK], verdict="faulty"), second).findings) == 1
+    crashed = module(life(), stopped(Obstacle.GUEST_LOST, "BUG: x") | {"loss": "panic"})
+    assert (crashed.came, crashed.message, crashed.wrong) == (Came.CRASHED, "BUG: x", True)
+
+
+@pytest.mark.parametrize(
+    ("came", "incomplete", "wrong"),
+    [
+        (life(), False, False),
+        (stopped(Obstacle.GUEST_LOST, "gone"), True, False),
+        (life(verdict="incomplete"), True, False),
+        (stopped(Obstacle.GUEST_LOST, "an oops") | {"loss": "oops"}, False, True),
+        (stopped(Obstacle.DOES_NOT_LOAD, "x does not load: No such device"), False, False),
+    ],
+)
+def test_what_was_not_seen_is_incomplete_and_what_was_found_is_wrong(
+    came: dict[str, Any], incomplete: bool, wrong: bool
+) -> None:
+    found = module(came)
+    assert (found.incomplete, found.wrong) == (incomplete, wrong)
+
+
+@pytest.mark.parametrize("outcome", ["unknown", "unreached"])
+def test_a_point_of_which_nothing_is_known_is_incomplete_and_no_finding(outcome: str) -> None:
+    point = {"number": 1, "after": False, "outcome": outcome, "detail": "", "named": []}
+    found = module(life(), swept(points=[point]))
+    assert (found.incomplete, found.wrong) == (True, False)
+
+
+def test_a_leak_of_a_module_that_refuses_is_counted() -> None:
+    refused = stopped(Obstacle.DOES_NOT_LOAD, "x does not load: No such device")
+    found = module(refused | {"findings": [LEAK]})
+    assert summary([found], 1) == "1 of 1 modules: 1 refused; 1 findings"
+
+
+def test_what_only_the_host_lacked_is_no_result() -> None:
+    lost = stopped(Obstacle.GUEST_LOST, "gone")
+    point = {"loss": None, "reasons": ["no guest could be had: no room"]}
+    lacked = [lost | {"phase": "boot"}, life(loss=Loss.QEMU), swept(points=[point])]
+    own = [life(), lost | {"loss": Loss.OOPS}, lost, swept(points=[point | {"reasons": ["torn"]}])]
+    assert [by_host(one) for one in (*lacked, *own)] == [True] * 3 + [False] * 4
 
 
 def test_what_is_suppressed_does_not_count_and_is_told() -> None:
@@ -256,9 +349,9 @@ class _Census:
         yield chosen[0], Outcome("clean", True, 1.0, "here:1", life(name=chosen[0].name))
         raise KeyboardInterrupt
 
-    def __call__(self) -> list[str]:
+    def __call__(self, *more: str) -> list[str]:
         arguments = ["--store", str(self.folder / "store"), "--json", str(self.folder / "x.json")]
-        CliRunner().invoke(verb.census, arguments, standalone_mode=False)
+        self.status = CliRunner().invoke(verb.census, [*arguments, *more]).exit_code
         document = json.loads((self.folder / "x.json").read_text())
         return [one["name"] for one in document["modules"]]
 
@@ -269,3 +362,51 @@ def test_a_census_that_is_ended_tells_what_it_led_and_goes_on(
     census = _Census(monkeypatch, tmp_path)
     assert [census(), census()] == [["brd"], ["brd", "nbd"]]
     assert census.led == [["brd", "nbd"], ["nbd"]]
+    assert census("--again") == ["brd"]
+
+
+@pytest.mark.parametrize(
+    ("told", "by_host", "status", "led_again"),
+    [
+        (life(), False, 0, False),
+        (life(verdict="faulty", findings=[LEAK]), False, 1, False),
+        (life(verdict="incomplete"), False, 4, False),
+        (stopped(Obstacle.GUEST_LOST, "gone"), True, 4, True),
+    ],
+)
+def test_its_exit_status_is_that_of_an_audit_and_what_the_host_lacked_is_led_again(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    told: dict[str, Any],
+    by_host: bool,
+    status: int,
+    led_again: bool,
+) -> None:
+    census = _Census(monkeypatch, tmp_path)
+    led: list[str] = []
+
+    def lead(_: Any, __: Any, chosen: Any) -> Iterator[Any]:
+        for task in chosen:
+            led.append(task.name)
+            document = told | {"name": task.name}
+            yield task, Outcome(told["verdict"], True, 1.0, "x", document, by_host=by_host)
+
+    monkeypatch.setattr(verb, "lead", lead)
+    assert (census("brd"), census.status) == (["brd"], status)
+    census("brd")
+    assert led == ["brd"] * (2 if led_again else 1)
+
+
+def test_a_sweep_that_could_not_be_led_is_incomplete(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    census = _Census(monkeypatch, tmp_path)
+
+    def lead(_: Any, __: Any, chosen: Any) -> Iterator[Any]:
+        for task in chosen:
+            came = stopped(Obstacle.GUEST_LOST, "gone") if "limit" in task.body else life()
+            yield task, Outcome("x", True, 1.0, "x", came | {"name": task.name})
+
+    monkeypatch.setattr(verb, "lead", lead)
+    assert (census("brd"), census.status) == (["brd"], 0)
+    assert (census("brd", "--fail-each"), census.status) == (["brd"], 4)

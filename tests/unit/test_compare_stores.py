@@ -1,7 +1,19 @@
 """Two stores held against each other."""
 
-from freeonce.campaign.compare import Difference, differences
-from freeonce.campaign.store import Kept
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+from rich.console import Console
+
+from freeonce.campaign.compare import Difference, differences, findings, in_short
+from freeonce.campaign.outcome import Outcome
+from freeonce.campaign.store import Kept, writing
+from freeonce.campaign.task import Task
+from freeonce.cli.campaign import watched
+from freeonce.cli.results import results
 
 LEAK = {"rule": "leak", "family": "slab", "function": "init", "pointer": "0x10", "line": 7}
 
@@ -44,3 +56,61 @@ def test_audits_of_one_module_with_other_words_are_apart() -> None:
 def test_another_image_is_the_same_task() -> None:
     before, after = kept("a", "clean", image="1"), kept("a", "faulty", LEAK, image="2")
     assert [one.what for one in differences([before], [after])] == ["changed"]
+
+
+def test_another_accelerator_is_another_task() -> None:
+    before, after = kept("a", "faulty", LEAK, accel="tcg"), kept("a", "clean", accel="kvm")
+    assert [one.what for one in differences([before], [after])] == ["new", "gone"]
+
+
+def point(outcome: str, *named: dict[str, str]) -> dict[str, Any]:
+    return {"number": 7, "outcome": outcome, "named": list(named)}
+
+
+CRASHED = {"rule": "crashed", "family": "", "function": "init", "failed": "init", "identity": "01"}
+LEAKED = {"rule": "leak", "family": "slab", "function": "g", "failed": "init", "identity": "23"}
+
+
+def test_what_is_wrong_with_a_failure_point_is_a_finding() -> None:
+    points = [
+        point("handled"),
+        point("crashed", CRASHED, LEAKED),
+        point("leaked", LEAKED),
+        point("unreached"),
+    ]
+    document = {"findings": [LEAK], "failures": {"unled": None, "points": points}}
+    assert findings(document) == {
+        "leak slab init",
+        "crashed init when init fails (01)",
+        "crashed: leak slab g when init fails (23)",
+        "leaked: leak slab g when init fails (23)",
+        "unreached in a failure",
+    }
+    assert in_short(document).endswith("; 2 more")
+    assert findings({"failures": {"unled": "not clean"}}) == {"no failures led: not clean"}
+
+
+def test_a_failure_point_that_is_new_is_told() -> None:
+    before, after = kept("a", "clean"), kept("a", "clean")
+    after.document["failures"] = {"points": [point("crashed", CRASHED)]}
+    (one,) = differences([before], [after])
+    assert (one.what, one.after) == ("changed", "clean; crashed init when init fails (01)")
+
+
+def test_failure_points_are_told_while_it_runs_and_of_a_store(tmp_path: Path) -> None:
+    task = Task("k", "loop", {"kind": "audit", "number": 0})
+    document: dict[str, object] = {"failures": {"points": [point("crashed", CRASHED)]}}
+    outcome = Outcome("clean", False, 0.1, "w", document)
+    console = Console(file=io.StringIO(), width=200)
+    with writing(tmp_path / "s") as store, watched(console, 1) as watch:
+        store.add(task, outcome)
+        watch.done(task, outcome)
+    said = "crashed init when init fails (01)"
+    assert f"loop: clean; {said}, not expected" in console.file.getvalue()  # type: ignore[attr-defined]
+    for more in ([], ["--csv", "-"]):
+        told = CliRunner().invoke(results, [str(tmp_path / "s"), *more], env={"COLUMNS": "200"})
+        assert said in told.output
+    told = CliRunner().invoke(results, [str(tmp_path / "s"), "--json", "-"])
+    assert [one["document"] for one in json.loads(told.output)] == [document]
+    told = CliRunner().invoke(results, [str(tmp_path / "s"), "--json", "-", "--where", "name=x"])
+    assert json.loads(told.output) == []

@@ -15,7 +15,14 @@ from freeonce.audit.life import Bounds, Stage
 from freeonce.audit.phases import hung_in, untouched
 from freeonce.audit.run import take_apart
 from freeonce.cli.failing import EachPoint, WithBareOption
-from freeonce.errors import GuestLost, HostError
+from freeonce.errors import (
+    CommandFailed,
+    EvidenceError,
+    GuestLost,
+    HostError,
+    Obstacle,
+    SubjectError,
+)
 from freeonce.evidence.ledger import Blind, Broken, Flag, Kind, Phase, Quiesced, Type
 from freeonce.evidence.oops import first_words
 from freeonce.run import lives
@@ -248,6 +255,27 @@ def test_without_a_guest_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lives, "_ready", lambda *_: (_ for _ in ()).throw(HostError("x", "no")))
     with pytest.raises(HostError):
         list(lead_each(Batches(set(), set()).make, Plan(()), [Where(1)], 1.0))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SubjectError(Obstacle.DOES_NOT_LOAD, "the dependency x does not load"),
+        EvidenceError("no ledger"),
+        CommandFailed("no room"),
+    ],
+)
+def test_when_no_guest_can_be_prepared_every_life_says_why(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def never(*_: object) -> Any:
+        raise error
+
+    monkeypatch.setattr(lives, "_ready", never)
+    points = [Where(1), Where(2)]
+    found = list(lead_each(Batches(set(), set()).make, Plan(()), points, 1.0))
+    assert [one.where for one in found] == points
+    assert [one.evidence.doubts for one in found] == [(str(error),)] * 2
 
 
 @click.command(cls=WithBareOption)

@@ -3,7 +3,7 @@
 import errno
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -24,7 +24,7 @@ from freeonce.report.junit import junit_text
 from freeonce.report.places import Everywhere
 from freeonce.report.sarif import sarif_text
 from freeonce.run.conclude import conclude, exit_status
-from freeonce.run.failures import chosen_for_failures, run_each
+from freeonce.run.failures import Plain, chosen_for_failures, run_each, sweep
 from freeonce.run.task import Options, Task
 from freeonce.subject.places import Frame, Place
 from tests.unit.history import History, run
@@ -212,6 +212,34 @@ def test_failure_points_are_cases_of_junit_and_results_of_sarif() -> None:
     (log,) = json.loads(sarif_text(points.results))["runs"]
     assert [one["properties"]["scenario"] for one in log["results"]] == [f"{NAME} fail=2+"]
     assert log["invocations"][0]["executionSuccessful"] is False
+
+
+class _Leader:
+    """Of a life with these acquisitions, whose failures are led in the other order."""
+
+    def __init__(self, *numbers: int) -> None:
+        self._plain = result(counted(run(), *numbers).end().settle())
+
+    def plain(self) -> Plain:
+        return Plain(self._plain, sound=True)
+
+    def failing(self, points: Sequence[Where]) -> Iterator[Point]:
+        return (point(where, HANDLED) for where in reversed(points))
+
+
+def test_what_is_led_so_far_is_made_only_for_who_asks() -> None:
+    told: list[tuple[Callable[[], Points], int, int]] = []
+    asked = []
+
+    def done(so_far: Callable[[], Points], led: int, of: int) -> None:
+        told.append((so_far, led, of))
+        if led == 2:
+            asked.append([one.number for one in so_far().points])
+
+    whole = sweep(_Leader(1, 2, 3), Each(), done)
+    assert [(led, of) for _, led, of in told] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert asked == [[2, 3]]
+    assert [one.number for one in whole.points] == [1, 2, 3]
 
 
 class Told:

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from freeonce.campaign.overview import BUCKETS, LISTED, buckets, columns, incomplete, moment, page
+from freeonce.campaign.overview import (
+    BUCKETS,
+    LISTED,
+    REASONS,
+    buckets,
+    columns,
+    incomplete,
+    moment,
+    page,
+)
 from freeonce.campaign.store import Kept
 from tests.unit.test_html import HOSTILE
 
@@ -53,6 +62,30 @@ def test_audits_with_other_words_have_rows_of_their_own_and_other_images_have_no
     assert data(text)["names"] == ["loop a=1", "loop --fail-each=load", "loop"]
     text = page([audit(1, image="old"), audit(3, image="new")], "s")
     assert data(text)["names"] == ["loop"]
+    assert "1 older results of the same tasks are not shown" in text
+
+
+def test_what_is_found_under_one_accelerator_is_not_hidden_by_another() -> None:
+    def under(accel: str, verdict: str) -> Kept:
+        return kept("a", verdict=verdict, task={"name": "a", "accel": accel})
+
+    text = page([under("tcg", "faulty"), under("kvm", "clean")], "s")
+    assert data(text)["names"] == ["a (tcg)", "a (kvm)"]
+    assert "older results" not in text
+
+
+def test_the_reasons_of_lives_are_words_and_their_rows_are_bounded() -> None:
+    reasons = [{"reason": "guest-lost", "message": "an oops"}]
+    document = {"reasons": reasons, "doubts": ["an oops", "torn"]}
+    assert incomplete([kept("a", 0, "incomplete", document=document)]) == [
+        ("an oops", 1, "a (0)"),
+        ("torn", 1, "a (0)"),
+    ]
+    many = [
+        kept("a", number, "incomplete", document={"reasons": [f"why {number}"]})
+        for number in range(REASONS + 3)
+    ]
+    assert "3 more reasons are in the map" in page(many, "s")
 
 
 def test_why_results_are_incomplete_the_most_frequent_first() -> None:

@@ -1,6 +1,16 @@
 """Which workers are taken out of a campaign, and which tasks are given again."""
 
+import errno
+import json
+import os
+from typing import Any
+
+import pytest
+
+from freeonce.campaign import perform
+from freeonce.campaign.outcome import from_text
 from freeonce.campaign.trust import TIMES, TRIES, Trust
+from freeonce.errors import HostError, UsageError
 
 
 def test_a_worker_is_out_once_after_so_many_refusals_for_one_reason() -> None:
@@ -26,5 +36,32 @@ def test_other_workers_and_other_reasons_count_for_themselves() -> None:
 
 def test_a_task_is_given_so_often_and_no_more() -> None:
     trust = Trust()
-    assert [trust.again("t") for _ in range(TRIES)] == [True] * (TRIES - 1) + [False]
-    assert trust.again("u")
+    told = [trust.again("t", f"w{number}") for number in range(TRIES)]
+    assert told == [True] * (TRIES - 1) + [False]
+    assert trust.again("u", "w0")
+
+
+def test_a_task_goes_to_those_that_did_not_refuse_it() -> None:
+    trust = Trust()
+    trust.again("t", "a")
+    assert trust.others("t", ["a", "b"]) == {"b"}
+    assert trust.others("u", ["a", "b"]) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("error", "by_host", "reason"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), True, "system"),
+        (HostError("no-qemu", "none"), True, "no-qemu"),
+        (UsageError("no such name"), False, ""),
+    ],
+)
+def test_what_a_host_lacks_is_its_refusal_and_no_result(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, by_host: bool, reason: str
+) -> None:
+    def never(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(perform, "_setting", never)
+    outcome = from_text(perform.perform(json.dumps({"accel": "tcg", "kind": "audit"})))
+    assert (outcome.by_host, outcome.reason, bool(outcome.refused)) == (by_host, reason, True)

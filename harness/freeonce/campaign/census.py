@@ -6,23 +6,23 @@ Two tasks a module: its life, and that life with each acquisition of its load ma
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from freeonce.audit.attempts import Each
 from freeonce.audit.life import Life, Stage
 from freeonce.audit.model import Verdict
 from freeonce.audit.points import Points
 from freeonce.campaign.outcome import Outcome
-from freeonce.campaign.store import Kept
 from freeonce.campaign.task import Base, Body, Task
-from freeonce.errors import GuestLost, Obstacle, SubjectError
+from freeonce.errors import GuestLost, Loss, Obstacle, SubjectError
 from freeonce.machine.template import Template
 from freeonce.project.setting import Setting
 from freeonce.report.life import life_document, places_of, tell
-from freeonce.run.audit import audit_each, traces_of_life, unborn
+from freeonce.run.audit import NO_GUEST, audit_each, traces_of_life, unborn
 from freeonce.run.hear import lost_words
 from freeonce.run.prepare import Prepared, Wish, prepare
 from freeonce.run.together import lives_of
@@ -41,13 +41,28 @@ def tasks(
     """One for each module. `limit`: with failures, at most so many of one stack; None without."""
     for name in names:
         digest = base.digest(str(package.files[name]))
-        body: Body = {"kind": LIFE if limit is None else FAILURES, "number": 0, "digest": digest}
+        kind = LIFE if limit is None else FAILURES
+        body: Body = {"kind": kind, "number": 0, "digests": {name: digest}}
         yield base.task(name, body if limit is None else body | {"limit": limit})
 
 
-def lived(kept: Kept) -> bool:
-    """Whether a life came through, clean, so that failures may be held against it."""
-    return kept.kind == LIFE and kept.verdict == Verdict.CLEAN
+def lived(document: Mapping[str, Any]) -> bool:
+    """Whether a life came through, clean, and acquired something that may fail."""
+    return document["verdict"] == Verdict.CLEAN and bool(document["acquired"])
+
+
+_HOSTS = {Loss.QEMU, Loss.SSH}
+"""A guest that is lost in such a way was not lost by what ran in it."""
+
+
+def by_host(document: Mapping[str, Any]) -> bool:
+    """Whether what came of a life tells only what the host lacked: no result, nothing to keep."""
+    points = (document.get("failures") or {}).get("points", ())
+    unborn = document["phase"] == Stage.BOOT and document["reasons"]
+    return bool(unborn) or any(
+        one["loss"] in _HOSTS or any(said.startswith(NO_GUEST) for said in one["reasons"])
+        for one in ({"loss": document["loss"], "reasons": ()}, *points)
+    )
 
 
 def lead(
@@ -86,7 +101,7 @@ def _failures(setting: Setting, source: Template, prepared: Prepared, task: Task
     each = Each(stage=Stage.LOAD, limit=limit)
     start = time.monotonic()
     try:
-        found = audit_each(setting, source, prepared, each, lambda _, __: None)
+        found = audit_each(setting, source, prepared, each, lambda *_: None)
     except GuestLost as lost:
         words = lost_words(lost)
         life = unborn([task.name], Stage.BOOT, Obstacle.GUEST_LOST, words, prepared)
@@ -119,6 +134,7 @@ def _outcome(
         seconds=result.seconds if seconds is None else seconds,
         worker=f"{socket.gethostname()}:{os.getpid()}",
         document=document,
+        by_host=by_host(document),
     )
 
 

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -18,11 +19,11 @@ from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
 from freeonce.audit.model import Verdict
-from freeonce.campaign.outcome import Outcome, from_text
+from freeonce.campaign.outcome import Outcome, from_text, lacking
 from freeonce.campaign.perform import perform
 from freeonce.campaign.task import Task
 from freeonce.campaign.trust import TIMES, Trust
-from freeonce.errors import HostError
+from freeonce.errors import EvidenceError, HostError
 
 SLOT = "guest"
 """The resource of a worker of which each task takes one."""
@@ -30,6 +31,7 @@ AHEAD = 2
 """Tasks a slot that the scheduler has at a time: one runs, the other is there when it ends."""
 CONNECT_SECONDS = 20.0
 LOOK_SECONDS = 2.0
+WAIT_SECONDS = 0.02
 DEATHS = 3
 """After so many dead workers a task is held to have killed them."""
 
@@ -50,7 +52,8 @@ SETTINGS = {
 def local(slots: int, scratch: Path) -> Iterator[Client]:
     """A cluster of this machine alone, a process a slot; nothing listens beyond loopback."""
     with (
-        dask.config.set(SETTINGS),
+        # Nothing of it leaves this machine, whatever is asked of what does.
+        dask.config.set({**SETTINGS, "distributed.comm.require-encryption": False}),
         LocalCluster(
             n_workers=slots,
             threads_per_worker=1,
@@ -77,8 +80,10 @@ def remote(address: str) -> Iterator[Client]:
             yield client
 
 
-UNREACHABLE = (OSError, ValueError, TypeError)
-"""What Dask raises where no scheduler answers; TypeError where it has no certificates."""
+UNREACHABLE = (OSError, ValueError, TypeError, RuntimeError)
+"""What Dask raises where no scheduler answers; TypeError where it has no certificates, which in
+a worker's process becomes a RuntimeError, as does an address that is not encrypted and should be.
+"""
 
 TLS = """; for tls:// set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, and CERT and KEY of __CLIENT__ and \
 __WORKER__ there, or the same in Dask's configuration (docs/campaigns.md)"""
@@ -86,7 +91,8 @@ __WORKER__ there, or the same in Dask's configuration (docs/campaigns.md)"""
 
 def unreachable(address: str, error: BaseException) -> HostError:
     """That, in words."""
-    more = TLS if address.startswith("tls:") and isinstance(error, TypeError) else ""
+    blamed = isinstance(error, TypeError | RuntimeError)
+    more = TLS if address.startswith("tls:") and blamed else ""
     return HostError("scheduler", f"no scheduler answers at {address}: {error}{more}")
 
 
@@ -117,7 +123,7 @@ def run(
     """Each task with its outcome, as they come. `work`: what a worker does with a task's body.
 
     Dask blames the death of a worker on all tasks that it had. So whoever was blamed so often
-    that it was given up runs again at the end, alone. What a worker cannot begin goes to another,
+    that it was given up runs again at the end, alone. What a worker cannot begin goes to others,
     and a worker that refuses the same way again and again is taken out; `say` is told.
 
     Raises HostError `scheduler` when the scheduler is lost, or forgets what it was given, and
@@ -140,6 +146,18 @@ def run(
         raise HostError("scheduler", f"{message}; the same command goes on") from error
 
 
+@dataclass
+class _Given:
+    """A task that the scheduler has. `refused`: what a worker said before, and then `workers`: only
+    for these. Empty: for whoever is free.
+    """
+
+    task: Task
+    refused: Outcome | None = None
+    workers: set[str] = field(default_factory=set)
+    future: Future | None = None
+
+
 class _Crowd:
     """The workers of a cluster at the tasks of one campaign."""
 
@@ -156,55 +174,99 @@ class _Crowd:
     def each(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome | None]]:
         """None: given up, since workers died that had it."""
         waiting = iter(tasks)
-        refused: deque[Task] = deque()
-        had: dict[str, Task] = {}
+        refused: deque[tuple[Task, Outcome]] = deque()
+        nobodys: list[tuple[Task, Outcome]] = []
+        had: dict[str, _Given] = {}
 
         def more() -> list[Future]:
             room = max(AHEAD * self._slots.count() - len(had), 0)
-            chosen = list(islice(waiting, room))
+            futures = [self._give(_Given(task), had) for task in islice(waiting, room)]
             # Last of all: who refused is out by then, or somebody else is free.
-            chosen += [refused.popleft() for _ in range(min(room - len(chosen), len(refused)))]
-            return [self._give(task, had) for task in chosen]
+            while refused and len(futures) < room:
+                task, outcome = refused.popleft()
+                if others := self._trust.others(task.key, self._workers()):
+                    futures.append(self._give(_Given(task, outcome, others), had))
+                else:
+                    nobodys.append((task, outcome))
+            return futures
 
         coming = as_completed(more())
-        for future in coming:
-            task = had.pop(str(future.key))
-            outcome = self._outcome(future)
-            future.release()
-            if outcome and outcome.by_host and self._trust.again(task.key):
-                refused.append(task)
+        while (future := self._next(coming, had)) is not None:
+            given = had.pop(str(future.key))
+            task = given.task
+            if given.refused is not None and future.status == "cancelled":
+                refused.append((task, given.refused))
             else:
-                yield task, outcome
+                address, outcome = self._outcome(future)
+                if outcome and outcome.by_host and self._trust.again(task.key, address):
+                    refused.append((task, outcome))
+                else:
+                    yield task, outcome
+            future.release()
             coming.update(more())
+            while nobodys:
+                yield nobodys.pop()
 
-    def _give(self, task: Task, had: dict[str, Task]) -> Future:
+    def _next(self, coming: as_completed, had: dict[str, _Given]) -> Future | None:
+        """What ended, None when nothing is left. For workers that are gone Dask would wait
+        without end: what was for these alone is taken back.
+        """
+        until = time.monotonic() + LOOK_SECONDS
+        while not coming.is_empty():
+            if coming.has_ready():
+                return coming.next()
+            time.sleep(WAIT_SECONDS)
+            only = [one for one in had.values() if one.workers]
+            if only and time.monotonic() >= until:
+                until = time.monotonic() + LOOK_SECONDS
+                workers = self._workers()
+                for one in only:
+                    if one.workers.isdisjoint(workers) and one.future is not None:
+                        one.future.cancel()
+        return None
+
+    def _workers(self) -> set[str]:
+        """The addresses of those that there are."""
+        return set(self._client.scheduler_info(n_workers=-1)["workers"])
+
+    def _give(self, given: _Given, had: dict[str, _Given]) -> Future:
         # A task that is given again must not be taken for the one that Dask is forgetting.
         self._given += 1
-        key = f"{task.key}-{self._given}"
-        had[key] = task
-        body = json.dumps(task.body)
-        return self._client.submit(
-            _here, self._work, body, key=key, pure=False, resources={SLOT: 1}
+        key = f"{given.task.key}-{self._given}"
+        had[key] = given
+        given.future = self._client.submit(
+            *(_here, self._work, json.dumps(given.task.body)),
+            key=key,
+            pure=False,
+            resources={SLOT: 1},
+            workers=sorted(given.workers) or None,
         )
+        return given.future
 
-    def _outcome(self, future: Future) -> Outcome | None:
-        """None: given up. What the task itself raised is told as the worker's refusal of it."""
+    def _outcome(self, future: Future) -> tuple[str, Outcome | None]:
+        """And by which worker. None: given up. What the task itself raised is told as the worker's
+        refusal of it.
+        """
         error = future.exception() if future.status == "error" else None
         if isinstance(error, KilledWorker):
-            return None
+            return "", None
         if error is not None:
-            return Outcome("", False, 0.0, "a worker", refused=f"an error of freeonce: {error!r}")
+            refused = f"an error of freeonce: {error!r}"
+            return "", Outcome("", False, 0.0, "a worker", refused=refused)
         address, text = future.result()
-        outcome = from_text(text)
+        try:
+            outcome = from_text(text)
+        except EvidenceError as error:
+            outcome = lacking(address, "answer", str(error))
         if not outcome.refused:
             self._trust.did(address)
-        elif outcome.by_host and self._trust.refused(address, outcome.refused):
+        elif outcome.by_host and self._trust.refused(address, outcome.reason):
             self._take_out(address, outcome)
-        return outcome
+        return address, outcome
 
     def _take_out(self, address: str, outcome: Outcome) -> None:
         why = f"it refused {TIMES} tasks in a row: {outcome.refused}"
-        left = set(self._client.scheduler_info(n_workers=-1)["workers"]) - {address}
+        left = self._workers() - {address}
         if not left:
             message = f"no worker is left; the last, {outcome.worker}: {why}"
             raise HostError("workers", f"{message}; the same command goes on")

@@ -1,6 +1,7 @@
 """What came of one task, as it is sent from a worker and kept in a store. Pure."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 
 from freeonce.errors import EvidenceError
@@ -10,7 +11,8 @@ from freeonce.errors import EvidenceError
 class Outcome:
     """`verdict`: of the audit; empty when the worker could not even begin, and then `refused`
     says why: that is no result, and is not kept. `by_host`: what it lacks is the worker's, and
-    another may have it. `document`: as in `run --json` or `audit --json`.
+    another may have it; `reason`: that in a short word. `document`: as in `run --json` or
+    `audit --json`.
     """
 
     verdict: str
@@ -20,6 +22,13 @@ class Outcome:
     document: dict[str, object] = field(default_factory=dict)
     refused: str = ""
     by_host: bool = False
+    reason: str = ""
+
+
+def lacking(worker: str, reason: str, message: str) -> Outcome:
+    """A worker's refusal for want of something of its own."""
+    refused = f"{reason}: {message}"
+    return Outcome("", False, 0.0, worker, refused=refused, by_host=True, reason=reason)
 
 
 def to_text(outcome: Outcome) -> str:
@@ -31,15 +40,15 @@ def from_text(text: str) -> Outcome:
     """Raises EvidenceError: a worker of another version, or no worker of ours."""
     try:
         found = Outcome(**json.loads(text))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise EvidenceError(f"a worker's answer cannot be read: {error}") from error
     types = {
         **{"verdict": str, "as_expected": bool, "worker": str, "document": dict},
-        **{"refused": str, "by_host": bool},
+        **{"refused": str, "by_host": bool, "reason": str},
     }
     for name, wanted in types.items():
         if not isinstance(getattr(found, name), wanted):
             raise EvidenceError(f"a worker's answer has a wrong {name}")
-    if not isinstance(found.seconds, int | float):
+    if not (isinstance(found.seconds, int | float) and math.isfinite(found.seconds)):
         raise EvidenceError("a worker's answer has wrong seconds")
     return found

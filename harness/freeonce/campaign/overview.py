@@ -23,6 +23,8 @@ VERDICTS = [str(verdict) for verdict in Verdict]
 SLOWEST = 20
 LISTED = 500
 """Of what is not as expected; the map has all."""
+REASONS = 100
+"""Why results are incomplete, in rows."""
 BUCKETS = 60
 """Of time."""
 
@@ -48,13 +50,14 @@ class Bucket:
 def page(results: Sequence[Kept], title: str, *, when: str = "") -> str:
     """The page. `title`: the store's name. `when`: it was written.
 
-    Of several results of one task, with other images, the last counts.
+    Of several results of one task, with other images, the last counts; the others are counted.
     """
     last = {(one.number, same_task(one)): one for one in results}
     shown = sorted(last.values(), key=lambda one: (one.kind, one.name, one.number))
     wrong = [one for one in shown if not one.as_expected]
     script, style = asset(ROOM, "overview.js"), asset(ROOM, "overview.css")
     counts = Counter(one.verdict for one in shown)
+    lost = incomplete(shown)
     jinja = environment(ROOM)
     jinja.filters["moment"] = moment
     return jinja.get_template("overview.html.j2").render(
@@ -65,7 +68,9 @@ def page(results: Sequence[Kept], title: str, *, when: str = "") -> str:
         total=len(shown),
         wrong=len(wrong),
         listed=[(one, in_words(one)) for one in wrong[:LISTED]],
-        incomplete=incomplete(shown),
+        older=len(results) - len(shown),
+        incomplete=lost[:REASONS],
+        more_incomplete=len(lost[REASONS:]),
         slowest=nlargest(SLOWEST, shown, key=lambda one: one.seconds),
         buckets=buckets(shown),
         ended=max((one.finished for one in shown), default=0.0),
@@ -95,7 +100,10 @@ def in_words(kept: Kept) -> str:
 
 
 def _reasons(kept: Kept) -> list[str]:
-    said = [str(one) for one in kept.document.get("reasons") or ()]
+    """Those of a scenario are words, those of a life have a name, and its doubts beside them."""
+    every = [*(kept.document.get("reasons") or ()), *(kept.document.get("doubts") or ())]
+    words = (one.get("message", "") if isinstance(one, dict) else one for one in every)
+    said = list(dict.fromkeys(str(one) for one in words if one))
     return said or ["no reason was kept"] if kept.verdict == Verdict.INCOMPLETE else said
 
 
@@ -156,4 +164,6 @@ def columns(results: Iterable[Kept]) -> dict[str, object]:
 def _label(kept: Kept) -> str:
     each = kept.task.get("fail_each")
     failing = "" if each is None else f"--fail-each={each}"
-    return " ".join(filter(None, (kept.name, str(kept.task.get("params") or ""), failing)))
+    accel = str(kept.task.get("accel") or "auto")
+    under = "" if accel == "auto" else f"({accel})"
+    return " ".join(filter(None, (kept.name, str(kept.task.get("params") or ""), failing, under)))

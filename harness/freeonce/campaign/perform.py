@@ -13,7 +13,7 @@ from typing import Any
 from freeonce.audit.attempts import Each, each_of
 from freeonce.audit.result import NOTHING, Evidence, Result
 from freeonce.campaign.identity import file_digest, harness
-from freeonce.campaign.outcome import Outcome, to_text
+from freeonce.campaign.outcome import Outcome, lacking, to_text
 from freeonce.errors import FreeonceError, GuestLost, HostError
 from freeonce.evidence.scenarios import parse_scenarios
 from freeonce.guest import clone, template_of
@@ -42,8 +42,10 @@ def perform(text: str) -> str:
         _check(body, setting)
         verdict, as_expected, document = PERFORMERS[body["kind"]](body, setting)
     except HostError as error:
-        refused = f"{error.reason}: {error}"
-        return to_text(Outcome("", False, 0.0, worker, refused=refused, by_host=True))
+        return to_text(lacking(worker, error.reason, str(error)))
+    except OSError as error:
+        # A full disk, no more processes: of this machine, not of the task.
+        return to_text(lacking(worker, "system", str(error)))
     except FreeonceError as error:
         return to_text(Outcome("", False, 0.0, worker, refused=str(error)))
     document["host"] = setting.document()

@@ -25,18 +25,18 @@ async def serve(scheduler: str, slots: int, setting: Setting) -> None:
     """Until the scheduler is gone. Raises HostError `scheduler` when none answers."""
     with TemporaryDirectory(prefix="freeonce-worker-") as folder, dask.config.set(SETTINGS):
         async with AsyncExitStack() as stack:
-            nannies = [
-                Nanny(
-                    scheduler,
-                    nthreads=1,
-                    resources=resources(setting),
-                    local_directory=str(Path(folder) / str(number)),
-                    memory_limit=0,
-                    dashboard=False,
-                )
-                for number in range(slots)
-            ]
             try:
+                nannies = [
+                    Nanny(
+                        scheduler,
+                        nthreads=1,
+                        resources=resources(setting),
+                        local_directory=str(Path(folder) / str(number)),
+                        memory_limit=0,
+                        dashboard=False,
+                    )
+                    for number in range(slots)
+                ]
                 async with asyncio.timeout(CONNECT_SECONDS):
                     for nanny in nannies:
                         await stack.enter_async_context(nanny)

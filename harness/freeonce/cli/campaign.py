@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 from freeonce.audit.model import Verdict
+from freeonce.campaign.compare import in_short
 from freeonce.campaign.identity import file_digest, harness
 from freeonce.campaign.loading import loaded
 from freeonce.campaign.outcome import Outcome
@@ -206,7 +207,8 @@ class _Watch:
         self._done += 1
         self._progress.update(self._bar, advance=1, description=task.name)
         if not outcome.refused and not outcome.as_expected:
-            self.say(f"{task.name}: {outcome.verdict}, not expected")
+            said = "; ".join(filter(None, (outcome.verdict, in_short(outcome.document))))
+            self.say(f"{task.name}: {said}, not expected")
         now = time.monotonic()
         if not self._console.is_terminal and now >= self._next:
             self._next = now + TELL_SECONDS

@@ -2,15 +2,16 @@
 
 import fnmatch
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
-from freeonce.campaign.census import FAILURES, LIFE, lead, lived, tasks
+from freeonce.campaign.census import lead, lived, tasks
 from freeonce.campaign.identity import file_digest, harness
-from freeonce.campaign.store import Kept, Store, writing
+from freeonce.campaign.store import Store, writing
 from freeonce.campaign.task import Base, Task
 from freeonce.cli.campaign import watched
 from freeonce.cli.excusing import excuse_options
@@ -30,6 +31,7 @@ from freeonce.report.census import (
 )
 from freeonce.report.excused import Excuses
 from freeonce.run.audit import ready
+from freeonce.run.conclude import INCOMPLETE
 from freeonce.subject.package import Package
 
 LIMIT = 3
@@ -52,6 +54,7 @@ LIMIT = 3
     show_default=True,
     help="Of acquisitions by one stack make at most so many fail.",
 )
+@click.option("--again", is_flag=True, help="Forget what the store has of these modules.")
 @excuse_options
 @accelerator_option
 @output_option("--json", "Write all of it as JSON; - for stdout.")
@@ -65,6 +68,7 @@ def census(
     folder: Path,
     fail_each: bool,
     fail_limit: int,
+    again: bool,
     excuses: Excuses,
     accel: str,
     json_file: Path | None,
@@ -72,8 +76,10 @@ def census(
 ) -> None:
     """Load and unload every module of the guest's kernel package, and judge each.
 
-    GLOB: only modules with such names. Exit status: 0 all that loads is clean, 1 something was
-    found, 2 usage, 3 this host cannot.
+    GLOB: only modules with such names.
+
+    Exit status: 0 nothing was found, and modules that do not load are none, 1 something was,
+    2 usage, 3 this host cannot, 4 something is incomplete.
     """
     for file in (json_file, html_file):
         if file is not None and file != STDOUT:
@@ -84,16 +90,24 @@ def census(
         setting = find_setting(accel, svm=False)
         package = Package(setting.image.modules)
         base = _base(setting, accel)
-        plain = list(tasks(package, base, _chosen(package, names)))
+        modules = _chosen(package, names)
+        plain = list(tasks(package, base, modules))
+        if again:
+            every = [*plain, *tasks(package, base, modules, fail_limit)]
+            store.forget(task.key for task in every)
         failing: list[Task] = []
+        unkept: _Documents = {}
         try:
-            _lead(setting, plain, store, errors)
+            _lead(setting, plain, store, errors, unkept)
             if fail_each:
-                failing += tasks(package, base, _bearing(store, plain), fail_limit)
-                _lead(setting, failing, store, errors)
+                documents = _documents(store, plain, unkept)
+                bearing = [one.name for one in plain if lived(documents[one.key])]
+                failing += tasks(package, base, bearing, fail_limit)
+                _lead(setting, failing, store, errors, unkept)
         finally:
             # Ctrl-C too: what was led before is told.
-            found = _modules(store, plain, failing, excuses)
+            documents = _documents(store, [*plain, *failing], unkept)
+            found = _modules(documents, plain, failing, excuses)
             unused = excuses.unused(every_name(found))
             host = setting.document()
             if json_file is not None:
@@ -104,7 +118,13 @@ def census(
     click.echo(summary(found, len(plain)), err=json_file == STDOUT)
     for one in unused:
         click.echo(f"suppression not used: {one}", err=True)
+    if any(one.incomplete for one in found) or len(found) < len(plain):
+        context.exit(INCOMPLETE)
     context.exit(int(any(one.wrong for one in found)))
+
+
+_Documents = dict[str, Mapping[str, Any]]
+"""Of lives, by the task's key."""
 
 
 def _chosen(package: Package, patterns: Sequence[str]) -> list[str]:
@@ -131,38 +151,40 @@ def _base(setting: Setting, accel: str) -> Base:
     )
 
 
-def _lead(setting: Setting, chosen: Sequence[Task], store: Store, errors: Console) -> None:
-    """Lead what the store has not, and keep it as it comes."""
+def _lead(
+    setting: Setting, chosen: Sequence[Task], store: Store, errors: Console, unkept: _Documents
+) -> None:
+    """Lead what the store has not, and keep it as it comes. `unkept`: gets what the host lacked."""
     there = store.keys()
     missing = [task for task in chosen if task.key not in there]
     if not missing:
         return
     with ready(setting) as (roomy, source), watched(errors, len(missing)) as watch:
         for task, outcome in lead(roomy, source, missing):
-            store.add(task, outcome)
+            if outcome.by_host:
+                unkept[task.key] = outcome.document
+            else:
+                store.add(task, outcome)
             watch.done(task, outcome)
 
 
-def _bearing(store: Store, plain: Sequence[Task]) -> list[str]:
-    """The modules against whose lives failures may be held, and that acquire something."""
-    kept = _kept(store, plain)
-    return sorted(one.name for one in kept if lived(one) and one.document["acquired"])
-
-
-def _kept(store: Store, chosen: Sequence[Task]) -> list[Kept]:
+def _documents(store: Store, chosen: Sequence[Task], unkept: _Documents) -> _Documents:
     keys = {task.key for task in chosen}
-    return [one for one in store.results() if one.key in keys]
+    return unkept | {one.key: one.document for one in store.results() if one.key in keys}
 
 
 def _modules(
-    store: Store, plain: Sequence[Task], failing: Sequence[Task], excuses: Excuses
+    documents: _Documents, plain: Sequence[Task], failing: Sequence[Task], excuses: Excuses
 ) -> list[Module]:
     """What reports tell, by name."""
-    by_kind: dict[str, dict[str, Kept]] = {LIFE: {}, FAILURES: {}}
-    for one in _kept(store, [*plain, *failing]):
-        by_kind[one.kind][one.name] = one
-    failures = by_kind[FAILURES]
+    with_failures = {task.name: task.key for task in failing}
     return [
-        module(one.document, failures[name].document if name in failures else None, excuses)
-        for name, one in sorted(by_kind[LIFE].items())
+        module(
+            documents[task.key],
+            documents.get(with_failures.get(task.name, "")),
+            excuses,
+            asked=task.name in with_failures,
+        )
+        for task in sorted(plain, key=lambda one: one.name)
+        if task.key in documents
     ]

@@ -7,13 +7,14 @@ import json
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import click
 from rich.table import Table
 from rich.text import Text
 
-from freeonce.campaign.compare import differences, findings
+from freeonce.campaign.compare import differences, findings, in_short
 from freeonce.campaign.overview import page
 from freeonce.campaign.store import Kept, reading
 from freeonce.cli.options import output_option
@@ -62,17 +63,19 @@ def results(
     for file in files:
         if file != STDOUT:
             writable(file)
-    found = list(_chosen(store, chosen))
+    # Read anew for each: all of them at once may be more than memory holds.
+    found = partial(_chosen, store, chosen)
     if json_file is not None:
-        write(json_file, json.dumps([asdict(one) for one in found], indent=1) + "\n")
+        rows = ",\n".join(json.dumps(asdict(one), indent=1) for one in found())
+        write(json_file, f"[\n{rows}\n]\n")
     if csv_file is not None:
-        write(csv_file, _csv(found))
+        write(csv_file, _csv(found()))
     if html_file is not None:
-        write(html_file, page(found, store.name, when=time.strftime("%Y-%m-%d %H:%M")))
+        write(html_file, page(list(found()), store.name, when=time.strftime("%Y-%m-%d %H:%M")))
     if against is not None:
-        context.exit(_compared(_chosen(against, chosen), found))
+        context.exit(_compared(_chosen(against, chosen), found()))
     if not files:
-        _printed(found)
+        _printed(found())
 
 
 def _condition(text: str) -> tuple[str, str]:
@@ -111,11 +114,11 @@ def _csv(found: Iterable[Kept]) -> str:
 
 def _printed(found: Iterable[Kept]) -> None:
     table = Table(box=None, pad_edge=False)
-    for heading in ("key", "name", "verdict", "expected", "seconds"):
+    for heading in ("key", "name", "verdict", "expected", "seconds", "found"):
         table.add_column(heading, justify="right" if heading == "seconds" else "left")
     for one in found:
         words = (one.key[:SHOWN_KEY], one.name, one.verdict, _word(one, "as_expected"))
-        table.add_row(*map(Text, words), f"{one.seconds:.1f}")
+        table.add_row(*map(Text, words), f"{one.seconds:.1f}", Text(in_short(one.document)))
     Out(highlight=False).print(table)
 
 

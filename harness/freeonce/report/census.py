@@ -5,6 +5,7 @@ Schema freeonce/census/1. Read from the documents of single lives (`report/life.
 
 import errno
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from freeonce import __version__
-from freeonce.audit.points import Outcome
+from freeonce.audit.points import LOST, Outcome
 from freeonce.errors import Obstacle
 from freeonce.report.excused import NONE, Excuses, Suppression
 from freeonce.report.html import page_of
@@ -35,19 +36,34 @@ class Came(StrEnum):
     """It is loaded already: the guest itself needs it."""
     STAYS = "stays"
     """It has no exit function, or somebody holds it."""
+    CRASHED = "crashed"
+    """The kernel oopsed, panicked, or the CPU was reset: a finding, too."""
     LOST = "lost"
-    """The guest did not survive it, or it does not end."""
+    """It does not end, or the guest was lost and nobody knows by whom."""
     UNREAD = "unread"
     """Its file is no module that can be audited."""
     UNKNOWN = "unknown"
     """Loaded and unloaded, and the evidence is incomplete."""
 
 
+class Sweep(StrEnum):
+    """Whether the acquisitions of a module's load were made to fail. Stable, as `Came`."""
+
+    NOT_ASKED = "not asked"
+    LED = "led"
+    SAMPLED = "sampled"
+    """Of some stacks not all."""
+    UNLED = "unled"
+    """It should have been, and nothing is known of it."""
+
+
 @dataclass(frozen=True)
 class Module:
     """One module. `error`: the kernel's, by its name (ENODEV); `message`: why it came no further.
 
-    `points`: of its load made to fail, by outcome; None where none was led.
+    `points`: of its load made to fail, by outcome; None where none was led. `left_out`: how many
+    acquisitions a sample left out. `unled`: why none was made to fail. `findings`: of both lives
+    without a failure.
     """
 
     name: str
@@ -64,6 +80,8 @@ class Module:
     counted: int | None = None
     points: Mapping[str, int] | None = None
     unhandled: Sequence[Mapping[str, Any]] = ()
+    sweep: Sweep = Sweep.NOT_ASKED
+    left_out: int = 0
     unled: str = ""
 
     @property
@@ -73,30 +91,54 @@ class Module:
 
     @property
     def wrong(self) -> bool:
-        """Whether something was found that counts."""
-        return self.suppressed < len(self.findings) + len(self.unhandled)
+        """Whether something was found that counts. A crash has no stack: nobody excuses it."""
+        found = [*self.findings, *(one for one in self.unhandled if one["outcome"] not in _BLIND)]
+        return self.came is Came.CRASHED or not all(one["suppressed"] for one in found)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether something was not seen that should have been."""
+        blind = any(one["outcome"] in _BLIND for one in self.unhandled)
+        return blind or self.came in (Came.LOST, Came.UNKNOWN) or self.sweep is Sweep.UNLED
+
+
+_BLIND = {Outcome.UNKNOWN, Outcome.UNREACHED}
+NOT_YET = "its lives with a failure were not led yet"
 
 
 def module(
     life: Mapping[str, Any],
     failures: Mapping[str, Any] | None = None,
     excuses: Excuses = NONE,
+    *,
+    asked: bool = False,
 ) -> Module:
-    """From the document of a life, and of the same with failures if that was led."""
-    reason = life["reasons"][0] if life["reasons"] else {"reason": "", "message": ""}
-    doubt = life["doubts"][0] if life["doubts"] else ""
+    """From the document of a life, and of the same with failures if that was led.
+
+    `asked`: it should have been. What its life without a failure came to this time counts as well.
+    """
+    came, told = _came(life), life
+    found = list(life["findings"])
+    if failures:
+        again = _came(failures)
+        if came is Came.CLEAN and again in (Came.FAULTY, Came.CRASHED):
+            came, told = again, failures
+        known = {one["identity"] for one in found if one["identity"]}
+        found += [one for one in failures["findings"] if one["identity"] not in known]
+    reason = _reason(told)
     led = (failures or {}).get("failures")
+    sweep, unled = _sweep(failures, asked)
     return Module(
         name=life["name"],
-        came=_came(life, reason),
+        came=came,
         reason=reason["reason"],
         error=_error(reason["message"]),
-        message=reason["message"] or doubt,
+        message=reason["message"] or _doubt(told),
         acquired=life["acquired"],
         released=life["released"],
         by_family=life["by_family"],
         not_audited=life["not_audited"],
-        findings=[one | {"suppressed": excuses.why(_named(one))} for one in life["findings"]],
+        findings=[one | {"suppressed": excuses.why(_named(one))} for one in found],
         seconds=life["seconds"],
         counted=led["counted"] if led else None,
         points=dict(Counter(one["outcome"] for one in led["points"])) if led else None,
@@ -105,8 +147,29 @@ def module(
             for one in (led["points"] if led else ())
             if one["outcome"] != Outcome.HANDLED
         ],
-        unled=(led["unled"] or "") if led else "",
+        sweep=sweep,
+        left_out=sum(one["made"] - one["led"] for one in led["sampled"]) if led else 0,
+        unled=unled,
     )
+
+
+def _reason(life: Mapping[str, Any]) -> Mapping[str, str]:
+    return life["reasons"][0] if life["reasons"] else {"reason": "", "message": ""}
+
+
+def _doubt(life: Mapping[str, Any]) -> str:
+    return life["doubts"][0] if life["doubts"] else ""
+
+
+def _sweep(failures: Mapping[str, Any] | None, asked: bool) -> tuple[Sweep, str]:
+    """And why it was not."""
+    if failures is None:
+        return (Sweep.UNLED, NOT_YET) if asked else (Sweep.NOT_ASKED, "")
+    led = failures.get("failures")
+    if led is None or led["unled"]:
+        said = _reason(failures)["message"] or _doubt(failures) or "nothing came of it"
+        return Sweep.UNLED, led["unled"] if led else said
+    return (Sweep.SAMPLED if led["sampled"] else Sweep.LED), ""
 
 
 def _named(finding: Mapping[str, Any]) -> Named:
@@ -126,6 +189,7 @@ def every_name(modules: Iterable[Module]) -> Iterator[Named]:
         yield from (Named(**each) for point in one.unhandled for each in point["named"])
 
 
+_CRASHES = {loss for loss, outcome in LOST.items() if outcome is Outcome.CRASHED}
 _STOPPED = {
     Obstacle.DOES_NOT_UNLOAD: Came.STAYS,
     Obstacle.HANGS_IN_INIT: Came.LOST,
@@ -134,13 +198,22 @@ _STOPPED = {
 }
 
 
-def _came(life: Mapping[str, Any], reason: Mapping[str, str]) -> Came:
+_DEPENDENCY = re.compile(r"the dependency \S+ does not load: .*")
+_THERE = re.compile(r"\S+ is loaded already: the guest itself needs it")
+
+
+def _came(life: Mapping[str, Any]) -> Came:
+    reason = _reason(life)
+    if life["loss"] in _CRASHES:
+        return Came.CRASHED
     if not reason["reason"]:
         return {"clean": Came.CLEAN, "faulty": Came.FAULTY}.get(life["verdict"], Came.UNKNOWN)
     if reason["reason"] == Obstacle.DOES_NOT_LOAD:
-        if reason["message"].startswith("the dependency "):
+        # What follows the first line is the kernel's log.
+        first = reason["message"].partition("\n")[0]
+        if _DEPENDENCY.fullmatch(first):
             return Came.DEPENDENCY
-        return Came.THERE if "is loaded already" in reason["message"] else Came.REFUSED
+        return Came.THERE if _THERE.fullmatch(first) else Came.REFUSED
     return _STOPPED.get(Obstacle(reason["reason"]), Came.UNREAD)
 
 
@@ -148,10 +221,9 @@ _ERRORS = {os.strerror(number): name for number, name in errno.errorcode.items()
 
 
 def _error(message: str) -> str:
-    """The name of the first error of the kernel's that a message quotes, by its longest words."""
+    """The name of the error of the kernel's with which a message's first line ends."""
     first = message.partition("\n")[0]
-    found = [words for words in _ERRORS if words in first]
-    return _ERRORS[max(found, key=len)] if found else ""
+    return _ERRORS.get(first.rpartition(": ")[2], "")
 
 
 def counted(modules: Iterable[Module]) -> dict[str, int]:
@@ -169,9 +241,15 @@ def summary(modules: Sequence[Module], total: int) -> str:
         points.update(one.points or {})
     more = ", ".join(f"{count} {outcome}" for outcome, count in points.most_common())
     failures = f"; {points.total()} failure points: {more}" if points else ""
-    excused = sum(one.suppressed for one in modules)
-    suppressed = f"; {excused} suppressed" if excused else ""
-    return f"{len(modules)} of {total} modules: {said or 'none'}{failures}{suppressed}"
+    # A module that refuses to load may leak all the same: its word does not tell.
+    others = {
+        "findings": sum(len(one.findings) for one in modules),
+        "modules sampled": sum(one.sweep is Sweep.SAMPLED for one in modules),
+        "modules not led with failures": sum(one.sweep is Sweep.UNLED for one in modules),
+        "suppressed": sum(one.suppressed for one in modules),
+    }
+    rest = "".join(f"; {count} {words}" for words, count in others.items() if count)
+    return f"{len(modules)} of {total} modules: {said or 'none'}{failures}{rest}"
 
 
 def census_document(

@@ -5,6 +5,8 @@ rule = "leak"          # or what became of a failure point: "crashed"
 family = "slab"        # optional
 module = "nbd"         # module or function, or both: a whole rule cannot be suppressed
 function = "nbd_init"
+when = "failure"       # optional: "plain" or "failure", in a life without failures or with one
+failed = "nbd_alloc"   # optional: the function whose acquisition failed
 because = "..."
 """
 
@@ -18,10 +20,16 @@ from freeonce.audit.model import Rule
 from freeonce.audit.points import Outcome
 from freeonce.audit.rules import KIND_NAMES
 from freeonce.errors import UsageError
-from freeonce.report.identity import FINE, Named
+from freeonce.report.identity import FAILURE, PLAIN, Named
 
-KEYS = ("rule", "family", "module", "function", "because")
-RULES = {str(one) for one in (*Rule, *(one for one in Outcome if one not in FINE))}
+KEYS = ("rule", "family", "module", "function", "when", "failed", "because")
+_BECAME = (Outcome.CRASHED, Outcome.HUNG)
+"""What a failure point is named by; others by their findings, and of `unknown` nothing is known."""
+WORDS = {
+    "rule": {str(one) for one in (*Rule, *_BECAME)},
+    "family": set(KIND_NAMES.values()),
+    "when": {PLAIN, FAILURE},
+}
 IN_BASELINE = "it is in the baseline"
 
 
@@ -34,11 +42,15 @@ class Suppression:
     family: str | None = None
     module: str | None = None
     function: str | None = None
+    when: str | None = None
+    failed: str | None = None
 
     def __str__(self) -> str:
         where = self.function or self.module
         family = f" ({self.family})" if self.family else ""
-        return f"{self.rule}{family} in {where}: {self.because}"
+        failed = f" when {self.failed} fails" if self.failed else ""
+        when = f" ({self.when})" if self.when else ""
+        return f"{self.rule}{family} in {where}{failed}{when}: {self.because}"
 
     def covers(self, one: Named) -> bool:
         """Whether it speaks of that."""
@@ -47,6 +59,8 @@ class Suppression:
             and self.family in (None, one.family)
             and self.module in (None, one.module)
             and self.function in (None, one.function)
+            and self.when in (None, one.when)
+            and self.failed in (None, one.failed)
         )
 
 
@@ -58,7 +72,12 @@ class Excuses:
     baseline: frozenset[str] = frozenset()
 
     def why(self, one: Named) -> str:
-        """Why it does not count; empty when it does."""
+        """Why it does not count; empty when it does.
+
+        What has no identity is told from nothing: who excused one would excuse any number.
+        """
+        if not one.identity:
+            return ""
         for suppression in self.suppressions:
             if suppression.covers(one):
                 return suppression.because
@@ -84,7 +103,7 @@ def parse_suppressions(text: str, name: str) -> tuple[Suppression, ...]:
     """Of such a file. `name`: the file's, for messages. Raises UsageError."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{name} is no TOML: {error}") from error
     if unknown := data.keys() - {"suppress"}:
         message = f"{name}: unknown: {', '.join(sorted(unknown))}; only [[suppress]] is known"
@@ -102,7 +121,7 @@ def _entry(entry: Mapping[str, object], where: str) -> Suppression:
         if not isinstance(value, str) or not value.strip():
             raise UsageError(f"{where}: {key} is no text")
     said = {key: str(value) for key, value in entry.items()}
-    for key, words in (("rule", RULES), ("family", set(KIND_NAMES.values()))):
+    for key, words in WORDS.items():
         if key in said and said[key] not in words:
             message = f"{where}: {key} is {said[key]!r}, not one of {', '.join(sorted(words))}"
             raise UsageError(message)
@@ -118,7 +137,7 @@ def parse_baseline(text: str, name: str) -> frozenset[str]:
     """The identities in a report of `audit --json` or `census --json`. Raises UsageError."""
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{name} is no JSON: {error}") from error
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema not in ("freeonce/audit/1", "freeonce/census/1"):
@@ -127,13 +146,14 @@ def parse_baseline(text: str, name: str) -> frozenset[str]:
 
 
 def _identities(value: Any) -> Iterator[str]:
-    """Every identity in a report, wherever it stands."""
+    """Every identity in a report, wherever it stands: what has none cannot be known again."""
     waiting = [value]
     while waiting:
         one = waiting.pop()
         if isinstance(one, dict):
-            if isinstance(one.get("identity"), str):
-                yield one["identity"]
+            identity = one.get("identity")
+            if isinstance(identity, str) and identity:
+                yield identity
             waiting += one.values()
         elif isinstance(one, list):
             waiting += one

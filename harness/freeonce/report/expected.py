@@ -16,6 +16,7 @@ from freeonce.audit.model import Rule
 from freeonce.audit.rules import KIND_NAMES
 from freeonce.errors import UsageError
 from freeonce.report.found import Found
+from freeonce.report.identity import plain
 
 KEYS = {"rule": str, "family": str, "function": str, "count": int, "because": str}
 
@@ -86,8 +87,7 @@ def compare(
 
 def _is(found: Found, known: Known) -> bool:
     function = found.place.frame.function if found.place else ""
-    # The compiler's clones have a suffix: probe.constprop.0
-    names = None, function, function.split(".")[0]
+    names = None, function, plain(function)
     return (
         (found.finding.rule, found.finding.kind) == (known.rule, known.family)
         and known.function in names

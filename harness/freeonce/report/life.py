@@ -30,7 +30,7 @@ from freeonce.report.identity import Named, of_found, of_point
 from freeonce.report.places import NOWHERE, Everywhere
 from freeonce.report.sites import call_sites
 from freeonce.report.terminal import STYLES
-from freeonce.report.words import sentence
+from freeonce.report.words import SUPPRESSED, sentence
 from freeonce.subject.places import Frame, choose
 
 SCHEMA = "freeonce/audit/1"
@@ -125,12 +125,25 @@ def _named(
 
 
 def _with_excused(points: Points, suppressed: Mapping[Found | Point, str], plain: Result) -> Points:
-    """The same with what does not count as expected."""
+    """The same with what does not count as expected, and why among its reasons, so that every
+    report tells it.
+    """
     every = tuple(
-        replace(one, result=replace(one.result, as_expected=True)) if one in suppressed else one
+        replace(one, result=_excused(one.result, suppressed[one])) if one in suppressed else one
         for one in points.points
     )
     return replace(points, plain=plain, points=every)
+
+
+def _excused(result: Result, because: str) -> Result:
+    judgement = result.judgement
+    why = {
+        finding: Expectation(str(finding.rule), finding.kind, because=because)
+        for finding in judgement.findings
+    }
+    reasons = (*judgement.reasons, f"{SUPPRESSED}{because}")
+    judged = replace(judgement, reasons=reasons)
+    return replace(result, judgement=judged, as_expected=True, why=why)
 
 
 def places_of(traces: Traces) -> Everywhere:

@@ -17,7 +17,7 @@ from freeonce.audit.model import Finding, Verdict
 from freeonce.audit.result import Result
 from freeonce.report.explanations import EXPLANATIONS, Explanation
 from freeonce.report.places import NOWHERE, Everywhere, origin, where
-from freeonce.report.words import expected_words, sentence
+from freeonce.report.words import SUPPRESSED, expected_words, sentence
 from freeonce.subject.places import Frame
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0-rtm.5.json"
@@ -31,6 +31,8 @@ def sarif_text(
 ) -> str:
     """The log as JSON. `places`: of its calls. `broken_off`: how far the run came."""
     notifications = [_notification(one) for one in results if not one.as_expected and _blind(one)]
+    # A failure point that was lost, and that somebody judged: no result tells of it.
+    notes = [_notification(one) | {"level": "note"} for one in results if _excused(one)]
     if broken_off:
         notifications.append(_told(f"the run was {broken_off}"))
     run = {
@@ -39,7 +41,7 @@ def sarif_text(
         "invocations": [
             {
                 "executionSuccessful": not notifications,
-                "toolExecutionNotifications": notifications,
+                "toolExecutionNotifications": [*notifications, *notes],
             }
         ],
         "results": list(_results(results, places)),
@@ -158,6 +160,13 @@ def _blind(result: Result) -> bool:
     if result.judgement.verdict in (Verdict.INCOMPLETE, Verdict.UNSUPPORTED):
         return True
     return len(set(result.why.values())) < len(set(result.scenario.expected))
+
+
+def _excused(result: Result) -> bool:
+    """Whether it was lost, and somebody judged that."""
+    judgement = result.judgement
+    lost = judgement.verdict is Verdict.INCOMPLETE and result.as_expected
+    return lost and any(one.startswith(SUPPRESSED) for one in judgement.reasons)
 
 
 def _notification(result: Result) -> Object:

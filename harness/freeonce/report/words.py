@@ -6,6 +6,9 @@ from freeonce.evidence.scenarios import Expectation, Scenario
 OF_THE_CPU = (Rule.NOT_RESTORED, Rule.HARDWARE_USE_AFTER_FREE, Rule.MISPLACED)
 """Rules that may speak of what the CPU was given, without an allocation."""
 
+SUPPRESSED = "suppressed: "
+"""How a reason begins that says why what was found does not count."""
+
 
 def subject(finding: Finding) -> str:
     """What it is about: name, size and kind as far as known."""

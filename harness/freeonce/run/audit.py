@@ -44,6 +44,7 @@ def ready(setting: Setting) -> Iterator[tuple[Setting, Template]]:
         yield setting, source
 
 
+NO_GUEST = "no guest could be had"
 Note = Callable[[str], None]
 """Is told something in words."""
 
@@ -96,17 +97,19 @@ def audited(
                 life = audit(setting, source, prepared)
                 return Audited(life, setting, traces_of_life(life, prepared.sources, warn))
 
-            def audited_so_far(found: Failures) -> Audited:
+            def audited_so_far(so_far: Callable[[], Failures]) -> Audited:
+                found = so_far()
                 frames = traces_of_life(found.life, prepared.sources, warn)
                 frames |= _or_none(found.stacks.traces, warn)
                 return Audited(found.life, setting, frames, found.points)
 
-            def done(found: Failures, of: int) -> None:
-                how_far = f"{len(found.points.points)} of {of} failure points"
+            def done(found: Callable[[], Failures], led: int, of: int) -> None:
+                how_far = f"{led} of {of} failure points"
                 doing(f"{_name(prepared)}: {how_far}")
                 so_far(partial(audited_so_far, found), f"broken off after {how_far}")
 
-            return audited_so_far(audit_each(setting, source, prepared, each, done))
+            every = audit_each(setting, source, prepared, each, done)
+            return audited_so_far(lambda: every)
         except GuestLost as lost:
             life = unborn(wish.targets, Stage.BOOT, Obstacle.GUEST_LOST, lost_words(lost), prepared)
             return Audited(life, setting, traces_of_life(life, prepared.sources, warn))
@@ -173,19 +176,23 @@ def audit_each(
     source: Template,
     prepared: Prepared,
     each: Each,
-    done: Callable[[Failures, int], None],
+    done: Callable[[Callable[[], Failures], int, int], None],
 ) -> Failures:
     """The same, and then a life for each acquisition that is to fail (`run/failures.py`).
 
-    `done`: has those so far, and how many there will be. Raises UsageError too, for a point that
+    `done`: as of `sweep`. Raises UsageError too, for a point that
     there is not.
     """
     leader = Lives(setting, source, prepared)
 
-    def found(points: Points) -> Failures:
-        return Failures(leader.life, points, leader.stacks)
+    def found(points: Callable[[], Points]) -> Failures:
+        return Failures(leader.life, points(), leader.stacks)
 
-    return found(sweep(leader, each, lambda points, of: done(found(points), of)))
+    def led(so_far: Callable[[], Points], led: int, of: int) -> None:
+        done(partial(found, so_far), led, of)
+
+    every = sweep(leader, each, led)
+    return found(lambda: every)
 
 
 def most_seconds(plan: Plan) -> float:
@@ -227,7 +234,7 @@ class Lives:
                 left.remove(Where(one.number, one.after))
                 yield one
         except GuestLost as lost:
-            evidence = Evidence(NOTHING, doubts=(f"no guest could be had: {lost}",))
+            evidence = Evidence(NOTHING, doubts=(f"{NO_GUEST}: {lost}",))
             for where in left:
                 yield point(where, conclude_led(_name(self._prepared), evidence, 0.0))
 

@@ -46,10 +46,14 @@ class Leader(Protocol):
         """One run for each point, in whatever order. A lost guest costs only its own point."""
 
 
-def sweep(
-    leader: Leader, each: Each, done: Callable[[Points, int], None] = lambda _, __: None
-) -> Points:
-    """A plain run and its failure points. `done`: has those so far, and how many there will be.
+Done = Callable[[Callable[[], Points], int, int], None]
+"""Is told what makes the points so far, how many these are, and how many there will be. Making
+them takes all: who does so after each would take the square of it.
+"""
+
+
+def sweep(leader: Leader, each: Each, done: Done = lambda *_: None) -> Points:
+    """A plain run and its failure points. `done`: after the plain run, and after each point.
 
     Raises UsageError when fewer acquisitions are made than `each.only` says.
     """
@@ -71,10 +75,10 @@ def sweep(
         points.sort(key=lambda one: (one.number, one.after))
         return Points(result, tuple(points), len(found), sampled)
 
-    done(so_far(), len(chosen))
+    done(so_far, 0, len(chosen))
     for led in leader.failing(chosen):
         points.append(replace(led, stage=stages.get(led.number)))
-        done(so_far(), len(chosen))
+        done(so_far, len(points), len(chosen))
     return so_far()
 
 

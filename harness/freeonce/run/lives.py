@@ -15,7 +15,14 @@ from freeonce.audit.attempts import Where
 from freeonce.audit.model import Account
 from freeonce.audit.phases import untouched
 from freeonce.audit.result import NOTHING, Evidence
-from freeonce.errors import CommandFailed, EvidenceError, FreeonceError, GuestLost, Loss
+from freeonce.errors import (
+    CommandFailed,
+    EvidenceError,
+    FreeonceError,
+    GuestLost,
+    Loss,
+    SubjectError,
+)
 from freeonce.evidence.ledger import RECORD_BYTES, Header
 from freeonce.evidence.text import one_line
 from freeonce.guest import Guest
@@ -107,7 +114,8 @@ def lead_turns(
 
     `ready`: prepares a new guest, `before` one for the life that comes; it raises CommandFailed
     where that cannot be led. A life that no guest survives, nor the look at it, is told without
-    evidence. Raises GuestLost or HostError when no guest can be had.
+    evidence, and so are all that are left when no guest can be prepared. Raises GuestLost or
+    HostError when none can be had.
     """
     left = list(turns)
     size, tries = 1, 0
@@ -127,13 +135,17 @@ def lead_turns(
                     if not fit:
                         break
         except FreeonceError as error:
-            if not isinstance(error, GuestLost | CommandFailed | EvidenceError):
+            if not isinstance(error, GuestLost | CommandFailed | EvidenceError | SubjectError):
                 raise
             tries, size = tries + 1, 1
             if tries < TRIES:
                 continue
             if not is_ready:
-                raise
+                if isinstance(error, GuestLost):
+                    raise
+                for where in left:
+                    yield Led(where, Evidence(NOTHING, doubts=(str(error),)))
+                return
             tries = 0
             loss = error.loss if isinstance(error, GuestLost) else Loss.CONTROL
             yield Led(left.pop(0), Evidence(NOTHING, doubts=(str(error),), loss=loss))

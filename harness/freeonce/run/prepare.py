@@ -1,7 +1,7 @@
 """From what was asked for to the plan of a life: modules found, built, redirected, put in order."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class Wish:
 class Prepared:
     """All that a life needs. `sources`: what tells the places of the targets.
 
-    `warnings`: the compiler's.
+    `warnings`: the compiler's, and of parameters.
     """
 
     plan: Plan
@@ -99,7 +99,8 @@ def prepare(wish: Wish, image: Image, scratch: Path) -> Prepared:
     )
     plan = _with_exercises(loads, wish)
     plan = replace(plan, within_reach=tuple(within_reach(order, package, image.release)))
-    return Prepared(plan, told, sources, tuple(finder.warnings))
+    warnings = (*finder.warnings, *undeclared(targets, parameters))
+    return Prepared(plan, told, sources, warnings)
 
 
 def within_reach(loaded: Sequence[Module], package: Package, release: str) -> Iterator[GuestFile]:
@@ -195,3 +196,24 @@ def _parameters(text: str, names: Sequence[str]) -> dict[str, list[str]]:
             message = f"--params: whose is {word!r}? Of several targets write {names[0]}.{word}"
             raise UsageError(message)
     return found
+
+
+OF_EVERY_MODULE = ("dyndbg", "async_probe")
+"""Parameters that the kernel takes for any (kernel/module/main.c)."""
+
+
+def undeclared(targets: Sequence[Module], parameters: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """A warning for each that no target declares, by the target's name.
+
+    The kernel ignores a parameter that a module does not have, and says so in its log alone.
+    """
+    for module in targets:
+        known = {canonical(one) for one in (*module.parameters, *OF_EVERY_MODULE)}
+        for word in parameters.get(module.name, ()):
+            name = word.partition("=")[0]
+            if canonical(name) not in known:
+                declared = ", ".join(module.parameters) or "none"
+                yield (
+                    f"--params: {module.name} declares no parameter {name!r} ({declared}); "
+                    "the kernel ignores what a module does not know"
+                )

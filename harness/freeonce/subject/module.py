@@ -22,6 +22,7 @@ class Module:
 
     `depends`: modules whose symbols it uses; `before`: those that it asks to be loaded
     before it (softdep). `undefined`: the symbols that it takes from elsewhere, in order.
+    `parameters`: names that it declares; by module_param_cb() alone it may take others.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Module:
     depends: tuple[str, ...]
     before: tuple[str, ...]
     undefined: tuple[str, ...] = field(repr=False)
+    parameters: tuple[str, ...] = field(repr=False)
     elf: Elf = field(repr=False, compare=False)
 
     @property
@@ -79,6 +81,7 @@ def parse_module(data: bytes, path: Path) -> Module:
         depends=tuple(filter(None, information.get("depends", "").split(","))),
         before=tuple(_before(elf.named(".modinfo"))),
         undefined=tuple(_undefined(elf)),
+        parameters=tuple(_parameters(elf.named(".modinfo"))),
         elf=elf,
     )
 
@@ -94,6 +97,12 @@ def modinfo(section: bytes) -> Iterator[tuple[str, str]]:
         key, equals, value = entry.decode("utf-8", "replace").partition("=")
         if equals:
             yield key, value
+
+
+def _parameters(section: bytes) -> Iterator[str]:
+    """`parmtype=name:type`, `parm=name:what it is for`."""
+    fields = (value for key, value in modinfo(section) if key in ("parmtype", "parm"))
+    yield from sorted({value.partition(":")[0] for value in fields})
 
 
 def _before(section: bytes) -> Iterator[str]:
