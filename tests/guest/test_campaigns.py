@@ -177,6 +177,7 @@ def test_hosts_trust_each_other_by_certificates(plan: Path, tmp_path: Path) -> N
     assert [one.verdict for one in results(plan.with_suffix(".results"))] == ["clean"]
 
 
+@pytest.mark.long
 def test_each_failure_of_a_life_is_part_of_its_result(plan: Path) -> None:
     plan.write_text('[[audits]]\ntargets = ["null_blk"]\nfail_each = "load"\nfail_limit = 1\n')
     with begun(*FREEONCE, "campaign", str(plan), "--local", "1") as campaign:

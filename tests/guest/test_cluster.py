@@ -78,6 +78,7 @@ class TestLocal:
         assert len(found) == 11
         assert {outcome.verdict for outcome in found.values()} == {"clean"}
 
+    @pytest.mark.long
     def test_what_every_worker_refuses_once_is_refused_and_stops_nobody(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -92,6 +93,7 @@ class TestLocal:
         assert {outcome.verdict for outcome in found.values()} == {"clean"}
         assert len(found) == 11
 
+    @pytest.mark.long
     @pytest.mark.parametrize("how", ["lacking", "odd"])
     def test_what_a_worker_refuses_goes_to_another(self, tmp_path: Path, how: str) -> None:
         (one,) = tasks(1)
@@ -114,6 +116,7 @@ class TestLocal:
             "worker bad:1 was taken out: it refused 3 tasks in a row: differs: it"
         )
 
+    @pytest.mark.long
     def test_when_no_worker_is_left_the_campaign_ends(self, tmp_path: Path) -> None:
         lacking = {"lacking": str(tmp_path / "first")}
         given = [replace(task, body=task.body | lacking) for task in tasks(20)]
@@ -126,6 +129,7 @@ class TestLocal:
             list(run(client, given, work))
         assert caught.value.reason == "workers"
 
+    @pytest.mark.long
     def test_no_more_is_taken_from_a_campaign_than_its_slots_need(self, tmp_path: Path) -> None:
         taken = 0
 
