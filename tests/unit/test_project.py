@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from freeonce.cli import main
 from freeonce.cli.new import new
 from freeonce.errors import UsageError
 from freeonce.project import chosen
-from freeonce.project.begin import PARTS, begin
+from freeonce.project.begin import FILES, PARTS, begin
 from freeonce.project.file import find_project, kernel_from, load_project
 
 
@@ -179,3 +180,17 @@ def test_what_is_no_kernel_is_refused(word: str, tmp_path: Path) -> None:
 def test_a_tree_of_sources_is_found_from_the_projects_folder(tmp_path: Path) -> None:
     assert kernel_from("../linux", tmp_path) == str(tmp_path.parent / "linux")
     assert kernel_from("linux-image-6.12.9-amd64", tmp_path) == "linux-image-6.12.9-amd64"
+
+
+def test_what_an_installer_compiled_is_no_file_of_a_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(FILES, tmp_path / "installed")
+    for part in PARTS:
+        compiled = tmp_path / "installed" / part / "tests/__pycache__"
+        compiled.mkdir(parents=True)
+        (compiled / "test.cpython-311.pyc").write_bytes(b"\xa7\r\r\n")
+    monkeypatch.setattr("freeonce.project.begin.FILES", tmp_path / "installed")
+    made = list(begin(tmp_path / "mine", PARTS))
+    assert made
+    assert not [one for one in made if "__pycache__" in one.parts]

@@ -44,4 +44,5 @@ def _of(part: str) -> dict[str, Path]:
     """The files of a part, by their paths in a project."""
     place = FILES / part
     files = (file for file in sorted(place.rglob("*")) if file.is_file())
-    return {str(file.relative_to(place)): file for file in files}
+    # Who installs a wheel compiles all Python in it, these files too.
+    return {str(one.relative_to(place)): one for one in files if one.suffix != ".pyc"}
