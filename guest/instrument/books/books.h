@@ -54,6 +54,8 @@ struct claims {
 	void (*taken)(u64 gpa, u64 size);
 };
 
+#define MOST_GUARD 64 /* bytes, on either side */
+
 /*
  * holdings.c: what subjects hold of the kernel, of whatever family, by address.
  *
@@ -63,8 +65,6 @@ struct claims {
  *         table needs the room: so a second release is still known as one.
  * PAST: taken past the wrappers: its owner told nothing of it, so only the kernel's word counts.
  */
-#define MOST_GUARD 64 /* bytes, on either side */
-
 enum holding_state {
 	HOLDING_UNUSED, HOLDING_LIVE, HOLDING_HELD, HOLDING_DEFERRED, HOLDING_GONE, HOLDING_PAST,
 };

@@ -134,10 +134,21 @@ void hooked_close(void)
 	vfree(hooked_ring);
 }
 
+static void tell_blind(void)
+{
+	struct ledger_record record = { .type = LEDGER_BLIND, .detail = BLIND_HOOKS };
+
+	ledger_append(&record);
+}
+
 /* At the begin of a run. May sleep. */
 void hooked_watch(bool life)
 {
-	WRITE_ONCE(watched, life && hooked_svm && !binding_reserve());
+	bool wanted = life && hooked_svm, ready = wanted && !binding_reserve();
+
+	if (wanted && !ready)
+		tell_blind();
+	WRITE_ONCE(watched, ready);
 }
 
 /* At its end: what is noted from now on belongs to none. */
@@ -276,7 +287,6 @@ static bool copied(struct hooked *to, u64 number)
 /* All that was noted up to now is told, before what comes next is. From any context but NMI. */
 void hooked_read(void)
 {
-	struct ledger_record lost = { .type = LEDGER_BLIND, .detail = BLIND_HOOKS };
 	static struct hooked slot; /* by the lock */
 	unsigned long flags;
 
@@ -289,7 +299,7 @@ void hooked_read(void)
 			done++;
 		} else {
 			done = READ_ONCE(hooked_next);
-			ledger_append(&lost);
+			tell_blind();
 		}
 	}
 	raw_spin_unlock_irqrestore(&lock, flags);
