@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from freeonce.errors import HostError
+from freeonce.errors import HostError, UsageError
 from freeonce.project.image import load_outer
+from freeonce.subject.trampolines import Found
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "images"
 sys.path.insert(0, str(IMAGES))
 
+import redirected  # noqa: E402
 import vmlinux  # noqa: E402
 
 
@@ -450,3 +452,15 @@ def test_a_pin_refuses_every_other_kernel(tmp_path: Path) -> None:
     done = run(IMAGES / "kernel-pin.sh", tmp_path / "kernel", pin)
     assert done.returncode == 1
     assert f"not the {pin} of KERNEL_PIN" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["vmrun", "vmload", "vmsave"])
+def test_what_nobody_sees_in_a_scenario_is_refused(name: str) -> None:
+    left = [Found("wrmsr", ".text", 16, "", "f"), Found(name, ".text", 32, "", "enter")]
+    with pytest.raises(UsageError, match=rf"{name} at \.text\+0x20 in enter") as caught:
+        redirected.refuse_unseen(left)
+    assert "wrmsr" not in str(caught.value)
+
+
+def test_what_shows_in_a_cpus_state_is_allowed_in_a_scenario() -> None:
+    redirected.refuse_unseen([Found("wrmsr", ".text", 16), Found("clgi", ".text", 20)])
