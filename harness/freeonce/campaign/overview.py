@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from heapq import nlargest
 
-from markupsafe import Markup
-
 from freeonce import __version__
 from freeonce.audit.model import Verdict
 from freeonce.campaign.compare import findings, same_task
 from freeonce.campaign.store import Kept
-from freeonce.report.embedding import asset, digest, environment, packed
+from freeonce.report.embedding import asset, packed, page_of
 
 VERDICTS = [str(verdict) for verdict in Verdict]
 SLOWEST = 20
@@ -39,14 +37,6 @@ class _Numbers:
         return self.texts.setdefault(text, len(self.texts))
 
 
-@dataclass(frozen=True)
-class Bucket:
-    """A slice of the time in which results came: how many of each verdict, by its name."""
-
-    start: float
-    counts: Counter[str]
-
-
 def page(results: Sequence[Kept], title: str, *, when: str = "") -> str:
     """The page. `title`: the store's name. `when`: it was written.
 
@@ -55,12 +45,14 @@ def page(results: Sequence[Kept], title: str, *, when: str = "") -> str:
     last = {(one.number, same_task(one)): one for one in results}
     shown = sorted(last.values(), key=lambda one: (one.kind, one.name, one.number))
     wrong = [one for one in shown if not one.as_expected]
-    script, style = asset(ROOM, "overview.js"), asset(ROOM, "overview.css")
     counts = Counter(one.verdict for one in shown)
     lost = incomplete(shown)
-    jinja = environment(ROOM)
-    jinja.filters["moment"] = moment
-    return jinja.get_template("overview.html.j2").render(
+    slices = buckets(shown)
+    return page_of(
+        ROOM,
+        "overview.html.j2",
+        asset("freeonce.report", "page.css") + asset(ROOM, "overview.css"),
+        asset(ROOM, "overview.js"),
         version=__version__,
         title=title,
         when=when,
@@ -72,14 +64,11 @@ def page(results: Sequence[Kept], title: str, *, when: str = "") -> str:
         incomplete=lost[:REASONS],
         more_incomplete=len(lost[REASONS:]),
         slowest=nlargest(SLOWEST, shown, key=lambda one: one.seconds),
-        buckets=buckets(shown),
-        ended=max((one.finished for one in shown), default=0.0),
-        tallest=max((one.counts.total() for one in buckets(shown)), default=1),
+        buckets=slices,
+        began=moment(min((one.finished for one in shown), default=0.0)),
+        ended=moment(max((one.finished for one in shown), default=0.0)),
+        tallest=max((one.total() for one in slices), default=1),
         data=packed(columns(shown)),
-        script=Markup(script),
-        style=Markup(style),
-        script_hash=digest(script),
-        style_hash=digest(style),
     )
 
 
@@ -119,16 +108,16 @@ def incomplete(results: Iterable[Kept]) -> list[tuple[str, int, str]]:
     return [(reason, count, example[reason]) for reason, count in counts.most_common()]
 
 
-def buckets(results: Sequence[Kept]) -> list[Bucket]:
-    """At most `BUCKETS` slices of equal length, from the first result to the last."""
+def buckets(results: Sequence[Kept]) -> list[Counter[str]]:
+    """How many of each verdict came, by its name, in each of `BUCKETS` equal slices of the time."""
     if not results:
         return []
     first = min(one.finished for one in results)
     span = max(one.finished for one in results) - first
-    found = [Bucket(first + span * number / BUCKETS, Counter()) for number in range(BUCKETS)]
+    found = [Counter[str]() for _ in range(BUCKETS)]
     for one in results:
         place = int(BUCKETS * (one.finished - first) / span) if span else 0
-        found[min(place, BUCKETS - 1)].counts[one.verdict] += 1
+        found[min(place, BUCKETS - 1)][one.verdict] += 1
     return found
 
 

@@ -15,10 +15,11 @@ from typing import Any
 from freeonce import __version__
 from freeonce.audit.points import LOST, Outcome
 from freeonce.errors import Obstacle
+from freeonce.report.embedding import asset, page_of
 from freeonce.report.excused import NONE, Excuses, Suppression
-from freeonce.report.html import page_of
 from freeonce.report.identity import Named, plain
 
+ROOM = "freeonce.report"
 SCHEMA = "freeonce/census/1"
 
 
@@ -277,7 +278,9 @@ def census_page(
 ) -> str:
     """One page that needs nothing but a browser."""
     return page_of(
+        ROOM,
         "census.html.j2",
+        asset(ROOM, "page.css"),
         version=__version__,
         when=when,
         host=host,

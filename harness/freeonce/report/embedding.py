@@ -10,15 +10,23 @@ import hashlib
 import json
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 
-def environment(package: str) -> Environment:
-    """Templates of a room's folder `page`; all that they are given is escaped."""
-    return Environment(
+def page_of(package: str, template: str, style: str, script: str = "", **values: object) -> str:
+    """A page of a room's folder `page`. `values`: what its template names, all escaped."""
+    jinja = Environment(
         loader=PackageLoader(package, "page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
+    )
+    return jinja.get_template(template).render(
+        script=Markup(script),
+        style=Markup(style),
+        script_hash=digest(script),
+        style_hash=digest(style),
+        **values,
     )
 
 

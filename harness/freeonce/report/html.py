@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from markupsafe import Markup
-
 from freeonce import __version__
 from freeonce.audit.faults import Planted, rate
 from freeonce.audit.model import Finding, Verdict
@@ -20,7 +18,7 @@ from freeonce.audit.result import Result
 from freeonce.report.accounts import Accounts, accounts
 from freeonce.report.answer import QUESTION, answer
 from freeonce.report.bands import Band
-from freeonce.report.embedding import asset, digest, environment, packed
+from freeonce.report.embedding import asset, packed, page_of
 from freeonce.report.explanations import EXPLANATIONS
 from freeonce.report.lifetimes import Bar, Limits, Picture, picture
 from freeonce.report.memory_map import Map, memory_map
@@ -58,9 +56,11 @@ def html_text(
     """
     most = limits(len(results))
     rules = Counter(str(one.rule) for result in results for one in result.judgement.findings)
-    script = asset(ROOM, "page.js")
     return page_of(
+        ROOM,
         "page.html.j2",
+        asset(ROOM, "page.css"),
+        asset(ROOM, "page.js"),
         version=__version__,
         when=when,
         host=host,
@@ -75,16 +75,7 @@ def html_text(
         points=points,
         explained=[EXPLANATIONS[rule] for rule in sorted(rules) if rule in EXPLANATIONS],
         drawings=(packed(_drawing(result, most, places.of(result))) for result in results),
-        script=Markup(script),
-        script_hash=digest(script),
     )
-
-
-def page_of(template: str, **values: object) -> str:
-    """A page with our style sheet. `values`: what its template names."""
-    style = asset(ROOM, "page.css")
-    page = environment(ROOM).get_template(template)
-    return page.render(style=Markup(style), style_hash=digest(style), **values)
 
 
 def _counted(results: Sequence[Result]) -> list[tuple[str, int]]:
