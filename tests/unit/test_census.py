@@ -283,7 +283,7 @@ class _Judged:
     def __init__(self, *clean: str) -> None:
         self._clean = clean
 
-    def __call__(self, name: str, given: Evidence, _: float) -> Any:
+    def __call__(self, name: str, _: object, given: Evidence, __: float) -> Any:
         verdict = Verdict.CLEAN if name in self._clean else Verdict.FAULTY
         return SimpleNamespace(judgement=SimpleNamespace(verdict=verdict), evidence=given)
 

@@ -15,7 +15,7 @@ from freeonce.errors import Obstacle
 from freeonce.evidence.ledger import CPU_STATE_GIF, CPU_STATE_SEV_ES, Structure, Type
 from freeonce.report.junit import junit_text
 from freeonce.report.life import Told, audit_document, print_life
-from freeonce.run.conclude import conclude_life
+from freeonce.run.conclude import conclude_led, conclude_life
 from freeonce.run.life import Lived
 from tests.unit.history import Life
 from tests.unit.results import HOST
@@ -61,6 +61,16 @@ def test_a_vmrun_that_is_left_makes_a_life_incomplete_in_every_report() -> None:
     shown = io.StringIO()
     print_life(Console(file=shown, width=400), HOST, told)
     assert "untold-vmrun: hv gives the CPU memory at 2 places" in shown.getvalue()
+
+
+def test_so_it_does_where_many_lives_are_led_and_where_failures_are_made() -> None:
+    """Neither of these makes a whole life of what it led."""
+    evidence = life(LEFT).result.evidence
+    judged = conclude_led("hv", (target(LEFT),), evidence, 0.0).judgement
+    assert judged.verdict is Verdict.INCOMPLETE
+    assert any("nobody tells" in one for one in judged.reasons)
+    others = conclude_led("hv", (target(),), evidence, 0.0).judgement
+    assert not any("nobody tells" in one for one in others.reasons)
 
 
 def test_where_no_cpu_had_svm_none_of_them_ran() -> None:

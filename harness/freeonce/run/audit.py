@@ -214,6 +214,7 @@ class Lives:
         self._setting = setting
         self._source = source
         self._prepared = prepared
+        self._who = _name(prepared), prepared.targets
         self.stacks = Stacks(prepared.sources)
 
     def plain(self) -> Plain:
@@ -222,7 +223,7 @@ class Lives:
         result = life.result
         if any(one.obstacle is not Obstacle.DOES_NOT_LOAD for one in life.reasons):
             return Plain(result, sound=False)
-        judged = conclude_led(result.scenario.name, result.evidence, result.seconds)
+        judged = conclude_led(result.scenario.name, life.targets, result.evidence, result.seconds)
         sound = judged.judgement.verdict is Verdict.CLEAN
         return Plain(result, sound, life.bounds)
 
@@ -236,7 +237,7 @@ class Lives:
         except GuestLost as lost:
             evidence = Evidence(NOTHING, doubts=(f"{NO_GUEST}: {lost}",))
             for where in left:
-                yield point(where, conclude_led(_name(self._prepared), evidence, 0.0))
+                yield point(where, conclude_led(*self._who, evidence, 0.0))
 
     def _led(self, points: Sequence[Where]) -> Iterator[Point]:
         seconds = min(
@@ -246,7 +247,7 @@ class Lives:
         start = time.monotonic()
         for led in lead_each(make, self._prepared.plan, points, seconds):
             now = time.monotonic()
-            result = conclude_led(_name(self._prepared), led.evidence, now - start)
+            result = conclude_led(*self._who, led.evidence, now - start)
             start = now
             one = point(led.where, result, led.said)
             yield renumbered(one, self.stacks.numbers(result.evidence.records, sites_of(one)))

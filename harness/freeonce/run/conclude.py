@@ -91,19 +91,24 @@ def conclude_life(name: str, targets: tuple[Target, ...], lived: Lived, seconds:
 
     `name`: what reports call it.
     """
+    said = tuple(one.message for one in lived.reasons)
+    result = conclude_led(name, targets, lived.evidence, seconds, said)
     reasons = (*lived.reasons, *untold(targets, lived.evidence.records))
-    said = tuple(one.message for one in reasons)
-    result = conclude_led(name, lived.evidence, seconds, said)
     ran = tuple(lived.ran)
     return Life(targets, lived.stage, reasons, ran, result, lived.bounds)
 
 
 def conclude_led(
-    name: str, evidence: Evidence, seconds: float, said: tuple[str, ...] = ()
+    name: str,
+    targets: Sequence[Target],
+    evidence: Evidence,
+    seconds: float,
+    said: tuple[str, ...] = (),
 ) -> Result:
-    """The result of a life from its evidence alone. `said`: what else spoils it."""
+    """The result of a life of `targets` from its evidence alone. `said`: what else spoils it."""
     scenario = Scenario(LIFE_INDEX, LIFE, "Modules", "C", None, "", ())
-    quoted = map(printable, (*said, *evidence.doubts))
+    unseen = (one.message for one in untold(targets, evidence.records))
+    quoted = map(printable, (*said, *unseen, *evidence.doubts))
     doubts = dict.fromkeys((*quoted, *_of_another(evidence.records, scenario)))
     judgement = judge(
         evidence.records,

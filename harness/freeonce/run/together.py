@@ -108,7 +108,7 @@ def _clean(led: Led[_Turn], seconds: float) -> Life | None:
     """A whole life of which nothing is to be told but that it was clean."""
     prepared = led.where.prepared
     name = " ".join(target.name for target in prepared.targets)
-    result = conclude_led(name, led.evidence, seconds)
+    result = conclude_led(name, prepared.targets, led.evidence, seconds)
     whole = went_live(led.evidence.records) == len(prepared.targets) and not led.said
     if result.judgement.verdict is not Verdict.CLEAN or not whole:
         return None
