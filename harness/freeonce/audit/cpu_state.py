@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from freeonce.audit.frame import late_releases
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.rules import make_finding
 from freeonce.audit.run import Run, take_apart
@@ -81,7 +82,7 @@ class _Span:
         """The span of a run, up to its end."""
         kinds, sequences = run.records["type"], run.records["sequence"]
         ends = sequences[kinds == Type.END]
-        did = ~np.isin(kinds, FRAME)
+        did = ~np.isin(kinds, FRAME) & ~late_releases(run, run.records)
         if len(ends):
             did &= sequences < ends[0]
         last_of = np.zeros(1 << 16, np.uint32)

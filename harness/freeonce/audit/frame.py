@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from freeonce.audit.model import Asked
-from freeonce.audit.run import Run, end_of, status_of
+from freeonce.audit.run import Mask, Run, end_of, status_of
 from freeonce.evidence.ledger import Flag, Kind, Records, Type, Witness, signed
 from freeonce.evidence.said import whole
 
@@ -110,7 +110,7 @@ def _after_the_end(run: Run, records: Records) -> Iterator[str]:
     """What came after the end and is neither settling nor a release that came too late."""
     after = records[records["sequence"] > end_of(records)]
     kinds, kernel = after["type"], after["witness"] == Witness.KERNEL
-    too_late = _too_late(run, after)
+    too_late = late_releases(run, after)
     settles = np.where(kernel, np.isin(kinds, BY_KERNEL), np.isin(kinds, SETTLING))
     if any(_left_running(records)):
         settles |= ~kernel & np.isin(kinds, LEAVING)
@@ -119,12 +119,12 @@ def _after_the_end(run: Run, records: Records) -> Iterator[str]:
         yield f"something happened after the end of the run: {', '.join(names)}"
 
 
-def _too_late(run: Run, after: Records) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def late_releases(run: Run, after: Records) -> Mask:
     """What the owner's releases of leaked memory wrote."""
     serials = [int(run.allocates["serial"][index]) for index in run.late]
     sequences = [int(release["sequence"]) for release in run.late.values()]
     owner = after["witness"] == Witness.LEDGER
-    found: np.ndarray[tuple[int], np.dtype[np.bool_]] = owner & (
+    found: Mask = owner & (
         np.isin(after["sequence"], sequences)
         | (np.isin(after["type"], RELEASING[1:]) & np.isin(after["serial"], serials))
     )

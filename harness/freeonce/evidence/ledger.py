@@ -199,6 +199,7 @@ class Blind(IntEnum):
     STACKS = 2
     RELEASE = 3
     HOOKS = 4
+    TIMERS = 5
 
 
 class Quiesced(IntEnum):
