@@ -76,7 +76,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
 
 
 def triples(findings: Iterable[Mapping[str, str]]) -> list[Found]:
-    return [(one["rule"], one["kind"], one.get("what")) for one in findings]
+    """Rule, kind, name, in an order of their own."""
+    found = [(one["rule"], one["kind"], one.get("what")) for one in findings]
+    return sorted(found, key=lambda one: (one[0], one[1], one[2] or ""))
 
 
 @pytest.mark.long

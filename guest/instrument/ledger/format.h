@@ -126,7 +126,7 @@ enum ledger_blind {
 	BLIND_STACKS = 2,
 	BLIND_RELEASE = 3,
 	BLIND_HOOKS = 4,
-	BLIND_TIMERS = 5,
+	BLIND_REST = 5,
 };
 
 enum ledger_quiesced {

@@ -15,7 +15,7 @@ BLIND = {
     Blind.STACKS: "the instrument had no room for another stack",
     Blind.RELEASE: "the instrument could not follow a release",
     Blind.HOOKS: "the instrument could not follow what a hypervisor gave the CPU",
-    Blind.TIMERS: "timers that were due at the end did not run",
+    Blind.REST: "the kernel did not come to rest when a scenario was over",
 }
 AWAITED = {
     Quiesced.RCU: "RCU callbacks",

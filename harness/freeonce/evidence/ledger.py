@@ -199,7 +199,7 @@ class Blind(IntEnum):
     STACKS = 2
     RELEASE = 3
     HOOKS = 4
-    TIMERS = 5
+    REST = 5
 
 
 class Quiesced(IntEnum):
