@@ -7,7 +7,7 @@
 #   make test-kvm  the KVM path, also without SVM in this machine (ARGS: names of scenarios)
 #   make test-qemu  tests in real guests under a newer QEMU, of Debian's backports (ARGS for pytest)
 #   make matrix  the scenarios at every optimization level, with LTO and without
-#   make bench   what it costs, beside vng if that is installed (ARGS: how many rounds)
+#   make bench   what it costs, beside vng if that is installed (ARGS: how many rounds, parts)
 #   make deception  every lie about one record of each planted fault (ARGS: --share 0.1, names)
 #   make fuzz    what reads from the guest, by coverage, for an hour (ARGS: --seconds N, targets)
 #   make mutation  audit and evidence changed in each way that tests should notice (ARGS: --share 0.02)

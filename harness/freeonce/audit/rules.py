@@ -190,7 +190,10 @@ def mismatched_frees(run: Run) -> list[Finding]:
     for i in np.flatnonzero(wrong):
         record, allocate = run.releases[i], run.allocates[run.target[i]]
         detail = f"by the {KIND_NAMES[Kind(int(record['kind']))]} call"
-        if record["kind"] == allocate["kind"]:
+        if record["kind"] == allocate["kind"] == Kind.PAGES:
+            exact = record["flags"] & Flag.EXACT
+            detail = "one block, as single pages" if exact else "single pages, as one block"
+        elif record["kind"] == allocate["kind"]:
             detail = "to another cache"
         found.append(make_finding(run, Rule.MISMATCHED_FREE, record, allocate, detail))
     return found
@@ -210,7 +213,15 @@ def _right(run: Run) -> Mask:
     objects = (made["kind"] == Kind.OBJECT) & (gone["kind"] == Kind.OBJECT)
     same_cache = made["physical"] == gone["physical"]
     right[named] = right_call(made["kind"], gone["kind"]) & (~objects | same_cache)
+    # Several single pages are no block, nor is a block single pages; of one it is the same.
+    several = (made["kind"] == Kind.PAGES) & (gone["kind"] == Kind.PAGES) & (_in_pages(made) > 1)
+    right[named] &= ~several | (_exact(made) == _exact(gone))
     return right
+
+
+def _exact(records: Records) -> Mask:
+    exact: Mask = records["flags"] & Flag.EXACT != 0
+    return exact
 
 
 def _by_ours(run: Run) -> Mask:

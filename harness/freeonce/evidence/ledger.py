@@ -166,6 +166,7 @@ class Flag(IntEnum):
     IDENTITY = 16
     TAIL = 32
     UNLOAD = 64
+    EXACT = 64
     WRAPPED = 128
     KEPT = 2
     DEFERRED = 8
