@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from freeonce.subject.families import Hook
+from freeonce.subject.instructions import HOOKS
 from freeonce.subject.module import Module, read_module
 from freeonce.subject.redirect import Redirected, redirect
 from freeonce.subject.relocations import Relocations
-from freeonce.subject.trampolines import HOOKS
 from tests.unit.modules import compiled
 
 NAMES = sorted({hook for pair in HOOKS.values() for hook in pair if hook})

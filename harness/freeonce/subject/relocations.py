@@ -18,6 +18,8 @@ PC32, PLT32 = 2, 4
 """R_X86_64_PC32 and R_X86_64_PLT32: relative to where they stand."""
 WIDE = (1, 24)
 """R_X86_64_64 and R_X86_64_PC64, of 8 bytes; a module's others have 4."""
+EXCEPTIONS = "__ex_table"
+"""The section that names instructions which may fault, and where to go on then."""
 
 
 class Reference(NamedTuple):
