@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from freeonce.subject.alternatives import REPLACEMENTS
 from freeonce.subject.instructions import HOOKS, NAMES, Instruction, Span, places
 from freeonce.subject.staying import JUMP_BYTES, Ground, Region
 from freeonce.subject.text import Text
 
 LONGEST = 32
 """Bytes that move together, at most."""
-PATCHED_IN = ".altinstr_replacement"
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,20 @@ class Found:
     function: str = ""
 
 
-def choose(ground: Ground, hooks: Mapping[str, int]) -> tuple[list[Region], list[Found]]:
-    """What moves, in order; and all that is found. `hooks`: those that the instrument has."""
+def choose(
+    ground: Ground, hooks: Mapping[str, int], indifferent: frozenset[int]
+) -> tuple[list[Region], list[Found]]:
+    """What moves, in order; and all that is found.
+
+    `hooks`: those that the instrument has; `indifferent`: offsets of what nobody is to be told of.
+    """
     text = ground.text
     regions: list[Region] = []
     found, over, place = [], 0, -1
     for span in text.spans:
         for one in span.instructions:
             place += 1
-            if one.mnemonic not in HOOKS:
+            if one.mnemonic not in HOOKS or one.offset in indifferent:
                 continue
             left = ""
             if one.offset >= over:
@@ -54,7 +59,7 @@ def choose(ground: Ground, hooks: Mapping[str, int]) -> tuple[list[Region], list
 
 def _why_not(one: Instruction, span: Span, ground: Ground, hooks: Mapping[str, int]) -> str:
     """Whatever stands beside it."""
-    if ground.text.name == PATCHED_IN:
+    if ground.text.name == REPLACEMENTS:
         return "the kernel copies it over other code"
     if NAMES.get(one.code) != one.mnemonic:
         return "it has a prefix"

@@ -98,6 +98,16 @@ class Relocations:
             for i in np.flatnonzero(np.isin(numbers, mine) & (targets >= start) & (targets < end)):
                 yield Reference(of, int(table["offset"][i]), int(targets[i]), bool(code))
 
+    def meant(self, section: int, offset: int) -> tuple[int, int] | None:
+        """The section and offset that the distance which stands there leads to."""
+        if section not in self.tables:
+            return None
+        table = self.tables[section][1]
+        for entry in table[(table["offset"] == offset) & (table["info"] & 0xFFFFFFFF == PC32)]:
+            symbol = self.elf.symbols[int(entry["info"]) >> 32]
+            return int(symbol["section"]), int(symbol["value"]) + int(entry["addend"])
+        return None
+
     def add(self, section: int, offset: int, kind: int, symbol: int, addend: int) -> None:
         """One more. `symbol`: its index, which may be one that is not there yet."""
         self.added[section].append(ENTRY.pack(offset, symbol << 32 | kind, addend))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from freeonce.subject.alternatives import ALTERNATIVES, MOST, alternative
 from freeonce.subject.elf import EXECUTABLE
 from freeonce.subject.instructions import RELATIVE, Instruction
 from freeonce.subject.relocations import EXCEPTIONS, Reference, Relocations
@@ -19,8 +20,7 @@ ENDS = ("ret", "iret", "sysret", "sysexit", "int", "syscall", "ud", "hlt")
 
 INDIFFERENT = (".orc_unwind_ip", ".debug_", ".zdebug_", ".retpoline_sites", ".return_sites")
 """Sections that may name moved code: unwinding there ends early, and calls are not moved."""
-ALTERNATIVES = ".altinstructions"
-PATCH_BYTES, CALL_BYTES, ALTERNATIVE_BYTES = 5, 8, 255
+PATCH_BYTES, CALL_BYTES = 5, 8
 """What the kernel may write to when a module is loaded or later, from where it is named on."""
 
 
@@ -92,7 +92,7 @@ class Ground:
         return ""
 
     def _named_elsewhere(self, region: Region) -> str:
-        low = max(region.start - ALTERNATIVE_BYTES, 0)
+        low = max(region.start - MOST, 0)
         for reference in self.relocations.to(self.text.index, low, region.end):
             name = self.text.elf.section_names[reference.section]
             if name.startswith(INDIFFERENT):
@@ -112,19 +112,12 @@ class Ground:
     def _reaches(self, name: str, reference: Reference, start: int) -> bool:
         """Whether what the kernel may write to from before these bytes on ends behind there."""
         if name == ALTERNATIVES:
-            return reference.target + self._alternative(reference) > start
+            return reference.target + alternative(self.relocations, reference).over_bytes > start
         flags = int(self.text.elf.sections[reference.section]["flags"])
         if name == EXCEPTIONS or name.startswith((".rodata", ".data")) or flags & EXECUTABLE:
             return False
         size = CALL_BYTES if name == ".parainstructions" else PATCH_BYTES
         return reference.target + size > start
-
-    def _alternative(self, reference: Reference) -> int:
-        """struct alt_instr: two distances, flags, and at its end the lengths of both codes."""
-        content = self.text.elf.content(reference.section)
-        entry = 2 * len(content) // max(self.relocations.count(reference.section), 1)
-        at = reference.offset - reference.offset % max(entry, 1) + entry - 2
-        return content[at] if entry >= 10 and at < len(content) else ALTERNATIVE_BYTES
 
 
 def _is_long(jump: Instruction) -> bool:

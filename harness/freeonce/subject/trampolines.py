@@ -20,6 +20,7 @@ from freeonce.subject.instructions import candidates
 from freeonce.subject.module import Module
 from freeonce.subject.moved import move
 from freeonce.subject.moving import Found, choose
+from freeonce.subject.msrs import of_others
 from freeonce.subject.relocations import Relocations
 from freeonce.subject.staying import Ground
 from freeonce.subject.text import read_text
@@ -49,7 +50,8 @@ def led_by_calls(module: Module, hooks: Mapping[str, int]) -> Patched:
     texts = [read_text(module, index, relocations) for index in chosen]
     without_interrupts = any(text.has("clgi") for text in texts)
     for text in texts:
-        regions, found = choose(Ground(text, relocations, without_interrupts), hooks)
+        ground = Ground(text, relocations, without_interrupts)
+        regions, found = choose(ground, hooks, of_others(module, text, relocations))
         content = move(text, regions, hooks, relocations) if regions else None
         if content is not None:
             done.contents[text.index] = content
