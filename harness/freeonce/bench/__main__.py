@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from freeonce.bench import audit, failures, guests, lives, vng
+from freeonce.bench import audit, failures, guests, length, lives, vng
 from freeonce.bench.figure import Figure
 from freeonce.guest import template_of
 from freeonce.project.host import cores
@@ -38,7 +38,9 @@ def measure(setting: Setting, rounds: int) -> Iterator[Figure]:
     yield from guests.vmruns(setting, rounds)
     yield from lives.figures(setting, rounds)
     yield from failures.figures(setting, rounds)
+    yield from length.in_guest(setting)
     yield from audit.figures(rounds)
+    yield from length.figures(rounds)
 
 
 def load() -> str:
