@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from freeonce.campaign.compare import differences, findings, in_short
-from freeonce.campaign.overview import page
+from freeonce.campaign.overview import page, told
 from freeonce.campaign.store import Kept, reading
 from freeonce.cli.options import output_option
 from freeonce.cli.output import STDOUT, Out, writable, write
@@ -71,7 +71,10 @@ def results(
     if csv_file is not None:
         write(csv_file, _csv(found()))
     if html_file is not None:
-        write(html_file, page(list(found()), store.name, when=time.strftime("%Y-%m-%d %H:%M")))
+        write(
+            html_file,
+            page([told(one) for one in found()], store.name, when=time.strftime("%Y-%m-%d %H:%M")),
+        )
     if against is not None:
         context.exit(_compared(_chosen(against, chosen), found()))
     if not files:
