@@ -1,86 +1,26 @@
 """Campaigns in real guests: whoever is killed, each task has one result, and nothing is left."""
 
-import os
-import re
-import secrets
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from freeonce.campaign.store import Kept, reading
 from freeonce.deadline import patience
-from freeonce.errors import UsageError
-from tests.death.life import MARK
+from tests.guest.campaigning import (
+    FREEONCE,
+    NONE,
+    SECONDS,
+    at_least,
+    begun,
+    results,
+    scheduler,
+    until,
+)
 from tests.guest.certificates import environment
 
-FREEONCE = (sys.executable, "-m", "freeonce.cli.main")
 PLAN = '[[scenarios]]\nnames = ["c/pool", "c/contiguous", "vec/*"]\nrepeat = 2\n'
 TASKS = 10
-NONE: Mapping[str, str] = {}
-SECONDS = 120.0
-LEFT_SECONDS = 10.0
-
-
-def marked(mark: str) -> list[int]:
-    """Every process that was begun with this mark in its environment."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
-
-
-def until(holds: Callable[[], bool], seconds: float, what: str) -> None:
-    end = time.monotonic() + seconds * patience()
-    while not holds():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
-
-
-@contextmanager
-def begun(*arguments: str, settings: Mapping[str, str] = NONE) -> Iterator["subprocess.Popen[str]"]:
-    """A program of a test, which ends with it, and all that it began."""
-    mark = secrets.token_hex(8)
-    environment: Mapping[str, str] = {**os.environ, **settings, MARK: mark}
-    process = subprocess.Popen(
-        arguments,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        until(lambda: not marked(mark), LEFT_SECONDS, f"left: {marked(mark)}")
-
-
-def results(store: Path) -> list[Kept]:
-    try:
-        with reading(store) as opened:
-            return list(opened.results())
-    except UsageError:
-        # It is not there yet.
-        return []
-
-
-def at_least(count: int, store: Path, campaign: "subprocess.Popen[str]") -> bool:
-    """Whether so many results are there. Fails when none is to come any more."""
-    assert campaign.poll() is None, campaign.communicate()[0]
-    return len(results(store)) >= count
 
 
 def whole(store: Path) -> bool:
@@ -113,23 +53,6 @@ def test_a_campaign_whose_harness_is_killed_goes_on(plan: Path) -> None:
     assert whole(store)
     after = {one.key: one.finished for one in results(store)}
     assert after.items() >= before.items()
-    assert not (store / "workers").exists()
-
-
-@contextmanager
-def scheduler(
-    protocol: str = "tcp", settings: Mapping[str, str] = NONE
-) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """Dask's, as its own command line begins it; its address."""
-    program = "from distributed.cli.dask_scheduler import main; main()"
-    words = ("--host", f"{protocol}://127.0.0.1", "--port", "0", "--no-dashboard")
-    with begun(sys.executable, "-c", program, *words, settings=settings) as process:
-        assert process.stdout
-        for line in process.stdout:
-            if match := re.search(rf"Scheduler at:\s+({protocol}://\S+)", line):
-                yield match[1], process
-                return
-        pytest.fail("the scheduler does not say where it is")
 
 
 def test_workers_and_scheduler_may_be_killed(plan: Path) -> None:
