@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -50,6 +50,28 @@ def folders_of(mark: str) -> set[Path]:
     """The folders that these programs have now: each has a keeper that names it."""
     named = (word for process in marked(mark) for word in words_of(process))
     return {Path(word) for word in named if re.fullmatch(r"/tmp/freeonce-[0-9a-f]+", word)}
+
+
+def listening(process: "subprocess.Popen[str]") -> set[str]:
+    """The addresses at which a program and all that it began listen, as the kernel writes them."""
+    environ = Path(f"/proc/{process.pid}/environ").read_text().split("\0")
+    (mark,) = (word.partition("=")[2] for word in environ if word.startswith(f"{MARK}="))
+    sockets = set()
+    for one in marked(mark):
+        with suppress(OSError):
+            sockets |= {os.readlink(line) for line in Path(f"/proc/{one}/fd").iterdir()}
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            words = line.split()
+            # The state TCP_LISTEN (include/net/tcp_states.h).
+            if words[3] == "0A" and f"socket:[{words[9]}]" in sockets:
+                found.add(words[1].partition(":")[0])
+    return found
+
+
+LOOPBACK = "0100007F"
+"""127.0.0.1 as the kernel writes it."""
 
 
 def until(holds: Callable[[], bool], seconds: float, what: str) -> None:
