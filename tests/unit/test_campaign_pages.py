@@ -3,6 +3,7 @@
 import http.client
 import socket
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -40,6 +41,7 @@ def test_what_is_there_is_shown_and_each_result_is_read_once(
         return told(one)
 
     monkeypatch.setattr(pages, "told", counted)
+    monkeypatch.setattr(pages, "RESTS", 0)
     with served(tmp_path / "store", ANY) as address:
         assert asked(address)[0] == 503
         with writing(tmp_path / "store") as store:
@@ -51,6 +53,24 @@ def test_what_is_there_is_shown_and_each_result_is_read_once(
     assert "2 results" in text
     assert 'http-equiv="refresh"' in text
     assert read == [1, 2]
+
+
+def test_who_asks_often_does_not_keep_the_machine_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def counted(results: list[Told], *_: Any, **__: Any) -> str:
+        made.append(len(results))
+        return f"{len(results)} results"
+
+    monkeypatch.setattr(pages, "page", counted)
+    monkeypatch.setattr(pages, "RESTS", 1e9)
+    with served(tmp_path, ANY) as address, writing(tmp_path) as store:
+        for number in range(5):
+            store.add(task(number), CLEAN)
+            asked(address)
+    assert made == [1]
 
 
 @pytest.mark.parametrize(("path", "method"), [("/x", "GET"), ("/../etc", "GET"), ("/", "POST")])

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,8 @@ from freeonce.errors import FreeonceError, HostError
 
 ANEW_SECONDS = 30
 """After which a browser asks again."""
+RESTS = 10
+"""Times that it took to make a page, in which none is made."""
 
 
 @contextmanager
@@ -49,22 +52,38 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Pages:
-    """Each result is read once, however often the page is asked for."""
+    """Each result is read once, however often the page is asked for, and a page is made again only
+    when there is more, and never for more than a tenth of the time.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._last = 0
         self._told: list[Told] = []
+        self._page = ""
+        self._rested = 0.0
         self._lock = threading.Lock()
 
     def page(self) -> str:
         """Raises FreeonceError where there is no store."""
         with self._lock:
-            with reading(self._folder) as store:
-                for number, kept in store.numbered(self._last):
-                    self._told.append(told(kept))
-                    self._last = number
-            return page(self._told, self._folder.name, anew=ANEW_SECONDS)
+            begin = time.monotonic()
+            if self._page and begin < self._rested:
+                return self._page
+            if self._read() or not self._page:
+                self._page = page(self._told, self._folder.name, anew=ANEW_SECONDS)
+                end = time.monotonic()
+                self._rested = end + RESTS * (end - begin)
+            return self._page
+
+    def _read(self) -> bool:
+        """What is new in the store; whether anything is."""
+        before = self._last
+        with reading(self._folder) as store:
+            for number, kept in store.numbered(before):
+                self._told.append(told(kept))
+                self._last = number
+        return self._last > before
 
 
 class _Handler(BaseHTTPRequestHandler):
