@@ -93,7 +93,7 @@ def test_a_second_release_while_the_run_is_ended_is_no_verdict() -> None:
     before_settling(history.end(states=False), ended_with_a_leak().settle())
     judgement = history.judged()
     assert judgement.verdict is Verdict.INCOMPLETE
-    assert "the state of CPU 0 was not told before all and after all" in judgement.reasons
+    assert "something was released again while the run was ended" in judgement.reasons
 
 
 def test_a_release_after_the_settling_is_a_leak_too() -> None:

@@ -6,7 +6,7 @@
 #include <linux/types.h>
 
 #define LEDGER_MAGIC "FREEONCE"
-#define LEDGER_VERSION 2
+#define LEDGER_VERSION 3
 #define LEDGER_HEADER_SIZE 4096
 #define LEDGER_TEXT_SIZE 24
 #define LEDGER_TEXT_MOST 240 /* of a step or a name, in several records */
@@ -128,6 +128,7 @@ enum ledger_blind {
 	BLIND_RELEASE = 3,
 	BLIND_HOOKS = 4,
 	BLIND_REST = 5,
+	BLIND_ROOM = 6,
 };
 
 enum ledger_quiesced {
@@ -190,6 +191,7 @@ struct ledger_header {
 	__u64 appended;
 	char release[64];
 	__u64 page_offset;
+	__u64 drained;
 };
 
 struct ledger_record {

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from freeonce.audit.model import Asked
-from freeonce.audit.run import Mask, Run, end_of, status_of
+from freeonce.audit.run import Mask, Run, end_of, ending_of, status_of
 from freeonce.evidence.ledger import Flag, Kind, Records, Type, Witness, signed
 from freeonce.evidence.said import whole
 
@@ -56,7 +56,8 @@ def reasons(run: Run, records: Records, asked: Asked) -> tuple[str, ...]:
         return ("the ledger has no end of this run",)
     if status != 0:
         return (_gave_up(records, status),)
-    return (*_settling(run, records), *_after_the_end(run, records))
+    ended = (*_settling(run, records), *_after_the_end(run, records))
+    return (*_while_ending(run, records), *ended)
 
 
 def _mixed(records: Records) -> bool:
@@ -104,6 +105,15 @@ def _settling(run: Run, records: Records) -> Iterator[str]:
     given_back = np.count_nonzero(after & (records["type"] == Type.RECLAIM))
     if given_back != int(records["detail"][settled[0]]):
         yield f"settling gave back {given_back} allocations, and says another number"
+
+
+def _while_ending(run: Run, records: Records) -> Iterator[str]:
+    """Releases between the CPUs' states and the end that are not those of leaked memory."""
+    after, before = ending_of(records), end_of(records)
+    between = records[(records["sequence"] > after) & (records["sequence"] < before)]
+    released = (between["type"] == Type.RELEASE) & (between["witness"] == Witness.LEDGER)
+    if np.any(released & ~late_releases(run, between)):
+        yield "something was released again while the run was ended"
 
 
 def _after_the_end(run: Run, records: Records) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Measure, print a table, and write every sample.
 
-Usage: python -m freeonce.bench FILE [ROUNDS [PART...]]    PART: guests, lives, failures, audit
+Usage: python -m freeonce.bench FILE [ROUNDS [PART...]]
+PART: guests, lives, failures, length, audit, long
 """
 
 import json
@@ -12,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from freeonce.bench import audit, failures, guests, lives, vng
+from freeonce.bench import audit, failures, guests, length, lives, vng
 from freeonce.bench.figure import Figure
 from freeonce.guest import template_of
 from freeonce.project.host import cores
@@ -44,7 +45,9 @@ PARTS: Mapping[str, Callable[[Setting, int], Iterable[Figure]]] = {
     "guests": _guests,
     "lives": lives.figures,
     "failures": failures.figures,
+    "length": lambda setting, _: length.in_guest(setting),
     "audit": lambda _, rounds: audit.figures(rounds),
+    "long": lambda _, rounds: length.figures(rounds),
 }
 
 

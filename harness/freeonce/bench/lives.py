@@ -115,9 +115,8 @@ def _works(setting: Setting, rounds: int) -> list[Figure]:
     """Seconds of each work, bare and audited, and the ratio of the same round."""
     found = []
     with ready(setting) as (of_lives, source), TemporaryDirectory() as scratch:
-        headers = Headers(setting.image.headers, setting.image.headers_source)
-        made = build(Path(__file__).parent / "pairs", headers, Path(scratch)).modules
-        files = {file.stem: file for file in made}
+        file = pairs_module(setting, Path(scratch))
+        files = {file.stem: file}
         for work in WORKS:
             target = str(files.get(work.module, work.module))
             samples = [
@@ -132,6 +131,13 @@ def _works(setting: Setting, rounds: int) -> list[Figure]:
                 Figure(f"{work.name}, x bare", "", ratios, work.goal),
             ]
     return found
+
+
+def pairs_module(setting: Setting, scratch: Path) -> Path:
+    """A module that takes and gives memory as often as its parameter `pairs` says."""
+    headers = Headers(setting.image.headers, setting.image.headers_source)
+    (made,) = build(Path(__file__).parent / "pairs", headers, scratch).modules
+    return made
 
 
 def _seconds(work: Work, said: str) -> float:
