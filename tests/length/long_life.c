@@ -12,10 +12,11 @@ module_param(faulty, bool, 0);
 module_param(atomic, bool, 0);
 
 static DEFINE_SPINLOCK(lock);
+static void *lost[2]; /* and so no tail calls: each function has a frame of its own */
 
 static noinline void leak_at_the_begin(void)
 {
-	kmalloc(11, GFP_KERNEL);
+	lost[0] = kmalloc(11, GFP_KERNEL);
 }
 
 static noinline void double_free_in_the_middle(void)
@@ -24,11 +25,12 @@ static noinline void double_free_in_the_middle(void)
 
 	kfree(memory);
 	kfree(memory);
+	barrier();
 }
 
 static noinline void leak_at_the_end(void)
 {
-	kmalloc(13, GFP_KERNEL);
+	lost[1] = kmalloc(13, GFP_KERNEL);
 }
 
 static noinline void some(int count)
