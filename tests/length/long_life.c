@@ -12,11 +12,12 @@ module_param(faulty, bool, 0);
 module_param(atomic, bool, 0);
 
 static DEFINE_SPINLOCK(lock);
-static void *lost[2]; /* and so no tail calls: each function has a frame of its own */
 
+/* No tail calls: each function has a frame of its own. */
 static noinline void leak_at_the_begin(void)
 {
-	lost[0] = kmalloc(11, GFP_KERNEL);
+	kmalloc(11, GFP_KERNEL);
+	barrier();
 }
 
 static noinline void double_free_in_the_middle(void)
@@ -30,7 +31,8 @@ static noinline void double_free_in_the_middle(void)
 
 static noinline void leak_at_the_end(void)
 {
-	lost[1] = kmalloc(13, GFP_KERNEL);
+	kmalloc(13, GFP_KERNEL);
+	barrier();
 }
 
 static noinline void some(int count)
