@@ -44,6 +44,7 @@
 #include <linux/sock_diag.h>
 #include <linux/srcu.h>
 #include <linux/string.h>
+#include <linux/string_helpers.h>
 #include <linux/suspend.h>
 #include <linux/version.h>
 #include <linux/vmalloc.h>

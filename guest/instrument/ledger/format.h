@@ -99,6 +99,7 @@ enum ledger_flag {
 	FLAG_IDENTITY = 16, /* operand: L1's own memory, mapped where it lies */
 	FLAG_FOREIGN = 4,   /* bind: of a subject's own VMRUN */
 	FLAG_GONE = 2,      /* operand: the vcpu does not reach it any more */
+	FLAG_EXACT = 64,   /* allocate, release: single pages, not a block */
 	FLAG_UNLOAD = 64,  /* end: the module is to be unloaded when all is settled */
 	FLAG_TAIL = 32,     /* the kernel's release: by a function that ours called */
 	FLAG_KEPT = 2,      /* release: poisoned, and held until a reclaim */
@@ -126,7 +127,8 @@ enum ledger_blind {
 	BLIND_STACKS = 2,
 	BLIND_RELEASE = 3,
 	BLIND_HOOKS = 4,
-	BLIND_ROOM = 5,
+	BLIND_REST = 5,
+	BLIND_ROOM = 6,
 };
 
 enum ledger_quiesced {

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from freeonce.audit.frame import late_releases
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.rules import make_finding
 from freeonce.audit.run import Run, end_of, take_apart
@@ -88,7 +89,7 @@ class _Span:
         first, last, last_of = 1 << 32, 0, np.zeros(1 << 16, np.uint32)
         for part in _parts(run):
             kinds, sequences = part["type"], part["sequence"]
-            did = ~np.isin(kinds, FRAME) & (sequences < end)
+            did = ~np.isin(kinds, FRAME) & (sequences < end) & ~late_releases(run, part)
             if not did.any():
                 continue
             of_part = np.zeros_like(last_of)

@@ -18,6 +18,7 @@ BLIND = {
     Blind.RELEASE: "the instrument could not follow a release",
     Blind.ROOM: "the host did not take records in time, and the ledger had no room",
     Blind.HOOKS: "the instrument could not follow what a hypervisor gave the CPU",
+    Blind.REST: "the kernel did not come to rest when a scenario was over",
 }
 AWAITED = {
     Quiesced.RCU: "RCU callbacks",

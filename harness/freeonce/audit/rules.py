@@ -192,7 +192,10 @@ def mismatched_frees(run: Run) -> list[Finding]:
     for i in np.flatnonzero(wrong):
         record, allocate = run.releases[i], run.allocates[run.target[i]]
         detail = f"by the {KIND_NAMES[Kind(int(record['kind']))]} call"
-        if record["kind"] == allocate["kind"]:
+        if record["kind"] == allocate["kind"] == Kind.PAGES:
+            exact = record["flags"] & Flag.EXACT
+            detail = "one block, as single pages" if exact else "single pages, as one block"
+        elif record["kind"] == allocate["kind"]:
             detail = "to another cache"
         found.append(make_finding(run, Rule.MISMATCHED_FREE, record, allocate, detail))
     return found
@@ -213,7 +216,17 @@ def _right(run: Run) -> Mask:
     objects = (made == Kind.OBJECT) & (gone == Kind.OBJECT)
     same_cache = run.allocates["physical"][run.target[named]] == run.releases["physical"][named]
     right[named] = right_call(made, gone) & (~objects | same_cache)
+    # Several single pages are no block, nor is a block single pages; of one it is the same.
+    pages = named[(made == Kind.PAGES) & (gone == Kind.PAGES)]
+    several = _in_pages(run.allocates["size"][run.target[pages]]) > 1
+    made, gone = run.allocates["flags"][run.target[pages]], run.releases["flags"][pages]
+    right[pages] &= ~several | (_exact(made) == _exact(gone))
     return right
+
+
+def _exact(flags: npt.NDArray[np.uint8]) -> Mask:
+    exact: Mask = flags & Flag.EXACT != 0
+    return exact
 
 
 def _by_ours(run: Run) -> Mask:

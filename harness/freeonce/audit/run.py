@@ -90,10 +90,14 @@ class Run:
         return bool(np.any(self.records["type"] == Type.END))
 
     def freed_before(self, sequence: int) -> Mask:
-        """Which allocations were released before that record, by their owner or by the kernel."""
+        """Which allocations were released before that record, by their owner or by the kernel.
+
+        Rightly or too late: it is what the instrument's books had then.
+        """
         freed: Mask = self.taken_from != NONE
         freed[freed] = self.taken["sequence"][self.taken_from[freed]] < sequence
         freed[self.target[self.first & (self.releases["sequence"] < sequence)]] = True
+        freed[[index for index, one in self.late.items() if one["sequence"] < sequence]] = True
         return freed
 
     @cached_property
@@ -183,9 +187,10 @@ def take_apart(everything: Records) -> Run:
     made, gone = kinds == Type.ALLOCATE, kinds == Type.RELEASE
     records = choose(everything, own & ~made & ~gone)
     allocates, end = choose(everything, own & made), end_of(records)
+    ending = ending_of(records)
     gone &= own
-    releases = choose(everything, gone & (everything["sequence"] < end))
-    after = choose(everything, gone & (everything["sequence"] > end))
+    releases = choose(everything, gone & (everything["sequence"] < ending))
+    after = choose(everything, gone & (everything["sequence"] > ending))
     taken = _taken(everything, end)
     target, taken_from = _targets(allocates, releases), _first_of(allocates, taken)
     late = _late(allocates, target, taken_from, after)
@@ -230,6 +235,18 @@ def end_of(records: Records) -> int:
     """The sequence of a run's end; behind every sequence when it has none."""
     ends = records["sequence"][records["type"] == Type.END]
     return int(ends[0]) if len(ends) else NEVER
+
+
+def ending_of(records: Records) -> int:
+    """The sequence at which the instrument begins to end a run: of the first CPU state told again.
+
+    What is released from there on is released too late, as after the end itself.
+    """
+    end = end_of(records)
+    states = records[(records["type"] == Type.CPU_STATE) & (records["sequence"] < end)]
+    _, first = np.unique(states["serial"], return_index=True)
+    again = np.delete(states["sequence"], first)
+    return int(again[0]) if len(again) else end
 
 
 def status_of(records: Records) -> int | None:

@@ -168,6 +168,7 @@ class Flag(IntEnum):
     IDENTITY = 16
     TAIL = 32
     UNLOAD = 64
+    EXACT = 64
     WRAPPED = 128
     KEPT = 2
     DEFERRED = 8
@@ -201,7 +202,8 @@ class Blind(IntEnum):
     STACKS = 2
     RELEASE = 3
     HOOKS = 4
-    ROOM = 5
+    REST = 5
+    ROOM = 6
 
 
 class Quiesced(IntEnum):
