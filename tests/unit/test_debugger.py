@@ -74,7 +74,8 @@ def test_the_commands_end_with_the_breakpoint_before_the_guest_runs() -> None:
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> Module:
-    return read_module(compiled(tmp_path_factory.mktemp("modules")))
+    second = "int second(void) { return 2; }"
+    return read_module(compiled(tmp_path_factory.mktemp("modules"), more=second))
 
 
 def test_a_subjects_symbols_lie_where_the_ledger_puts_its_sections(module: Module) -> None:
