@@ -25,8 +25,8 @@ def slow(inside: Records, kind: Kind) -> list[int]:
     first, last = int(inside["time"][0]), int(inside["time"].max())
     now, live, most, at = 0, {}, [0] * SLICES, 0
     for record in inside:
-        share = (int(record["time"]) - first) / max(last - first, 1)
-        slice_ = max(at, min(int(share * SLICES), SLICES - 1))
+        passed = (int(record["time"]) - first) * SLICES // max(last - first, 1)
+        slice_ = max(at, min(passed, SLICES - 1))
         for passed in range(at + 1, slice_ + 1):
             most[passed] = now
         at = slice_
@@ -77,6 +77,17 @@ def test_a_clock_that_goes_back_or_jumps_changes_nothing_but_the_slices() -> Non
     _, (found,) = of(life)
     assert max(found.size) == 24
     assert max(found.live) == 3
+
+
+def test_a_clock_that_stands_has_all_in_one_slice() -> None:
+    life = born()
+    for number in range(3):
+        life.acquire(Kind.SLAB, A + number * PAGE, 8)
+    for row in life.rows:
+        row["time"] = 5
+    records = life.records()
+    (found,) = usage(take_apart(records), during(records), SLICES)
+    assert found.size[0] == 24
 
 
 def test_a_size_that_nobody_has_does_not_run_over() -> None:

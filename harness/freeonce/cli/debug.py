@@ -148,7 +148,12 @@ def _stopped(guest: Guest, image: Image, stop: _Stop | None, stack: ExitStack) -
         # It begins when gdb lets the guest run, and not before the breakpoint is set.
         guest.tell_to(stop.request)
     if stop is not None and stop.prepared is not None and subjects is not None:
-        modules = {one.module.name: one.module for one in stop.prepared.sources}
+        modules = {}
+        for one in stop.prepared.sources:
+            # What was built has no file any more.
+            file = guest.monitor.folder / f"{one.module.name}.ko"
+            file.write_bytes(one.module.elf.data)
+            modules[one.module.name] = replace(one.module, path=file)
         stack.enter_context(symbols_when_it_stands(guest, first, modules, subjects))
     return script
 

@@ -59,15 +59,18 @@ def _gone(run: Run) -> Numbers:
 
 
 class _Slices:
-    """A run's time in slices of the same length."""
+    """A run's time in slices of the same length, each known by the sequence that it begins at."""
 
     def __init__(self, inside: Records, count: int) -> None:
-        self._sequences = np.ascontiguousarray(inside["sequence"]).astype(np.int64)
-        first, last = float(inside["time"][0]), float(inside["time"].max())
-        share = (inside["time"].astype(np.float64) - first) / max(last - first, 1.0)
         # The guest says when, and may say nonsense: in the order of its records it never goes back.
-        share = np.maximum.accumulate(np.clip(share, 0.0, 1.0))
-        self._of = np.minimum((share * count).astype(np.int64), count - 1)
+        times = np.maximum.accumulate(inside["time"])
+        first, span = int(times[0]), max(int(times[-1]) - int(times[0]), 1)
+        bounds = [first - (-span * at // count) for at in range(1, count)]
+        begins = np.searchsorted(times, np.array(bounds, np.uint64))
+        within = np.minimum(begins, len(times) - 1)
+        # A slice that nothing is in begins behind everything.
+        never = begins > within
+        self._begins = inside["sequence"][within].astype(np.int64) + never
         self._count = count
 
     def most(self, made: Numbers, gone: Numbers, sizes: Numbers) -> Numbers:
@@ -76,8 +79,7 @@ class _Slices:
         sequences = np.concatenate([made, gone[left]])
         order = np.argsort(sequences, kind="stable")
         sums = np.cumsum(np.concatenate([sizes, -sizes[left]])[order])
-        place = np.searchsorted(self._sequences, sequences[order])
-        of = self._of[np.minimum(place, len(self._of) - 1)]
+        of = np.searchsorted(self._begins, sequences[order], side="right")
         starts = np.flatnonzero(np.diff(of, prepend=-1))
         highest = np.zeros(self._count, np.int64)
         highest[of[starts]] = np.maximum.reduceat(sums, starts)
