@@ -318,6 +318,7 @@ def long_life(sites: int, lifetimes: int) -> Result:
     return Result(about, judgement, True, {}, 1.0, evidence=Evidence(records))
 
 
+@pytest.mark.long
 def test_a_life_of_a_million_allocations_is_a_page_of_bounded_size(load: Open) -> None:
     spots = np.random.default_rng(1).integers(1, 1 << 40, 100_000)
     frames = {
