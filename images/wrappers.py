@@ -22,6 +22,7 @@ WRAPPER = "freeonce_wrap_"
 HOOK = "freeonce_hook_"
 PROTOTYPE = re.compile(r"(?P<returns>.*?[ *])(?P<name>\w+)\((?P<parameters>.*)\)")
 NAME = re.compile(r"(\w+)$")
+WORD = re.compile(r"\w+")
 MADE = "/* SPDX-License-Identifier: GPL-2.0 */\n/* By images/wrappers.py, of families.toml. */\n"
 
 
@@ -237,6 +238,9 @@ for that of kernels since 6.10 too, with `_noprof` behind it; a function that th
 does not export itself has no wrapper there. Of what else a module calls, the report lists as not
 audited what looks like an acquisition by its name.
 
+Tests are modules of `tests/modules`, each led through a life of its own. A function is said to be
+in none when no source there has its name; a macro or an inline function may still call it.
+
 """
 ROLES = {
     "acquire": "acquired by",
@@ -247,10 +251,42 @@ ROLES = {
 }
 
 
+MODULES = Path(__file__).resolve().parents[1] / "tests/modules"
+
+
+def tests() -> dict[str, set[str]]:
+    """By the name of each test module the words of its source, and of what that includes."""
+    headers = {file.name: file.read_text() for file in MODULES.glob("*.h")}
+    found = {}
+    for file in sorted(MODULES.glob("*.c")):
+        text = file.read_text()
+        included = (more for name, more in headers.items() if f'"{name}"' in text)
+        found[file.stem] = set(WORD.findall("\n".join((text, *included))))
+    return found
+
+
+def tested(family: str, every: list[Function], sources: dict[str, set[str]]) -> list[str]:
+    """Which tests there are of a family, and of which of its functions there is none."""
+    mine = [one for one in every if one.family == family]
+    # Macros leave the underscores out.
+    takes = {one.name.lstrip("_") for one in mine if one.role == "acquire"}
+    clean = [name for name, words in sources.items() if name[:6] == "clean_" and words & takes]
+    faults = [name for name in sources if name.split("_")[0] in (family, f"{family}s")]
+    words = set().union(*sources.values())
+    without = [one.name for one in mine if not {one.name, one.name.lstrip("_")} & words]
+    lines = {"planted faults": faults, "clean": clean, "in no test": without}
+    return [
+        f"- {what}: {', '.join(f'`{one}`' for one in names)}"
+        for what, names in lines.items()
+        if names
+    ]
+
+
 def page(families: str) -> None:
     """The page for users."""
     table = tomllib.loads(Path(families).read_text())
     every = functions(table)
+    sources = tests()
     parts = [HEAD + f"{len(every)} functions in {len(table)} families.\n"]
     for name, keys in table.items():
         others = [by for by in keys["released_by"] if by != name]
@@ -263,6 +299,7 @@ def page(families: str) -> None:
             lines.append(f"- also by the functions of {', '.join(others)}")
         null = "nothing happens" if keys["null_release"] else "a `null-free`"
         lines.append(f"- released null: {null}")
+        lines += tested(name, every, sources)
         parts.append("\n".join(lines) + "\n")
     print("\n".join(parts), end="")
 
