@@ -172,6 +172,8 @@ class Flag(IntEnum):
     LIFE = 16
     GONE = 2
     FOREIGN = 4
+    PAGED = 8
+    RAISED = 64
 
 
 class Phase(IntEnum):
