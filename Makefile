@@ -8,11 +8,13 @@
 #   make test-qemu  tests in real guests under a newer QEMU, of Debian's backports (ARGS for pytest)
 #   make test-lowest  unit tests with the lowest versions that pyproject.toml allows
 #   make matrix  the scenarios at every optimization level, with LTO and without
-#   make bench   what it costs, beside vng if that is installed (ARGS: how many rounds)
+#   make bench   what it costs, beside vng if that is installed (ARGS: how many rounds, parts)
 #   make deception  every lie about one record of each planted fault (ARGS: --share 0.1, names)
 #   make fuzz    what reads from the guest, by coverage, for an hour (ARGS: --seconds N, targets)
 #   make mutation  audit and evidence changed in each way that tests should notice (ARGS: --share 0.02)
 #   make death   whoever dies at 200 random moments each, into docs/death.md (ARGS: how many)
+#   make kills   1,000 tasks of a campaign, 100 kills of its parts, into docs/kills.md (ARGS: --tasks N)
+#   make scale   what a campaign costs beside its guests (ARGS: --tasks N, --guests N)
 #   make lint    ruff, mypy, rustfmt, shellcheck, the schemas of the pipelines in ci/
 #   make clean   remove what was built (images, templates, virtual environment)
 #
@@ -33,7 +35,7 @@ RECIPES = PYTHON='$(CURDIR)/$(BIN)/python'
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
 SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane ci/newer-qemu .ci/run guest/init/etc/rc guest/outer/init
 
-.PHONY: help setup packages images outer run shell test test-kvm test-qemu test-lowest matrix deception fuzz mutation bench death lint format clean
+.PHONY: help setup packages images outer run shell test test-kvm test-qemu test-lowest matrix deception fuzz mutation bench death kills scale lint format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -111,6 +113,12 @@ bench: setup
 
 death: setup
 	@nice $(BIN)/python -m tests.death docs/death.md $(ARGS)
+
+kills: setup
+	@nice $(BIN)/python -m tests.kills docs/kills.md $(ARGS)
+
+scale: setup
+	@$(BIN)/python -m tests.scale $(ARGS)
 
 lint: $(VENV)/installed
 	@PYTHON='$(PYTHON)' ci/install-deps lint

@@ -132,6 +132,7 @@ def acquire(one: Function, name: str) -> str:
     fields += [f".address = (unsigned long)({keys.get('handle', 'result')})"]
     fields += [f".align = {keys['align']}"] if "align" in keys else []
     fields += [f".cache = (unsigned long){keys['cache']}"] if "cache" in keys else []
+    fields += [".exact = true"] if keys.get("exact") else []
     taken = keys.get("taken", "!IS_ERR_OR_NULL((void *)result)")
     error = "result" if "taken" in keys else "PTR_ERR_OR_ZERO((void *)result) ?: -ENOMEM"
     told = [f"take.{field[1:]};" for field in fields]
@@ -169,6 +170,7 @@ def release(one: Function, name: str, null: bool) -> str:
     fields = [f".address = (unsigned long)({keys.get('handle', one.names[0])})"]
     fields += [f".size = {keys['size']}"] if "size" in keys else []
     fields += [f".cache = (unsigned long){keys['cache']}"] if "cache" in keys else []
+    fields += [".exact = true"] if keys.get("exact") else []
     fields += [".null_is_right = true"] if keys.get("null", null) else []
     told = "\n".join(f"\tgive.{field[1:]};" for field in fields)
     skip = f"{keys['passes']} || " if "passes" in keys else ""

@@ -7,10 +7,9 @@ from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from freeonce.campaign.overview import page
 from tests.browser.conftest import Open
 from tests.unit.test_html import HOSTILE
-from tests.unit.test_overview import kept
+from tests.unit.test_overview import kept, page
 
 pytestmark = pytest.mark.xdist_group("browser")
 

@@ -1,86 +1,30 @@
 """Campaigns in real guests: whoever is killed, each task has one result, and nothing is left."""
 
 import os
-import re
-import secrets
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from freeonce.campaign.store import Kept, reading
 from freeonce.deadline import patience
-from freeonce.errors import UsageError
-from tests.death.life import MARK
+from tests.guest.campaigning import (
+    FREEONCE,
+    LOOPBACK,
+    NONE,
+    SECONDS,
+    at_least,
+    begun,
+    listening,
+    results,
+    scheduler,
+    until,
+)
 from tests.guest.certificates import environment
 
-FREEONCE = (sys.executable, "-m", "freeonce.cli.main")
 PLAN = '[[scenarios]]\nnames = ["c/pool", "c/contiguous", "vec/*"]\nrepeat = 2\n'
 TASKS = 10
-NONE: Mapping[str, str] = {}
-SECONDS = 120.0
-LEFT_SECONDS = 10.0
-
-
-def marked(mark: str) -> list[int]:
-    """Every process that was begun with this mark in its environment."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
-
-
-def until(holds: Callable[[], bool], seconds: float, what: str) -> None:
-    end = time.monotonic() + seconds * patience()
-    while not holds():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
-
-
-@contextmanager
-def begun(*arguments: str, settings: Mapping[str, str] = NONE) -> Iterator["subprocess.Popen[str]"]:
-    """A program of a test, which ends with it, and all that it began."""
-    mark = secrets.token_hex(8)
-    environment: Mapping[str, str] = {**os.environ, **settings, MARK: mark}
-    process = subprocess.Popen(
-        arguments,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        until(lambda: not marked(mark), LEFT_SECONDS, f"left: {marked(mark)}")
-
-
-def results(store: Path) -> list[Kept]:
-    try:
-        with reading(store) as opened:
-            return list(opened.results())
-    except UsageError:
-        # It is not there yet.
-        return []
-
-
-def at_least(count: int, store: Path, campaign: "subprocess.Popen[str]") -> bool:
-    """Whether so many results are there. Fails when none is to come any more."""
-    assert campaign.poll() is None, campaign.communicate()[0]
-    return len(results(store)) >= count
 
 
 def whole(store: Path) -> bool:
@@ -101,8 +45,10 @@ def plan(tmp_path: Path) -> Path:
 def test_a_campaign_whose_harness_is_killed_goes_on(plan: Path) -> None:
     store = plan.with_suffix(".results")
     for wanted in (1, 3):
-        with begun(*FREEONCE, "campaign", str(plan), "--local", "2") as campaign:
+        command = (*FREEONCE, "campaign", str(plan), "--local", "2", "--page", "0")
+        with begun(*command) as campaign:
             until(partial(at_least, wanted, store, campaign), SECONDS, "no result")
+            assert listening(campaign) == {LOOPBACK}
             campaign.send_signal(signal.SIGKILL)
     before = {one.key: one.finished for one in results(store)}
     assert len(before) < TASKS
@@ -113,23 +59,6 @@ def test_a_campaign_whose_harness_is_killed_goes_on(plan: Path) -> None:
     assert whole(store)
     after = {one.key: one.finished for one in results(store)}
     assert after.items() >= before.items()
-    assert not (store / "workers").exists()
-
-
-@contextmanager
-def scheduler(
-    protocol: str = "tcp", settings: Mapping[str, str] = NONE
-) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """Dask's, as its own command line begins it; its address."""
-    program = "from distributed.cli.dask_scheduler import main; main()"
-    words = ("--host", f"{protocol}://127.0.0.1", "--port", "0", "--no-dashboard")
-    with begun(sys.executable, "-c", program, *words, settings=settings) as process:
-        assert process.stdout
-        for line in process.stdout:
-            if match := re.search(rf"Scheduler at:\s+({protocol}://\S+)", line):
-                yield match[1], process
-                return
-        pytest.fail("the scheduler does not say where it is")
 
 
 def test_workers_and_scheduler_may_be_killed(plan: Path) -> None:
@@ -142,6 +71,7 @@ def test_workers_and_scheduler_may_be_killed(plan: Path) -> None:
                 until(
                     partial(at_least, 1, store, campaign), SECONDS, "no result of the first worker"
                 )
+                assert listening(worker) == listening(master) == {LOOPBACK}
                 worker.send_signal(signal.SIGKILL)
             count = len(results(store))
             with begun(*FREEONCE, "worker", address, *work) as second:
@@ -187,3 +117,86 @@ def test_each_failure_of_a_life_is_part_of_its_result(plan: Path) -> None:
     failures = one.document["failures"]
     assert failures["points"]
     assert {point["outcome"] for point in failures["points"]} == {"handled"}
+
+
+CLOCK = """
+import time
+
+now, now_ns = time.time, time.time_ns
+time.time = lambda: now() + 366 * 86400
+time.time_ns = lambda: now_ns() + 366 * 86400 * 10**9
+"""
+
+
+@pytest.mark.long
+def test_a_worker_whose_clock_is_a_year_off_works_like_others(plan: Path, tmp_path: Path) -> None:
+    plan.write_text('[[scenarios]]\nnames = ["c/pool"]\nrepeat = 3\n')
+    (tmp_path / "clock").mkdir()
+    # Every Python of the worker's imports it at its start.
+    (tmp_path / "clock/sitecustomize.py").write_text(CLOCK)
+    paths = [str(tmp_path / "clock"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    off = {"PYTHONPATH": os.pathsep.join(paths)}
+    before = time.time()
+    with (
+        scheduler() as (address, _),
+        begun(*FREEONCE, "worker", address, "--slots", "1", "--accel", "tcg", settings=off),
+        begun(*FREEONCE, "campaign", str(plan), "--scheduler", address) as campaign,
+    ):
+        said, _ = campaign.communicate(timeout=SECONDS * patience())
+    assert campaign.returncode == 0, said
+    kept = results(plan.with_suffix(".results"))
+    assert [one.verdict for one in kept] == ["clean"] * 3
+    assert all(before <= one.finished <= time.time() for one in kept)
+
+
+# A clone's own images would be found: this worker stands for one that was installed elsewhere.
+BARE = """
+import pathlib
+from freeonce.project import cache
+
+cache.builds = lambda: pathlib.Path({!r})
+"""
+
+
+@pytest.mark.long
+def test_a_worker_without_an_image_is_sent_it(plan: Path, tmp_path: Path) -> None:
+    plan.write_text('[[scenarios]]\nnames = ["c/pool"]\nrepeat = 2\n')
+    bare = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "FREEONCE_IMAGE": str(tmp_path / "none")}
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare/sitecustomize.py").write_text(BARE.format(str(tmp_path)))
+    paths = [str(tmp_path / "bare"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    settings = {**bare, "PYTHONPATH": os.pathsep.join(paths)}
+    with (
+        scheduler() as (address, _),
+        begun(*FREEONCE, "worker", address, "--slots", "1", "--accel", "tcg", settings=settings),
+        begun(*FREEONCE, "campaign", str(plan), "--scheduler", address) as campaign,
+    ):
+        said, _ = campaign.communicate(timeout=3 * SECONDS * patience())
+    assert campaign.returncode == 0, said
+    assert "was sent the image" in said
+    assert [one.verdict for one in results(plan.with_suffix(".results"))] == ["clean"] * 2
+
+
+@pytest.mark.long
+def test_a_census_is_a_part_of_a_campaign(plan: Path) -> None:
+    plan.write_text('[[census]]\nnames = ["dummy", "acpi_cpufreq", "dccp"]\nfail_each = true\n')
+    with begun(*FREEONCE, "campaign", str(plan), "--local", "2") as campaign:
+        said, _ = campaign.communicate(timeout=3 * SECONDS * patience())
+    # docs/found/dccp.md; that acpi_cpufreq finds no hardware is no fault.
+    assert campaign.returncode == 1, said
+    kept = {(one.name, one.kind): one for one in results(plan.with_suffix(".results"))}
+    assert {name for (name, _), one in kept.items() if not one.as_expected} == {"dccp"}
+    points = kept["dummy", "census-failures"].document["failures"]["points"]
+    assert {one["outcome"] for one in points} == {"handled"}
+
+
+@pytest.mark.long
+def test_each_allocation_of_a_scenario_fails(plan: Path) -> None:
+    plan.write_text('[[scenarios]]\nnames = ["c/pool"]\nfail_each = true\n')
+    with begun(*FREEONCE, "campaign", str(plan), "--local", "1") as campaign:
+        said, _ = campaign.communicate(timeout=SECONDS * patience())
+    assert campaign.returncode == 0, said
+    (one,) = results(plan.with_suffix(".results"))
+    points = one.document["failures"]["points"]
+    assert {point["outcome"] for point in points} == {"handled"}
+    assert len({(point["number"], point["after"]) for point in points}) == len(points) > 1

@@ -4,15 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from freeonce.campaign.census import lead, tasks
-from freeonce.campaign.identity import file_digest
+from freeonce.campaign.bases import base_of
+from freeonce.campaign.census import lead
 from freeonce.campaign.store import writing
-from freeonce.campaign.task import Base
+from freeonce.campaign.task import census_tasks
 from freeonce.report.census import Came, Module, module
-from freeonce.subject.package import Package
 from tests.guest.lives import Place
 
-BASE = Base("image", "harness", "auto", tuple, lambda _: False, lambda p: file_digest(Path(p)))
 pytestmark = pytest.mark.xdist_group("census")
 
 
@@ -20,7 +18,7 @@ def led(place: Place, store: Path, *names: str, limit: int | None = None) -> dic
     """What the store has of them, after those that it had not were led."""
     setting, source = place
     with writing(store) as opened:
-        chosen = list(tasks(Package(setting.image.modules), BASE, names, limit))
+        chosen = list(census_tasks(base_of(setting, "auto"), names, limit))
         there = opened.keys()
         for task, outcome in lead(setting, source, [one for one in chosen if one.key not in there]):
             opened.add(task, outcome)

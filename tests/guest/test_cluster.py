@@ -7,20 +7,25 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import dask
 import pytest
+from distributed import Client
 
-from freeonce.campaign.cluster import AHEAD, local, remote, run
+from freeonce.campaign import images
+from freeonce.campaign.cluster import AHEAD, local, needs, remote, run
+from freeonce.campaign.identity import file_digest
 from freeonce.campaign.outcome import Outcome, from_text, lacking, to_text
+from freeonce.campaign.perform import NO_IMAGE
 from freeonce.campaign.serving import serve
 from freeonce.campaign.task import Body, Task
+from freeonce.campaign.trust import TRIES
 from freeonce.errors import EvidenceError, HostError
+from tests.unit.test_campaign_images import image
 
 SLOTS = 2
 
@@ -34,9 +39,23 @@ def work(text: str) -> str:
         return to_text(lacking(f"full:{os.getpid()}", "system", os.strerror(errno.ENOSPC)))
     if "odd" in body and is_first(Path(str(body["odd"]))):
         return '{"verdict": "clean", "another": "version"}'
+    if "lost" in body:
+        lost = Outcome("incomplete", False, 0.0, "w", {"reasons": ["QEMU"]}, by_host=True)
+        count = len(list(Path(str(body["lost"])).iterdir()))
+        (Path(str(body["lost"])) / str(count)).touch()
+        if count < int(str(body["times"])):
+            return to_text(lost)
+    if "image" in body and images.find(str(body["image"])) is None:
+        return to_text(lacking(f"bare:{os.getpid()}", NO_IMAGE, "none"))
     if "lacking" in body and is_first(Path(str(body["lacking"]))):
         return to_text(lacking("bad:1", "differs", f"it, {body['number']}"))
     return to_text(Outcome("clean", True, 0.0, str(os.getpid()), {"number": body["number"]}))
+
+
+def slow(text: str) -> str:
+    """The same, and it lasts."""
+    time.sleep(0.05)
+    return work(text)
 
 
 def is_first(file: Path) -> bool:
@@ -117,6 +136,69 @@ class TestLocal:
         )
 
     @pytest.mark.long
+    @pytest.mark.parametrize("slots", [1, SLOTS])
+    @pytest.mark.parametrize("times", [1, 99])
+    def test_a_guest_that_was_lost_is_tried_again_and_then_it_is_so(
+        self, tmp_path: Path, slots: int, times: int
+    ) -> None:
+        (one,) = tasks(1)
+        (tmp_path / "lost").mkdir()
+        given = replace(one, body=one.body | {"lost": str(tmp_path / "lost"), "times": times})
+        with local(slots, tmp_path / "scratch") as client:
+            ((_, outcome),) = run(client, [given], work)
+        assert outcome.verdict == ("clean" if times == 1 else "incomplete")
+        assert not outcome.refused
+        tried = len(list((tmp_path / "lost").iterdir()))
+        assert tried == (2 if times == 1 else TRIES)
+
+    @pytest.mark.long
+    def test_workers_without_the_image_are_sent_it_once_a_host(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        manifest = image(tmp_path / "shared/one")
+        digest = file_digest(manifest)
+        given = [replace(task, body=task.body | {"image": digest}) for task in tasks(12)]
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "host"))
+        said: list[str] = []
+        with local(SLOTS, tmp_path / "scratch") as client:
+            # The workers have begun, and know nothing of it.
+            monkeypatch.setenv(images.SHARED, str(tmp_path / "shared"))
+            found = list(run(client, given, work, said.append))
+        assert {outcome.verdict for _, outcome in found} == {"clean"}
+        assert Counter(task.key for task, _ in found) == {f"key-{n}": 1 for n in range(12)}
+        assert len([word for word in said if "was sent the image" in word]) == 1
+        assert [one.name for one in images.received().iterdir()] == [digest]
+
+    @pytest.mark.long
+    def test_two_campaigns_on_one_scheduler_take_turns(self, tmp_path: Path) -> None:
+        ended: list[str] = []
+
+        def lead(client: Client, name: str) -> None:
+            named = (replace(task, name=name, key=f"{name}-{task.key}") for task in tasks(60))
+            for task, _ in run(client, named, slow):
+                ended.append(task.name)
+
+        with (
+            local(1, tmp_path) as client,
+            Client(client.scheduler.address) as other,
+            ThreadPoolExecutor(2) as pool,
+        ):
+            for one in [pool.submit(lead, client, "a"), pool.submit(lead, other, "b")]:
+                one.result()
+        assert Counter(ended) == {"a": 60, "b": 60}
+        middle = Counter(ended[20:80])
+        assert min(middle.values()) >= 20
+
+    @pytest.mark.long
+    def test_what_nobody_can_run_is_told_and_stops_nobody(self, tmp_path: Path) -> None:
+        able, unable = tasks(2)
+        unable = replace(unable, body=unable.body | {"accel": "xen", "kind": "scenario"})
+        with local(1, tmp_path) as client:
+            found = {task.name: outcome for task, outcome in run(client, [unable, able], work)}
+        assert found["task 1"].refused == "no worker has svm_xen"
+        assert found["task 0"].verdict == "clean"
+
+    @pytest.mark.long
     def test_when_no_worker_is_left_the_campaign_ends(self, tmp_path: Path) -> None:
         lacking = {"lacking": str(tmp_path / "first")}
         given = [replace(task, body=task.body | lacking) for task in tasks(20)]
@@ -147,6 +229,19 @@ class TestLocal:
             del coming
 
 
+@pytest.mark.parametrize(
+    ("body", "resources"),
+    [
+        ({"kind": "scenario", "accel": "auto"}, {"guest"}),
+        ({"kind": "scenario", "accel": "kvm"}, {"guest", "svm_kvm"}),
+        ({"kind": "audit", "accel": "kvm"}, {"guest", "kvm"}),
+        ({"kind": "census", "accel": "tcg"}, {"guest", "tcg"}),
+    ],
+)
+def test_a_task_takes_a_slot_of_who_can_run_it(body: Body, resources: set[str]) -> None:
+    assert needs(body) == dict.fromkeys(resources, 1)
+
+
 def test_an_address_that_is_not_encrypted_and_should_be_is_told() -> None:
     with (
         dask.config.set({"distributed.comm.require-encryption": True}),
@@ -161,10 +256,8 @@ def test_an_address_that_is_not_encrypted_and_should_be_is_told() -> None:
     ("scheduler", "said"), [("nonsense://x:1", "nonsense"), ("tls://127.0.0.1:1", "CA_FILE")]
 )
 def test_a_worker_without_a_scheduler_says_what_it_lacks(scheduler: str, said: str) -> None:
-    accelerator = SimpleNamespace(name="tcg", svm=False)
-    setting: Any = SimpleNamespace(accelerator=accelerator, image=SimpleNamespace(release="6.1"))
     with pytest.raises(HostError, match=said) as caught:
-        asyncio.run(serve(scheduler, 1, setting))
+        asyncio.run(serve(scheduler, 1, {}))
     assert caught.value.reason == "scheduler"
 
 

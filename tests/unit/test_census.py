@@ -14,9 +14,10 @@ from click.testing import CliRunner
 from freeonce.audit.life import Life, Stage, Target
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import NOTHING, Evidence
-from freeonce.campaign.census import by_host, tasks
+from freeonce.campaign import bases
+from freeonce.campaign.census import by_host
 from freeonce.campaign.outcome import Outcome
-from freeonce.campaign.task import Base
+from freeonce.campaign.task import Base, census_tasks
 from freeonce.cli import census as verb
 from freeonce.errors import GuestLost, Loss, Obstacle
 from freeonce.evidence.ledger import Phase, Type
@@ -254,11 +255,15 @@ def test_the_page_names_every_module_and_shows_nothing_hostile() -> None:
 
 
 def test_a_key_is_of_the_file_and_of_what_is_led() -> None:
-    package = SimpleNamespace(files={"brd": Path("brd.ko"), "nbd": Path("nbd.ko")})
+    files = {"brd": Path("brd.ko"), "nbd": Path("nbd.ko")}
 
     def keys(digest: str, *limit: int) -> list[str]:
-        base = Base("image", "harness", "tcg", tuple, lambda _: False, lambda path: digest + path)
-        return [one.key for one in tasks(package, base, ["brd", "nbd"], *limit)]  # type: ignore[arg-type]
+        base = Base(
+            *("image", "harness", "tcg", tuple, lambda: files),
+            is_path=lambda _: False,
+            digest=lambda path: digest + path,
+        )
+        return [one.key for one in census_tasks(base, ["brd", "nbd"], *limit)]
 
     assert keys("a") == keys("a")
     every = [*keys("a"), *keys("b"), *keys("a", 3), *keys("a", 4)]
@@ -340,7 +345,7 @@ class _Census:
         image = SimpleNamespace(manifest=folder / "x.ko", modules=folder)
         setting = SimpleNamespace(image=image, document=lambda: HOST)
         monkeypatch.setattr(verb, "find_setting", lambda *_, **__: setting)
-        monkeypatch.setattr(verb, "Package", lambda _: SimpleNamespace(files=files))
+        monkeypatch.setattr(bases, "Package", lambda _: SimpleNamespace(files=files))
         monkeypatch.setattr(verb, "ready", lambda _: nullcontext((setting, None)))
         monkeypatch.setattr(verb, "lead", self._lead)
 

@@ -16,8 +16,9 @@ from freeonce.campaign.overview import (
     columns,
     incomplete,
     moment,
-    page,
+    told,
 )
+from freeonce.campaign.overview import page as page_of
 from freeonce.campaign.store import Kept
 from tests.unit.test_html import HOSTILE
 
@@ -35,6 +36,10 @@ def kept(name: str, number: int = 0, verdict: str = "clean", **other: Any) -> Ke
     return Kept(**{**values, **other})
 
 
+def page(results: list[Kept], title: str) -> str:
+    return page_of([told(one) for one in results], title)
+
+
 def data(text: str) -> dict[str, Any]:
     packed = re.search(r'id="data">(.*?)</script>', text, re.DOTALL)
     assert packed
@@ -43,15 +48,16 @@ def data(text: str) -> dict[str, Any]:
 
 
 def test_a_row_is_a_task_and_a_column_its_repetition() -> None:
-    told = columns([kept("a", 0), kept("a", 1, "faulty"), kept("b", 0, "incomplete")])
-    assert told["names"] == ["a", "b"]
-    assert (told["row"], told["number"]) == ([0, 0, 1], [0, 1, 0])
-    verdicts = told["verdicts"]
+    three = (kept("a", 0), kept("a", 1, "faulty"), kept("b", 0, "incomplete"))
+    shown = columns(map(told, three))
+    assert shown["names"] == ["a", "b"]
+    assert (shown["row"], shown["number"]) == ([0, 0, 1], [0, 1, 0])
+    verdicts = shown["verdicts"]
     assert isinstance(verdicts, list)
     clean, faulty, lost = map(verdicts.index, ("clean", "faulty", "incomplete"))
-    assert told["verdict"] == [clean, faulty + 8, lost + 8]
-    assert told["words"] == ["", "leak slab init", "no reason was kept"]
-    assert (told["said"], told["ms"]) == ([0, 1, 2], [250] * 3)
+    assert shown["verdict"] == [clean, faulty + 8, lost + 8]
+    assert shown["words"] == ["", "leak slab init", "no reason was kept"]
+    assert (shown["said"], shown["ms"]) == ([0, 1, 2], [250] * 3)
 
 
 def test_audits_with_other_words_have_rows_of_their_own_and_other_images_have_not() -> None:
@@ -77,7 +83,7 @@ def test_what_is_found_under_one_accelerator_is_not_hidden_by_another() -> None:
 def test_the_reasons_of_lives_are_words_and_their_rows_are_bounded() -> None:
     reasons = [{"reason": "guest-lost", "message": "an oops"}]
     document = {"reasons": reasons, "doubts": ["an oops", "torn"]}
-    assert incomplete([kept("a", 0, "incomplete", document=document)]) == [
+    assert incomplete([told(kept("a", 0, "incomplete", document=document))]) == [
         ("an oops", 1, "a (0)"),
         ("torn", 1, "a (0)"),
     ]
@@ -92,23 +98,23 @@ def test_why_results_are_incomplete_the_most_frequent_first() -> None:
     def lost(number: int, *reasons: str) -> Kept:
         return kept("a", number, "incomplete", document={"reasons": list(reasons)})
 
-    told = incomplete([lost(0, "the guest was lost"), lost(1, "x", "the guest was lost"), lost(2)])
-    assert told == [
+    three = (lost(0, "the guest was lost"), lost(1, "x", "the guest was lost"), lost(2))
+    assert incomplete(map(told, three)) == [
         ("the guest was lost", 2, "a (0)"),
         ("x", 1, "a (1)"),
         ("no reason was kept", 1, "a (2)"),
     ]
-    assert incomplete([kept("a", 0, "faulty", document={"reasons": ["unsure"]})]) == []
+    assert incomplete([told(kept("a", 0, "faulty", document={"reasons": ["unsure"]}))]) == []
 
 
 @pytest.mark.parametrize("times", [[5.0], [5.0, 5.0], [0.0, 1e9], [3.0, 1.0, 2.0]])
 def test_each_result_is_in_one_slice_of_time(times: list[float]) -> None:
-    results = [kept("a", number, finished=time) for number, time in enumerate(times)]
-    told = buckets(results)
-    assert len(told) == BUCKETS
-    assert sum(one["clean"] for one in told) == len(times)
+    results = [told(kept("a", number, finished=time)) for number, time in enumerate(times)]
+    found = buckets(results)
+    assert len(found) == BUCKETS
+    assert sum(one["clean"] for one in found) == len(times)
     if len(set(times)) > 1:
-        assert told[0]["clean"] == told[-1]["clean"] == 1
+        assert found[0]["clean"] == found[-1]["clean"] == 1
 
 
 def test_a_clock_that_is_far_off_is_told_and_breaks_nothing() -> None:

@@ -7,19 +7,24 @@ from typing import Any
 import pytest
 
 from freeonce.campaign.identity import file_digest
-from freeonce.campaign.plan import Audit, Plan, Scenarios, parse_plan
-from freeonce.campaign.task import Base, key_of, unfold
+from freeonce.campaign.plan import Audit, Census, Plan, Scenarios, line_of, parse_plan
+from freeonce.campaign.task import CENSUS_LIMIT, Base, Task, key_of, unfold
 from freeonce.errors import UsageError
 from freeonce.evidence.scenarios import Scenario
 
 TABLE = tuple(
     Scenario(number, name, "Examples", "C", None, "", ()) for number, name in enumerate("abc")
 )
+MODULES = {"loop": Path("loop.ko"), "kvm_amd": Path("kvm-amd.ko"), "nbd": Path("nbd.ko")}
 BASE = Base(
-    *("image", "harness", "tcg", lambda: TABLE),
+    *("image", "harness", "tcg", lambda: TABLE, lambda: MODULES),
     is_path=lambda word: "/" in word,
     digest=lambda path: f"digest of {path}",
 )
+
+
+def tasks_of(plan: Plan, base: Base = BASE) -> list[Task]:
+    return list(unfold(plan, lambda kernel: replace(base, kernel=kernel)))
 
 
 def test_a_plan_says_what_is_to_run() -> None:
@@ -33,9 +38,17 @@ def test_a_plan_says_what_is_to_run() -> None:
     timeout = 90
     fail_each = "+load"
     fail_limit = 3
+    kernels = ["cloud", "linux-image-6.12"]
+    [[scenarios]]
+    names = ["c/pool"]
+    fail_each = true
+    [[census]]
+    [[census]]
+    names = ["nf_*"]
+    fail_each = true
     """
     assert parse_plan(text, "plan") == Plan(
-        (Scenarios(("c/*",), repeat=3),),
+        (Scenarios(("c/*",), repeat=3), Scenarios(("c/pool",), fail_each=True)),
         (
             Audit(
                 ("kvm", "kvm-amd"),
@@ -43,36 +56,60 @@ def test_a_plan_says_what_is_to_run() -> None:
                 timeout=90.0,
                 fail_each="+load",
                 fail_limit=3,
+                kernels=("cloud", "linux-image-6.12"),
             ),
         ),
+        (Census(), Census(("nf_*",), fail_each=True)),
     )
 
 
+A = "[[scenarios]]\nnames = ['a']\n"
+B = "[[audits]]\ntargets = ['a']\n"
+C = "# of modules\n[[census]]\n"
+
+
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "line", "words"),
     [
-        ("[[scenarios]]\nnames = [1,, 2]", "line 2"),
-        ("", "neither [[scenarios]] nor [[audits]]"),
-        ("[[audit]]\ntargets = ['a']", "audit is unknown; known are scenarios, audits"),
-        ("[scenarios]\nnames = ['a']", "two brackets"),
-        ("[[scenarios]]\nrepeat = 2", "[[scenarios]] number 1: names is missing"),
-        ("[[scenarios]]\nnames = 'a'", "names must be a list of at least one text, not 'a'"),
-        ("[[scenarios]]\nnames = []", "names must be a list of at least one text"),
-        ("[[scenarios]]\nnames = ['a']\nrepeat = true", "repeat must be a whole number from 1 to"),
-        ("[[scenarios]]\nnames = ['a']\nrepeat = 0", "repeat must be a whole number from 1 to"),
-        ("[[scenarios]]\nnames = ['a']\ntimeout = nan", "timeout must be seconds"),
-        ("[[audits]]\ntargets = ['a']\n[[audits]]\ntarget = ['b']", "number 2: target is unknown"),
-        ("[[audits]]\ntargets = ['a']\nfail_each = 'boot'", "fail_each must be one of all, load"),
-        ("[[audits]]\ntargets = ['a']\nfail_each = true", "fail_each must be a text, not True"),
-        ("[[audits]]\ntargets = ['a']\nfail_limit = 2", "fail_limit is for fail_each"),
-        ("[[audits]]\ntargets = ['a']\nparams = 1", "params must be a text, not 1"),
+        ("", 1, "it has none of [[scenarios]], [[audits]], [[census]]"),
+        ("\n[[audit]]\ntargets = ['a']", 2, "audit is unknown; known are scenarios, audits, cens"),
+        ("[scenarios]\nnames = ['a']", 1, "write [[scenarios]] with two brackets"),
+        ("[[scenarios]]\nrepeat = 2", 1, "[[scenarios]] names is missing"),
+        ("[[scenarios]]\nnames = 'a'", 2, "[[scenarios]] names must be a list of at least one"),
+        ("[[scenarios]]\nnames = []", 2, "[[scenarios]] names must be a list of at least one text"),
+        (f"{A}repeat = true", 3, "[[scenarios]] repeat must be a whole number from 1 to"),
+        (f"{A}# well\n\nrepeat = 0", 5, "[[scenarios]] repeat must be a whole number from 1 to"),
+        (f"{A}timeout = nan", 3, "[[scenarios]] timeout must be seconds"),
+        (f"{A}fail_each = 'load'", 3, "[[scenarios]] fail_each must be true or false"),
+        (f"{A}fail_each = false\nfail_limit = 1", 4, "[[scenarios]] fail_limit is for fail_each"),
+        (f"{A}kernels = 'cloud'", 3, "[[scenarios]] kernels must be a list"),
+        (f"{A}{B}[[audits]]\ntarget = ['b']", 6, "[[audits]] target is unknown; known are targets"),
+        (f"{B}fail_each = 'boot'", 3, "[[audits]] fail_each must be one of all, load"),
+        (f"{B}fail_each = true", 3, "[[audits]] fail_each must be a text, not True"),
+        (f"{B}fail_limit = 2", 3, "[[audits]] fail_limit is for fail_each"),
+        (f"{B}params = 1", 3, "[[audits]] params must be a text, not 1"),
+        (f"{C}[[census]]\nnames = [\n 1,\n]", 4, "[[census]] names must be a list"),
+        (f"{C}repeat = 2", 3, "[[census]] repeat is unknown; known are names, fail_each"),
+        (f"{C}census.a = 1", 3, "[[census]] census is unknown"),
+        (f"{A}census = [{{fail_limit = 1}}]", 3, "[[scenarios]] census is unknown"),
+        (f"census = [{{fail_limit = 1}}]\n{A}", 1, "[[census]] fail_limit is for fail_each"),
     ],
 )
-def test_what_is_wrong_with_a_plan_is_named(text: str, words: str) -> None:
+def test_what_is_wrong_with_a_plan_is_named_with_its_line(text: str, line: int, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_plan(text, "night.toml")
-    assert words in str(caught.value)
-    assert str(caught.value).startswith("night.toml: ")
+    assert str(caught.value).startswith(f"night.toml:{line}: {words}")
+
+
+def test_what_is_no_toml_is_told_with_its_line() -> None:
+    with pytest.raises(UsageError, match=r"night.toml: .*line 2"):
+        parse_plan("[[scenarios]]\nnames = [1,, 2]", "night.toml")
+
+
+def test_what_looks_like_a_table_in_a_text_is_none() -> None:
+    text = 'a = """\n[[b]]\nc = 1\n"""\n[[b]]\nc = 2\n[[b]]\n'
+    lines = [line_of(place, text) for place in (("a",), ("b", 0), ("b", 0, "c"), ("b", 1))]
+    assert lines == [1, 5, 6, 7]
 
 
 def test_the_plan_of_the_page_is_one() -> None:
@@ -84,13 +121,13 @@ def test_the_plan_of_the_page_is_one() -> None:
 
 
 def names(plan: Plan) -> list[str]:
-    return [task.name for task in unfold(plan, BASE)]
+    return [task.name for task in tasks_of(plan)]
 
 
 def test_each_repetition_is_a_task_and_none_is_there_twice() -> None:
     once = Scenarios(("a",))
     assert names(Plan((Scenarios(("[ab]",), repeat=2), once), ())) == ["a", "b", "a", "b"]
-    tasks = list(unfold(Plan((replace(once, repeat=3),), ()), BASE))
+    tasks = tasks_of(Plan((replace(once, repeat=3),)))
     assert len({task.key for task in tasks}) == 3
 
 
@@ -110,9 +147,9 @@ def test_a_pattern_that_matches_nothing_is_refused() -> None:
 )
 def test_all_that_goes_into_a_task_changes_its_key(other: Base) -> None:
     plan = Plan((), (Audit(("./a.ko",), exercises=("use.sh",)),))
-    (one,), (two,) = unfold(plan, BASE), unfold(plan, other)
+    (one,), (two,), (same,) = tasks_of(plan), tasks_of(plan, other), tasks_of(plan)
     assert one.key != two.key
-    assert one.key == next(unfold(plan, BASE)).key
+    assert one.key == same.key
 
 
 @pytest.mark.parametrize("field", ["params", "targets", "commands", "files", "dependencies"])
@@ -120,7 +157,7 @@ def test_each_word_of_an_audit_changes_its_key(field: str) -> None:
     wish = Audit(("loop",))
     other: dict[str, Any] = {field: "x=1" if field == "params" else ("other",)}
     changed = replace(wish, **other)
-    (one,), (two,) = (unfold(Plan((), (each,)), BASE) for each in (wish, changed))
+    (one,), (two,) = (tasks_of(Plan((), (each,))) for each in (wish, changed))
     assert one.key != two.key
 
 
@@ -135,7 +172,7 @@ def test_the_table_is_asked_for_once() -> None:
         asked.append(1)
         return TABLE
 
-    assert len(list(unfold(Plan((Scenarios(("*",), 50),), ()), replace(BASE, table=table)))) == 150
+    assert len(tasks_of(Plan((Scenarios(("*",), repeat=50),)), replace(BASE, table=table))) == 150
     assert len(asked) == 1
 
 
@@ -162,10 +199,50 @@ def test_files_of_an_audit_are_in_it_by_what_they_are() -> None:
         ("./a.ko", "loop"), exercises=("use.sh",), files=("x:/y",), dependencies=("./b", "crc32")
     )
     plan = Plan((), (wish,))
-    (task,) = unfold(plan, BASE)
+    (task,) = tasks_of(plan)
     assert task.body["digests"] == {
         "./a.ko": "digest of ./a.ko",
         "./b": "digest of ./b",
         "use.sh": "digest of use.sh",
         "x": "digest of x",
     }
+
+
+def test_a_module_of_the_package_is_in_a_task_by_what_it_is() -> None:
+    wish = Audit(("kvm-amd", "gone"), dependencies=("loop",), repeat=2)
+    plan = Plan((), (wish,))
+    digests = {"kvm-amd": "digest of kvm-amd.ko", "loop": "digest of loop.ko"}
+    assert [task.body["modules"] for task in tasks_of(plan)] == [digests, digests]
+    other = replace(BASE, digest=lambda path: f"another of {path}")
+    assert {task.key for task in tasks_of(plan)}.isdisjoint(t.key for t in tasks_of(plan, other))
+
+
+def test_a_census_is_a_task_for_each_module_and_one_for_its_failures() -> None:
+    plan = Plan(census=(Census(("n*", "kvm_amd")), Census(("nbd",), fail_each=True)))
+    found = [(task.name, task.body["kind"], task.body.get("limit")) for task in tasks_of(plan)]
+    assert found == [
+        ("kvm_amd", "census", None),
+        ("nbd", "census", None),
+        ("nbd", "census-failures", CENSUS_LIMIT),
+    ]
+    with pytest.raises(UsageError, match="no module 'z'"):
+        tasks_of(Plan(census=(Census(("z",)),)))
+
+
+def test_each_kernel_has_tasks_of_its_own() -> None:
+    kernels = ("cloud", "6.12")
+    plan = Plan(
+        (Scenarios(("a",), kernels=kernels),),
+        (Audit(("loop",), kernels=kernels),),
+        (Census(("nbd",), kernels=kernels), Census(("nbd",))),
+    )
+    found = [(task.name, task.body.get("kernel", "")) for task in tasks_of(plan)]
+    assert found == [*((n, k) for n in ("a", "loop", "nbd") for k in kernels), ("nbd", "")]
+    assert len({task.key for task in tasks_of(plan)}) == len(found)
+
+
+def test_failures_of_a_scenario_are_in_its_key() -> None:
+    wish = Scenarios(("a",))
+    wishes = (wish, replace(wish, fail_each=True), replace(wish, fail_each=True, fail_limit=2))
+    keys = {task.key for one in wishes for task in tasks_of(Plan((one,)))}
+    assert len(keys) == 3

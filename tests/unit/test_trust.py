@@ -3,13 +3,16 @@
 import errno
 import json
 import os
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from freeonce.campaign import perform
+from freeonce.campaign.identity import harness
 from freeonce.campaign.outcome import from_text
-from freeonce.campaign.trust import TIMES, TRIES, Trust
+from freeonce.campaign.trust import AT_ONCE, TIMES, TRIES, Trust
 from freeonce.errors import HostError, UsageError
 
 
@@ -63,5 +66,37 @@ def test_what_a_host_lacks_is_its_refusal_and_no_result(
         raise error
 
     monkeypatch.setattr(perform, "_setting", never)
-    outcome = from_text(perform.perform(json.dumps({"accel": "tcg", "kind": "audit"})))
+    body = {"accel": "tcg", "kind": "audit", "image": "1", "harness": harness()}
+    outcome = from_text(perform.perform(json.dumps(body)))
     assert (outcome.by_host, outcome.reason, bool(outcome.refused)) == (by_host, reason, True)
+
+
+def test_a_worker_with_another_harness_refuses_and_names_both() -> None:
+    body = {"accel": "tcg", "kind": "audit", "image": "1", "harness": "0.9+theirs"}
+    outcome = from_text(perform.perform(json.dumps(body)))
+    assert (outcome.by_host, outcome.reason) == (True, AT_ONCE)
+    assert harness() in outcome.refused
+    assert "0.9+theirs" in outcome.refused
+
+
+def test_a_worker_with_another_harness_is_taken_out_at_once() -> None:
+    trust = Trust()
+    assert [trust.refused("w", AT_ONCE) for _ in range(2)] == [True, False]
+
+
+def test_a_worker_without_the_image_says_which() -> None:
+    body = {"accel": "tcg", "kind": "audit", "image": "no such", "harness": harness()}
+    outcome = from_text(perform.perform(json.dumps(body)))
+    assert (outcome.by_host, outcome.reason) == (True, perform.NO_IMAGE)
+    assert "no such" in outcome.refused
+
+
+def test_a_file_that_is_another_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    image = SimpleNamespace(modules=tmp_path)
+    monkeypatch.setattr(perform, "_setting", lambda *_: SimpleNamespace(image=image))
+    (tmp_path / "loop-x.ko").write_text("one")
+    body = {"accel": "tcg", "kind": "audit", "image": "1", "harness": harness()}
+    for which, name in (("digests", str(tmp_path / "loop-x.ko")), ("modules", "loop-x")):
+        outcome = from_text(perform.perform(json.dumps(body | {which: {name: "another"}})))
+        assert (outcome.by_host, outcome.reason) == (True, "differs")
+        assert name in outcome.refused

@@ -121,6 +121,7 @@ struct holding {
 	u8 space;
 	bool sorted;
 	bool busy;                /* HELD, and somebody is at its memory: not in quarantine */
+	bool exact;               /* single pages, each with a count of its own, not one block */
 	bool whole;               /* must not be poisoned: who gets it next expects it as it is */
 	bool poisoned;
 	bool taken;               /* by the kernel, while it was busy */
@@ -139,6 +140,7 @@ struct acquisition {
 	u16 function;
 	bool failed; /* was made to */
 	bool whole;
+	bool exact; /* single pages, each with a count of its own, not one block */
 };
 
 /* What a wrapper was given to release. */
@@ -149,6 +151,7 @@ struct release {
 	unsigned long cache;
 	size_t size;
 	u16 function;
+	bool exact; /* as of an acquisition */
 	bool null_is_right;
 	bool deferred;
 	bool claimed; /* by a CPU that is at it: neither poisoned nor given back */

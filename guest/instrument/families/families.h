@@ -89,6 +89,7 @@ struct run_options {
 	bool fail_after;
 	bool count;
 	bool act_real;
+	bool drain; /* the host takes records meanwhile */
 };
 
 void inject_reset(const struct run_options *options);

@@ -17,33 +17,21 @@ from freeonce.audit.life import Life, Stage
 from freeonce.audit.model import Verdict
 from freeonce.audit.points import Points
 from freeonce.campaign.outcome import Outcome
-from freeonce.campaign.task import Base, Body, Task
+from freeonce.campaign.task import CENSUS, Task
 from freeonce.errors import GuestLost, Loss, Obstacle, SubjectError
 from freeonce.machine.template import Template
 from freeonce.project.setting import Setting
+from freeonce.report.census import Came, module
 from freeonce.report.life import life_document, places_of, tell
 from freeonce.run.audit import NO_GUEST, audit_each, traces_of_life, unborn
+from freeonce.run.crew import NO_GUEST as NO_NEW_GUEST
 from freeonce.run.hear import lost_words
 from freeonce.run.prepare import Prepared, Wish, prepare
 from freeonce.run.together import lives_of
-from freeonce.subject.package import Package
 from freeonce.subject.places import Frame
 
-LIFE, FAILURES = "census", "census-failures"
-"""Kinds of tasks."""
 CHUNK = 64
 """Modules that are prepared at a time."""
-
-
-def tasks(
-    package: Package, base: Base, names: Sequence[str], limit: int | None = None
-) -> Iterator[Task]:
-    """One for each module. `limit`: with failures, at most so many of one stack; None without."""
-    for name in names:
-        digest = base.digest(str(package.files[name]))
-        kind = LIFE if limit is None else FAILURES
-        body: Body = {"kind": kind, "number": 0, "digests": {name: digest}}
-        yield base.task(name, body if limit is None else body | {"limit": limit})
 
 
 def lived(document: Mapping[str, Any]) -> bool:
@@ -53,14 +41,15 @@ def lived(document: Mapping[str, Any]) -> bool:
 
 _HOSTS = {Loss.QEMU, Loss.SSH}
 """A guest that is lost in such a way was not lost by what ran in it."""
+_UNMADE = NO_GUEST, NO_NEW_GUEST
 
 
 def by_host(document: Mapping[str, Any]) -> bool:
     """Whether what came of a life tells only what the host lacked: no result, nothing to keep."""
     points = (document.get("failures") or {}).get("points", ())
-    unborn = document["phase"] == Stage.BOOT and document["reasons"]
+    unborn = document.get("phase") == Stage.BOOT and document["reasons"]
     return bool(unborn) or any(
-        one["loss"] in _HOSTS or any(said.startswith(NO_GUEST) for said in one["reasons"])
+        one["loss"] in _HOSTS or any(said.startswith(_UNMADE) for said in one["reasons"])
         for one in ({"loss": document["loss"], "reasons": ()}, *points)
     )
 
@@ -86,7 +75,7 @@ def _chunk(
             except SubjectError as error:
                 yield task, _outcome(unborn([task.name], Stage.READ, error.reason, str(error)))
                 continue
-            if task.body["kind"] == LIFE:
+            if task.body["kind"] == CENSUS:
                 plain[task.name] = task
                 many.append(prepared)
             else:
@@ -130,12 +119,22 @@ def _outcome(
     result = life.result
     return Outcome(
         verdict=str(result.judgement.verdict),
-        as_expected=told.bears_failures,
+        as_expected=_as_expected(document),
         seconds=result.seconds if seconds is None else seconds,
         worker=f"{socket.gethostname()}:{os.getpid()}",
         document=document,
         by_host=by_host(document),
     )
+
+
+def _as_expected(document: Mapping[str, Any]) -> bool:
+    """Whether nothing was found, nor left unseen. That a module does not load is no news: then
+    nothing of it can fail, either.
+    """
+    plain = module(document)
+    failing = "failures" in document and plain.came is Came.CLEAN
+    one = module(document, document, asked=True) if failing else plain
+    return not (one.wrong or one.incomplete)
 
 
 def _quiet(_: str) -> None:

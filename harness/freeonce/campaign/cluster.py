@@ -7,11 +7,11 @@ over at a time is bounded, however long the campaign.
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import dask
 from distributed import Client, Future, LocalCluster, as_completed, get_worker
@@ -19,14 +19,17 @@ from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
 from freeonce.audit.model import Verdict
+from freeonce.campaign import images
 from freeonce.campaign.outcome import Outcome, from_text, lacking
-from freeonce.campaign.perform import perform
-from freeonce.campaign.task import Task
-from freeonce.campaign.trust import TIMES, Trust
-from freeonce.errors import EvidenceError, HostError
+from freeonce.campaign.perform import NO_IMAGE, perform
+from freeonce.campaign.task import Body, Task
+from freeonce.campaign.trust import AT_ONCE, TIMES, Trust
+from freeonce.errors import EvidenceError, FreeonceError, HostError
 
 SLOT = "guest"
 """The resource of a worker of which each task takes one."""
+EVERYTHING = ("tcg", "kvm", "svm_tcg", "svm_kvm")
+"""The resources that a task may ask for. This machine was asked before it became a worker."""
 AHEAD = 2
 """Tasks a slot that the scheduler has at a time: one runs, the other is there when it ends."""
 CONNECT_SECONDS = 20.0
@@ -49,8 +52,11 @@ SETTINGS = {
 
 
 @contextmanager
-def local(slots: int, scratch: Path) -> Iterator[Client]:
-    """A cluster of this machine alone, a process a slot; nothing listens beyond loopback."""
+def local(slots: int, scratch: Path, *, dashboard: bool = False) -> Iterator[Client]:
+    """A cluster of this machine alone, a process a slot; nothing listens beyond loopback.
+
+    `dashboard`: whether Dask shows itself, at a port of its choice.
+    """
     with (
         # Nothing of it leaves this machine, whatever is asked of what does.
         dask.config.set({**SETTINGS, "distributed.comm.require-encryption": False}),
@@ -59,8 +65,8 @@ def local(slots: int, scratch: Path) -> Iterator[Client]:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
-            resources={SLOT: 1},
+            dashboard_address="127.0.0.1:0" if dashboard else None,
+            resources=dict.fromkeys((SLOT, *EVERYTHING), 1),
             local_directory=str(scratch),
         ) as cluster,
         Client(cluster) as client,
@@ -80,6 +86,12 @@ def remote(address: str) -> Iterator[Client]:
             yield client
 
 
+def dashboard(client: Client) -> str:
+    """Where Dask shows itself; empty when it does not."""
+    services = client.scheduler_info(n_workers=0)["services"]
+    return str(client.dashboard_link) if "dashboard" in services else ""
+
+
 UNREACHABLE = (OSError, ValueError, TypeError, RuntimeError)
 """What Dask raises where no scheduler answers; TypeError where it has no certificates, which in
 a worker's process becomes a RuntimeError, as does an address that is not encrypted and should be.
@@ -96,22 +108,41 @@ def unreachable(address: str, error: BaseException) -> HostError:
     return HostError("scheduler", f"no scheduler answers at {address}: {error}{more}")
 
 
-class Slots:
-    """How many guests the workers of a cluster run at a time, looked at now and then."""
+class Workers:
+    """Those of a cluster, looked at now and then."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._until = 0.0
-        self._slots = 1
+        self._workers: dict[str, dict[str, float]] = {}
 
-    def count(self) -> int:
-        """At least 1: who has no worker yet may get one."""
+    def resources(self, *, anew: bool = False) -> dict[str, dict[str, float]]:
+        """What each has, by its address."""
         now = time.monotonic()
-        if now >= self._until:
+        if anew or now >= self._until:
             self._until = now + LOOK_SECONDS
-            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-            self._slots = max(int(sum(one["resources"].get(SLOT, 0) for one in workers)), 1)
-        return self._slots
+            found = self._client.scheduler_info(n_workers=-1)["workers"]
+            self._workers = {address: one["resources"] for address, one in found.items()}
+        return self._workers
+
+    def slots(self) -> int:
+        """How many guests run at a time. At least 1: who has no worker yet may get one."""
+        return max(int(sum(one.get(SLOT, 0) for one in self.resources().values())), 1)
+
+    def lacking(self, needs: Mapping[str, float]) -> str:
+        """What no worker has, in words; empty when one has all, or there is none yet."""
+        workers = self.resources().values()
+        if not workers or any(needs.keys() <= one.keys() for one in workers):
+            return ""
+        return f"no worker has {', '.join(one for one in needs if one != SLOT)}"
+
+
+def needs(body: Body) -> dict[str, float]:
+    """Of what resources a task takes one: a slot, and the accelerator that it asks for."""
+    accel = body.get("accel", "auto")
+    if accel == "auto":
+        return {SLOT: 1}
+    return {SLOT: 1, f"svm_{accel}" if body["kind"] == "scenario" else str(accel): 1}
 
 
 def run(
@@ -148,12 +179,12 @@ def run(
 
 @dataclass
 class _Given:
-    """A task that the scheduler has. `refused`: what a worker said before, and then `workers`: only
+    """A task that the scheduler has. `before`: what came of it elsewhere, and then `workers`: only
     for these. Empty: for whoever is free.
     """
 
     task: Task
-    refused: Outcome | None = None
+    before: Outcome | None = None
     workers: set[str] = field(default_factory=set)
     future: Future | None = None
 
@@ -167,47 +198,81 @@ class _Crowd:
         self._client = client
         self._work = work
         self._say = say
-        self._slots = Slots(client)
+        self._workers = Workers(client)
         self._trust = Trust()
         self._given = 0
+        self._unsupplied: set[tuple[str, str]] = set()
+        self._had: dict[str, _Given] = {}
+        self._again: deque[_Given] = deque()
+        self._nobodys: deque[tuple[Task, Outcome]] = deque()
 
     def each(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome | None]]:
         """None: given up, since workers died that had it."""
         waiting = iter(tasks)
-        refused: deque[tuple[Task, Outcome]] = deque()
-        nobodys: list[tuple[Task, Outcome]] = []
-        had: dict[str, _Given] = {}
-
-        def more() -> list[Future]:
-            room = max(AHEAD * self._slots.count() - len(had), 0)
-            futures = [self._give(_Given(task), had) for task in islice(waiting, room)]
-            # Last of all: who refused is out by then, or somebody else is free.
-            while refused and len(futures) < room:
-                task, outcome = refused.popleft()
-                if others := self._trust.others(task.key, self._workers()):
-                    futures.append(self._give(_Given(task, outcome, others), had))
-                else:
-                    nobodys.append((task, outcome))
-            return futures
-
-        coming = as_completed(more())
-        while (future := self._next(coming, had)) is not None:
-            given = had.pop(str(future.key))
-            task = given.task
-            if given.refused is not None and future.status == "cancelled":
-                refused.append((task, given.refused))
-            else:
-                address, outcome = self._outcome(future)
-                if outcome and outcome.by_host and self._trust.again(task.key, address):
-                    refused.append((task, outcome))
-                else:
-                    yield task, outcome
+        coming = as_completed(self._more(waiting))
+        while True:
+            while self._nobodys:
+                yield self._nobodys.popleft()
+            if (future := self._next(coming)) is None:
+                return
+            yield from self._came(future)
             future.release()
-            coming.update(more())
-            while nobodys:
-                yield nobodys.pop()
+            coming.update(self._more(waiting))
 
-    def _next(self, coming: as_completed, had: dict[str, _Given]) -> Future | None:
+    def _came(self, future: Future) -> Iterator[tuple[Task, Outcome | None]]:
+        given = self._had.pop(str(future.key))
+        task = given.task
+        if given.before is not None and future.status == "cancelled":
+            self._again.append(given)
+            return
+        address, outcome = self._outcome(future)
+        if outcome is None or not outcome.by_host:
+            yield task, outcome
+            return
+        again = self._trust.again(task.key, address)
+        supplied = outcome.reason == NO_IMAGE and self._supply(address, task)
+        if outcome.refused and not supplied and self._trust.refused(address, outcome.reason):
+            self._take_out(address, outcome)
+        if again and supplied:
+            self._again.appendleft(_Given(task))
+        elif again:
+            self._again.append(_Given(task, outcome))
+        else:
+            yield task, outcome
+
+    def _more(self, waiting: Iterator[Task]) -> list[Future]:
+        """As many as the slots have room for."""
+        room = max(AHEAD * self._workers.slots() - len(self._had), 0)
+        futures: list[Future] = []
+        while len(futures) < room and (given := self._next_given(waiting)) is not None:
+            if lacking := self._workers.lacking(needs(given.task.body)):
+                self._nobodys.append((given.task, _refused(lacking)))
+            else:
+                futures.append(self._give(given))
+        return futures
+
+    def _next_given(self, waiting: Iterator[Task]) -> _Given | None:
+        """What was refused goes last: who did that is out by then, or somebody else is free."""
+        if self._again and self._again[0].before is None:
+            return self._again.popleft()
+        for task in waiting:
+            return _Given(task)
+        while self._again:
+            given = self._again.popleft()
+            task, before = given.task, given.before
+            if before is None:
+                return given
+            workers = set(self._workers.resources(anew=True))
+            given.workers = self._trust.others(task.key, workers)
+            # A guest that was lost may be lost for once; who lacks something, lacks it again.
+            if not given.workers and not before.refused:
+                given.workers = workers
+            if given.workers:
+                return given
+            self._nobodys.append((task, before))
+        return None
+
+    def _next(self, coming: as_completed) -> Future | None:
         """What ended, None when nothing is left. For workers that are gone Dask would wait
         without end: what was for these alone is taken back.
         """
@@ -216,29 +281,25 @@ class _Crowd:
             if coming.has_ready():
                 return coming.next()
             time.sleep(WAIT_SECONDS)
-            only = [one for one in had.values() if one.workers]
+            only = [one for one in self._had.values() if one.workers]
             if only and time.monotonic() >= until:
                 until = time.monotonic() + LOOK_SECONDS
-                workers = self._workers()
+                workers = self._workers.resources(anew=True)
                 for one in only:
                     if one.workers.isdisjoint(workers) and one.future is not None:
                         one.future.cancel()
         return None
 
-    def _workers(self) -> set[str]:
-        """The addresses of those that there are."""
-        return set(self._client.scheduler_info(n_workers=-1)["workers"])
-
-    def _give(self, given: _Given, had: dict[str, _Given]) -> Future:
+    def _give(self, given: _Given) -> Future:
         # A task that is given again must not be taken for the one that Dask is forgetting.
         self._given += 1
         key = f"{given.task.key}-{self._given}"
-        had[key] = given
+        self._had[key] = given
         given.future = self._client.submit(
             *(_here, self._work, json.dumps(given.task.body)),
             key=key,
             pure=False,
-            resources={SLOT: 1},
+            resources=needs(given.task.body),
             workers=sorted(given.workers) or None,
         )
         return given.future
@@ -251,27 +312,64 @@ class _Crowd:
         if isinstance(error, KilledWorker):
             return "", None
         if error is not None:
-            refused = f"an error of freeonce: {error!r}"
-            return "", Outcome("", False, 0.0, "a worker", refused=refused)
+            return "", _refused(f"an error of freeonce: {error!r}")
         address, text = future.result()
         try:
             outcome = from_text(text)
         except EvidenceError as error:
             outcome = lacking(address, "answer", str(error))
-        if not outcome.refused:
+        if not outcome.by_host and not outcome.refused:
             self._trust.did(address)
-        elif outcome.by_host and self._trust.refused(address, outcome.reason):
-            self._take_out(address, outcome)
         return address, outcome
 
+    def _supply(self, address: str, task: Task) -> bool:
+        """Send a worker the image that a task needs. Whether it has it now."""
+        digest = str(task.body.get("image"))
+        manifest = images.find(digest)
+        if manifest is None or (address, digest) in self._unsupplied:
+            return False
+        try:
+            sent = send(self._client, address, digest, manifest)
+        except (OSError, ValueError, FreeonceError) as error:
+            self._unsupplied.add((address, digest))
+            self._say(f"worker {address} could not be sent the image: {error}")
+            return False
+        if sent:
+            self._say(f"worker {address} was sent the image, {sent / 1e6:.0f} MB")
+        return True
+
     def _take_out(self, address: str, outcome: Outcome) -> None:
-        why = f"it refused {TIMES} tasks in a row: {outcome.refused}"
-        left = self._workers() - {address}
+        times = f"it refused {TIMES} tasks in a row" if outcome.reason != AT_ONCE else "it differs"
+        why = f"{times}: {outcome.refused}"
+        left = self._workers.resources(anew=True).keys() - {address}
         if not left:
             message = f"no worker is left; the last, {outcome.worker}: {why}"
             raise HostError("workers", f"{message}; the same command goes on")
         self._client.retire_workers([address], close_workers=True)
         self._say(f"worker {outcome.worker} was taken out: {why}")
+
+
+def send(client: Client, address: str, digest: str, manifest: Path) -> int:
+    """An image to a worker, through the scheduler, in pieces; how many bytes.
+
+    Raises what sending or keeping it raises.
+    """
+
+    def on_worker(function: Callable[..., Any], *arguments: object) -> Any:
+        return client.run(function, *arguments, workers=[address])[address]
+
+    if (word := on_worker(images.begin, digest)) is None:
+        return 0
+    sent = 0
+    for piece in images.packed(manifest):
+        on_worker(images.take, word, piece)
+        sent += len(piece)
+    on_worker(images.end, word, digest)
+    return sent
+
+
+def _refused(why: str) -> Outcome:
+    return Outcome("", False, 0.0, "a worker", refused=why)
 
 
 def _here(work: Callable[[str], str], text: str) -> tuple[str, str]:

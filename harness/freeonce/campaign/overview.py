@@ -1,18 +1,22 @@
 """`results --html`: a whole campaign as one page that needs nothing but a browser. Pure.
 
-A result is a cell of the heat map, a row for each scenario or audit, a column for each repetition.
+A result is a cell of the heat map, a row for each scenario or audit, a column for each repetition;
+so is a failure point, in a row of its target's with a column for each.
 Results travel as columns of numbers and are drawn on one canvas, so that 100,000 of them open at
 once; what they said is told once, however many said it.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from heapq import nlargest
+from typing import Any
 
 from freeonce import __version__
 from freeonce.audit.model import Verdict
+from freeonce.audit.points import VERDICTS as OF_POINTS
+from freeonce.audit.points import Outcome
 from freeonce.campaign.compare import findings, same_task
 from freeonce.campaign.store import Kept
 from freeonce.report.embedding import asset, packed, page_of
@@ -27,22 +31,82 @@ BUCKETS = 60
 """Of time."""
 
 
-@dataclass
-class _Numbers:
-    """Texts told once, by number."""
+@dataclass(frozen=True)
+class Point:
+    """A failure point of a result. `number`: of the acquisition; `after`: all after it, too."""
 
-    texts: dict[str, int] = field(default_factory=dict)
+    number: int
+    after: bool
+    verdict: str
+    as_expected: bool
+    words: str
 
-    def of(self, text: str) -> int:
-        return self.texts.setdefault(text, len(self.texts))
+
+@dataclass(frozen=True)
+class Told:
+    """What the page shows of a result. `task`: the same for all repetitions; `label`: that for
+    people. `words`: findings, and why it is incomplete; `reasons`: the latter.
+    """
+
+    key: str
+    kind: str
+    name: str
+    number: int
+    verdict: str
+    as_expected: bool
+    seconds: float
+    finished: float
+    worker: str
+    task: str
+    label: str
+    words: str
+    reasons: tuple[str, ...]
+    points: tuple[Point, ...]
 
 
-def page(results: Sequence[Kept], title: str, *, when: str = "") -> str:
-    """The page. `title`: the store's name. `when`: it was written.
+def told(kept: Kept) -> Told:
+    """Of a result of a store."""
+    reasons = tuple(_reasons(kept))
+    return Told(
+        key=kept.key[:12],
+        kind=kept.kind,
+        name=kept.name,
+        number=kept.number,
+        verdict=kept.verdict,
+        as_expected=kept.as_expected,
+        seconds=kept.seconds,
+        finished=kept.finished,
+        worker=kept.worker,
+        task=same_task(kept),
+        label=label(kept),
+        words="; ".join([*sorted(findings(kept.document)), *reasons]),
+        reasons=reasons,
+        points=tuple(_points(kept.document)),
+    )
+
+
+def _points(document: Mapping[str, Any]) -> Iterator[Point]:
+    for one in (document.get("failures") or {}).get("points", ()):
+        verdict = OF_POINTS.get(Outcome(one["outcome"]), Verdict.INCOMPLETE)
+        words = "; ".join(filter(None, (one["outcome"], one.get("detail"))))
+        yield Point(one["number"], one["after"], str(verdict), one["as_expected"], words)
+
+
+def _reasons(kept: Kept) -> list[str]:
+    """Those of a scenario are words, those of a life have a name, and its doubts beside them."""
+    every = [*(kept.document.get("reasons") or ()), *(kept.document.get("doubts") or ())]
+    words = (one.get("message", "") if isinstance(one, dict) else one for one in every)
+    said = list(dict.fromkeys(str(one) for one in words if one))
+    return said or ["no reason was kept"] if kept.verdict == Verdict.INCOMPLETE else said
+
+
+def page(results: Sequence[Told], title: str, *, when: str = "", anew: int = 0) -> str:
+    """The page. `title`: the store's name. `when`: it was written. `anew`: seconds after which a
+    browser asks for it again, 0 for never.
 
     Of several results of one task, with other images, the last counts; the others are counted.
     """
-    last = {(one.number, same_task(one)): one for one in results}
+    last = {(one.number, one.task): one for one in results}
     shown = sorted(last.values(), key=lambda one: (one.kind, one.name, one.number))
     wrong = [one for one in shown if not one.as_expected]
     counts = Counter(one.verdict for one in shown)
@@ -56,10 +120,11 @@ def page(results: Sequence[Kept], title: str, *, when: str = "") -> str:
         version=__version__,
         title=title,
         when=when,
+        anew=anew,
         verdicts=[(verdict, counts[verdict]) for verdict in VERDICTS],
         total=len(shown),
         wrong=len(wrong),
-        listed=[(one, in_words(one)) for one in wrong[:LISTED]],
+        listed=wrong[:LISTED],
         older=len(results) - len(shown),
         incomplete=lost[:REASONS],
         more_incomplete=len(lost[REASONS:]),
@@ -83,32 +148,19 @@ def moment(seconds: float) -> str:
         return f"second {seconds:g}"
 
 
-def in_words(kept: Kept) -> str:
-    """Findings, and why it is incomplete."""
-    return "; ".join([*sorted(findings(kept.document)), *_reasons(kept)])
-
-
-def _reasons(kept: Kept) -> list[str]:
-    """Those of a scenario are words, those of a life have a name, and its doubts beside them."""
-    every = [*(kept.document.get("reasons") or ()), *(kept.document.get("doubts") or ())]
-    words = (one.get("message", "") if isinstance(one, dict) else one for one in every)
-    said = list(dict.fromkeys(str(one) for one in words if one))
-    return said or ["no reason was kept"] if kept.verdict == Verdict.INCOMPLETE else said
-
-
-def incomplete(results: Iterable[Kept]) -> list[tuple[str, int, str]]:
+def incomplete(results: Iterable[Told]) -> list[tuple[str, int, str]]:
     """Why results are incomplete, lost guests among them: reason, how many, one of them by name."""
     counts: Counter[str] = Counter()
     example: dict[str, str] = {}
     for one in results:
         if one.verdict == Verdict.INCOMPLETE:
-            for reason in _reasons(one):
+            for reason in one.reasons:
                 counts[reason] += 1
                 example.setdefault(reason, f"{one.name} ({one.number})")
     return [(reason, count, example[reason]) for reason, count in counts.most_common()]
 
 
-def buckets(results: Sequence[Kept]) -> list[Counter[str]]:
+def buckets(results: Sequence[Told]) -> list[Counter[str]]:
     """How many of each verdict came, by its name, in each of `BUCKETS` equal slices of the time."""
     if not results:
         return []
@@ -121,27 +173,47 @@ def buckets(results: Sequence[Kept]) -> list[Counter[str]]:
     return found
 
 
-def columns(results: Iterable[Kept]) -> dict[str, object]:
-    """What the script draws: texts told once, and for each result numbers, column by column.
+@dataclass
+class _Numbers:
+    """Texts told once, by number."""
 
-    `row`: of `names`; `number`: the repetition; `verdict`: of `verdicts`, with 8 added where it is
-    not as expected; `ms`: it took; `said`: of `words`; `key`: how it begins.
+    texts: dict[str, int] = field(default_factory=dict)
+
+    def of(self, text: str) -> int:
+        return self.texts.setdefault(text, len(self.texts))
+
+
+def columns(results: Iterable[Told]) -> dict[str, object]:
+    """What the script draws: texts told once, and for each cell numbers, column by column.
+
+    `row`: of `names`; `number`: the repetition, or of a failure point; `verdict`: of `verdicts`,
+    with 8 added where it is not as expected; `ms`: it took; `said`: of `words`; `key`: how it
+    begins.
     """
-    words, tasks = _Numbers(), _Numbers()
+    words, rows = _Numbers(), _Numbers()
     labels: dict[int, str] = {}
     lists: dict[str, list[int | str]] = {
         name: [] for name in ("row", "number", "verdict", "ms", "said", "key")
     }
+
+    def cell(row: str, label: str, one: Told, what: Told | Point, seconds: float) -> None:
+        place = rows.of(row)
+        labels.setdefault(place, label)
+        known = what.verdict in VERDICTS
+        verdict = VERDICTS.index(what.verdict) if known else len(VERDICTS)
+        lists["row"].append(place)
+        lists["number"].append(what.number)
+        lists["verdict"].append(verdict + 8 * (not what.as_expected))
+        lists["ms"].append(round(1000 * seconds))
+        lists["said"].append(words.of(what.words))
+        lists["key"].append(one.key)
+
     for one in results:
-        row = tasks.of(same_task(one))
-        labels.setdefault(row, _label(one))
-        verdict = VERDICTS.index(one.verdict) if one.verdict in VERDICTS else len(VERDICTS)
-        lists["row"].append(row)
-        lists["number"].append(one.number)
-        lists["verdict"].append(verdict + 8 * (not one.as_expected))
-        lists["ms"].append(round(1000 * one.seconds))
-        lists["said"].append(words.of(in_words(one)))
-        lists["key"].append(one.key[:12])
+        cell(one.task, one.label, one, one, one.seconds)
+        for point in one.points:
+            which = f" #{one.number}" if one.number else ""
+            label = f"{one.label}{which} failing N{'+' if point.after else ''}"
+            cell(f"{one.task} {which} {point.after}", label, one, point, 0.0)
     return {
         "names": list(labels.values()),
         "verdicts": VERDICTS,
@@ -150,9 +222,13 @@ def columns(results: Iterable[Kept]) -> dict[str, object]:
     }
 
 
-def _label(kept: Kept) -> str:
-    each = kept.task.get("fail_each")
-    failing = "" if each is None else f"--fail-each={each}"
-    accel = str(kept.task.get("accel") or "auto")
-    under = "" if accel == "auto" else f"({accel})"
-    return " ".join(filter(None, (kept.name, str(kept.task.get("params") or ""), failing, under)))
+def label(kept: Kept) -> str:
+    """A task as people call it."""
+    task = kept.task
+    each = task.get("fail_each")
+    failing = {None: "", True: "--fail-each"}.get(each, f"--fail-each={each}")
+    accel = str(task.get("accel") or "auto")
+    on = [str(task[key]) for key in ("kernel",) if task.get(key)]
+    on += [] if accel == "auto" else [accel]
+    under = f"({', '.join(on)})" if on else ""
+    return " ".join(filter(None, (kept.name, str(task.get("params") or ""), failing, under)))

@@ -11,25 +11,35 @@ from pathlib import Path
 from typing import Any
 
 from freeonce.audit.attempts import Each, each_of
-from freeonce.audit.result import NOTHING, Evidence, Result
+from freeonce.audit.life import Stage
+from freeonce.audit.points import Point, passed
+from freeonce.audit.result import Result
+from freeonce.campaign import census, images
 from freeonce.campaign.identity import file_digest, harness
 from freeonce.campaign.outcome import Outcome, lacking, to_text
+from freeonce.campaign.task import CENSUS, CENSUS_FAILURES, Task
 from freeonce.errors import FreeonceError, GuestLost, HostError
-from freeonce.evidence.scenarios import parse_scenarios
+from freeonce.evidence.scenarios import Scenario, parse_scenarios
 from freeonce.guest import clone, template_of
-from freeonce.project.setting import Setting, find_setting
+from freeonce.project.setting import Setting, setting_of
 from freeonce.report.document import result_document
+from freeonce.report.failures import points_document
 from freeonce.report.life import life_document, places_of, tell
 from freeonce.report.places import Everywhere
-from freeonce.run.audit import audited
+from freeonce.run.audit import audited, ready
 from freeonce.run.campaign import run_one
-from freeonce.run.conclude import conclude
+from freeonce.run.crew import Pristine
+from freeonce.run.failures import EACH, run_each
 from freeonce.run.life import DEFAULT_LIMITS
 from freeonce.run.prepare import Wish
-from freeonce.run.task import PLAIN
+from freeonce.run.task import PLAIN, Options
+from freeonce.subject.module import canonical
+from freeonce.subject.package import Package
 from freeonce.subject.symbols import places
 
 Body = dict[str, Any]
+NO_IMAGE = "no-image"
+"""The reason of a worker that may be sent one."""
 
 
 def perform(text: str) -> str:
@@ -38,9 +48,10 @@ def perform(text: str) -> str:
     start = time.monotonic()
     worker = f"{socket.gethostname()}:{os.getpid()}"
     try:
-        setting = _setting(str(body["accel"]), body["kind"] == "scenario")
-        _check(body, setting)
-        verdict, as_expected, document = PERFORMERS[body["kind"]](body, setting)
+        _same_harness(body)
+        setting = _setting(body["image"], body["accel"], body["kind"] == "scenario")
+        _same_files(body, setting)
+        outcome = PERFORMERS[body["kind"]](body, setting)
     except HostError as error:
         return to_text(lacking(worker, error.reason, str(error)))
     except OSError as error:
@@ -48,45 +59,81 @@ def perform(text: str) -> str:
         return to_text(lacking(worker, "system", str(error)))
     except FreeonceError as error:
         return to_text(Outcome("", False, 0.0, worker, refused=str(error)))
-    document["host"] = setting.document()
-    return to_text(Outcome(verdict, as_expected, time.monotonic() - start, worker, document))
+    document = outcome.document | {"host": setting.document()}
+    seconds = time.monotonic() - start
+    lost = census.by_host(document)
+    return to_text(
+        replace(outcome, seconds=seconds, worker=worker, document=document, by_host=lost)
+    )
+
+
+def _same_harness(body: Body) -> None:
+    """Raises HostError `harness` that names both."""
+    if body["harness"] != harness():
+        message = f"this worker's is {harness()}, the campaign's {body['harness']}"
+        raise HostError("harness", message)
 
 
 @cache
-def _setting(accel: str, svm: bool) -> Setting:
-    """Read once in each process: its files are hashed."""
-    return find_setting(accel, svm=svm)
+def _setting(image: str, accel: str, svm: bool) -> Setting:
+    """Read once in each process: its files are hashed. Raises HostError `no-image`."""
+    manifest = images.find(image)
+    if manifest is None:
+        raise HostError(NO_IMAGE, f"this worker has no image {image}, as the campaign has")
+    return setting_of(manifest, accel, svm)
 
 
-def _check(body: Body, setting: Setting) -> None:
-    """What the campaign meant is what this worker has. Raises HostError that names both."""
-    ours = {"harness": harness(), "image": file_digest(setting.image.manifest)}
-    for name, mine in ours.items():
-        if body[name] != mine:
-            raise HostError(
-                "differs", f"this worker's {name} is {mine}, the campaign's {body[name]}"
-            )
-    for path, digest in body.get("digests", {}).items():
-        if file_digest(Path(path)) != digest:
-            raise HostError("differs", f"this worker's {path} is not the campaign's")
+def _same_files(body: Body, setting: Setting) -> None:
+    """What the campaign meant is what this worker has. Raises HostError that names it."""
+    package = Package(setting.image.modules)
+    here = {path: Path(path) for path in body.get("digests", ())}
+    here |= {name: package.files.get(canonical(name), Path()) for name in body.get("modules", ())}
+    for name, digest in (body.get("digests", {}) | body.get("modules", {})).items():
+        if file_digest(here[name]) != digest:
+            raise HostError("differs", f"this worker's {name} is not the campaign's")
 
 
-Performed = tuple[str, bool, dict[str, object]]
-
-
-def _scenario(body: Body, setting: Setting) -> Performed:
+def _scenario(body: Body, setting: Setting) -> Outcome:
     options = replace(PLAIN, seconds=body["timeout"] or PLAIN.seconds)
     with template_of(setting) as source:
-        known = {one.name: one for one in parse_scenarios(source.table)}
-        scenario = known[body["name"]]
+        known = parse_scenarios(source.table)
+        scenario = next(one for one in known if one.name == body["name"])
+        if "fail_each" in body:
+            crew = Pristine(lambda: clone(source, setting.image), lambda: known)
+            with crew:
+                return _failing(body, setting, crew, scenario, options)
         try:
             with clone(source, setting.image) as guest:
                 result, _ = run_one(guest, scenario, options)
         except GuestLost as lost:
-            evidence = Evidence(NOTHING, doubts=(f"no guest could be had: {lost}",))
-            result = conclude(scenario, evidence, 0.0)
+            raise HostError("no-guest", f"no guest could be had: {lost}") from lost
     document = result_document(result, _places(setting, result))
-    return str(result.judgement.verdict), result.as_expected, document
+    return _outcome(result, result.as_expected, document)
+
+
+def _failing(
+    body: Body, setting: Setting, crew: Pristine, scenario: Scenario, options: Options
+) -> Outcome:
+    (points,) = run_each(crew, [scenario], options, replace(EACH, limit=body["fail_limit"]))
+    found = _places(setting, points.plain)
+
+    def named(point: Point) -> dict[str, object]:
+        place = found.of(point.result).get(point.site)
+        failed = place.frame.function if place else ""
+        return {
+            "named": [
+                {"rule": one.rule, "family": one.kind, "function": one.what, "failed": failed}
+                for one in point.result.judgement.findings
+            ]
+        }
+
+    document = result_document(points.plain, found)
+    document["failures"] = points_document(points, found, named)
+    return _outcome(points.plain, passed([points]), document)
+
+
+def _outcome(result: Result, as_expected: bool, document: dict[str, object]) -> Outcome:
+    return Outcome(str(result.judgement.verdict), as_expected, 0.0, "", document)
 
 
 def _places(setting: Setting, result: Result) -> Everywhere:
@@ -95,7 +142,7 @@ def _places(setting: Setting, result: Result) -> Everywhere:
     return Everywhere([(told, found)])
 
 
-def _audit(body: Body, setting: Setting) -> Performed:
+def _audit(body: Body, setting: Setting) -> Outcome:
     wish = Wish(
         targets=tuple(body["targets"]),
         parameters=body["params"],
@@ -106,10 +153,11 @@ def _audit(body: Body, setting: Setting) -> Performed:
         limits=replace(DEFAULT_LIMITS, exercise=body["timeout"] or DEFAULT_LIMITS.exercise),
     )
     done = audited(wish, setting, _each(body))
+    if done.life.stage is Stage.BOOT and done.life.reasons:
+        raise HostError("no-guest", f"no guest could be had: {done.life.reasons[0].message}")
     told = tell(done.life, done.traces, points=done.points)
-    result = told.life.result
     document = life_document(told, places_of(done.traces))
-    return str(result.judgement.verdict), told.bears_failures, document
+    return _outcome(told.life.result, told.bears_failures, document)
 
 
 def _each(body: Body) -> Each | None:
@@ -117,7 +165,17 @@ def _each(body: Body) -> Each | None:
     return None if each is None else replace(each_of(each), limit=body["fail_limit"])
 
 
-PERFORMERS: dict[str, Callable[[Body, Setting], Performed]] = {
+def _census(body: Body, setting: Setting) -> Outcome:
+    with ready(setting) as (roomy, source):
+        ((_, outcome),) = census.lead(roomy, source, [Task("", body["name"], body)])
+    if outcome.document["phase"] == Stage.BOOT and outcome.document["reasons"]:
+        raise HostError("no-guest", str(outcome.document["reasons"]))
+    return outcome
+
+
+PERFORMERS: dict[str, Callable[[Body, Setting], Outcome]] = {
     "scenario": _scenario,
     "audit": _audit,
+    CENSUS: _census,
+    CENSUS_FAILURES: _census,
 }

@@ -1,7 +1,7 @@
 """A campaign's plan: TOML to what is to be run. Pure.
 
-Two tables, each as often as wanted: `[[scenarios]]` and `[[audits]]`. docs/campaigns.md has
-every key.
+Three tables, each as often as wanted: `[[scenarios]]`, `[[audits]]` and `[[census]]`.
+docs/campaigns.md has every key.
 """
 
 import tomllib
@@ -15,11 +15,18 @@ from freeonce.errors import UsageError
 
 @dataclass(frozen=True)
 class Scenarios:
-    """`names`: globs. `timeout`: seconds for one run."""
+    """`names`: globs. `timeout`: seconds for one run.
+
+    `fail_each`: then each allocation is made to fail, as by `freeonce run --fail-each`.
+    `kernels`: as of `freeonce setup --kernel`; none: that of the image in use.
+    """
 
     names: tuple[str, ...]
+    fail_each: bool = False
+    fail_limit: int | None = None
     repeat: int = 1
     timeout: float | None = None
+    kernels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,33 +46,81 @@ class Audit:
     fail_limit: int | None = None
     repeat: int = 1
     timeout: float | None = None
+    kernels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Census:
+    """Modules of the kernel package by globs, as of `freeonce census`.
+
+    `fail_each`: also with each acquisition of its load made to fail.
+    """
+
+    names: tuple[str, ...] = ("*",)
+    fail_each: bool = False
+    fail_limit: int | None = None
+    kernels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """In the order of the file, scenarios first."""
+    """In the order of the file, scenarios first, the census last."""
 
-    scenarios: tuple[Scenarios, ...]
-    audits: tuple[Audit, ...]
+    scenarios: tuple[Scenarios, ...] = ()
+    audits: tuple[Audit, ...] = ()
+    census: tuple[Census, ...] = ()
 
 
 def parse_plan(text: str, where: str) -> Plan:
     """The plan in a file. `where`: what messages call it.
 
-    Raises UsageError that names the line, or the table and its key.
+    Raises UsageError that names line and key.
     """
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where}: {error}") from error
-    _known(tables, ("scenarios", "audits"), where)
-    plan = Plan(
-        tuple(_each(tables, "scenarios", _SCENARIOS, Scenarios, where)),
-        tuple(_each(tables, "audits", _AUDIT, Audit, where)),
-    )
-    if not plan.scenarios and not plan.audits:
-        raise UsageError(f"{where}: it has neither [[scenarios]] nor [[audits]]")
-    return plan
+    try:
+        _known(tables, (*_TABLES,), ())
+        found = {name: tuple(_each(tables, name)) for name in _TABLES}
+        if not any(found.values()):
+            raise _Wrong((), f"it has none of {', '.join(f'[[{name}]]' for name in _TABLES)}")
+    except _Wrong as wrong:
+        raise UsageError(f"{where}:{line_of(wrong.place, text)}: {wrong}") from wrong
+    return Plan(**found)
+
+
+Place = tuple[str | int, ...]
+"""A table, which of those with its name from 0, a key: as far as these are known."""
+
+
+class _Wrong(Exception):
+    def __init__(self, place: Place, words: str) -> None:
+        super().__init__(words)
+        self.place = place
+
+
+def line_of(place: Place, text: str) -> int:
+    """The number of the line on which something of a file of TOML begins.
+
+    tomllib tells no lines: it is where a longer and longer beginning of the file first has it.
+    """
+    lines = text.splitlines(keepends=True)
+    begin = 1
+    for number in range(1, len(lines) + 1):
+        try:
+            tables: Any = tomllib.loads("".join(lines[:number]))
+        except tomllib.TOMLDecodeError:
+            # In the middle of a value.
+            continue
+        try:
+            for one in place:
+                tables = tables[one]
+        except (LookupError, TypeError):
+            begin = number + 1
+            continue
+        return begin
+    return 1
 
 
 MOST = 1_000_000
@@ -96,16 +151,28 @@ def _text(value: object) -> str:
     return value
 
 
-def _failing(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("a text")
-    each_of(value)
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
     return value
+
+
+def _failing(value: object) -> str:
+    text = _text(value)
+    each_of(text)
+    return text
 
 
 Readers = Mapping[str, Callable[[object], object]]
 
-_SCENARIOS: Readers = {"names": _words, "repeat": _count, "timeout": _seconds}
+_SCENARIOS: Readers = {
+    "names": _words,
+    "fail_each": _truth,
+    "fail_limit": _count,
+    "repeat": _count,
+    "timeout": _seconds,
+    "kernels": _words,
+}
 _AUDIT: Readers = {
     "targets": _words,
     "params": _text,
@@ -117,38 +184,51 @@ _AUDIT: Readers = {
     "fail_limit": _count,
     "repeat": _count,
     "timeout": _seconds,
+    "kernels": _words,
 }
-_NEEDED = ("names", "targets")
+_CENSUS: Readers = {
+    "names": _words,
+    "fail_each": _truth,
+    "fail_limit": _count,
+    "kernels": _words,
+}
+_TABLES: Mapping[str, tuple[Readers, Callable[..., Any], tuple[str, ...]]] = {
+    "scenarios": (_SCENARIOS, Scenarios, ("names",)),
+    "audits": (_AUDIT, Audit, ("targets",)),
+    "census": (_CENSUS, Census, ()),
+}
+"""By name: its keys, what it becomes, and which keys it needs."""
 
 
-def _each(
-    tables: dict[str, Any], name: str, readers: Readers, made: Callable[..., Any], where: str
-) -> list[Any]:
+def _each(tables: dict[str, Any], name: str) -> list[Any]:
+    readers, made, needed = _TABLES[name]
     listed = tables.get(name, [])
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
-        raise UsageError(f"{where}: write [[{name}]] with two brackets")
+        raise _Wrong((name,), f"write [[{name}]] with two brackets")
     found = []
-    for number, table in enumerate(listed, 1):
-        here = f"{where}: [[{name}]] number {number}"
-        _known(table, readers, here)
-        for needed in _NEEDED:
-            if needed in readers and needed not in table:
-                raise UsageError(f"{here}: {needed} is missing")
-        values = {key: _read(readers[key], value, key, here) for key, value in table.items()}
-        if "fail_limit" in values and "fail_each" not in values:
-            raise UsageError(f"{here}: fail_limit is for fail_each")
+    for number, table in enumerate(listed):
+        here: Place = (name, number)
+        _known(table, tuple(readers), here)
+        for key in needed:
+            if key not in table:
+                raise _Wrong(here, f"[[{name}]] {key} is missing")
+        values = {key: _read(readers[key], value, (*here, key)) for key, value in table.items()}
+        if "fail_limit" in values and not values.get("fail_each"):
+            raise _Wrong((*here, "fail_limit"), f"[[{name}]] fail_limit is for fail_each")
         found.append(made(**values))
     return found
 
 
-def _read(reader: Callable[[object], object], value: object, key: str, here: str) -> object:
+def _read(reader: Callable[[object], object], value: object, place: Place) -> object:
     try:
         return reader(value)
     except ValueError as error:
-        raise UsageError(f"{here}: {key} must be {error}, not {value!r}") from error
+        name, _, key = place
+        raise _Wrong(place, f"[[{name}]] {key} must be {error}, not {value!r}") from error
 
 
-def _known(table: Mapping[str, object], names: Readers | tuple[str, ...], here: str) -> None:
+def _known(table: Mapping[str, object], names: tuple[str, ...], place: Place) -> None:
     for key in table:
         if key not in names:
-            raise UsageError(f"{here}: {key} is unknown; known are {', '.join(names)}")
+            of = f"[[{place[0]}]] " if place else ""
+            raise _Wrong((*place, key), f"{of}{key} is unknown; known are {', '.join(names)}")

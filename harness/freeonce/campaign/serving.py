@@ -1,36 +1,51 @@
 """This machine's workers for a scheduler: a process for each guest, each under a nanny."""
 
 import asyncio
+import socket
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 import dask
 from distributed import Nanny
 
 from freeonce.campaign.cluster import SETTINGS, SLOT, UNREACHABLE, unreachable
-from freeonce.project.setting import Setting
+from freeonce.errors import HostError
+from freeonce.machine.folder import guest_folder
 
 CONNECT_SECONDS = 60
 
 
-def resources(setting: Setting) -> dict[str, float]:
-    """What a worker tells of this machine: a slot, the accelerator, SVM by it, the kernel."""
-    accelerator = setting.accelerator
-    found = {SLOT: 1.0, accelerator.name: 1.0, f"kernel:{setting.image.release}": 1.0}
-    return found | ({f"svm_{accelerator.name}": 1.0} if accelerator.svm else {})
+async def serve(scheduler: str, slots: int, capabilities: Mapping[str, float]) -> None:
+    """Until the scheduler is gone, and nobody answers at its address for a minute: it may only
+    have been out of reach. `capabilities`: what each worker tells of this machine.
+
+    Raises HostError `scheduler` when none answered at all.
+    """
+    served = False
+    while True:
+        try:
+            await _serve(scheduler, slots, {SLOT: 1.0, **capabilities})
+        except HostError:
+            if served:
+                return
+            raise
+        served = True
 
 
-async def serve(scheduler: str, slots: int, setting: Setting) -> None:
-    """Until the scheduler is gone. Raises HostError `scheduler` when none answers."""
-    with TemporaryDirectory(prefix="freeonce-worker-") as folder, dask.config.set(SETTINGS):
+async def _serve(scheduler: str, slots: int, resources: dict[str, float]) -> None:
+    # Its keeper removes the folder when we are killed.
+    with guest_folder() as folder, dask.config.set(SETTINGS):
         async with AsyncExitStack() as stack:
             try:
                 nannies = [
                     Nanny(
                         scheduler,
                         nthreads=1,
-                        resources=resources(setting),
+                        # Otherwise workers listen on every address of this machine.
+                        host=address_towards(scheduler),
+                        resources=resources,
                         local_directory=str(Path(folder) / str(number)),
                         memory_limit=0,
                         dashboard=False,
@@ -43,3 +58,15 @@ async def serve(scheduler: str, slots: int, setting: Setting) -> None:
             except UNREACHABLE as error:
                 raise unreachable(scheduler, error) from error
             await asyncio.gather(*(nanny.finished() for nanny in nannies))
+
+
+def address_towards(scheduler: str) -> str:
+    """Ours on the way to a scheduler. Raises OSError, ValueError."""
+    parts = urlsplit(scheduler)
+    if parts.hostname is None or parts.port is None:
+        raise ValueError("write tcp://HOST:PORT")
+    family, *_, where = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, socket.SOCK_DGRAM) as line:
+        # Nothing is sent.
+        line.connect(where)
+        return str(line.getsockname()[0])

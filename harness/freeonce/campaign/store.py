@@ -108,13 +108,18 @@ class Store:
 
     def results(self) -> Iterator[Kept]:
         """In the order in which they came."""
-        query = "select * from results order by rowid"
+        return (kept for _, kept in self.numbered())
+
+    def numbered(self, after: int = 0) -> Iterator[tuple[int, Kept]]:
+        """The same, each with a number that grows; only those behind a number."""
+        query = "select rowid, * from results where rowid > ? order by rowid"
         with self._told():
-            for row in self._connection.execute(query):
+            for number, *row in self._connection.execute(query, (after,)):
                 *plain, task, document = row
                 values = dict(zip(_COLUMNS, plain, strict=True))
                 values["as_expected"] = bool(values["as_expected"])
-                yield Kept(**values, task=json.loads(task), document=json.loads(document))
+                kept = Kept(**values, task=json.loads(task), document=json.loads(document))
+                yield number, kept
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -5,16 +5,18 @@ from collections.abc import Iterable
 
 TIMES = 3
 """So often in a row for one reason, and a worker is taken out."""
+AT_ONCE = "harness"
+"""The reason for which it is the first time: each task would meet it."""
 TRIES = 3
-"""So many workers may refuse a task before it is given up."""
+"""So often a task is tried that came to nothing for want of something of a worker's."""
 
 
 class Trust:
-    """By worker: the refusals since it did something; by task: who refused it."""
+    """By worker: the refusals since it did something; by task: who refused it, and how often."""
 
     def __init__(self) -> None:
         self._refusals: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self._refusers: defaultdict[str, set[str]] = defaultdict(set)
+        self._refusers: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def did(self, worker: str) -> None:
         """A worker gave a result."""
@@ -25,13 +27,13 @@ class Trust:
         true once.
         """
         self._refusals[worker][reason] += 1
-        return self._refusals[worker][reason] == TIMES
+        return self._refusals[worker][reason] == (1 if reason == AT_ONCE else TIMES)
 
     def again(self, task: str, worker: str) -> bool:
-        """Whether a task that a worker refused may go to another."""
-        self._refusers[task].add(worker)
-        return len(self._refusers[task]) < TRIES
+        """Whether a task that came to nothing on a worker may be tried again."""
+        self._refusers[task][worker] += 1
+        return self._refusers[task].total() < TRIES
 
     def others(self, task: str, workers: Iterable[str]) -> set[str]:
         """Of these those that did not refuse it."""
-        return set(workers) - self._refusers.get(task, set())
+        return set(workers) - self._refusers[task].keys()

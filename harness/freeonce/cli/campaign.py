@@ -1,9 +1,8 @@
 """`freeonce campaign`: a plan's runs, here or on other hosts, each kept as it comes."""
 
-import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,24 +19,25 @@ from rich.progress import (
 from rich.text import Text
 
 from freeonce.audit.model import Verdict
+from freeonce.campaign.bases import bases
 from freeonce.campaign.compare import in_short
-from freeonce.campaign.identity import file_digest, harness
 from freeonce.campaign.loading import loaded
 from freeonce.campaign.outcome import Outcome
+from freeonce.campaign.pages import served
 from freeonce.campaign.plan import Plan, parse_plan
 from freeonce.campaign.store import Store, writing
-from freeonce.campaign.task import Base, Task, unfold
+from freeonce.campaign.task import Task, unfold
 from freeonce.cli.loudness import stderr_console
-from freeonce.cli.options import accelerator_option
+from freeonce.cli.options import Address, accelerator_option
 from freeonce.cli.outputs import UNWRITTEN
 from freeonce.errors import UsageError
-from freeonce.evidence.scenarios import Scenario, parse_scenarios
-from freeonce.guest import template_of
-from freeonce.project.setting import Setting, find_setting
+from freeonce.machine.argv import MIB
+from freeonce.machine.folder import guest_folder
+from freeonce.project.machine import Machine
+from freeonce.project.setting import find_setting
 from freeonce.run.conclude import INCOMPLETE
 from freeonce.run.crew import default_jobs
 
-SCRATCH = "workers"
 TELL_SECONDS = 10.0
 
 
@@ -56,6 +56,12 @@ TELL_SECONDS = 10.0
 @click.option(
     "--again", multiple=True, metavar="KEY", help="Forget results whose keys begin so; run them."
 )
+@click.option(
+    "--page",
+    type=Address(),
+    metavar="[HOST:]PORT",
+    help="Serve the campaign's page meanwhile, on this machine alone unless HOST is said; 0: any.",
+)
 @accelerator_option
 @click.pass_context
 def campaign(
@@ -67,6 +73,7 @@ def campaign(
     scheduler: str | None,
     slots: int | None,
     again: tuple[str, ...],
+    page: tuple[str, int] | None,
     accel: str,
 ) -> None:
     """Run what a plan names, and keep each result as it comes. The same command goes on.
@@ -79,19 +86,31 @@ def campaign(
     plan = _plan(plan_file)
     folder = folder or plan_file.with_suffix(".results")
     with stderr_console(False, False) as errors, writing(folder) as store:
-        setting = find_setting(accel, svm=bool(plan.scenarios))
-        tasks = list(unfold(plan, _base(setting, accel)))
-        store.forget(_again(tasks, store, again))
+        with_scenarios = bool(plan.scenarios)
+        find_setting(accel, svm=with_scenarios)
+        base_of = bases(accel, scenarios=with_scenarios)
+        # Unfolded anew for each use: all tasks at once may be more than memory holds.
+        keys = {task.key for task in unfold(plan, base_of)}
+        store.forget(_again(keys, store, again))
         there = store.keys()
-        missing = [task for task in tasks if task.key not in there]
-        jobs = slots or default_jobs(setting.config().memory)
-        refused = _led(missing, _cluster(scheduler, jobs, folder), store, errors)
-        context.exit(_told(store, tasks, refused))
+        missing = (task for task in unfold(plan, base_of) if task.key not in there)
+        jobs = slots or default_jobs(Machine.memory * MIB)
+        with ExitStack() as serving:
+            if page is not None:
+                serving.enter_context(_served(folder, page, errors))
+            refused = _led(
+                missing,
+                len(keys - there),
+                _cluster(scheduler, jobs, page is not None),
+                store,
+                errors,
+            )
+        context.exit(_told(store, keys, refused))
 
 
-def _again(tasks: Sequence[Task], store: Store, prefixes: Sequence[str]) -> set[str]:
-    """The keys of this plan that begin so and have results. Raises UsageError for none."""
-    there = store.keys() & {task.key for task in tasks}
+def _again(keys: Set[str], store: Store, prefixes: Sequence[str]) -> set[str]:
+    """Those of this plan that begin so and have results. Raises UsageError for none."""
+    there = store.keys() & keys
     found = set[str]()
     for prefix in prefixes:
         mine = {key for key in there if prefix and key.startswith(prefix)}
@@ -101,6 +120,14 @@ def _again(tasks: Sequence[Task], store: Store, prefixes: Sequence[str]) -> set[
     return found
 
 
+@contextmanager
+def _served(folder: Path, at: tuple[str, int], errors: Console) -> Iterator[None]:
+    """The campaign's page, as long as it runs."""
+    with served(folder, at) as address:
+        errors.print(Text(f"page: {address}"))
+        yield
+
+
 def _plan(file: Path) -> Plan:
     try:
         return parse_plan(file.read_text(), str(file))
@@ -108,58 +135,42 @@ def _plan(file: Path) -> Plan:
         raise UsageError(f"cannot read {file}: {error}") from error
 
 
-def _base(setting: Setting, accel: str) -> Base:
-    def table() -> Sequence[Scenario]:
-        with template_of(setting) as source:
-            return parse_scenarios(source.table)
-
-    return Base(
-        image=file_digest(setting.image.manifest),
-        harness=harness(),
-        accelerator=accel,
-        table=table,
-        is_path=lambda word: "/" in word or ".ko" in word or Path(word).exists(),
-        digest=lambda path: file_digest(Path(path)),
-    )
-
-
-_Running = Callable[[Sequence[Task], Callable[[str], None]], Iterator[tuple[Task, Outcome]]]
+_Running = Callable[[Iterable[Task], Callable[[str], None]], Iterator[tuple[Task, Outcome]]]
 
 
 @contextmanager
-def _cluster(scheduler: str | None, jobs: int, folder: Path) -> Iterator[_Running]:
+def _cluster(scheduler: str | None, jobs: int, dashboard: bool) -> Iterator[_Running]:
     """Who runs tasks. Dask is loaded only here: that takes seconds."""
     cluster = loaded("freeonce.campaign.cluster")
     with ExitStack() as stack:
         if scheduler:
             client = stack.enter_context(cluster.remote(scheduler))
         else:
-            client = stack.enter_context(cluster.local(jobs, stack.enter_context(_scratch(folder))))
-        yield lambda tasks, say: cluster.run(client, tasks, say=say)
+            scratch = stack.enter_context(guest_folder())
+            client = stack.enter_context(cluster.local(jobs, scratch, dashboard=dashboard))
 
+        def running(
+            tasks: Iterable[Task], say: Callable[[str], None]
+        ) -> Iterator[tuple[Task, Outcome]]:
+            if link := cluster.dashboard(client):
+                say(f"Dask's dashboard: {link}")
+            yield from cluster.run(client, tasks, say=say)
 
-@contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """For the workers. What is there already was left by a campaign that was killed."""
-    scratch = folder / SCRATCH
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        yield running
 
 
 def _led(
-    tasks: Sequence[Task],
+    tasks: Iterable[Task],
+    count: int,
     cluster: AbstractContextManager[_Running],
     store: Store,
     errors: Console,
 ) -> Counter[str]:
     """Run them, and keep what comes; why what did not could not be run, and how often."""
     refused: Counter[str] = Counter()
-    if not tasks:
+    if not count:
         return refused
-    with watched(errors, len(tasks)) as watch, cluster as running:
+    with watched(errors, count) as watch, cluster as running:
         for task, outcome in running(tasks, watch.say):
             if outcome.refused:
                 refused[f"{outcome.worker.partition(':')[0]}: {outcome.refused}"] += 1
@@ -169,9 +180,9 @@ def _led(
     return refused
 
 
-def _told(store: Store, tasks: Sequence[Task], refused: Counter[str]) -> int:
+def _told(store: Store, keys: Set[str], refused: Counter[str]) -> int:
     """Say what it came to; the exit status."""
-    counts = store.counts(task.key for task in tasks)
+    counts = store.counts(keys)
     kept = counts.total()
     verdicts = Counter[str]()
     for (verdict, _), count in counts.items():
@@ -179,10 +190,10 @@ def _told(store: Store, tasks: Sequence[Task], refused: Counter[str]) -> int:
     said = ", ".join(f"{verdicts[one]} {one}" for one in Verdict if verdicts[one])
     wrong = sum(count for (_, as_expected), count in counts.items() if not as_expected)
     more = f"; {wrong} not as expected (freeonce results, --where as_expected=no)" if wrong else ""
-    click.echo(f"{kept} of {len(tasks)} kept: {said or 'none'}{more}")
+    click.echo(f"{kept} of {len(keys)} kept: {said or 'none'}{more}")
     for reason, count in refused.items():
         click.echo(f"freeonce: {count} could not be run: {reason}", err=True)
-    if kept < len(tasks):
+    if kept < len(keys):
         return UNWRITTEN
     return INCOMPLETE if counts[Verdict.INCOMPLETE, False] else int(wrong > 0)
 

@@ -1,6 +1,5 @@
 """`freeonce census`: the life of every module of the guest's kernel package, each kept."""
 
-import fnmatch
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,17 +8,16 @@ from typing import Any
 import click
 from rich.console import Console
 
-from freeonce.campaign.census import lead, lived, tasks
-from freeonce.campaign.identity import file_digest, harness
+from freeonce.campaign.bases import base_of
+from freeonce.campaign.census import lead, lived
 from freeonce.campaign.store import Store, writing
-from freeonce.campaign.task import Base, Task
+from freeonce.campaign.task import CENSUS_LIMIT, Task, census_tasks, matching
 from freeonce.cli.campaign import watched
 from freeonce.cli.excusing import excuse_options
 from freeonce.cli.loudness import stderr_console
 from freeonce.cli.options import accelerator_option, output_option
 from freeonce.cli.output import STDOUT, writable, write
 from freeonce.cli.outputs import now
-from freeonce.errors import UsageError
 from freeonce.project.setting import Setting, find_setting
 from freeonce.report.census import (
     Module,
@@ -32,9 +30,6 @@ from freeonce.report.census import (
 from freeonce.report.excused import Excuses
 from freeonce.run.audit import ready
 from freeonce.run.conclude import INCOMPLETE
-from freeonce.subject.package import Package
-
-LIMIT = 3
 
 
 @click.command()
@@ -50,7 +45,7 @@ LIMIT = 3
 @click.option(
     "--fail-limit",
     type=click.IntRange(min=1),
-    default=LIMIT,
+    default=CENSUS_LIMIT,
     show_default=True,
     help="Of acquisitions by one stack make at most so many fail.",
 )
@@ -88,12 +83,11 @@ def census(
         raise click.UsageError("only --json may go to standard output")
     with stderr_console(False, False) as errors, writing(folder) as store:
         setting = find_setting(accel, svm=False)
-        package = Package(setting.image.modules)
-        base = _base(setting, accel)
-        modules = _chosen(package, names)
-        plain = list(tasks(package, base, modules))
+        base = base_of(setting, accel)
+        modules = matching(names, base.modules())
+        plain = list(census_tasks(base, modules))
         if again:
-            every = [*plain, *tasks(package, base, modules, fail_limit)]
+            every = [*plain, *census_tasks(base, modules, fail_limit)]
             store.forget(task.key for task in every)
         failing: list[Task] = []
         unkept: _Documents = {}
@@ -102,7 +96,7 @@ def census(
             if fail_each:
                 documents = _documents(store, plain, unkept)
                 bearing = [one.name for one in plain if lived(documents[one.key])]
-                failing += tasks(package, base, bearing, fail_limit)
+                failing += census_tasks(base, bearing, fail_limit)
                 _lead(setting, failing, store, errors, unkept)
         finally:
             # Ctrl-C too: what was led before is told.
@@ -125,30 +119,6 @@ def census(
 
 _Documents = dict[str, Mapping[str, Any]]
 """Of lives, by the task's key."""
-
-
-def _chosen(package: Package, patterns: Sequence[str]) -> list[str]:
-    """Raises UsageError for a pattern that no module has."""
-    every = sorted(package.files)
-    for pattern in patterns:
-        if not fnmatch.filter(every, pattern):
-            raise UsageError(f"the guest's kernel package has no module {pattern!r}")
-    return [
-        name
-        for name in every
-        if not patterns or any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
-    ]
-
-
-def _base(setting: Setting, accel: str) -> Base:
-    return Base(
-        image=file_digest(setting.image.manifest),
-        harness=harness(),
-        accelerator=accel,
-        table=tuple,
-        is_path=lambda _: False,
-        digest=lambda path: file_digest(Path(path)),
-    )
 
 
 def _lead(

@@ -11,6 +11,24 @@ from freeonce.project.machine import Machine, split_arguments
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+LOOPBACK = "127.0.0.1"
+
+
+class Address(click.ParamType[tuple[str, int]]):
+    """Where to listen: a port, on this machine alone unless a host stands before it."""
+
+    name = "[HOST:]PORT"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        """Fails for what is none."""
+        host, _, port = str(value).rpartition(":")
+        if not port.isdecimal() or int(port) > 0xFFFF:
+            self.fail(f"{value!r} is no address; write PORT or HOST:PORT", param, ctx)
+        return host.strip("[]") or LOOPBACK, int(port)
+
+
 accelerator_option = click.option(
     "--accel",
     type=click.Choice(["auto", "kvm", "tcg"]),

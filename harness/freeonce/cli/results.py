@@ -5,7 +5,7 @@ import fnmatch
 import io
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from freeonce.campaign.compare import differences, findings, in_short
-from freeonce.campaign.overview import page
+from freeonce.campaign.exports import junit_text, sarif_text
+from freeonce.campaign.overview import page, told
 from freeonce.campaign.store import Kept, reading
 from freeonce.cli.options import output_option
 from freeonce.cli.output import STDOUT, Out, writable, write
@@ -38,6 +39,8 @@ SHOWN_KEY = 12
 @output_option("--json", "Write all of each result as JSON; - for stdout.")
 @output_option("--csv", "Write a line for each result; - for stdout.")
 @output_option("--html", "Write one HTML page: a heat map, what is not as expected, and when.")
+@output_option("--junit", "Write a test case for each result; - for stdout.")
+@output_option("--sarif", "Write each finding once as SARIF; - for stdout.")
 @click.pass_context
 def results(
     context: click.Context,
@@ -46,36 +49,34 @@ def results(
     store: Path,
     conditions: tuple[str, ...],
     against: Path | None,
-    json_file: Path | None,
-    csv_file: Path | None,
-    html_file: Path | None,
+    **outputs: Path | None,
 ) -> None:
     """List the results of a campaign, also while it runs, or hold them against another's.
 
     Exit status: 0; with --against 1 when something is new, gone or changed; 2 usage.
     """
     chosen = [_condition(text) for text in conditions]
-    files = [file for file in (json_file, csv_file, html_file) if file is not None]
-    if against is not None and STDOUT in files:
-        raise click.UsageError("with --against the differences go to standard output")
-    if files.count(STDOUT) > 1:
-        raise click.UsageError("only one of --json, --csv and --html may go to standard output")
-    for file in files:
-        if file != STDOUT:
-            writable(file)
+    files = {name: file for name, file in outputs.items() if file is not None}
+    _not_twice(list(files.values()), against)
     # Read anew for each: all of them at once may be more than memory holds.
     found = partial(_chosen, store, chosen)
-    if json_file is not None:
-        rows = ",\n".join(json.dumps(asdict(one), indent=1) for one in found())
-        write(json_file, f"[\n{rows}\n]\n")
-    if csv_file is not None:
-        write(csv_file, _csv(found()))
-    if html_file is not None:
-        write(html_file, page(list(found()), store.name, when=time.strftime("%Y-%m-%d %H:%M")))
+    for name, file in files.items():
+        write(file, WRITERS[name](found(), store.name))
     if against is not None:
         context.exit(_compared(_chosen(against, chosen), found()))
     if not files:
         _printed(found())
+
+
+def _not_twice(files: Sequence[Path], against: Path | None) -> None:
+    """Refuse what cannot be written, or what would go where something else goes."""
+    if against is not None and STDOUT in files:
+        raise click.UsageError("with --against the differences go to standard output")
+    if files.count(STDOUT) > 1:
+        raise click.UsageError("only one report may go to standard output")
+    for file in files:
+        if file != STDOUT:
+            writable(file)
 
 
 def _condition(text: str) -> tuple[str, str]:
@@ -102,7 +103,12 @@ def _word(kept: Kept, column: str) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _csv(found: Iterable[Kept]) -> str:
+def _json(found: Iterable[Kept], _: str) -> str:
+    rows = ",\n".join(json.dumps(asdict(one), indent=1) for one in found)
+    return f"[\n{rows}\n]\n"
+
+
+def _csv(found: Iterable[Kept], _: str) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*COLUMNS, "findings"])
@@ -110,6 +116,20 @@ def _csv(found: Iterable[Kept]) -> str:
         words = [_word(one, column) for column in COLUMNS]
         writer.writerow([*words, "; ".join(sorted(findings(one.document)))])
     return text.getvalue()
+
+
+def _html(found: Iterable[Kept], name: str) -> str:
+    return page([told(one) for one in found], name, when=time.strftime("%Y-%m-%d %H:%M"))
+
+
+WRITERS: dict[str, Callable[[Iterable[Kept], str], str]] = {
+    "json_file": _json,
+    "csv_file": _csv,
+    "html_file": _html,
+    "junit_file": lambda found, _: junit_text(found),
+    "sarif_file": lambda found, _: sarif_text(found),
+}
+"""Of results and the store's name a report, by the option that names its file."""
 
 
 def _printed(found: Iterable[Kept]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 from freeonce import __version__
-from freeonce.audit.model import Finding, Verdict
+from freeonce.audit.model import Finding, Rule, Verdict
 from freeonce.audit.result import Result
 from freeonce.report.explanations import EXPLANATIONS, Explanation
 from freeonce.report.places import NOWHERE, Everywhere, origin, where
@@ -34,7 +34,14 @@ def sarif_text(
     # A failure point that was lost, and that somebody judged: no result tells of it.
     notes = [_notification(one) | {"level": "note"} for one in results if _excused(one)]
     if broken_off:
-        notifications.append(_told(f"the run was {broken_off}"))
+        notifications.append(told(f"the run was {broken_off}"))
+    return log(_results(results, places), notifications, notes)
+
+
+def log(
+    results: Iterable[Object], notifications: Sequence[Object], notes: Sequence[Object] = ()
+) -> str:
+    """A log as JSON. `notifications`: of what was not seen; `notes`: of that which is no error."""
     run = {
         "tool": {"driver": _driver()},
         "columnKind": "utf16CodeUnits",
@@ -44,7 +51,7 @@ def sarif_text(
                 "toolExecutionNotifications": [*notifications, *notes],
             }
         ],
-        "results": list(_results(results, places)),
+        "results": list(results),
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1) + "\n"
 
@@ -84,7 +91,7 @@ def _results(results: Sequence[Result], places: Everywhere) -> Iterable[Object]:
         for finding in result.judgement.findings:
             parts = _parts(result, finding)
             alike[parts] += 1
-            same = _fingerprint(parts, alike[parts])
+            same = fingerprint(parts, alike[parts])
             counts[same] += 1
             if same not in first:
                 first[same] = _result(result, finding, places, same)
@@ -97,19 +104,19 @@ def _result(result: Result, finding: Finding, places: Everywhere, fingerprint: s
     why = result.why.get(finding)
     found: Object = {
         "ruleId": str(finding.rule),
-        "ruleIndex": list(EXPLANATIONS).index(str(finding.rule)),
+        "ruleIndex": rule_index(finding.rule),
         "level": "error",
         "message": {
             "text": "; ".join(
                 [f"{name}: {sentence(finding, why)}", *where(finding, places.of(result))]
             )
         },
-        "locations": [_location(said[1].frame if said else None, name)],
+        "locations": [location(said[1].frame if said else None, name)],
         "partialFingerprints": {FINGERPRINT: fingerprint},
         "properties": {"witness": finding.witness, "scenario": name},
     }
     if said and len(said[1].frames) > 1:
-        frames = [{"location": _location(frame, name)} for frame in said[1].frames]
+        frames = [{"location": location(frame, name)} for frame in said[1].frames]
         found["stacks"] = [{"message": {"text": "calls, innermost first"}, "frames": frames}]
     if why is not None:
         reason = why.because or "the scenario declares it"
@@ -118,7 +125,12 @@ def _result(result: Result, finding: Finding, places: Everywhere, fingerprint: s
     return found
 
 
-def _location(frame: Frame | None, scenario: str) -> Object:
+def rule_index(rule: Rule) -> int:
+    """Where it stands among the driver's rules."""
+    return list(EXPLANATIONS).index(str(rule))
+
+
+def location(frame: Frame | None, scenario: str) -> Object:
     """A line, or where none is known the scenario: code scanning wants some place."""
     function = frame.function if frame else ""
     logical = [{"fullyQualifiedName": function or scenario, "kind": "function"}]
@@ -149,7 +161,7 @@ def _parts(result: Result, finding: Finding) -> Parts:
     )
 
 
-def _fingerprint(parts: Parts, number: int) -> str:
+def fingerprint(parts: Parts, number: int) -> str:
     """`number`: which of the findings of one run with these parts, from 1."""
     told = parts if number == 1 else (*parts, str(number))
     return hashlib.sha256("\0".join(told).encode()).hexdigest()
@@ -173,8 +185,9 @@ def _notification(result: Result) -> Object:
     judgement = result.judgement
     wanted = f"expected {expected_words(result.scenario)}, and not all of it came"
     text = "; ".join(judgement.reasons) or wanted
-    return _told(f"{result.scenario.name}: {judgement.verdict}: {text}")
+    return told(f"{result.scenario.name}: {judgement.verdict}: {text}")
 
 
-def _told(text: str) -> Object:
+def told(text: str) -> Object:
+    """A notification."""
     return {"level": "error", "message": {"text": text}}

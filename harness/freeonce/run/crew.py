@@ -26,6 +26,7 @@ ROOM_SECONDS = 0.2
 HEAD_START_SECONDS = 1.0
 """For which the first has the machine to itself at most: its verdict is what a user waits for."""
 SLICE_SECONDS = 0.1
+NO_GUEST = "no new guest could be had"
 
 
 def default_jobs(guest_bytes: int) -> int:
@@ -209,5 +210,5 @@ def _wait(answer: Answer) -> Result:
 
 def _without_guest(task: Task, error: Exception) -> Result:
     """What was won so far is not lost with it."""
-    reason = f"no new guest could be had: {error}"
+    reason = f"{NO_GUEST}: {error}"
     return conclude(task.scenario, Evidence(NOTHING, doubts=(reason,)), 0.0)

@@ -1,0 +1,156 @@
+"""Images by what they are: the SHA-256 of a manifest, which has those of its files.
+
+A worker finds the campaign's among those made on its host, in a folder that hosts share, or is
+sent it. An image of the same sources that was made elsewhere is another: it has keys of its own.
+"""
+
+import gzip
+import io
+import os
+import secrets
+import shutil
+import tarfile
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from freeonce.campaign.identity import file_digest
+from freeonce.errors import FreeonceError, HostError
+from freeonce.project import cache
+from freeonce.project.chosen import chosen_image
+from freeonce.project.image import load_image
+
+SHARED = "FREEONCE_IMAGES"
+"""In the environment: a folder that hosts share, with images in folders of any name."""
+PIECE = 4 * 1024 * 1024
+"""Bytes that are sent at a time."""
+HALF_SECONDS = 3600
+"""After which nobody sends the rest of an image any more."""
+
+
+def received() -> Path:
+    """Where images that were sent are kept, each in a folder with its digest's name."""
+    return cache.home() / "received"
+
+
+def find(digest: str) -> Path | None:
+    """The manifest of the image with that digest, None when this host has none."""
+    # What is looked at first costs the least.
+    for manifest in _here(digest):
+        with suppress(FreeonceError):
+            if file_digest(manifest) == digest:
+                return manifest
+    return None
+
+
+def _here(digest: str) -> Iterator[Path]:
+    yield received() / digest / cache.MANIFEST
+    for scenarios in (False, True):
+        with suppress(FreeonceError):
+            yield chosen_image(scenarios=scenarios)
+    places = [cache.builds(), cache.projects()]
+    if shared := os.environ.get(SHARED):
+        places.append(Path(shared))
+    for place in places:
+        yield from sorted(place.glob(f"*/{cache.MANIFEST}"))
+
+
+def packed(manifest: Path) -> Iterator[bytes]:
+    """An image as pieces of a compressed archive: all that its manifest names.
+
+    Raises OSError.
+    """
+    image = load_image(manifest)
+    folder = manifest.parent
+    files = (image.boot, image.initramfs, image.module, image.symvers, image.specimens)
+    keys = (image.client_key, image.host_key)
+    trees = (image.modules, image.headers, image.headers_source)
+    made = _Pieces()
+    with (
+        gzip.GzipFile("", "wb", 1, made, mtime=0) as packing,
+        tarfile.open(fileobj=packing, mode="w|") as archive,
+    ):
+        named = (manifest, *files, *keys, image.families)
+        inside = (one for tree in trees if tree for one in _files(tree))
+        for one in chain(named, inside):
+            archive.add(one.resolve(), str(one.relative_to(folder)))
+            yield from made.whole()
+    yield bytes(made.ready)
+
+
+def _files(tree: Path) -> Iterator[Path]:
+    """Of a folder, which may be a link. What links in it lead out of it is not ours to send."""
+    for path, _, names in os.walk(tree):
+        yield from (one for one in (Path(path, name) for name in sorted(names)) if one.is_file())
+
+
+class _Pieces(io.RawIOBase):
+    """A file that is written to, and taken from in pieces."""
+
+    def __init__(self) -> None:
+        self.ready = bytearray()
+
+    def write(self, data: Any) -> int:
+        """Part of the archive."""
+        self.ready += data
+        return len(data)
+
+    def whole(self) -> Iterator[bytes]:
+        """The pieces that are full."""
+        while len(self.ready) >= PIECE:
+            yield bytes(self.ready[:PIECE])
+            del self.ready[:PIECE]
+
+
+def begin(digest: str) -> str | None:
+    """On a worker: where pieces of an image go, by a word; None when it is there."""
+    if find(digest) is not None:
+        return None
+    place = received()
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _forget_halves(place)
+    word = f".{digest}.{secrets.token_hex(4)}"
+    (place / word).touch()
+    return word
+
+
+def _forget_halves(place: Path) -> None:
+    """What senders that were killed left."""
+    for one in place.glob(".*"):
+        with suppress(OSError):
+            if time.time() - one.stat().st_mtime > HALF_SECONDS:
+                shutil.rmtree(one) if one.is_dir() else one.unlink()
+
+
+def take(word: str, piece: bytes) -> None:
+    """On a worker: the next piece."""
+    with (received() / word).open("ab") as file:
+        file.write(piece)
+
+
+def end(word: str, digest: str) -> None:
+    """On a worker: all pieces were sent. The image is there whole, or not at all.
+
+    Raises HostError `no-image` when it is not what was meant.
+    """
+    archive = received() / word
+    folder = received() / f"{word}.new"
+    try:
+        with tarfile.open(archive, "r:gz") as packed_files:
+            packed_files.extractall(folder, filter="data")
+        manifest = folder / cache.MANIFEST
+        if file_digest(manifest) != digest:
+            raise HostError("no-image", f"what was sent is not the image {digest}")
+        load_image(manifest)
+        # Another worker of this host may have been sent it, too.
+        with suppress(OSError):
+            folder.rename(received() / digest)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise HostError("no-image", f"what was sent is no image: {error}") from error
+    finally:
+        archive.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,243 @@
+"""One campaign: scheduler, workers under their nannies, client; whoever dies is begun anew."""
+
+import json
+import os
+import random
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from freeonce.campaign.store import reading
+from freeonce.errors import UsageError
+from tests.death.life import MARK
+from tests.guest.campaigning import FREEONCE, SCHEDULER, folders_of, marked, results, words_of
+
+VICTIMS = ("worker", "nanny", "guest", "client", "scheduler")
+POLL_SECONDS = 0.1
+LEFT_SECONDS = 30.0
+STATE = "kills.json"
+GOOD = (0, 4)
+"""What a client may end with when all is kept: 4 when a guest was killed too often."""
+LOST = (3,)
+"""And with this when its scheduler is gone."""
+
+
+@dataclass
+class Killed:
+    """What came of it. `kills`: by victim; `begun`: how often each program was; `endings`: of
+    clients, by status. `over`: whether the campaign came to its end.
+    """
+
+    tasks: int
+    wanted: int
+    kills: Counter[str] = field(default_factory=Counter)
+    begun: Counter[str] = field(default_factory=Counter)
+    endings: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    parts: int = 0
+    over: bool = False
+    results: int = 0
+    verdicts: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+
+def led(folder: Path, tasks: int, kills: int, seconds: float, chance: random.Random) -> Killed:
+    """Lead it, for so many seconds at most, and look what is left."""
+    found = _before(folder, tasks, kills)
+    start = time.monotonic()
+    mark = secrets.token_hex(8)
+    folders: set[Path] = set()
+    with _Cast(folder, tasks, mark, found) as cast:
+        _lead(cast, found, start + seconds, chance, folders)
+    _look(folder, found, mark, folders)
+    found.seconds += time.monotonic() - start
+    found.parts += 1
+    (folder / STATE).write_text(json.dumps(asdict(found)))
+    return found
+
+
+def _before(folder: Path, tasks: int, kills: int) -> Killed:
+    """What came of the parts before."""
+    if not (folder / STATE).exists():
+        return Killed(tasks, kills)
+    found = Killed(**json.loads((folder / STATE).read_text()))
+    for name in ("kills", "begun", "endings", "verdicts"):
+        setattr(found, name, Counter(getattr(found, name)))
+    if (found.tasks, found.wanted) != (tasks, kills):
+        raise SystemExit(f"kills: {folder} is of {found.tasks} tasks and {found.wanted} kills")
+    return found
+
+
+class _Cast:
+    """The programs, each begun again when it has ended."""
+
+    def __init__(self, folder: Path, tasks: int, mark: str, found: Killed) -> None:
+        self.store = folder / "plan.results"
+        self.mark = mark
+        self._folder = folder
+        self._found = found
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        plan = folder / "plan.toml"
+        plan.write_text(f'[[scenarios]]\nnames = ["c/pool"]\nrepeat = {tasks}\n')
+        address = f"tcp://127.0.0.1:{_free_port()}"
+        self._words = {
+            "scheduler": (*SCHEDULER, "--host", address, "--no-dashboard"),
+            "nanny": (*FREEONCE, "worker", address, "--slots", "2", "--accel", "tcg"),
+            "client": (*FREEONCE, "campaign", str(plan), "--scheduler", address),
+        }
+
+    def __enter__(self) -> "_Cast":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in reversed(self._running.values()):
+            process.terminate()
+        for process in self._running.values():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(LEFT_SECONDS)
+            process.kill()
+            process.wait()
+
+    def keep(self) -> int | None:
+        """Begin whoever is not there. What the client ended with, if it did."""
+        ended = None
+        for name, words in self._words.items():
+            process = self._running.get(name)
+            if process is not None and process.poll() is None:
+                continue
+            if process is not None and name == "client":
+                ended = process.returncode
+                self._found.endings[str(ended)] += 1
+                if ended in GOOD:
+                    return ended
+            self._begin(name, words)
+        return ended
+
+    def _begin(self, name: str, words: tuple[str, ...]) -> None:
+        self._found.begun[name] += 1
+        with (self._folder / f"{name}.log").open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                words,
+                env={**os.environ, MARK: self.mark},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def victims(self, kind: str) -> list[int]:
+        """Those of a kind that there are now."""
+        if kind in self._running:
+            process = self._running[kind]
+            return [process.pid] if process.poll() is None else []
+        every = {process: words_of(process) for process in marked(self.mark)}
+        return [process for process, words in every.items() if _KINDS[kind](words)]
+
+
+_KINDS: dict[str, Callable[[list[str]], bool]] = {
+    "guest": lambda words: "qemu" in Path(words[0] if words else "").name,
+    "worker": lambda words: any("spawn_main" in word for word in words),
+}
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as line:
+        return int(line.getsockname()[1])
+
+
+def _lead(
+    cast: _Cast, found: Killed, until: float, chance: random.Random, folders: set[Path]
+) -> None:
+    """Kill somebody whenever as many results more are there as are due."""
+    each = found.tasks / (found.wanted + 1)
+    while time.monotonic() < until:
+        ended = cast.keep()
+        if ended in GOOD:
+            found.over = True
+            return
+        if ended is not None and ended not in (*LOST, -signal.SIGKILL):
+            found.wrong.append(f"a client ended with {ended}")
+        time.sleep(POLL_SECONDS)
+        done = found.kills.total()
+        if done < found.wanted and _count(cast.store) >= each * (done + 1):
+            time.sleep(chance.uniform(0, 1))
+            folders |= folders_of(cast.mark)
+            _kill(cast, found, chance)
+
+
+def _kill(cast: _Cast, found: Killed, chance: random.Random) -> None:
+    kinds = list(VICTIMS)
+    chance.shuffle(kinds)
+    for kind in kinds:
+        if there := cast.victims(kind):
+            with suppress(ProcessLookupError):
+                os.kill(chance.choice(there), signal.SIGKILL)
+                found.kills[kind] += 1
+                return
+
+
+def _count(store: Path) -> int:
+    try:
+        with reading(store) as opened:
+            return len(opened.keys())
+    except UsageError:
+        # It is not there yet.
+        return 0
+
+
+def _look(folder: Path, found: Killed, mark: str, folders: set[Path]) -> None:
+    """What is there, and what was left."""
+    end = time.monotonic() + LEFT_SECONDS
+    while (left := list(_left(mark, folders))) and time.monotonic() < end:
+        time.sleep(POLL_SECONDS)
+    found.wrong += left
+    kept = results(folder / "plan.results")
+    found.results = len(kept)
+    found.verdicts = Counter(one.verdict for one in kept)
+    if len({one.number for one in kept}) != len(kept):
+        found.wrong.append("a result is there twice")
+    if found.over and len(kept) != found.tasks:
+        found.wrong.append(f"{found.tasks - len(kept)} results are missing")
+
+
+def _left(mark: str, folders: set[Path]) -> Iterator[str]:
+    for process in marked(mark):
+        yield f"left: {' '.join(words_of(process))[:120]}"
+    yield from (f"left: {one}" for one in folders if one.exists())
+
+
+def table(found: Killed, about: str) -> str:
+    """The page."""
+    lines = [
+        "# Kills",
+        "",
+        "One campaign on a scheduler of Dask with two workers, whose parts get SIGKILL at random",
+        "moments and are begun again, as an administrator would: the client by the same command.",
+        "`make kills` leads it and writes this page; `tests/guest/test_kills.py` a small one.",
+        "",
+        about,
+        "",
+        "| killed | times |",
+        "|---|---|",
+        *(f"| {kind} | {found.kills[kind]} |" for kind in VICTIMS),
+        f"| all | {found.kills.total()} of {found.wanted} |",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| tasks | {found.tasks} |",
+        f"| results, each of another task | {found.results} |",
+        *(f"| {verdict} | {count} |" for verdict, count in sorted(found.verdicts.items())),
+        *(f"| begun: {name} | {count} times |" for name, count in sorted(found.begun.items())),
+        *(f"| clients that ended with {one} | {n} |" for one, n in sorted(found.endings.items())),
+        f"| wrong, or left behind | {len(found.wrong)} |",
+        "",
+        *(f"- {one}" for one in found.wrong),
+    ]
+    return "\n".join(lines).rstrip() + "\n"

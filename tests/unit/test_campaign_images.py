@@ -1,0 +1,125 @@
+"""Images by what they are: found, sent in pieces, and kept only when they are what was meant."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from freeonce.campaign import images
+from freeonce.campaign.identity import file_digest
+from freeonce.errors import HostError
+from freeonce.project import cache
+from freeonce.project.image import load_image
+
+FILES = ("kernel", "initramfs", "module", "symvers", "specimens", "client_key", "host_key")
+
+
+def image(folder: Path) -> Path:
+    """A manifest with all its files, and a kernel package behind a link."""
+    folder.mkdir(parents=True)
+    manifest: dict[str, Any] = {"schema": "freeonce/image/1"}
+    for name in FILES:
+        (folder / name).write_bytes(os.urandom(3000))
+        digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        manifest[name] = {"path": name, "sha256": digest}
+    manifest["kernel"] |= {"protocol": "pvh", "release": "6.1"}
+    manifest["rust"] = {"version": "1.96", "rustc": "/usr/bin/rustc"}
+    (folder / "families.json").write_text("{}")
+    (folder / "root/modules").mkdir(parents=True)
+    (folder / "root/modules/loop.ko").write_text("a module")
+    (folder / "root/modules/build").symlink_to("/gone")
+    (folder / "root/headers").mkdir()
+    (folder / "root/headers/run").write_text("#!/bin/sh")
+    (folder / "root/headers/run").chmod(0o755)
+    (folder / "kernel.d").mkdir()
+    (folder / "kernel.d/modules").symlink_to("../root/modules")
+    (folder / "kernel.d/headers").symlink_to("../root/headers")
+    manifest["package"] = {"modules": "kernel.d/modules", "headers": "kernel.d/headers"}
+    file = folder / cache.MANIFEST
+    file.write_text(json.dumps(manifest))
+    return file
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A host without any image."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "host"))
+    monkeypatch.setattr(cache, "builds", lambda: tmp_path / "host/builds")
+    monkeypatch.delenv("FREEONCE_IMAGE", raising=False)
+    return tmp_path / "host"
+
+
+def sent(digest: str, pieces: Iterable[bytes]) -> None:
+    word = images.begin(digest)
+    assert word is not None
+    for piece in pieces:
+        images.take(word, piece)
+    images.end(word, digest)
+
+
+def test_an_image_that_was_sent_is_the_same(
+    host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "PIECE", 1000)
+    manifest = image(tmp_path / "theirs")
+    digest = file_digest(manifest)
+    assert images.find(digest) is None
+    pieces = list(images.packed(manifest))
+    assert len(pieces) > 3
+    sent(digest, pieces)
+    found = images.find(digest)
+    assert found is not None
+    assert found.is_relative_to(host)
+    ours, theirs = load_image(found), load_image(manifest)
+    assert ours.boot.read_bytes() == theirs.boot.read_bytes()
+    assert (ours.modules / "loop.ko").read_text() == "a module"
+    assert os.access(ours.headers / "run", os.X_OK)
+    assert images.begin(digest) is None
+    assert [one.name for one in images.received().iterdir()] == [digest]
+
+
+def test_what_is_not_the_image_that_was_meant_is_not_kept(host: Path, tmp_path: Path) -> None:
+    manifest = image(tmp_path / "theirs")
+    digest = file_digest(manifest)
+    pieces = b"".join(images.packed(manifest))
+    for wrong in (b"nonsense", pieces[: len(pieces) // 2], pieces[:900] + pieces[910:]):
+        with pytest.raises(HostError) as caught:
+            sent(digest, [wrong])
+        assert caught.value.reason == "no-image"
+    with pytest.raises(HostError, match="is not the image"):
+        sent("f" * 64, [pieces])
+    assert list(images.received().iterdir()) == []
+    assert images.find(digest) is None
+
+
+def test_an_image_that_is_not_whole_is_not_sent(tmp_path: Path) -> None:
+    manifest = image(tmp_path / "theirs")
+    (manifest.parent / "module").write_bytes(b"another")
+    with pytest.raises(HostError, match="module is not the file"):
+        list(images.packed(manifest))
+
+
+def test_a_folder_that_hosts_share_is_looked_at(
+    host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = image(tmp_path / "shared/any name")
+    monkeypatch.setenv(images.SHARED, str(tmp_path / "shared"))
+    assert images.find(file_digest(manifest)) == manifest
+    assert images.find("another") is None
+
+
+def test_halves_that_killed_senders_left_are_removed_by_the_next(host: Path) -> None:
+    word = images.begin("a")
+    assert word is not None
+    left = images.received() / word
+    later = images.begin("b")
+    assert left.exists()
+    os.utime(left, (0, 0))
+    images.begin("c")
+    assert not left.exists()
+    assert later is not None
+    assert (images.received() / later).exists()
