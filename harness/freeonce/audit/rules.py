@@ -206,14 +206,17 @@ def _misnamed(run: Run) -> list[Finding]:
 
     Of what a release does not name nothing is believed, as `ExFreePool` names no tag.
     """
-    found = []
     says = (run.releases["detail"] != 0) | (run.releases["flags"] & Flag.RAISED != 0)
     ours = np.isin(run.releases["kind"], (Kind.POOL, Kind.CONTIGUOUS))
+    chosen = np.flatnonzero(_of_live(run) & _right(run) & ours & says)
+    if not len(chosen):
+        return []
+    found = []
     asked = {
         int(record["serial"]): int(record["detail"]) & 0xFF
         for record in run.records[run.records["type"] == Type.CONSTRAINT]
     }
-    for i in np.flatnonzero(_of_live(run) & _right(run) & ours & says):
+    for i in chosen:
         record, allocate = run.releases[i], run.allocates[run.target[i]]
         named = int(record["detail"])
         if allocate["kind"] == Kind.POOL:
