@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from freeonce.campaign.store import reading
@@ -56,7 +56,7 @@ def led(
     folder: Path, tasks: int, guests: int, kills: int, seconds: float, chance: random.Random
 ) -> Killed:
     """Lead it, for so many seconds at most, and look what is left."""
-    found = _before(folder, Killed(tasks, guests, kills))
+    found = before(folder, Killed(tasks, guests, kills))
     start = time.monotonic()
     mark = secrets.token_hex(8)
     folders: set[Path] = set()
@@ -65,11 +65,17 @@ def led(
     _look(folder, found, mark, folders)
     found.seconds += time.monotonic() - start
     found.parts += 1
-    (folder / STATE).write_text(json.dumps(asdict(found)))
+    keep(folder, found)
     return found
 
 
-def _before(folder: Path, asked: Killed) -> Killed:
+def keep(folder: Path, found: Killed) -> None:
+    """For the next part."""
+    # Not asdict(): of a Counter it makes one of pairs.
+    (folder / STATE).write_text(json.dumps(vars(found)))
+
+
+def before(folder: Path, asked: Killed) -> Killed:
     """What came of the parts before."""
     if not (folder / STATE).exists():
         return asked
@@ -175,13 +181,13 @@ def _lead(
             found.wrong.append(f"a client ended with {ended}")
         time.sleep(POLL_SECONDS)
         done = found.kills.total()
-        if done < found.wanted and _count(cast.store) >= _due(found):
+        if done < found.wanted and _count(cast.store) >= due(found):
             time.sleep(chance.uniform(0, 1))
             folders |= folders_of(cast.mark)
             _kill(cast, found, chance)
 
 
-def _due(found: Killed) -> float:
+def due(found: Killed) -> float:
     """How many results there are at the next kill: half of the kills are among the guests."""
     done, half = found.kills.total(), found.wanted / 2
     if done < half:
