@@ -93,7 +93,7 @@ struct family {
 	bool held;         /* may be poisoned and kept after its release */
 	bool slack;        /* behind it there may be room for a guard */
 	bool sized;        /* a release names a size, which must be right */
-	bool (*shared)(const struct release *give); /* others have references still; NULL: never */
+	bool (*shared)(const struct release *give); /* others have references still to what begins there; NULL: never */
 	bool (*plausible)(unsigned long address);   /* it may be somebody else's */
 	bool (*in_use)(unsigned long address);      /* so it was given out; NULL: that is always told */
 	void (*give_back)(const struct holding *holding);
@@ -122,6 +122,7 @@ struct holding {
 	bool sorted;
 	bool busy;                /* HELD, and somebody is at its memory: not in quarantine */
 	bool exact;               /* single pages, each with a count of its own, not one block */
+	bool outlived;            /* GONE, and of its pages some that others have are not */
 	bool whole;               /* must not be poisoned: who gets it next expects it as it is */
 	bool poisoned;
 	bool taken;               /* by the kernel, while it was busy */
@@ -195,6 +196,7 @@ void books_refused(const struct acquisition *take, int error);
 bool books_released(struct release *give);
 bool books_known(unsigned long address, struct holding *copy);
 u32 books_serial(unsigned long address);
+bool books_released_at(unsigned long address);
 void books_flush_cache(struct kmem_cache *cache);
 bool books_deferred_in(struct kmem_cache *cache);
 
