@@ -42,9 +42,10 @@ def test_an_expectation_names_what_there_is(name: str) -> None:
     expected = EXPECTED[name]
     about = {"finds", "exercise", "params", "targets", "init"}
     fails = {"counted", "points"} if name.startswith("fail_") else set()
-    assert expected.keys() - about == fails
+    untold = {"incomplete"} if name.startswith("untold_") else set()
+    assert expected.keys() - about == fails | untold
     # Those that fail only when an acquisition does are clean without.
-    assert bool(expected["finds"]) != name.startswith(("clean_", "fail_"))
+    assert bool(expected["finds"]) != name.startswith(("clean_", "fail_", "untold_"))
     for where, point in expected.get("points", {}).items():
         assert 1 <= int(where.removesuffix("+")) <= expected["counted"]
         assert point["outcome"] in set(Outcome) - {Outcome.HANDLED}

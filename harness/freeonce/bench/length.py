@@ -24,7 +24,7 @@ from freeonce.audit.memory import Memory
 from freeonce.audit.model import Asked, Verdict
 from freeonce.audit.result import Evidence, Result
 from freeonce.bench.figure import Figure
-from freeonce.bench.lives import pairs_module
+from freeonce.bench.lives import our_module
 from freeonce.evidence.ledger import (
     CPU_STATE_GIF,
     RECORD,
@@ -177,7 +177,7 @@ def figures(rounds: int) -> list[Figure]:
 def in_guest(setting: Setting) -> Iterator[Figure]:
     """Nanoseconds that a record takes in a guest, while the host drains it, and all in all."""
     with ready(setting) as (whole, source), TemporaryDirectory() as scratch:
-        target = str(pairs_module(whole, Path(scratch)))
+        target = str(our_module("pairs", whole, Path(scratch)))
         for size in SIZES:
             wish = Wish(
                 (target,),
