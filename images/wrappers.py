@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """The wrappers of a kernel's functions, made of guest/instrument/families/families.toml.
 
-Usage: wrappers.py generate FAMILIES SYMVERS INTO      writes INTO/functions.h and INTO/wrappers.c
-       wrappers.py describe FAMILIES SYMVERS BUILT DEST    writes families.json
+Usage: wrappers.py generate FAMILIES SYMVERS INTO [OWN]    writes functions.h and wrappers.c there
+       wrappers.py describe FAMILIES SYMVERS BUILT DEST [OWN]   writes families.json
        wrappers.py page FAMILIES                      prints docs/families.md
 
 SYMVERS: the kernel's Module.symvers; only functions that it exports itself get a wrapper. BUILT:
-that of the instrument, for the checksums by which the kernel knows the wrappers.
+that of the instrument, for the checksums by which the kernel knows the wrappers. OWN: a project's
+freeonce.toml, whose `families` are functions more.
 """
 
 import json
@@ -56,6 +57,32 @@ class Function:
     def named(self, exported: dict[str, list[str]]) -> str | None:
         """What this kernel calls it; None: it has none."""
         return next((n for n in (self.name, f"{self.name}_noprof") if n in exported), None)
+
+
+def tables(families: str, own: str | None, exported: dict[str, list[str]]) -> dict[str, Any]:
+    """The families with a project's own functions. Raises ValueError for what cannot be one."""
+    table = tomllib.loads(Path(families).read_text())
+    if own is None:
+        return table
+    known = {one.name for one in functions(table)}
+    for family, keys in tomllib.loads(Path(own).read_text())["families"].items():
+        if family not in table:
+            raise ValueError(f"families.{family}: there is no such family: {', '.join(table)}")
+        for role in ("acquire", "release"):
+            lines = [{"size": "0", **line} if role == "acquire" else line for line in keys[role]]
+            for line in lines:
+                _possible(function(0, family, role, line), known, exported)
+            table[family][role] += lines
+        table[family]["includes"] = keys.get("includes", [])
+    return table
+
+
+def _possible(one: Function, known: set[str], exported: dict[str, list[str]]) -> None:
+    if one.name in known:
+        raise ValueError(f"families.{one.family}: {one.name} has a wrapper already")
+    if one.named(exported) is None:
+        raise ValueError(f"families.{one.family}: the kernel itself exports no {one.name}")
+    known.add(one.name)
 
 
 def functions(table: dict[str, Any]) -> list[Function]:
@@ -171,10 +198,10 @@ def wrapper(one: Function, name: str, row: list[str], null: bool) -> str:
     return f"{code}{same}{row[3]}({WRAPPER}{name});\n"
 
 
-def generate(families: str, symvers: str, into: str) -> None:
+def generate(families: str, symvers: str, into: str, own: str | None = None) -> None:
     """The C of them."""
-    table = tomllib.loads(Path(families).read_text())
     exported = of_kernel(Path(symvers))
+    table = tables(families, own, exported)
     every = functions(table)
     found = [(one, name) for one in every if (name := one.named(exported))]
     hand = [(one, name) for one, name in found if "hand" in one.keys]
@@ -195,6 +222,9 @@ def generate(families: str, symvers: str, into: str) -> None:
     (folder / "functions.h").write_text(MADE + "\n".join(lines) + "\n")
     (folder / "wrappers.c").write_text(
         MADE
+        + "".join(
+            f"#include <{one}>\n" for keys in table.values() for one in keys.get("includes", ())
+        )
         + '#include "families/wrap.h"\n\n'
         + "\n".join(declared)
         + "\n"
@@ -202,10 +232,10 @@ def generate(families: str, symvers: str, into: str) -> None:
     )
 
 
-def describe(families: str, symvers: str, built: str, dest: str) -> None:
+def describe(families: str, symvers: str, built: str, dest: str, own: str | None = None) -> None:
     """What the host redirects to what."""
-    table = tomllib.loads(Path(families).read_text())
     exported, wrappers = of_kernel(Path(symvers)), exports(Path(built))
+    table = tables(families, own, exported)
     document = {
         "schema": SCHEMA,
         "families": [
@@ -304,13 +334,21 @@ def page(families: str) -> None:
     print("\n".join(parts), end="")
 
 
-if __name__ == "__main__":
-    match sys.argv[1:]:
-        case ["generate", families, symvers, into]:
-            generate(families, symvers, into)
-        case ["describe", families, symvers, built, dest]:
-            describe(families, symvers, built, dest)
+def main(*words: str) -> None:
+    """Raises ValueError for a table that cannot be."""
+    match words:
+        case ["generate", families, symvers, into, *own]:
+            generate(families, symvers, into, *own)
+        case ["describe", families, symvers, built, dest, *own]:
+            describe(families, symvers, built, dest, *own)
         case ["page", families]:
             page(families)
         case _:
             sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except ValueError as error:
+        sys.exit(f"{error}")

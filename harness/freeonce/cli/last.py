@@ -25,7 +25,8 @@ class Last:
         self.again = left_open(self._file) if rerun else ()
         if rerun and not self.again:
             raise UsageError("nothing to run again: all was as expected")
-        self._before = self.again or self._known()
+        # Of what is to run again nothing stays open by itself: a scenario may be gone.
+        self._before = () if rerun else self._known()
         self._next = 0.0
 
     def _known(self) -> tuple[str, ...]:
