@@ -10,7 +10,7 @@ from tests.kills.campaign import VICTIMS, led
 
 @pytest.mark.long
 def test_whoever_is_killed_each_task_has_one_result_and_nothing_is_left(tmp_path: Path) -> None:
-    found = led(tmp_path, 60, 8, 1200, random.Random(17))
+    found = led(tmp_path, 60, 20, 8, 1200, random.Random(17))
     assert found.over
     assert found.wrong == []
     assert found.results == 60

@@ -18,7 +18,7 @@ from freeonce.run.prepare import Wish, prepare
 from freeonce.subject.build import build
 from tests.guest.lives import TESTS, Lived, Place, check_whole, headers_of, lead, made_once, shared
 
-PAIRS = 60_000
+PAIRS = 30_000
 """Three records each, of which a window here holds 16,320."""
 SMALL = Window(128 * MIB, MIB)
 FAULTS = [

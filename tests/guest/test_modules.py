@@ -66,6 +66,12 @@ def test_a_fault_is_found_by_its_rule_and_nothing_else_is(
     details = [one.finding.detail for one in lived.found]
     for words in (one["says"] for one in about["finds"] if "says" in one):
         assert any(words in detail for detail in details), details
+    if "incomplete" in about:
+        check(lived, finds)
+        judgement = lived.life.result.judgement
+        assert judgement.verdict is Verdict.INCOMPLETE
+        assert [about["incomplete"] in one for one in judgement.reasons] == [True], lived.told
+        return
     if "init" not in about:
         check_whole(lived, finds)
         return

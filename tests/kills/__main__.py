@@ -1,6 +1,6 @@
 """A campaign whose parts are killed at random moments; writes the table of what came of it.
 
-Usage: python -m tests.kills PAGE [--tasks N] [--kills N] [--folder DIR] [--seconds N] [--seed N]
+Usage: python -m tests.kills PAGE [--tasks N] [--guests N] [--kills N] [--folder DIR] [--seconds N]
 
 With a folder it goes on where it was ended.
 """
@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 
 from freeonce.project.setting import find_setting
-from tests.kills.campaign import Killed, led, table
+from tests.kills.campaign import led, table
 
-TASKS, KILLS = 1000, 100
+TASKS, GUESTS, KILLS = 1000, 200, 100
 
 
 def main() -> int:
@@ -23,6 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kills")
     parser.add_argument("page", type=Path)
     parser.add_argument("--tasks", type=int, default=TASKS)
+    parser.add_argument("--guests", type=int, default=GUESTS)
     parser.add_argument("--kills", type=int, default=KILLS)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--seconds", type=float, default=1e9)
@@ -31,7 +32,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="kills-") as scratch:
         folder = said.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        found: Killed = led(folder, said.tasks, said.kills, said.seconds, random.Random(said.seed))
+        numbers = (said.tasks, said.guests, said.kills, said.seconds)
+        found = led(folder.resolve(), *numbers, random.Random(said.seed))
     host = find_setting("auto").document()
     about = (
         f"Last run: QEMU {host['qemu']} ({host['accelerator']}), kernel {host['kernel']}, "

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from freeonce.campaign.store import reading
@@ -31,11 +31,15 @@ LOST = (3,)
 
 @dataclass
 class Killed:
-    """What came of it. `kills`: by victim; `begun`: how often each program was; `endings`: of
-    clients, by status. `over`: whether the campaign came to its end.
+    """What came of it.
+
+    `guests`: tasks that have one, each a run of a scenario; the others are audits of a file that
+    is no module, which end before a guest is begun. `kills`: by victim; `begun`: how often each
+    program was; `endings`: of clients, by status. `over`: whether the campaign came to its end.
     """
 
     tasks: int
+    guests: int
     wanted: int
     kills: Counter[str] = field(default_factory=Counter)
     begun: Counter[str] = field(default_factory=Counter)
@@ -48,44 +52,56 @@ class Killed:
     wrong: list[str] = field(default_factory=list)
 
 
-def led(folder: Path, tasks: int, kills: int, seconds: float, chance: random.Random) -> Killed:
+def led(
+    folder: Path, tasks: int, guests: int, kills: int, seconds: float, chance: random.Random
+) -> Killed:
     """Lead it, for so many seconds at most, and look what is left."""
-    found = _before(folder, tasks, kills)
+    found = before(folder, Killed(tasks, guests, kills))
     start = time.monotonic()
     mark = secrets.token_hex(8)
     folders: set[Path] = set()
-    with _Cast(folder, tasks, mark, found) as cast:
+    with _Cast(folder, mark, found) as cast:
         _lead(cast, found, start + seconds, chance, folders)
     _look(folder, found, mark, folders)
     found.seconds += time.monotonic() - start
     found.parts += 1
-    (folder / STATE).write_text(json.dumps(asdict(found)))
+    keep(folder, found)
     return found
 
 
-def _before(folder: Path, tasks: int, kills: int) -> Killed:
+def keep(folder: Path, found: Killed) -> None:
+    """For the next part."""
+    # Not asdict(): of a Counter it makes one of pairs.
+    (folder / STATE).write_text(json.dumps(vars(found)))
+
+
+def before(folder: Path, asked: Killed) -> Killed:
     """What came of the parts before."""
     if not (folder / STATE).exists():
-        return Killed(tasks, kills)
+        return asked
     found = Killed(**json.loads((folder / STATE).read_text()))
     for name in ("kills", "begun", "endings", "verdicts"):
         setattr(found, name, Counter(getattr(found, name)))
-    if (found.tasks, found.wanted) != (tasks, kills):
-        raise SystemExit(f"kills: {folder} is of {found.tasks} tasks and {found.wanted} kills")
+    if (found.tasks, found.guests, found.wanted) != (asked.tasks, asked.guests, asked.wanted):
+        raise SystemExit(f"kills: {folder} is of another campaign")
     return found
 
 
 class _Cast:
     """The programs, each begun again when it has ended."""
 
-    def __init__(self, folder: Path, tasks: int, mark: str, found: Killed) -> None:
+    def __init__(self, folder: Path, mark: str, found: Killed) -> None:
         self.store = folder / "plan.results"
         self.mark = mark
         self._folder = folder
         self._found = found
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         plan = folder / "plan.toml"
-        plan.write_text(f'[[scenarios]]\nnames = ["c/pool"]\nrepeat = {tasks}\n')
+        (folder / "none.ko").write_text("no module")
+        plan.write_text(
+            f'[[scenarios]]\nnames = ["c/pool"]\nrepeat = {found.guests}\n'
+            f"[[audits]]\ntargets = ['{folder}/none.ko']\nrepeat = {found.tasks - found.guests}\n"
+        )
         address = f"tcp://127.0.0.1:{_free_port()}"
         self._words = {
             "scheduler": (*SCHEDULER, "--host", address, "--no-dashboard"),
@@ -156,7 +172,6 @@ def _lead(
     cast: _Cast, found: Killed, until: float, chance: random.Random, folders: set[Path]
 ) -> None:
     """Kill somebody whenever as many results more are there as are due."""
-    each = found.tasks / (found.wanted + 1)
     while time.monotonic() < until:
         ended = cast.keep()
         if ended in GOOD:
@@ -166,10 +181,18 @@ def _lead(
             found.wrong.append(f"a client ended with {ended}")
         time.sleep(POLL_SECONDS)
         done = found.kills.total()
-        if done < found.wanted and _count(cast.store) >= each * (done + 1):
+        if done < found.wanted and _count(cast.store) >= due(found):
             time.sleep(chance.uniform(0, 1))
             folders |= folders_of(cast.mark)
             _kill(cast, found, chance)
+
+
+def due(found: Killed) -> float:
+    """How many results there are at the next kill: half of the kills are among the guests."""
+    done, half = found.kills.total(), found.wanted / 2
+    if done < half:
+        return found.guests * done / half
+    return found.guests + (found.tasks - found.guests) * (done - half) / (half + 1)
 
 
 def _kill(cast: _Cast, found: Killed, chance: random.Random) -> None:
@@ -200,8 +223,8 @@ def _look(folder: Path, found: Killed, mark: str, folders: set[Path]) -> None:
     found.wrong += left
     kept = results(folder / "plan.results")
     found.results = len(kept)
-    found.verdicts = Counter(one.verdict for one in kept)
-    if len({one.number for one in kept}) != len(kept):
+    found.verdicts = Counter(f"{one.kind}: {one.verdict}" for one in kept)
+    if len({(one.kind, one.number) for one in kept}) != len(kept):
         found.wrong.append("a result is there twice")
     if found.over and len(kept) != found.tasks:
         found.wrong.append(f"{found.tasks - len(kept)} results are missing")
@@ -232,6 +255,8 @@ def table(found: Killed, about: str) -> str:
         "| | |",
         "|---|---|",
         f"| tasks | {found.tasks} |",
+        f"| of these with a guest (the others audit a file that is no module) | {found.guests} |",
+        f"| led in parts, by the same commands | {found.parts} |",
         f"| results, each of another task | {found.results} |",
         *(f"| {verdict} | {count} |" for verdict, count in sorted(found.verdicts.items())),
         *(f"| begun: {name} | {count} times |" for name, count in sorted(found.begun.items())),

@@ -13,9 +13,11 @@ module_param(atomic, bool, 0);
 
 static DEFINE_SPINLOCK(lock);
 
+/* No tail calls: each function has a frame of its own. */
 static noinline void leak_at_the_begin(void)
 {
 	kmalloc(11, GFP_KERNEL);
+	barrier();
 }
 
 static noinline void double_free_in_the_middle(void)
@@ -24,11 +26,13 @@ static noinline void double_free_in_the_middle(void)
 
 	kfree(memory);
 	kfree(memory);
+	barrier();
 }
 
 static noinline void leak_at_the_end(void)
 {
 	kmalloc(13, GFP_KERNEL);
+	barrier();
 }
 
 static noinline void some(int count)

@@ -6,11 +6,12 @@
 #include <linux/sizes.h>
 #include <linux/vmalloc.h>
 
-static struct page *pages[2];
+static struct page *pages[3];
 
 static int __init clean_outlived_pages_init(void)
 {
 	u8 *area = vzalloc(SZ_16K), *exact = alloc_pages_exact(3 * PAGE_SIZE, GFP_KERNEL);
+	u8 *first = alloc_pages_exact(3 * PAGE_SIZE, GFP_KERNEL);
 
 	if (area) {
 		pages[0] = vmalloc_to_page(area + SZ_8K);
@@ -23,6 +24,12 @@ static int __init clean_outlived_pages_init(void)
 		get_page(pages[1]);
 		free_pages_exact(exact, 3 * PAGE_SIZE);
 		*(u8 *)page_address(pages[1]) = 1;
+	}
+	if (first) {
+		pages[2] = virt_to_page(first);
+		get_page(pages[2]);
+		free_pages_exact(first, 3 * PAGE_SIZE);
+		*(u8 *)page_address(pages[2]) = 1;
 	}
 	return 0;
 }

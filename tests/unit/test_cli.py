@@ -480,7 +480,10 @@ def chosen_again(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
 
 def test_what_failed_and_what_was_not_reached_runs_again(
-    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     good, wrong = (Verdict.CLEAN, True), (Verdict.FAULTY, False)
     ending(monkeypatch, good, wrong, good, then=KeyboardInterrupt())
@@ -491,6 +494,7 @@ def test_what_failed_and_what_was_not_reached_runs_again(
     seen = chosen_again(monkeypatch)
     assert call("run", "--rerun-failed") == 0
     assert seen == [("a/1", "a/3")]
+    assert json.loads((tmp_path / "open.json").read_text())["open"] == []
     capsys.readouterr()
     assert call("run", "--rerun-failed") == 2
     assert "nothing to run again: all was as expected" in capsys.readouterr().err

@@ -7,10 +7,13 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from freeonce.errors import CommandFailed, EvidenceError
+from freeonce.audit.model import Verdict
+from freeonce.audit.result import Evidence
+from freeonce.errors import CommandFailed, EvidenceError, Obstacle
 from freeonce.evidence.ledger import (
     RECORD,
     RECORD_BYTES,
+    Blind,
     Header,
     Records,
     Type,
@@ -22,6 +25,9 @@ from freeonce.evidence.ledger import (
 from freeonce.guest import drain as module
 from freeonce.guest.drain import Drain, drain
 from freeonce.guest.guest import Guest
+from freeonce.run.conclude import conclude_life
+from freeonce.run.life import Lived
+from tests.unit.history import LIFE, Life, born
 
 CAPACITY = 64
 SUM = 1 << 64
@@ -239,3 +245,14 @@ def test_finished_counts_up_to_the_first_that_is_not() -> None:
     data[3 * RECORD_BYTES + 20] ^= 1
     assert finished(bytes(data), 7) == 3
     assert finished(b"", 7) == 0
+
+
+def test_who_waited_in_vain_makes_a_life_incomplete_by_a_reason_of_its_own() -> None:
+    for detail, obstacles in ((Blind.ROOM, [Obstacle.NOT_DRAINED]), (Blind.STACKS, [])):
+        life = born().add(Type.BLIND, detail=int(detail))
+        assert isinstance(life, Life)
+        records = life.dead().settle().records()
+        lived = Lived(evidence=Evidence(records, life.memory(), asked=LIFE))
+        found = conclude_life("x", (), lived, 1.0)
+        assert [one.obstacle for one in found.reasons] == obstacles
+        assert found.result.judgement.verdict is Verdict.INCOMPLETE

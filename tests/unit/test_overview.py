@@ -60,6 +60,35 @@ def test_a_row_is_a_task_and_a_column_its_repetition() -> None:
     assert (shown["said"], shown["ms"]) == ([0, 1, 2], [250] * 3)
 
 
+def test_a_failure_point_is_a_cell_below_its_target() -> None:
+    def point(number: int, outcome: str, **other: Any) -> dict[str, Any]:
+        as_expected = outcome == "handled"
+        plain = {"number": number, "after": False, "outcome": outcome, "detail": ""}
+        return {**plain, "as_expected": as_expected, **other}
+
+    points = [
+        point(1, "handled"),
+        point(2, "leaked", detail="leak"),
+        point(3, "crashed"),
+        point(3, "handled", after=True),
+    ]
+    document = {"findings": [], "failures": {"points": points}}
+    task = {"kind": "audit", "name": "a", "fail_each": "load"}
+    shown = data(page([kept("a", document=document, task=task), kept("b")], "s"))
+    row = [shown["names"][number] for number in shown["row"]]
+    label = "a --fail-each=load"
+    assert row == [label, *[f"{label} failing N"] * 3, f"{label} failing N+", "b"]
+    assert shown["number"] == [0, 1, 2, 3, 3, 0]
+    clean, faulty, lost = map(shown["verdicts"].index, ("clean", "faulty", "incomplete"))
+    assert shown["verdict"] == [clean, clean, faulty + 8, lost + 8, clean, clean]
+    assert shown["words"][shown["said"][2]] == "leaked; leak"
+
+
+def test_each_kernel_has_a_row_of_its_own() -> None:
+    results = [kept("a", task={"name": "a", "kernel": kernel}) for kernel in ("cloud", "6.12")]
+    assert data(page(results, "s"))["names"] == ["a (cloud)", "a (6.12)"]
+
+
 def test_audits_with_other_words_have_rows_of_their_own_and_other_images_have_not() -> None:
     def audit(finished: float, **task: str) -> Kept:
         return kept("loop", finished=finished, task={"kind": "audit", "name": "loop", **task})

@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from freeonce.campaign import bases as here
 from freeonce.campaign.identity import file_digest
 from freeonce.campaign.plan import Audit, Census, Plan, Scenarios, line_of, parse_plan
 from freeonce.campaign.task import CENSUS_LIMIT, Base, Task, key_of, unfold
-from freeonce.errors import UsageError
+from freeonce.errors import HostError, UsageError
 from freeonce.evidence.scenarios import Scenario
 
 TABLE = tuple(
@@ -246,3 +248,34 @@ def test_failures_of_a_scenario_are_in_its_key() -> None:
     wishes = (wish, replace(wish, fail_each=True), replace(wish, fail_each=True, fail_limit=2))
     keys = {task.key for one in wishes for task in tasks_of(Plan((one,)))}
     assert len(keys) == 3
+
+
+def test_a_kernel_without_an_image_is_told_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(here, "image_of", lambda kernel: tmp_path / kernel / "manifest.json")
+    with pytest.raises(HostError, match=r"run 'freeonce setup --kernel 6\.12'") as caught:
+        here.bases("tcg", scenarios=True)("6.12")
+    assert caught.value.reason == "no-image"
+
+
+def test_a_kernel_by_its_name_is_that_image(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    manifests: dict[str, Path] = {}
+    for name in ("cloud", "6.12"):
+        manifests[name] = tmp_path / name / "manifest.json"
+        manifests[name].parent.mkdir()
+        manifests[name].write_text(name)
+
+    def setting_of(manifest: Path, *_: Any) -> Any:
+        image = SimpleNamespace(manifest=manifest, modules=manifest.parent)
+        return SimpleNamespace(image=image)
+
+    monkeypatch.setattr(here, "image_of", manifests.__getitem__)
+    monkeypatch.setattr(here, "setting_of", setting_of)
+    monkeypatch.setattr(here, "project", lambda: None)
+    base_of = here.bases("tcg", scenarios=True)
+    for name, manifest in manifests.items():
+        base = base_of(name)
+        assert (base.kernel, base.image) == (name, file_digest(manifest))

@@ -11,7 +11,7 @@ import pytest
 
 from freeonce.campaign import perform
 from freeonce.campaign.identity import harness
-from freeonce.campaign.outcome import from_text
+from freeonce.campaign.outcome import Outcome, from_text
 from freeonce.campaign.trust import AT_ONCE, TIMES, TRIES, Trust
 from freeonce.errors import HostError, UsageError
 
@@ -100,3 +100,35 @@ def test_a_file_that_is_another_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_
         outcome = from_text(perform.perform(json.dumps(body | {which: {name: "another"}})))
         assert (outcome.by_host, outcome.reason) == (True, "differs")
         assert name in outcome.refused
+
+
+@pytest.mark.parametrize(
+    ("document", "by_host"),
+    [
+        ({"loss": "qemu", "reasons": []}, True),
+        ({"loss": "ssh", "reasons": []}, True),
+        ({"loss": "oops", "reasons": []}, False),
+        ({"loss": None, "reasons": []}, False),
+        ({"loss": None, "failures": {"points": [{"loss": "qemu", "reasons": []}]}}, True),
+        (
+            {
+                "loss": None,
+                "failures": {
+                    "points": [{"loss": None, "reasons": ["no new guest could be had: disk"]}]
+                },
+            },
+            True,
+        ),
+    ],
+)
+def test_a_guest_that_its_host_lost_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch, document: dict[str, object], by_host: bool
+) -> None:
+    setting = SimpleNamespace(document=dict, image=SimpleNamespace(modules=Path("none")))
+    monkeypatch.setattr(perform, "_setting", lambda *_: setting)
+    came = Outcome("incomplete", False, 0.0, "", document)
+    monkeypatch.setitem(perform.PERFORMERS, "audit", lambda *_: came)
+    body = {"accel": "tcg", "kind": "audit", "image": "1", "harness": harness()}
+    outcome = from_text(perform.perform(json.dumps(body)))
+    assert (outcome.verdict, outcome.refused) == ("incomplete", "")
+    assert outcome.by_host is by_host

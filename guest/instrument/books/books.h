@@ -30,6 +30,9 @@ struct allocation {
 	enum ledger_kind kind;
 	void (*give_back)(struct allocation *allocation); /* its family's way to the kernel */
 	u32 tag;
+	size_t align;                 /* as asked for */
+	u32 named;                    /* what a release that names it must name: see `struct believed` */
+	bool paged;                   /* pool: asked for as paged */
 	u32 pages;                    /* contiguous: pages taken from the kernel */
 	size_t rest;                  /* bytes behind the guard that are nobody's, and watched */
 	bool from_range;              /* contiguous: alloc_contig_range(), not alloc_pages() */
@@ -90,7 +93,7 @@ struct family {
 	bool held;         /* may be poisoned and kept after its release */
 	bool slack;        /* behind it there may be room for a guard */
 	bool sized;        /* a release names a size, which must be right */
-	bool (*shared)(const struct release *give); /* others have references still; NULL: never */
+	bool (*shared)(const struct release *give); /* others have references still to what begins there; NULL: never */
 	bool (*plausible)(unsigned long address);   /* it may be somebody else's */
 	bool (*in_use)(unsigned long address);      /* so it was given out; NULL: that is always told */
 	void (*give_back)(const struct holding *holding);
@@ -119,6 +122,7 @@ struct holding {
 	bool sorted;
 	bool busy;                /* HELD, and somebody is at its memory: not in quarantine */
 	bool exact;               /* single pages, each with a count of its own, not one block */
+	bool outlived;            /* GONE, and of its pages some that others have are not */
 	bool whole;               /* must not be poisoned: who gets it next expects it as it is */
 	bool poisoned;
 	bool taken;               /* by the kernel, while it was busy */
@@ -192,6 +196,7 @@ void books_refused(const struct acquisition *take, int error);
 bool books_released(struct release *give);
 bool books_known(unsigned long address, struct holding *copy);
 u32 books_serial(unsigned long address);
+bool books_released_at(unsigned long address);
 void books_flush_cache(struct kmem_cache *cache);
 bool books_deferred_in(struct kmem_cache *cache);
 
@@ -222,8 +227,18 @@ const struct claims *allocation_claims(void);
 struct allocation *allocation_take(void);
 void allocation_discard(struct allocation *allocation);
 void allocation_publish(struct allocation *allocation, struct ledger_record *record);
-struct allocation *allocation_release(enum ledger_kind kind, const void *pointer, size_t size,
-				      size_t align, void *frame);
+
+/* What a release says of its allocation. What it does not name is not compared. */
+struct believed {
+	bool sized;
+	size_t size;
+	size_t align;
+	u32 named;   /* pool: the tag; contiguous: the cache type asked for, plus 1; 0: not named */
+	bool raised; /* pool: where paged memory may not be released */
+};
+
+struct allocation *allocation_release(enum ledger_kind kind, const void *pointer,
+				      const struct believed *believed, void *frame);
 u32 freeonce_serial(const void *pointer);
 bool allocation_live_at(u64 gpa, size_t size);
 bool allocation_known_at(u64 gpa, size_t size);

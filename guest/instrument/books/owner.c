@@ -99,6 +99,7 @@ static void enter(const struct acquisition *take, const struct holding *like, si
 	holding->cache = take->cache;
 	holding->size = take->size;
 	holding->exact = take->exact;
+	holding->outlived = false;
 	holding->serial = books_next_serial();
 	cache = cache_of(take);
 	/* Of other caches we do not know what is expected of their objects. */
@@ -256,16 +257,26 @@ static enum outcome release_live(const struct release *give, struct holding *hol
 		memory_unguard(holding);
 	if (outcome == KEEP)
 		return hold(holding, give->claimed);
-	if (give->deferred)
+	if (give->deferred) {
 		holding->state = HOLDING_DEFERRED;
-	else
-		holding_is_gone(holding);
+		return outcome;
+	}
+	holding->outlived = outlived(holding);
+	holding_is_gone(holding);
 	return outcome;
+}
+
+/* Several single pages, of which others may have the first: it is one reference to each. */
+static bool all_pages(const struct release *give)
+{
+	return give->exact && give->size > PAGE_SIZE;
 }
 
 /* By a way that no tracepoint tells of: a page taken by number, a mapping that pci_iomap() made. */
 static bool given_out_again(const struct release *give, const struct holding *gone)
 {
+	if (gone->outlived && all_pages(give))
+		return false;
 	return gone->state == HOLDING_GONE && gone->family->in_use &&
 	       gone->family->in_use(gone->address) && give->family->plausible(give->address);
 }
@@ -351,7 +362,7 @@ bool books_released(struct release *give)
 		return true;
 	if (ZERO_OR_NULL_PTR((void *)give->address) && give->null_is_right)
 		return true;
-	if (give->family->shared && give->family->shared(give))
+	if (give->family->shared && !all_pages(give) && give->family->shared(give))
 		return true;
 	stack = stack_of(give->frame);
 	give->claimed = books_claimed(give->address);
@@ -385,6 +396,20 @@ u32 books_serial(unsigned long address)
 		serial = holding->serial;
 	raw_spin_unlock_irqrestore(&books_lock, flags);
 	return serial;
+}
+
+/* Whether what began there was released, as far as we know, and nothing else was acquired there. */
+bool books_released_at(unsigned long address)
+{
+	struct holding *holding;
+	unsigned long flags;
+	bool released;
+
+	raw_spin_lock_irqsave(&books_lock, flags);
+	holding = holding_meant(address, SPACE_EITHER);
+	released = holding && holding->state != HOLDING_LIVE && holding->state != HOLDING_PAST;
+	raw_spin_unlock_irqrestore(&books_lock, flags);
+	return released;
 }
 
 /* A copy of what begins there and is live. */

@@ -62,21 +62,25 @@ static bool let_go(u64 gpa, size_t size)
 	return held;
 }
 
-static void freed(u64 gpa, size_t size, void *frame)
+static void tell_freed(u64 gpa, size_t size, void *frame)
 {
 	struct ledger_record record = {
-		.type = LEDGER_PAGE_FREED, .physical = gpa, .size = size,
+		.type = LEDGER_PAGE_FREED, .physical = gpa, .size = size, .site = stack_of(frame),
 	};
 
+	ledger_append(&record);
+}
+
+/* Of every page of the kernel's. */
+static void freed(u64 gpa, size_t size, void *frame)
+{
 	/* What it was given since is not known yet. */
 	hooked_read();
 	if (!leaves_any(gpa, size))
 		return;
 	let_go(gpa, size);
-	if (!leaves_take(gpa, size))
-		return;
-	record.site = stack_of(frame);
-	ledger_append(&record);
+	if (leaves_take(gpa, size))
+		tell_freed(gpa, size, frame);
 }
 
 static const struct claims claims = {

@@ -15,6 +15,7 @@ static unsigned long *given;  /* of whatever use */
 static unsigned long *leaves; /* of those the L2's own pages */
 static unsigned long *unused; /* leaves that were freed, and that the page allocator has still */
 static unsigned long most;
+static bool any; /* given: most lives are no hypervisor's, and none of their pages needs a look */
 
 static unsigned long *bits(void)
 {
@@ -45,6 +46,7 @@ void leaves_forget(void)
 	bitmap_zero(given, most);
 	bitmap_zero(leaves, most);
 	bitmap_zero(unused, most);
+	WRITE_ONCE(any, false);
 }
 
 static unsigned long behind(u64 gpa, u64 size)
@@ -63,6 +65,7 @@ void leaves_add(u64 gpa, u64 size, bool leaf)
 {
 	unsigned long page = PHYS_PFN(gpa), end = behind(gpa, size);
 
+	WRITE_ONCE(any, true);
 	for (; page < end; page++) {
 		set(given, page);
 		if (leaf)
@@ -79,26 +82,28 @@ static bool take(unsigned long *of, unsigned long page)
 bool leaves_any(u64 gpa, u64 size)
 {
 	unsigned long page = PHYS_PFN(gpa), end = behind(gpa, size);
-	bool any = false;
+	bool found = false;
 
+	if (!READ_ONCE(any))
+		return false;
 	for (; page < end; page++)
-		any |= take(given, page);
-	return any;
+		found |= take(given, page);
+	return found;
 }
 
 /* These are freed: whether any was an L2's. It is none any more. */
 bool leaves_take(u64 gpa, u64 size)
 {
 	unsigned long page = PHYS_PFN(gpa), end = behind(gpa, size);
-	bool any = false;
+	bool found = false;
 
 	for (; page < end; page++) {
 		if (!take(leaves, page))
 			continue;
 		set(unused, page);
-		any = true;
+		found = true;
 	}
-	return any;
+	return found;
 }
 
 /* The page allocator has given them to somebody. */
@@ -106,6 +111,8 @@ void leaves_taken(u64 gpa, u64 size)
 {
 	unsigned long page = PHYS_PFN(gpa), end = behind(gpa, size);
 
+	if (!READ_ONCE(any))
+		return;
 	for (; page < end; page++)
 		take(unused, page);
 }

@@ -23,15 +23,11 @@ static void ran(struct timer_list *unused)
 		complete(&all_ran);
 }
 
-/*
- * A CPU runs its timers in the order in which they are due, so that one of ours, due at the next
- * tick, comes after all that were due before. False: not in time, or not even since last time.
- */
-bool timers_awaited(void)
+/* One of ours has run on each CPU, due at its next tick. False: not in time, or not even since last time. */
+static bool one_awaited(void)
 {
 	unsigned int cpu;
 
-	lockdep_assert_held(&run_mutex);
 	if (atomic_read(&left))
 		return false;
 	reinit_completion(&all_ran);
@@ -45,6 +41,16 @@ bool timers_awaited(void)
 	}
 	cpus_read_unlock();
 	return wait_for_completion_timeout(&all_ran, msecs_to_jiffies(PATIENCE_MS));
+}
+
+/*
+ * A CPU has several wheels and runs what is due in each, one wheel after the other: with its first
+ * timer ours may come before others, its second one comes when all those have run.
+ */
+bool timers_awaited(void)
+{
+	lockdep_assert_held(&run_mutex);
+	return one_awaited() && one_awaited();
 }
 
 void timers_open(void)

@@ -54,8 +54,9 @@ char **freeonce_wrap_kasprintf_strarray(gfp_t flags, const char *prefix, size_t 
 	array.address = (unsigned long)result;
 	acquired(&array);
 	for (i = 0; i < count; i++) {
-		string.address = (unsigned long)result[i];
 		string.size = strlen(result[i]) + 1;
+		result[i] = guarded_copy(&string, result[i], flags);
+		string.address = (unsigned long)result[i];
 		acquired(&string);
 	}
 	return result;
@@ -74,8 +75,7 @@ void freeonce_wrap_kfree_strarray(char **array, size_t count);
 void freeonce_wrap_kfree_strarray(char **array, size_t count)
 {
 	struct release give = RELEASE(FUNCTION_KFREE_STRARRAY, SLAB);
-	struct holding holding;
-	bool over = books_serial((unsigned long)array) && !books_known((unsigned long)array, &holding);
+	bool over = books_released_at((unsigned long)array);
 	size_t i;
 
 	/* One that was released has no strings in it any more. */

@@ -96,6 +96,8 @@ enum ledger_flag {
 	FLAG_INJECTED = 2, /* allocate_failed: made to fail */
 	FLAG_RANGE = 4,    /* allocate: taken by page number; no tracepoint tells of that */
 	FLAG_REAL = 8,     /* begin: the kernel suffers faulty releases */
+	FLAG_PAGED = 8,    /* allocate: asked for as paged pool */
+	FLAG_RAISED = 16,  /* release: where paged pool may not be released */
 	FLAG_IDENTITY = 16, /* operand: L1's own memory, mapped where it lies */
 	FLAG_FOREIGN = 4,   /* bind: of a subject's own VMRUN */
 	FLAG_GONE = 2,      /* operand: the vcpu does not reach it any more */

@@ -198,7 +198,54 @@ def mismatched_frees(run: Run) -> list[Finding]:
         elif record["kind"] == allocate["kind"]:
             detail = "to another cache"
         found.append(make_finding(run, Rule.MISMATCHED_FREE, record, allocate, detail))
+    return found + _misnamed(run)
+
+
+def _misnamed(run: Run) -> list[Finding]:
+    """Releases by the right call that name another tag or cache type, or come where they may not.
+
+    Of what a release does not name nothing is believed, as `ExFreePool` names no tag.
+    """
+    says = (run.releases["detail"] != 0) | (run.releases["flags"] & Flag.RAISED != 0)
+    ours = np.isin(run.releases["kind"], (Kind.POOL, Kind.CONTIGUOUS))
+    chosen = np.flatnonzero(_of_live(run) & _right(run) & ours & says)
+    if not len(chosen):
+        return []
+    found = []
+    asked = {
+        int(record["serial"]): int(record["detail"]) & 0xFF
+        for record in run.records[run.records["type"] == Type.CONSTRAINT]
+    }
+    for i in chosen:
+        record, allocate = run.releases[i], run.allocates[run.target[i]]
+        named = int(record["detail"])
+        if allocate["kind"] == Kind.POOL:
+            detail = _another_tag(named, int(allocate["detail"]))
+        else:
+            detail = _another_cache(named, asked.get(int(allocate["serial"])))
+        if not detail and int(allocate["flags"]) & Flag.PAGED and record["flags"] & Flag.RAISED:
+            detail = "at DISPATCH_LEVEL or above, where paged pool may not be"
+        if detail:
+            found.append(make_finding(run, Rule.MISMATCHED_FREE, record, allocate, detail))
     return found
+
+
+def _another_tag(named: int, tag: int) -> str:
+    return (
+        f"with the tag {_tag(named)}, allocated with {_tag(tag)}" if named not in (0, tag) else ""
+    )
+
+
+def _tag(tag: int) -> str:
+    """As a driver writes it, or as a number where it is no text."""
+    letters = tag.to_bytes(4, "little")
+    return f"'{letters.decode()}'" if all(0x20 <= one <= 0x7E for one in letters) else f"{tag:#x}"
+
+
+def _another_cache(named: int, asked: int | None) -> str:
+    if not named or asked is None or named == asked + 1:
+        return ""
+    return f"as cache type {_cache_name(named - 1)}, asked for as {_cache_name(asked)}"
 
 
 def _of_live(run: Run) -> Mask:

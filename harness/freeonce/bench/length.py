@@ -22,8 +22,9 @@ from freeonce.audit.audit import judge
 from freeonce.audit.kernel import PROBES
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Asked, Verdict
+from freeonce.audit.result import Evidence, Result
 from freeonce.bench.figure import Figure
-from freeonce.bench.lives import pairs_module
+from freeonce.bench.lives import our_module
 from freeonce.evidence.ledger import (
     CPU_STATE_GIF,
     RECORD,
@@ -36,8 +37,10 @@ from freeonce.evidence.ledger import (
     Witness,
     seal,
 )
+from freeonce.evidence.scenarios import Scenario
 from freeonce.evidence.snapshot import Snapshot
 from freeonce.project.setting import Setting
+from freeonce.report.html import html_text
 from freeonce.run.audit import audit, ready
 from freeonce.run.life import Limits
 from freeonce.run.prepare import Wish, prepare
@@ -131,15 +134,24 @@ def write(count: int, file: IO[bytes]) -> Records:
 
 
 def judged(count: int) -> dict[str, float]:
-    """Seconds to judge such a life, and MiB of memory that this process had at most."""
+    """Seconds to judge such a life and to write its page, and MiB that this process had at most."""
     with tempfile.TemporaryFile(dir=PLACE) as file:
-        records = write(count, file)
+        evidence = Evidence(write(count, file), Memory(Snapshot([]), {}))
     start = time.perf_counter()
-    found = judge(records, Memory(Snapshot([]), {}), asked=Asked(1, Flag.LIFE))
+    run, asked = evidence.run, Asked(1, Flag.LIFE)
+    found = judge(evidence.records, evidence.memory, asked=asked, run=run)
     seconds = time.perf_counter() - start
     if found.verdict is not Verdict.CLEAN:
         raise AssertionError(f"the clean life of the benchmark is {found.verdict}: {found.reasons}")
-    return {"seconds": seconds, "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    about = Scenario(0, "life", "Modules", "C", None, "", ())
+    start = time.perf_counter()
+    html_text(
+        dict.fromkeys(("qemu", "accelerator", "reason", "kernel"), "-"),
+        [Result(about, found, True, {}, seconds, evidence=evidence)],
+    )
+    page = time.perf_counter() - start
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": seconds, "page": page, "mib": most}
 
 
 def figures(rounds: int) -> list[Figure]:
@@ -152,9 +164,11 @@ def figures(rounds: int) -> list[Figure]:
             for _ in range(rounds)
         ]
         each = tuple(1e9 * one["seconds"] / size for one in runs)
+        pages = tuple(1e9 * one["page"] / size for one in runs)
         memory = tuple(one["mib"] for one in runs)
         found += [
             Figure(f"a life of {size:,} records, judged, each", "ns", each),
+            Figure(f"a life of {size:,} records, its page, each", "ns", pages),
             Figure(f"a life of {size:,} records, most memory", "MiB", memory, MOST_MIB),
         ]
     return found
@@ -163,7 +177,7 @@ def figures(rounds: int) -> list[Figure]:
 def in_guest(setting: Setting) -> Iterator[Figure]:
     """Nanoseconds that a record takes in a guest, while the host drains it, and all in all."""
     with ready(setting) as (whole, source), TemporaryDirectory() as scratch:
-        target = str(pairs_module(whole, Path(scratch)))
+        target = str(our_module("pairs", whole, Path(scratch)))
         for size in SIZES:
             wish = Wish(
                 (target,),

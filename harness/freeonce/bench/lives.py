@@ -83,7 +83,16 @@ WORKS = (
         3.0,
         unit=1e-9,
     ),
+    Work(
+        "20,000 VMRUNs of an unchanged VMCB",
+        "vmruns",
+        "cat /sys/module/vmruns/parameters/nanoseconds",
+        1.2,
+        unit=1e-9,
+    ),
 )
+OURS = ("pairs", "vmruns")
+"""Modules of our own, in folders of that name."""
 
 
 def figures(setting: Setting, rounds: int) -> Iterator[Figure]:
@@ -115,8 +124,7 @@ def _works(setting: Setting, rounds: int) -> list[Figure]:
     """Seconds of each work, bare and audited, and the ratio of the same round."""
     found = []
     with ready(setting) as (of_lives, source), TemporaryDirectory() as scratch:
-        file = pairs_module(setting, Path(scratch))
-        files = {file.stem: file}
+        files = {name: our_module(name, setting, Path(scratch)) for name in OURS}
         for work in WORKS:
             target = str(files.get(work.module, work.module))
             samples = [
@@ -133,10 +141,12 @@ def _works(setting: Setting, rounds: int) -> list[Figure]:
     return found
 
 
-def pairs_module(setting: Setting, scratch: Path) -> Path:
-    """A module that takes and gives memory as often as its parameter `pairs` says."""
+def our_module(name: str, setting: Setting, scratch: Path) -> Path:
+    """One of OURS. `pairs` takes and gives memory as often as its parameter of that name says."""
     headers = Headers(setting.image.headers, setting.image.headers_source)
-    (made,) = build(Path(__file__).parent / "pairs", headers, scratch).modules
+    into = scratch / name
+    into.mkdir()
+    (made,) = build(Path(__file__).parent / name, headers, into).modules
     return made
 
 

@@ -201,6 +201,7 @@ class _Crowd:
         self._workers = Workers(client)
         self._trust = Trust()
         self._given = 0
+        self._packed: dict[str, tuple[bytes, ...]] = {}
         self._unsupplied: set[tuple[str, str]] = set()
         self._had: dict[str, _Given] = {}
         self._again: deque[_Given] = deque()
@@ -329,7 +330,9 @@ class _Crowd:
         if manifest is None or (address, digest) in self._unsupplied:
             return False
         try:
-            sent = send(self._client, address, digest, manifest)
+            if digest not in self._packed:
+                self._packed[digest] = tuple(images.packed(manifest))
+            sent = send(self._client, address, digest, self._packed[digest])
         except (OSError, ValueError, FreeonceError) as error:
             self._unsupplied.add((address, digest))
             self._say(f"worker {address} could not be sent the image: {error}")
@@ -349,7 +352,7 @@ class _Crowd:
         self._say(f"worker {outcome.worker} was taken out: {why}")
 
 
-def send(client: Client, address: str, digest: str, manifest: Path) -> int:
+def send(client: Client, address: str, digest: str, pieces: Iterable[bytes]) -> int:
     """An image to a worker, through the scheduler, in pieces; how many bytes.
 
     Raises what sending or keeping it raises.
@@ -361,7 +364,7 @@ def send(client: Client, address: str, digest: str, manifest: Path) -> int:
     if (word := on_worker(images.begin, digest)) is None:
         return 0
     sent = 0
-    for piece in images.packed(manifest):
+    for piece in pieces:
         on_worker(images.take, word, piece)
         sent += len(piece)
     on_worker(images.end, word, digest)

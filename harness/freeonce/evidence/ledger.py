@@ -175,6 +175,8 @@ class Flag(IntEnum):
     LIFE = 16
     GONE = 2
     FOREIGN = 4
+    PAGED = 8
+    RAISED = 16
 
 
 class Phase(IntEnum):

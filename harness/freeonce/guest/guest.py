@@ -134,7 +134,11 @@ class Guest(Readable):
 
     def begin(self, name: str) -> None:
         """Have a scenario run when the guest does, and do not wait for it: for a debugger."""
-        self._control.tell(f"run {name}", Deadline(COMMAND_SECONDS, "telling the guest"))
+        self.tell_to(f"run {name}")
+
+    def tell_to(self, request: str) -> None:
+        """Have the guest do anything, when it runs, and do not wait for it; the last request."""
+        self._control.tell(request, Deadline(COMMAND_SECONDS, "telling the guest"))
 
     def rewind(self) -> None:
         """Begin the ledger anew, when all of it was read."""

@@ -63,6 +63,8 @@ class Readable:
 
     def translate(self, gvas: Sequence[int]) -> dict[int, int | None]:
         """The gpa of each gva, by the page tables that the CPU uses now."""
+        if not gvas:
+            return {}
         registers = self.monitor.registers()
         found = {}
         for name in ("CR3", "CR4"):

@@ -164,15 +164,16 @@ class Count:
 def by_family(records: Records) -> dict[str, Count]:
     """Each family that was used. Released: by the owner, or by the kernel for it, once each."""
     owner = records["witness"] == Witness.LEDGER
-    acquired = records[owner & (records["type"] == Type.ALLOCATE)]
+    acquired = np.flatnonzero(owner & (records["type"] == Type.ALLOCATE))
     given_back = (records["type"] == Type.RELEASE) & (records["flags"] & Flag.WITHHELD == 0)
-    released = np.isin(acquired["serial"], records["serial"][given_back])
+    kinds = records["kind"][acquired]
+    released = np.isin(records["serial"][acquired], records["serial"][given_back])
     return {
         KIND_NAMES[Kind(int(kind))]: Count(
-            int(np.count_nonzero(acquired["kind"] == kind)),
-            int(np.count_nonzero(released & (acquired["kind"] == kind))),
+            int(np.count_nonzero(kinds == kind)),
+            int(np.count_nonzero(released & (kinds == kind))),
         )
-        for kind in np.unique(acquired["kind"])
+        for kind in np.unique(kinds)
     }
 
 

@@ -11,11 +11,13 @@
 // that has a fault may do otherwise, and with --faulty what it did is for others to judge.
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 enum { BYTES = 0x20000, CPUIDS = 256 };
@@ -165,7 +167,10 @@ static int next(struct machine *machine)
 {
 	struct kvm_run *run = machine->run;
 
-	must(ioctl(machine->cpu, KVM_RUN, 0), "KVM_RUN");
+	if (ioctl(machine->cpu, KVM_RUN, 0) < 0) {
+		perror("KVM_RUN");
+		return -1;
+	}
 	if (run->exit_reason != KVM_EXIT_IO) {
 		fprintf(stderr, "exit %d\n", run->exit_reason);
 		return -1;
@@ -201,6 +206,21 @@ static void clear_svme(struct machine *machine)
 	sregs.efer &= ~EFER_SVME;
 	must(ioctl(machine->cpu, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
 	must(ioctl(machine->cpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
+}
+
+/* With a KVM that has a fault an L2 may be entered for ever. */
+static void interrupt(int signal)
+{
+	(void)signal;
+}
+
+static void interrupt_in(int microseconds)
+{
+	const struct sigaction action = { .sa_handler = interrupt };
+	const struct itimerval soon = { .it_value = { .tv_usec = microseconds } };
+
+	must(sigaction(SIGALRM, &action, NULL), "sigaction");
+	must(setitimer(ITIMER_REAL, &soon, NULL), "setitimer");
 }
 
 static void set_cpuid(int kvm, int cpu)
@@ -262,7 +282,10 @@ static void one(int kvm, int entries, int faulty)
 	}
 	expect(next(&machine), L2_PORT);
 	clear_svme(&machine);
+	if (faulty)
+		interrupt_in(500000);
 	last = next(&machine);
+	interrupt_in(0);
 	if (!faulty)
 		expect(last, END_PORT);
 	end(&machine);
