@@ -19,7 +19,7 @@ from tests.kvm_amd.faults import FAULTS, Change, Fault, put
 pytestmark = pytest.mark.long
 
 KBUILD = Path(faults.__file__).with_name("Kbuild")
-ONE_MACHINE = {"kvm": "kvm_user 1", "kvm-nested": "kvm_nested 1"}
+ONE_MACHINE = {"kvm": "kvm_user 1", "kvm-nested": "kvm_nested --faulty 1"}
 
 
 def version(makefile: Path) -> list[str]:

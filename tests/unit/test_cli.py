@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 from junitparser import JUnitXml
 
 from freeonce.audit.model import Judgement, Verdict
+from freeonce.audit.points import Points
 from freeonce.audit.result import Result
 from freeonce.cli import doctor, main, outputs, pace, progress, svm, telling
 from freeonce.cli import run as verb_run
@@ -22,6 +25,9 @@ from freeonce.cli.gathered import Gathered
 from freeonce.cli.output import writable, write
 from freeonce.errors import GuestLost, HostError, UsageError
 from freeonce.evidence.scenarios import Scenario
+from freeonce.project.last import News, keep_open, left_open
+from freeonce.report.words import MOST_NAMED
+from freeonce.run.campaign import run_all
 from freeonce.run.task import Options
 from tests.unit.history import run
 from tests.unit.results import result
@@ -51,14 +57,19 @@ def ending(
     monkeypatch: pytest.MonkeyPatch,
     *verdicts: tuple[Verdict, bool],
     then: "BaseException | Callable[[], BaseException] | None" = None,
+    known: int = 9,
 ) -> None:
-    """A run that comes to these verdicts, as expected or not, and `then` to one more."""
+    """A run that comes to these verdicts, as expected or not, and `then` to one more.
+
+    `known`: how many scenarios the guest has.
+    """
     image = SimpleNamespace(specimens=Path("/no/such/module"))
     setting = SimpleNamespace(document=lambda: HOST, image=image)
 
-    def results(*_: object, chosen: Callable[..., None], **__: object) -> Iterator[Result]:
+    def results(*_: object, **told: Any) -> Iterator[Result]:
         count = len(verdicts) + (then is not None)
-        chosen([SimpleNamespace(name=f"a/{index}") for index in range(count)], ())
+        told["known"]([SimpleNamespace(name=f"a/{index}") for index in range(known)])
+        told["chosen"]([SimpleNamespace(name=f"a/{index}") for index in range(count)], ())
         for index, (verdict, as_expected) in enumerate(verdicts):
             scenario = Scenario(index, f"a/{index}", "S", "C", None, "L.", ())
             judgement = Judgement(verdict, (), (), 0, 0, 0, 2, {})
@@ -369,6 +380,29 @@ def test_a_format_of_its_own_option_goes_there(
     assert {*names(tmp_path / "out")} == EVERY_FORMAT - {"report.json"}
 
 
+def test_a_folder_keeps_what_it_has_until_it_is_known_what_runs(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "report.json").write_text("{}")
+    ending(monkeypatch)
+    monkeypatch.setattr(progress, "run_all", run_all)
+    crew = SimpleNamespace(scenarios=tuple)
+    monkeypatch.setattr(verb_run, "crew_of", lambda *_: nullcontext(crew))
+    assert call("run", "--out", str(tmp_path), "no/such") == 2
+    assert names(tmp_path) == ["report.json"]
+
+
+def test_what_an_earlier_run_left_and_cannot_be_removed_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", fail)
+    with pytest.raises(HostError, match=r"cannot remove .*report.json: Permission denied"):
+        outputs.empty(tmp_path)
+
+
 def test_a_folder_that_cannot_be_had_is_usage(call: Call, tmp_path: Path) -> None:
     (tmp_path / "report.xml").mkdir()
     assert call("run", "--out", str(tmp_path)) == 2
@@ -388,6 +422,39 @@ def test_after_so_many_failures_the_rest_is_told_and_not_run(
     assert "not run: a/3, a/4" in said
     document = json.loads((tmp_path / "x.json").read_text())
     assert (document["ok"], document["not_run"]) == (False, ["a/3", "a/4"])
+
+
+def test_every_report_of_a_run_that_was_broken_off_names_what_was_not_run(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wrong, good = (Verdict.FAULTY, False), (Verdict.CLEAN, True)
+    ending(monkeypatch, wrong, *[good] * (MOST_NAMED + 2))
+    assert call("run", "--maxfail", "1", "--out", str(tmp_path)) == 1
+    last = f"a/{MOST_NAMED}"
+    for name in ("report.xml", "report.html", "report.sarif", "report.pftrace"):
+        said = (tmp_path / name).read_text(errors="replace")
+        assert "broken off after 1 of 23" in said
+        assert "a/1, a/2, " in said
+        assert f"{last} and 2 more" in said
+
+
+def test_the_files_of_failures_name_what_was_not_run(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ending(monkeypatch)
+    scenarios = [SimpleNamespace(name=name) for name in ("a/0", "a/1")]
+
+    def points(*_: object) -> Iterator[Points]:
+        yield Points(replace(result("a/0", run().end().settle()), as_expected=False), (), 0)
+
+    monkeypatch.setattr(progress, "chosen_for_failures", lambda *_: (scenarios, ()))
+    monkeypatch.setattr(progress, "run_each", points)
+    crew = SimpleNamespace(scenarios=tuple)
+    monkeypatch.setattr(verb_run, "crew_of", lambda *_: nullcontext(crew))
+    file = tmp_path / "x.json"
+    assert call("run", "--fail-each", "--maxfail", "1", "--json", str(file)) == 1
+    document = json.loads(file.read_text())
+    assert (document["ok"], document["not_run"]) == (False, ["a/1"])
 
 
 def test_the_last_of_all_failing_breaks_nothing_off(
@@ -431,6 +498,53 @@ def test_what_failed_and_what_was_not_reached_runs_again(
     capsys.readouterr()
     assert call("run", "--rerun-failed") == 2
     assert "nothing to run again: all was as expected" in capsys.readouterr().err
+
+
+def test_what_the_guest_has_no_more_is_not_open(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    good, wrong = (Verdict.CLEAN, True), (Verdict.FAULTY, False)
+    ending(monkeypatch, wrong, wrong)
+    assert call("run") == 1
+    ending(monkeypatch, good, known=1)
+    assert call("run") == 0
+    assert json.loads((tmp_path / "open.json").read_text())["open"] == []
+    # Also where nothing else is to run again: that ends once.
+    (tmp_path / "open.json").write_text('{"schema": "freeonce/open/1", "open": ["gone"]}')
+    monkeypatch.setattr(progress, "run_all", run_all)
+    scenarios = [result("a/0", run().end().settle()).scenario]
+    crew = SimpleNamespace(scenarios=lambda: scenarios)
+    monkeypatch.setattr(verb_run, "crew_of", lambda *_: nullcontext(crew))
+    assert call("run", "--rerun-failed") == 2
+    assert json.loads((tmp_path / "open.json").read_text())["open"] == []
+
+
+def test_of_two_runs_at_once_neither_forgets_what_the_other_left_open(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "open.json"
+    keep_open(file, news({"a/3"}, {"a/3"}))
+
+    def meanwhile() -> BaseException:
+        keep_open(file, news({"a/3", "a/4"}, {"a/4"}))
+        return KeyboardInterrupt()
+
+    ending(monkeypatch, (Verdict.FAULTY, False), then=meanwhile)
+    assert call("run") == 130
+    assert json.loads(file.read_text())["open"] == ["a/0", "a/1", "a/4"]
+
+
+def news(planned: set[str], failed: set[str]) -> News:
+    known = frozenset(f"a/{index}" for index in range(9))
+    return News(known, frozenset(planned), frozenset(failed))
+
+
+def test_nobody_writes_what_is_open_while_another_does(tmp_path: Path) -> None:
+    file = tmp_path / "open.json"
+    names = [f"a/{index}" for index in range(9)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(lambda one: keep_open(file, news({one}, {one})), names))
+    assert list(left_open(file)) == names
 
 
 def test_nothing_can_run_again_where_nothing_ran(

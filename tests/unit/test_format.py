@@ -157,6 +157,9 @@ def test_constants_agree(tmp_path: Path) -> None:
             "deferred=FLAG_DEFERRED",
             "life=FLAG_LIFE",
             "wrapped=FLAG_WRAPPED",
+            "exact=FLAG_EXACT",
+            "foreign=FLAG_FOREIGN",
+            "gone=FLAG_GONE",
         ],
     )
     assert in_c == {
@@ -187,7 +190,14 @@ def test_constants_agree(tmp_path: Path) -> None:
         "deferred": ledger.Flag.DEFERRED,
         "life": ledger.Flag.LIFE,
         "wrapped": ledger.Flag.WRAPPED,
+        "exact": ledger.Flag.EXACT,
+        "foreign": ledger.Flag.FOREIGN,
+        "gone": ledger.Flag.GONE,
     }
+    meanings = {name: meaning for name, *_, meaning in table("Header")}
+    assert meanings["version"] == str(ledger.VERSION)
+    assert meanings["record_size"] == str(ledger.RECORD_BYTES)
+    assert DOCUMENT.startswith(f"# The ledger, version {ledger.VERSION}\n")
     assert f"0x{ledger.CHECK_PRIME:x}" in DOCUMENT
     assert f"{ledger.HEADER_BYTES} bytes" in DOCUMENT
 

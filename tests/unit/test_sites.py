@@ -61,6 +61,8 @@ def test_folded_stacks_are_outermost_first_and_parted_safely() -> None:
     frames = (Frame("f;g h", 4, "nbd"), Frame("init", 8, "nbd"))
     places = Everywhere(otherwise={1: Place(frames[0], frames)})
     assert folded([one], places) == "nbd;[unknown] 100\nnbd;nbd`init;nbd`f,g_h 200\n"
+    partial = folded([one], places, "broken off after 1 of 2").splitlines()
+    assert partial[0] == "broken_off_after_1_of_2;nbd;[unknown] 100"
     assert folded([one], places, count=True).splitlines()[1].endswith(" 2")
 
 

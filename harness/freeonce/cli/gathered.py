@@ -1,5 +1,6 @@
 """What a run has come to so far: as much of it as its reports will tell."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from freeonce.audit.faults import Planted, planted
@@ -12,8 +13,9 @@ class Gathered:
     """`pictures`: whether a report draws evidence, which then is kept; else only its words are.
     `failing`: whether allocations are made to fail.
 
-    `beside`: names of planted faults that run beside what is asked for. `planned`: the names of
-    all runs in their order, or with `points` of all scenarios.
+    `known`: names of all that the guest has; `beside`: of planted faults that run beside what is
+    asked for. `planned`: the names of all runs in their order, or with `points` of all scenarios;
+    `when_planned` is called once they are known.
     """
 
     pictures: bool = False
@@ -21,8 +23,16 @@ class Gathered:
     results: list[Result] = field(default_factory=list)
     faults: list[Planted] = field(default_factory=list)
     points: list[Points] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
     beside: set[str] = field(default_factory=set)
     planned: list[str] = field(default_factory=list)
+    when_planned: Callable[[], None] = lambda: None
+
+    def plan(self, runs: Sequence[str], beside: Sequence[str]) -> None:
+        """What will run, by name, and which planted faults beside it."""
+        self.planned += [*runs, *beside]
+        self.beside.update(beside)
+        self.when_planned()
 
     def add(self, result: Result, *sites: int) -> None:
         """A run's result. `sites`: of its calls that reports name beside those of its findings."""

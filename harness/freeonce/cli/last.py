@@ -8,7 +8,7 @@ import click
 
 from freeonce.cli.gathered import Gathered
 from freeonce.errors import HostError, UsageError
-from freeonce.project.last import keep_open, last_file, left_open, still_open
+from freeonce.project.last import News, keep_open, last_file, left_open
 
 EVERY_SECONDS = 1.0
 
@@ -25,15 +25,7 @@ class Last:
         self.again = left_open(self._file) if rerun else ()
         if rerun and not self.again:
             raise UsageError("nothing to run again: all was as expected")
-        # Of what is to run again nothing stays open by itself: a scenario may be gone.
-        self._before = () if rerun else self._known()
         self._next = 0.0
-
-    def _known(self) -> tuple[str, ...]:
-        try:
-            return left_open(self._file)
-        except UsageError:
-            return ()
 
     def as_it_goes(self, gathered: Gathered) -> None:
         """Keep what is open now. Who is killed leaves too much open, never too little."""
@@ -55,6 +47,7 @@ class Last:
                 click.echo(f"freeonce: {error}", err=True)
 
     def _keep(self, gathered: Gathered) -> None:
-        if not self._failing and gathered.planned:
-            failed = (*gathered.wrong, *gathered.not_run)
-            keep_open(self._file, still_open(self._before, gathered.planned, failed))
+        if self._failing or not gathered.known:
+            return
+        failed = frozenset((*gathered.wrong, *gathered.not_run))
+        keep_open(self._file, News(frozenset(gathered.known), frozenset(gathered.planned), failed))

@@ -23,6 +23,7 @@ from freeonce.errors import HostError
 from freeonce.report.document import run_document
 from freeonce.report.failures import failures_document
 from freeonce.report.places import Everywhere
+from freeonce.report.words import unfinished
 
 PICTURES = {"html", "trace", "folded", "folded_count"}
 """What draws evidence."""
@@ -55,6 +56,11 @@ class Report:
     document: Mapping[str, object] | None = None
 
     @property
+    def unfinished(self) -> str:
+        """How far it came, with the first names of the rest; empty for a whole one."""
+        return unfinished(self.broken_off, self.not_run)
+
+    @property
     def asked_for(self) -> list[Result]:
         """The results without the planted faults that ran beside them."""
         return [one for one in self.results if one.scenario.name not in self.beside]
@@ -80,7 +86,12 @@ def _json(report: Report) -> str:
         )
     else:
         document = failures_document(
-            report.host, report.points, report.faults, report.places, report.broken_off
+            report.host,
+            report.points,
+            report.faults,
+            report.places,
+            report.broken_off,
+            not_run=report.not_run,
         )
     return json.dumps(document, indent=1) + "\n"
 
@@ -89,13 +100,13 @@ def _json(report: Report) -> str:
 def _junit(report: Report) -> str:
     from freeonce.report.junit import junit_text  # noqa: PLC0415
 
-    return junit_text(report.with_points, report.host, report.places, report.broken_off)
+    return junit_text(report.with_points, report.host, report.places, report.unfinished)
 
 
 def _sarif(report: Report) -> str:
     from freeonce.report.sarif import sarif_text  # noqa: PLC0415
 
-    return sarif_text(report.with_points, report.places, report.broken_off)
+    return sarif_text(report.with_points, report.places, report.unfinished)
 
 
 def _html(report: Report) -> str:
@@ -108,7 +119,7 @@ def _html(report: Report) -> str:
         points=[point for one in report.points or () for point in one.points],
         places=report.places,
         when=report.when,
-        broken_off=report.broken_off,
+        broken_off=report.unfinished,
     )
 
 
@@ -119,13 +130,13 @@ def _trace(report: Report) -> bytes:
         message = f"--trace needs a package more: pip install 'freeonce[trace]' ({error})"
         raise HostError("no-perfetto", message) from error
 
-    return trace_bytes(report.results, report.places)
+    return trace_bytes(report.results, report.places, report.unfinished)
 
 
 def _folded(report: Report, *, count: bool = False) -> str:
     from freeonce.report.sites import folded  # noqa: PLC0415
 
-    return folded(report.results, report.places, count=count)
+    return folded(report.results, report.places, report.broken_off, count=count)
 
 
 WRITERS: dict[str, tuple[str, Callable[[Report], str | bytes]]] = {
@@ -158,8 +169,7 @@ OF_PLAIN_RUNS = ("trace", "folded", "folded_count")
 def in_folder(folder: Path, failures: bool) -> Files:
     """A file for each format that can be written here. `failures`: as for `chosen`.
 
-    What an earlier run left of them is removed: nobody takes it for this one's. Raises
-    click.UsageError when that cannot be.
+    Raises click.UsageError when the folder cannot have them.
     """
     left_out = {*OF_PLAIN_RUNS} if failures else set()
     if find_spec("perfetto") is None:
@@ -167,11 +177,24 @@ def in_folder(folder: Path, failures: bool) -> Files:
     files = {name: folder / file for name, file in IN_FOLDER.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for file in files.values():
-            file.unlink(missing_ok=True)
     except OSError as error:
         raise click.UsageError(f"--out {folder}: {error.filename}: {error.strerror}") from error
+    for file in files.values():
+        writable(file)
     return {name: file for name, file in files.items() if name not in left_out}
+
+
+def empty(folder: Path) -> None:
+    """Remove what an earlier run left there: nobody takes it for that of the one that begins.
+
+    Raises HostError `cannot-write`.
+    """
+    for name in IN_FOLDER.values():
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            message = f"cannot remove {folder / name}: {error.strerror}"
+            raise HostError("cannot-write", message) from error
 
 
 def output_options(command: Command) -> Command:

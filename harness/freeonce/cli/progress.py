@@ -149,16 +149,19 @@ def with_progress(
     """
     with _shown(console or Out(stderr=True, highlight=False)) as shown, hired as crew:
 
+        def known(everything: Scenarios) -> None:
+            gathered.known.update(one.name for one in everything)
+
         def chosen(scenarios: Scenarios, faults: Scenarios) -> None:
-            gathered.beside.update(fault.name for fault in faults)
-            gathered.planned += [one.name for one in scenarios for _ in range(options.repeat)]
-            gathered.planned += [one.name for one in faults]
+            runs = [one for one in scenarios for _ in range(options.repeat)]
+            gathered.plan([one.name for one in runs], [one.name for one in faults])
             shown.chosen(len(scenarios), len(faults), len(gathered.planned))
 
         def starting(scenario: Scenario) -> None:
             shown.starting(scenario.name)
 
-        for result in run_all(crew, patterns, options, chosen=chosen, starting=starting):
+        results = run_all(crew, patterns, options, known=known, chosen=chosen, starting=starting)
+        for result in results:
             gathered.add(result)
             shown.done(result)
             yield result
@@ -180,8 +183,7 @@ def with_failures(
             status.update(Text(name))
 
         scenarios, faults = chosen_for_failures(crew.scenarios(), patterns, options)
-        gathered.planned += [one.name for one in (*scenarios, *faults)]
-        gathered.beside.update(fault.name for fault in faults)
+        gathered.plan([one.name for one in scenarios], [one.name for one in faults])
         for points in run_each(crew, scenarios, options, each, told):
             gathered.add_points(points)
             if not console.is_terminal:

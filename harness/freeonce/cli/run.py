@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -20,7 +21,7 @@ from freeonce.cli.options import (
     shared_option,
 )
 from freeonce.cli.output import STDOUT, Out
-from freeonce.cli.outputs import PICTURES, chosen, in_folder, output_options
+from freeonce.cli.outputs import PICTURES, chosen, empty, in_folder, output_options
 from freeonce.cli.progress import with_failures, with_progress
 from freeonce.cli.telling import Teller
 from freeonce.guest import COMMAND_SECONDS
@@ -147,6 +148,8 @@ def run(
     options = Options(command, timeout, repeat, not no_faults, sections, last.again)
     each = replace(EACH, only=fail_at, limit=fail_limit)
     gathered = Gathered(pictures=not PICTURES.isdisjoint(files), failing=failing)
+    if folder is not None:
+        gathered.when_planned = partial(empty, folder)
     with stderr_console(quiet, verbose) as errors:
         setting = find_setting(accel, machine=machine)
         crew = crew_of(setting, shared, jobs)

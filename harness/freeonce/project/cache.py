@@ -92,13 +92,14 @@ def clear(entry: Entry) -> None:
 
 
 @contextmanager
-def locked(place: Path) -> Iterator[None]:
-    """Nobody else makes or removes images in a folder, which is made if it is missing.
+def locked(place: Path, name: str = "lock") -> Iterator[None]:
+    """Nobody else holds the lock of that name in a folder, which is made if it is missing.
 
-    The same lock as the recipes' (flock(1) in images/Makefile).
+    Without a name: who makes or removes images there, as the recipes do (flock(1) in
+    images/Makefile).
     """
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(place / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(place / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

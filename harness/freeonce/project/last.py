@@ -1,11 +1,13 @@
 """What the last runs left open: scenarios not as expected, and those that were planned and not run.
 
-A scenario stays open until a run sees it as expected, whatever else runs meanwhile.
+A scenario stays open until a run sees it as expected, whatever else runs meanwhile, or until
+the guest has none of that name.
 """
 
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from freeonce.errors import HostError, UsageError
@@ -39,20 +41,40 @@ def left_open(file: Path) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def still_open(
-    before: Iterable[str], planned: Iterable[str], failed: Iterable[str]
-) -> frozenset[str]:
-    """After a run. `failed`: those of the planned that were not seen to be as expected."""
-    return (frozenset(before) - frozenset(planned)) | frozenset(failed)
+@dataclass(frozen=True)
+class News:
+    """What a run says of scenarios. `known`: all that the guest has; `failed`: those of the planned
+    that were not seen to be as expected.
+    """
+
+    known: frozenset[str]
+    planned: frozenset[str]
+    failed: frozenset[str]
+
+    def still_open(self, before: Iterable[str]) -> frozenset[str]:
+        """After it. What the guest has no more can never be seen as expected."""
+        return ((frozenset(before) - self.planned) | self.failed) & self.known
 
 
-def keep_open(file: Path, names: Iterable[str]) -> None:
-    """Write them, by one rename. Raises HostError `cannot-write`."""
+def keep_open(file: Path, news: News) -> None:
+    """Write them, by one rename; of another run at the same time only what this one saw is changed.
+
+    Raises HostError `cannot-write`.
+    """
     scratch = file.with_name(f".{file.name}.{os.getpid()}.new")
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        scratch.write_text(json.dumps({"schema": SCHEMA, "open": sorted(names)}) + "\n")
-        scratch.rename(file)
+        # A lock of its own: who makes images holds the folder's for minutes.
+        with cache.locked(file.parent, f".{file.name}.lock"):
+            names = sorted(news.still_open(_before(file)))
+            scratch.write_text(json.dumps({"schema": SCHEMA, "open": names}) + "\n")
+            scratch.rename(file)
     except OSError as error:
         message = f"--rerun-failed will not know of this run: {file}: {error.strerror}"
         raise HostError("cannot-write", message) from error
+
+
+def _before(file: Path) -> tuple[str, ...]:
+    try:
+        return left_open(file)
+    except UsageError:
+        return ()

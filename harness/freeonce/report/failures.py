@@ -115,14 +115,19 @@ def failures_document(
     faults: Sequence[Planted] = (),
     places: Everywhere = NOWHERE,
     broken_off: str = "",
+    *,
+    not_run: Sequence[str] = (),
 ) -> dict[str, object]:
-    """The same as JSON. `broken_off`: how far the run came when it did not come to its end."""
+    """The same as JSON. `broken_off`: how far the run came when it did not come to its end;
+    `not_run`: names of the rest.
+    """
     good = bool(all_points) and passed(all_points) and all(one.caught for one in faults)
     return {
         "schema": SCHEMA,
         "host": dict(host),
         "ok": good and not broken_off,
         "broken_off": broken_off or None,
+        "not_run": list(not_run),
         "planted": [asdict(one) for one in faults],
         "scenarios": [
             {

@@ -104,17 +104,23 @@ def _sums(group: Numbers, values: Numbers, count: int) -> Numbers:
     return sums
 
 
-def folded(results: Iterable[Result], places: Everywhere, *, count: bool = False) -> str:
+def folded(
+    results: Iterable[Result], places: Everywhere, broken_off: str = "", *, count: bool = False
+) -> str:
     """What each stack acquired in bytes, or how often, as flamegraph.pl and speedscope read it:
     a line a stack, outermost first, parted by `;`, a blank, the number.
+
+    `broken_off`: how far a run came that did not come to its end: then outermost of all.
     """
+    begin = [_word(broken_off, "")] if broken_off else []
     totals: Counter[str] = Counter()
     for result in results:
         known = places.of(result)
         for one in call_sites(result.evidence.records):
             place = known.get(one.site)
             names = [_word(frame.function, frame.module) for frame in place.frames] if place else []
-            line = ";".join((_word(result.scenario.name, ""), *(reversed(names or [UNKNOWN]))))
+            outer = (*begin, _word(result.scenario.name, ""))
+            line = ";".join((*outer, *reversed(names or [UNKNOWN])))
             totals[line] += one.acquired if count else one.size
     return "".join(f"{line} {total}\n" for line, total in sorted(totals.items()))
 

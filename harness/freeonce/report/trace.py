@@ -31,14 +31,24 @@ class Slice:
     notes: Notes
 
 
-def trace_bytes(results: Sequence[Result], places: Everywhere = NOWHERE) -> bytes:
-    """The trace in Perfetto's own format. `places`: of its calls."""
+def trace_bytes(
+    results: Sequence[Result], places: Everywhere = NOWHERE, broken_off: str = ""
+) -> bytes:
+    """The trace in Perfetto's own format. `places`: of its calls.
+
+    `broken_off`: how far the run came, which a process of its own tells.
+    """
     builder = _Builder()
+    begins = []
     for number, result in enumerate(results, start=1):
         evidence = result.evidence
         drawn = picture(evidence.records, result.judgement, run=evidence.run)
         name = f"{result.scenario.name}: {result.judgement.verdict}"
+        begins.append(drawn.begin)
         builder.add(number, name, drawn.begin, slices(drawn, places.of(result)))
+    if broken_off:
+        told = [Slice("run", broken_off, 0, None, {})]
+        builder.add(len(results) + 1, broken_off, min(begins, default=0), told)
     return builder.serialize()
 
 

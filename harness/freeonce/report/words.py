@@ -1,5 +1,7 @@
 """A finding in a sentence, and what a scenario expects. Pure."""
 
+from collections.abc import Sequence
+
 from freeonce.audit.model import Finding, Rule
 from freeonce.evidence.scenarios import Expectation, Scenario
 
@@ -8,6 +10,9 @@ OF_THE_CPU = (Rule.NOT_RESTORED, Rule.HARDWARE_USE_AFTER_FREE, Rule.MISPLACED)
 
 SUPPRESSED = "suppressed: "
 """How a reason begins that says why what was found does not count."""
+
+MOST_NAMED = 20
+"""Scenarios that were not run, where a sentence names them."""
 
 
 def subject(finding: Finding) -> str:
@@ -63,3 +68,11 @@ def _expected(one: Expectation) -> str:
     name = f" of `{one.what}`" if one.what else ""
     step = f' at "{one.at}"' if one.at else ""
     return f"{one.rule} ({one.kind}){name}{step}"
+
+
+def unfinished(broken_off: str, not_run: Sequence[str]) -> str:
+    """How far a run came, with the first names of the rest; empty for a whole one."""
+    names = list(dict.fromkeys(not_run))
+    more = len(names) - MOST_NAMED
+    told = ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"{broken_off}; not run: {told}" if broken_off and names else broken_off

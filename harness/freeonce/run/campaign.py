@@ -25,17 +25,21 @@ def run_all(
     patterns: Sequence[str],
     options: Options = PLAIN,
     *,
+    known: Callable[[Scenarios], None] = lambda _: None,
     chosen: Callable[[Scenarios, Scenarios], None] = lambda _, __: None,
     starting: Starting = lambda _: None,
 ) -> Iterator[Result]:
     """The results one by one, in the guest's order, whoever runs them.
 
     When some are named the planted faults run after them, unless `options.faults` is
-    off. `chosen` is told which scenarios will run and which planted faults beside them,
-    `starting` which one does now. Raises UsageError for a pattern that matches none,
-    GuestLost or HostError when not even the first guest can be had.
+    off. `known` is told all that the guest has, `chosen` which scenarios will run and which
+    planted faults beside them, `starting` which one does now.
+
+    Raises UsageError for a pattern that matches none, GuestLost or HostError when not even the
+    first guest can be had.
     """
     everything = crew.scenarios()
+    known(everything)
     scenarios = select(everything, patterns, options.faults, options.sections, options.again)
     named = bool(patterns or options.sections or options.again)
     beside = planted_beside(everything, scenarios, options.faults) if named else ()

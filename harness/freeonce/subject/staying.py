@@ -98,7 +98,7 @@ class Ground:
             if name.startswith(INDIFFERENT):
                 continue
             if reference.target < region.start:
-                if not self._reaches(name, reference, region.start):
+                if not patches(self.text, self.relocations, reference, region.start):
                     continue
                 return f"the kernel patches what stands beside it ({name})"
             # Moved along: `moved`.
@@ -109,15 +109,17 @@ class Ground:
             return f"{name} of the module names what stands beside it"
         return ""
 
-    def _reaches(self, name: str, reference: Reference, start: int) -> bool:
-        """Whether what the kernel may write to from before these bytes on ends behind there."""
-        if name == ALTERNATIVES:
-            return reference.target + alternative(self.relocations, reference).over_bytes > start
-        flags = int(self.text.elf.sections[reference.section]["flags"])
-        if name == EXCEPTIONS or name.startswith((".rodata", ".data")) or flags & EXECUTABLE:
-            return False
-        size = CALL_BYTES if name == ".parainstructions" else PATCH_BYTES
-        return reference.target + size > start
+
+def patches(text: Text, relocations: Relocations, reference: Reference, at: int) -> bool:
+    """Whether what the kernel may write to, from where it is named on, ends behind that byte."""
+    name = text.elf.section_names[reference.section]
+    if name == ALTERNATIVES:
+        return reference.target + alternative(relocations, reference).over_bytes > at
+    flags = int(text.elf.sections[reference.section]["flags"])
+    if name == EXCEPTIONS or name.startswith((".rodata", ".data")) or flags & EXECUTABLE:
+        return False
+    size = CALL_BYTES if name == ".parainstructions" else PATCH_BYTES
+    return reference.target + size > at
 
 
 def _is_long(jump: Instruction) -> bool:
