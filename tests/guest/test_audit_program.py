@@ -98,9 +98,8 @@ def test_every_option_at_once(folder: Path) -> None:
     assert (finding["function"], finding["line"]) == ("keep", LINE)
     assert Path(finding["file"]).name == "keeper.c"
     assert set(life["witnesses"].values()) == {"agree"}
-    # What exercises print, and the guest's console, are shown on request.
+    # What exercises print is shown on request.
     assert "wrote abc" in done.stdout
-    assert "keeper: loading out-of-tree module" in done.stderr
     assert ElementTree.parse(reports["junit"]).getroot().find(".//failure") is not None
     (run,) = json.loads(reports["sarif"].read_text())["runs"]
     assert [one["ruleId"] for one in run["results"]] == ["leak"]

@@ -104,7 +104,7 @@ class _Cast:
         )
         address = f"tcp://127.0.0.1:{_free_port()}"
         self._words = {
-            "scheduler": (*SCHEDULER, "--host", address, "--no-dashboard"),
+            "scheduler": (*SCHEDULER, "--host", address, "--dashboard-address", "127.0.0.1:0"),
             "nanny": (*FREEONCE, "worker", address, "--slots", "2", "--accel", "tcg"),
             "client": (*FREEONCE, "campaign", str(plan), "--scheduler", address),
         }

@@ -1,6 +1,7 @@
 """A store's results as JUnit and SARIF, by the schemas of those who read them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,35 @@ def test_junit_has_a_case_for_each_result_and_is_valid() -> None:
     assert "the guest was lost" in text
 
 
+def names(*several: Any) -> dict[str, bool]:
+    """Whether cases passed, by their names, of which no two are the same."""
+    (suite,) = JUnitXml.fromstring(junit_text(several))
+    found = [(case.name, case.is_passed) for case in suite]
+    assert len(dict(found)) == len(found)
+    return dict(found)
+
+
+def test_audits_of_one_target_have_cases_of_their_own_whichever_came_first() -> None:
+    one, other, third = (
+        kept("loop", number, verdict, task={"kind": "audit", "commands": [command]})
+        for number, verdict, command in ((0, "clean", "a"), (0, "faulty", "b"), (2, "clean", "b"))
+    )
+    wanted = {"loop": True, "loop (2)": False, "loop (2) #3": True}
+    assert names(one, other, third) == names(third, other, one) == wanted
+
+
+def test_of_two_images_the_last_result_of_a_task_counts() -> None:
+    old, new = (
+        kept("a", 0, verdict, task={"kind": "scenario", "image": image})
+        for verdict, image in (("clean", "old"), ("faulty", "new"))
+    )
+    document = {"findings": [FOUND]}
+    assert names(old, new) == {"a": False}
+    assert names(new, old) == {"a": True}
+    assert log(replace(new, document=document), old)["results"] == []
+    assert len(log(old, replace(new, document=document))["results"]) == 1
+
+
 def test_a_finding_of_many_results_is_told_once_with_its_place() -> None:
     run = log(faulty(0), faulty(1), faulty(2, rule="double-free"))
     leak, twice = run["results"]
@@ -82,6 +112,49 @@ def test_what_was_not_seen_is_told_and_what_was_expected_is_suppressed() -> None
     (told,) = invocation["toolExecutionNotifications"]
     assert "the guest was lost" in told["message"]["text"]
     assert run["results"][0]["suppressions"]
+
+
+def point(outcome: str, *findings: Any, **other: Any) -> dict[str, Any]:
+    said = {"number": 3, "after": True, "outcome": outcome, "as_expected": False}
+    return {**said, "detail": "why", "findings": list(findings), **other}
+
+
+LEAK = {"rule": "leak", "kind": "slab"}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "document", "said"),
+    [
+        ("clean", {"failures": {"points": [point("crashed")]}}, "a: failing 3+: crashed; why"),
+        ("clean", {"failures": {"points": [point("hung", FOUND)]}}, "a: failing 3+: hung; why"),
+        ("clean", {"failures": {"points": [], "unled": "busy"}}, "a: no failures led: busy"),
+        ("clean", {"expected": [LEAK]}, "a: clean: expected leak slab, and not that alone came"),
+        (
+            "faulty",
+            {"expected": [LEAK], "findings": [FOUND]},
+            "a: faulty: leak slab note_write; expected leak slab, and not that alone came",
+        ),
+        ("clean", {}, "a: clean: not as expected"),
+        ("faulty", {"findings": [FOUND]}, None),
+        ("clean", {"failures": {"points": [point("leaked", FOUND)]}}, None),
+        (
+            "faulty",
+            {
+                "as_expected": True,
+                "expected": [LEAK],
+                "failures": {"points": [point("crashed")]},
+            },
+            "a: failing 3+: crashed; why",
+        ),
+    ],
+)
+def test_what_no_finding_tells_of_is_told(verdict: str, document: Any, said: str | None) -> None:
+    run = log(kept("a", 0, verdict, as_expected=False, document=document))
+    (invocation,) = run["invocations"]
+    told = [one["message"]["text"] for one in invocation["toolExecutionNotifications"]]
+    assert told == ([] if said is None else [said])
+    assert invocation["executionSuccessful"] == (said is None)
+    assert log(kept("a", document=document))["invocations"][0]["executionSuccessful"]
 
 
 @pytest.mark.parametrize("words", HOSTILE)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from freeonce.campaign import images
-from freeonce.campaign.identity import file_digest
+from freeonce.campaign.identity import file_digest, kernel_digest
 from freeonce.errors import HostError
 from freeonce.project import cache
 from freeonce.project.image import load_image
@@ -29,6 +30,8 @@ def image(folder: Path) -> Path:
     manifest["kernel"] |= {"protocol": "pvh", "release": "6.1"}
     manifest["rust"] = {"version": "1.96", "rustc": "/usr/bin/rustc"}
     (folder / "families.json").write_text("{}")
+    digest = hashlib.sha256(b"{}").hexdigest()
+    manifest["families"] = {"path": "families.json", "sha256": digest}
     (folder / "root/modules").mkdir(parents=True)
     (folder / "root/modules/loop.ko").write_text("a module")
     (folder / "root/modules/build").symlink_to("/gone")
@@ -53,12 +56,12 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "host"
 
 
-def sent(digest: str, pieces: Iterable[bytes]) -> None:
+def sent(digest: str, package: str, pieces: Iterable[bytes]) -> None:
     word = images.begin(digest)
     assert word is not None
     for piece in pieces:
         images.take(word, piece)
-    images.end(word, digest)
+    images.end(word, digest, package)
 
 
 def test_an_image_that_was_sent_is_the_same(
@@ -70,7 +73,7 @@ def test_an_image_that_was_sent_is_the_same(
     assert images.find(digest) is None
     pieces = list(images.packed(manifest))
     assert len(pieces) > 3
-    sent(digest, pieces)
+    sent(digest, kernel_digest(load_image(manifest)), pieces)
     found = images.find(digest)
     assert found is not None
     assert found.is_relative_to(host)
@@ -85,22 +88,37 @@ def test_an_image_that_was_sent_is_the_same(
 def test_what_is_not_the_image_that_was_meant_is_not_kept(host: Path, tmp_path: Path) -> None:
     manifest = image(tmp_path / "theirs")
     digest = file_digest(manifest)
+    package = kernel_digest(load_image(manifest))
     pieces = b"".join(images.packed(manifest))
     for wrong in (b"nonsense", pieces[: len(pieces) // 2], pieces[:900] + pieces[910:]):
         with pytest.raises(HostError) as caught:
-            sent(digest, [wrong])
+            sent(digest, package, [wrong])
         assert caught.value.reason == "no-image"
     with pytest.raises(HostError, match="is not the image"):
-        sent("f" * 64, [pieces])
+        sent("f" * 64, package, [pieces])
+    with pytest.raises(HostError, match="kernel package"):
+        sent(digest, "another", [pieces])
     assert list(images.received().iterdir()) == []
     assert images.find(digest) is None
 
 
-def test_an_image_that_is_not_whole_is_not_sent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["module", "families.json"])
+def test_an_image_that_is_not_whole_is_not_sent(tmp_path: Path, name: str) -> None:
     manifest = image(tmp_path / "theirs")
-    (manifest.parent / "module").write_bytes(b"another")
-    with pytest.raises(HostError, match="module is not the file"):
+    (manifest.parent / name).write_bytes(b"another")
+    with pytest.raises(HostError, match=f"{name} is not the file"):
         list(images.packed(manifest))
+
+
+@pytest.mark.parametrize("name", ["root/modules/loop.ko", "root/headers/run"])
+def test_the_kernel_package_of_an_image_has_a_digest(tmp_path: Path, name: str) -> None:
+    one, other = image(tmp_path / "one"), tmp_path / "other"
+    shutil.copytree(one.parent, other, symlinks=True)
+    digests = {kernel_digest(load_image(one)), kernel_digest(load_image(other / one.name))}
+    assert len(digests) == 1
+    shutil.copytree(other, tmp_path / "third", symlinks=True)
+    (tmp_path / "third" / name).write_text("another")
+    assert kernel_digest(load_image(tmp_path / "third" / one.name)) not in digests
 
 
 def test_a_folder_that_hosts_share_is_looked_at(

@@ -259,9 +259,11 @@ def test_a_key_is_of_the_file_and_of_what_is_led() -> None:
 
     def keys(digest: str, *limit: int) -> list[str]:
         base = Base(
-            *("image", "harness", "tcg", tuple, lambda: files),
+            *("image", "package", "harness", "tcg", tuple, lambda: files),
             is_path=lambda _: False,
             digest=lambda path: digest + path,
+            subject=str,
+            libraries=lambda *_: {},
         )
         return [one.key for one in census_tasks(base, ["brd", "nbd"], *limit)]
 
@@ -342,7 +344,9 @@ class _Census:
         self.led: list[list[str]] = []
         (folder / "x.ko").write_bytes(b"")
         files = dict.fromkeys(("brd", "nbd"), folder / "x.ko")
-        image = SimpleNamespace(manifest=folder / "x.ko", modules=folder)
+        image = SimpleNamespace(
+            manifest=folder / "x.ko", modules=folder, headers=folder, headers_source=None
+        )
         setting = SimpleNamespace(image=image, document=lambda: HOST)
         monkeypatch.setattr(verb, "find_setting", lambda *_, **__: setting)
         monkeypatch.setattr(bases, "Package", lambda _: SimpleNamespace(files=files))

@@ -1,6 +1,9 @@
 """A campaign's plan, and the tasks that it unfolds into."""
 
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +11,13 @@ from typing import Any
 import pytest
 
 from freeonce.campaign import bases as here
-from freeonce.campaign.identity import file_digest
+from freeonce.campaign import identity
+from freeonce.campaign.identity import (
+    file_digest,
+    library_digests,
+    package_digest,
+    subject_digest,
+)
 from freeonce.campaign.plan import Audit, Census, Plan, Scenarios, line_of, parse_plan
 from freeonce.campaign.task import CENSUS_LIMIT, Base, Task, key_of, unfold
 from freeonce.errors import HostError, UsageError
@@ -19,9 +28,11 @@ TABLE = tuple(
 )
 MODULES = {"loop": Path("loop.ko"), "kvm_amd": Path("kvm-amd.ko"), "nbd": Path("nbd.ko")}
 BASE = Base(
-    *("image", "harness", "tcg", lambda: TABLE, lambda: MODULES),
+    *("image", "package", "harness", "tcg", lambda: TABLE, lambda: MODULES),
     is_path=lambda word: "/" in word,
     digest=lambda path: f"digest of {path}",
+    subject=lambda path: f"subject {path}",
+    libraries=lambda exercises, _: {f"libc of {one}": "digest" for one in exercises},
 )
 
 
@@ -142,9 +153,12 @@ def test_a_pattern_that_matches_nothing_is_refused() -> None:
     "other",
     [
         replace(BASE, image="another"),
+        replace(BASE, package="another"),
         replace(BASE, harness="another"),
         replace(BASE, accelerator="kvm"),
         replace(BASE, digest=lambda path: f"another of {path}"),
+        replace(BASE, subject=lambda path: f"another {path}"),
+        replace(BASE, libraries=lambda *_: {"libc": "another"}),
     ],
 )
 def test_all_that_goes_into_a_task_changes_its_key(other: Base) -> None:
@@ -203,11 +217,11 @@ def test_files_of_an_audit_are_in_it_by_what_they_are() -> None:
     plan = Plan((), (wish,))
     (task,) = tasks_of(plan)
     assert task.body["digests"] == {
-        "./a.ko": "digest of ./a.ko",
-        "./b": "digest of ./b",
         "use.sh": "digest of use.sh",
         "x": "digest of x",
     }
+    assert task.body["subjects"] == {"./a.ko": "subject ./a.ko", "./b": "subject ./b"}
+    assert task.body["libraries"] == {"libc of use.sh": "digest"}
 
 
 def test_a_module_of_the_package_is_in_a_task_by_what_it_is() -> None:
@@ -269,7 +283,10 @@ def test_a_kernel_by_its_name_is_that_image(
         manifests[name].write_text(name)
 
     def setting_of(manifest: Path, *_: Any) -> Any:
-        image = SimpleNamespace(manifest=manifest, modules=manifest.parent)
+        folder = manifest.parent
+        image = SimpleNamespace(
+            manifest=manifest, modules=folder, headers=folder, headers_source=None
+        )
         return SimpleNamespace(image=image)
 
     monkeypatch.setattr(here, "image_of", manifests.__getitem__)
@@ -279,3 +296,94 @@ def test_a_kernel_by_its_name_is_that_image(
     for name, manifest in manifests.items():
         base = base_of(name)
         assert (base.kernel, base.image) == (name, file_digest(manifest))
+    assert base_of("cloud").package != base_of("6.12").package
+
+
+def changed(change: Callable[[], object], digest: Callable[[], object]) -> bool:
+    before = digest()
+    change()
+    return digest() != before
+
+
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [
+        ("Kbuild", "m-y := ../common/b.o"),
+        ("Kbuild", "ccflags-y := -I$(src)/.. -DX"),
+        ("m.c", '#include "../common/b.h"'),
+        ("m.rs", 'include!("../b.rs");'),
+    ],
+)
+def test_what_lies_beside_a_folder_that_names_it_is_a_part_of_it(
+    tmp_path: Path, file: str, names: str
+) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/Kbuild").write_text("obj-m := m.o")
+    (tmp_path / "m" / file).write_text(names)
+    (tmp_path / "common").mkdir()
+    beside = tmp_path / "common/b.c"
+    beside.write_text("one")
+    digest = partial(subject_digest, tmp_path / "m")
+    assert changed(lambda: beside.write_text("two"), digest)
+    # Neither what a build leaves there nor a store of results is.
+    for name in ("common/b.o", "common/b.mod.c", "results.sqlite", "common/.b.o.cmd"):
+        assert not changed((tmp_path / name).touch, digest)
+
+
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [("Kbuild", "m-y := b.o # ..."), ("m.c", 'f(int a, ...); eq(s, "..");'), ("m.rs", "(a)..(b)")],
+)
+def test_what_lies_beside_a_folder_that_does_not_name_it_is_none(
+    tmp_path: Path, file: str, names: str
+) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/Kbuild").write_text("obj-m := m.o")
+    (tmp_path / "m" / file).write_text(names)
+    assert not changed((tmp_path / "b.c").touch, partial(subject_digest, tmp_path / "m"))
+
+
+def test_a_folder_behind_a_link_is_a_part_of_a_folder(tmp_path: Path) -> None:
+    for name in ("m", "far"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "m/Kbuild").write_text("m-y := far/b.o")
+    (tmp_path / "m/far").symlink_to("../far")
+    assert changed((tmp_path / "far/b.c").touch, partial(subject_digest, tmp_path / "m"))
+
+
+def test_too_much_beside_a_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/Kbuild").write_text("m-y := ../b.o")
+    for number in range(3):
+        (tmp_path / f"{number}.c").touch()
+    monkeypatch.setattr(identity, "MOST_FILES", 3)
+    subject_digest(tmp_path / "m")
+    monkeypatch.setattr(identity, "MOST_FILES", 2)
+    with pytest.raises(UsageError, match="a folder of their own"):
+        subject_digest(tmp_path / "m")
+
+
+def test_what_an_exercise_is_linked_with_is_a_part_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "use"
+    folder.mkdir()
+    shutil.copy("/bin/true", folder / "true")
+    (folder / "script").write_text("#!/bin/sh")
+    found = library_digests([str(folder)], [])
+    assert any("libc" in path for path in found)
+    assert found == {path: file_digest(Path(path)) for path in found}
+    assert library_digests([], [f"{folder}/true:/bin/x"]) == found
+    assert library_digests([str(folder / "script")], []) == {}
+
+
+def test_data_of_the_harness_are_a_part_of_it(tmp_path: Path) -> None:
+    digest = partial(package_digest, tmp_path)
+    assert (identity.PACKAGE / "subject/unaudited.toml").is_file()
+    for name in ("judge.py", "data/table.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        assert changed((tmp_path / name).touch, digest)
+        assert changed(partial((tmp_path / name).write_text, "another"), digest)
+    for name in ("__pycache__/judge.pyc", "sources/guest/a.c"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        assert not changed((tmp_path / name).touch, digest)

@@ -1,11 +1,12 @@
 """What the host reads of a window whose records go around in it."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from freeonce.evidence.ledger import HEADER_BYTES, RECORD_BYTES
+from freeonce.evidence.ledger import HEADER_BYTES, RECORD_BYTES, Header
 from freeonce.guest.reading import Readable
 
 CAPACITY = 8
@@ -38,3 +39,20 @@ def test_records_are_read_where_they_stand(first: int, count: int, places: list[
     guest = Readable(config, cast(Any, Memory()))
     data = guest.records(first, count, CAPACITY)
     assert [data[at] for at in range(0, len(data), RECORD_BYTES)] == places
+
+
+@pytest.mark.parametrize(("said", "appended"), [(0, 100), (90, 100), (100, 100), (0, 1 << 60)])
+def test_by_its_own_count_of_what_it_drained_the_host_reads_what_stands_there(
+    said: int, appended: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the header says of it may be a stray 0."""
+    config: Any = SimpleNamespace(window=SimpleNamespace(base=BASE))
+    monitor: Any = SimpleNamespace(read_memory=Memory().read_memory, paused=nullcontext)
+    guest = Readable(config, monitor)
+    monkeypatch.setattr(guest, "header", lambda: Header(CAPACITY, appended, "", 0, said))
+    header, data = guest.window(95, drained=95)
+    count = min(appended - 95, CAPACITY)
+    assert [data[at] for at in range(0, len(data), RECORD_BYTES)] == [
+        (95 + at) % CAPACITY for at in range(count)
+    ]
+    assert header.dropped == appended - 95 - count

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from freeonce.campaign import perform
-from freeonce.campaign.identity import harness
+from freeonce.campaign.identity import harness, kernel_digest
 from freeonce.campaign.outcome import Outcome, from_text
 from freeonce.campaign.trust import AT_ONCE, TIMES, TRIES, Trust
-from freeonce.errors import HostError, UsageError
+from freeonce.errors import GuestLost, HostError, UsageError
 
 
 def test_a_worker_is_out_once_after_so_many_refusals_for_one_reason() -> None:
@@ -91,15 +91,61 @@ def test_a_worker_without_the_image_says_which() -> None:
     assert "no such" in outcome.refused
 
 
-def test_a_file_that_is_another_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    image = SimpleNamespace(modules=tmp_path)
+def an_image(folder: Path) -> Any:
+    return SimpleNamespace(modules=folder, headers=folder, headers_source=None)
+
+
+FOLDER = "{folder}"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"digests": {f"{FOLDER}/loop-x.ko": "another"}}, "loop-x.ko"),
+        ({"digests": {f"{FOLDER}/gone.sh": "another"}}, "gone.sh"),
+        ({"subjects": {f"{FOLDER}/loop-x.ko": "another"}}, "loop-x.ko"),
+        ({"subjects": {f"{FOLDER}/gone.ko": "another"}}, "gone.ko"),
+        ({"modules": {"loop-x": "another"}}, "loop-x"),
+        ({"modules": {"gone": "another"}}, "gone"),
+        ({"package": "another"}, "kernel package"),
+        ({"libraries": {}, "exercises": ["/bin/true"], "files": []}, "libc"),
+        ({"libraries": {"/lib/gone.so": "1"}, "exercises": [], "files": []}, "gone.so"),
+    ],
+)
+def test_what_is_another_or_not_there_is_the_workers_refusal(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: dict[str, object], said: str
+) -> None:
+    image = an_image(tmp_path)
     monkeypatch.setattr(perform, "_setting", lambda *_: SimpleNamespace(image=image))
+    # A missing module must not be taken for the folder that we stand in.
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "loop-x.ko").write_text("one")
     body = {"accel": "tcg", "kind": "audit", "image": "1", "harness": harness()}
-    for which, name in (("digests", str(tmp_path / "loop-x.ko")), ("modules", "loop-x")):
-        outcome = from_text(perform.perform(json.dumps(body | {which: {name: "another"}})))
-        assert (outcome.by_host, outcome.reason) == (True, "differs")
-        assert name in outcome.refused
+    body |= {"package": kernel_digest(image)}
+    text = json.dumps(body | words).replace(FOLDER, str(tmp_path))
+    outcome = from_text(perform.perform(text))
+    assert (outcome.by_host, outcome.reason) == (True, "differs")
+    assert said in outcome.refused
+
+
+@pytest.mark.parametrize("kind", ["scenario", "census"])
+def test_a_template_that_does_not_boot_is_the_workers_refusal(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    setting = SimpleNamespace(image=an_image(tmp_path))
+
+    def lost(*_: Any) -> Any:
+        raise GuestLost("QEMU was killed")
+
+    monkeypatch.setattr(perform, "_setting", lambda *_: setting)
+    monkeypatch.setattr(perform, "template_of", lost)
+    monkeypatch.setattr(perform, "ready", lost)
+    body = {"accel": "tcg", "kind": kind, "image": "1", "harness": harness(), "timeout": None}
+    body |= {"package": kernel_digest(setting.image)}
+    outcome = from_text(perform.perform(json.dumps(body)))
+    assert (outcome.by_host, outcome.reason) == (True, "no-guest")
+    assert "QEMU was killed" in outcome.refused
+    assert outcome.verdict == ""
 
 
 @pytest.mark.parametrize(
@@ -124,11 +170,12 @@ def test_a_file_that_is_another_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_guest_that_its_host_lost_is_told_apart(
     monkeypatch: pytest.MonkeyPatch, document: dict[str, object], by_host: bool
 ) -> None:
-    setting = SimpleNamespace(document=dict, image=SimpleNamespace(modules=Path("none")))
+    setting = SimpleNamespace(document=dict, image=an_image(Path("none")))
     monkeypatch.setattr(perform, "_setting", lambda *_: setting)
     came = Outcome("incomplete", False, 0.0, "", document)
     monkeypatch.setitem(perform.PERFORMERS, "audit", lambda *_: came)
     body = {"accel": "tcg", "kind": "audit", "image": "1", "harness": harness()}
+    body |= {"package": kernel_digest(setting.image)}
     outcome = from_text(perform.perform(json.dumps(body)))
     assert (outcome.verdict, outcome.refused) == ("incomplete", "")
     assert outcome.by_host is by_host

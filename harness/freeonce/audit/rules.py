@@ -21,6 +21,7 @@ from freeonce.evidence.ledger import (
     Kind,
     Records,
     Type,
+    choose,
 )
 
 KIND_NAMES = {kind: kind.name.lower() for kind in Kind}
@@ -59,7 +60,7 @@ def make_finding(
         rule=rule,
         kind=KIND_NAMES[Kind(int(about["kind"]))],
         sequence=sequence,
-        pointer=None if about["type"] in OF_A_CPU else int(about["pointer"]),
+        pointer=None if int(about["type"]) in OF_A_CPU else int(about["pointer"]),
         site=int(record["site"]),
         # What did not happen, or was only found later, happened at no known step.
         at=None if rule in STEPLESS else run.step_before(sequence),
@@ -329,9 +330,10 @@ def _bytes(record: np.void) -> str:
 def broken(run: Run) -> list[Finding]:
     """`out-of-bounds` and `use-after-free`: guards and poison that the instrument found broken."""
     found = []
-    for record in run.records[run.records["type"] == Type.BROKEN]:
-        index = run.by_serial(int(record["serial"]))
-        if index is None or int(record["detail"]) not in set(Broken):
+    told = choose(run.records, run.records["type"] == Type.BROKEN)
+    told = choose(told, np.isin(told["detail"], list(Broken)))
+    for record, index in zip(told, run.by_serials(told["serial"]).tolist(), strict=True):
+        if index == NONE:
             continue
         allocate = run.allocates[index]
         rule, detail = _broken(record, allocate)
@@ -426,11 +428,11 @@ def _cache_name(cache: int) -> str:
 def not_restored(run: Run) -> list[Finding]:
     """`not-restored`: page attributes after a release."""
     found = []
-    left = run.records[(run.records["type"] == Type.RESTORED)]
-    for record in left[left["detail"] != WRITE_BACK]:
+    left = choose(run.records, run.records["type"] == Type.RESTORED)
+    left = choose(left, left["detail"] != WRITE_BACK)
+    for record, index in zip(left, run.by_serials(left["serial"]).tolist(), strict=True):
         detail = f"still cache type {_cache_name(int(record['detail']))} after its release"
-        index = run.by_serial(int(record["serial"]))
-        allocate = None if index is None else run.allocates[index]
+        allocate = None if index == NONE else run.allocates[index]
         found.append(make_finding(run, Rule.NOT_RESTORED, record, allocate, detail))
     return found
 

@@ -122,19 +122,20 @@ class Run:
         found: np.void | None = None if place == NONE else self.releases[place]
         return found
 
-    @cached_property
-    def _serials(self) -> tuple[Indices, npt.NDArray[np.uint32]]:
-        """The order of the serials, and they in that order."""
-        serials = np.ascontiguousarray(self.allocates["serial"])
-        order = np.argsort(serials, kind="stable")
-        return order, serials[order]
+    def by_serials(self, serials: npt.NDArray[np.uint32]) -> Indices:
+        """For each serial the index in `allocates` of the first that has it, NONE without one.
 
-    def by_serial(self, serial: int) -> int | None:
-        """The index in `allocates` of the first with that serial."""
-        order, serials = self._serials
-        place = int(np.searchsorted(serials, serial))
-        there = place < len(serials) and int(serials[place]) == serial
-        return int(order[place]) if there else None
+        All at once: the allocations are put in order for each call.
+        """
+        found = np.full(len(serials), NONE, dtype=np.intp)
+        if len(self.allocates) and len(serials):
+            known = np.ascontiguousarray(self.allocates["serial"])
+            order = np.argsort(known, kind="stable")
+            known = known[order]
+            place = np.minimum(np.searchsorted(known, serials), len(known) - 1)
+            there = known[place] == serials
+            found[there] = order[place[there]]
+        return found
 
     @cached_property
     def labels(self) -> dict[int, str]:
@@ -156,6 +157,13 @@ class Run:
         """The allocations in the order of their addresses, at one address as they came."""
         return self.allocates[np.argsort(self.allocates["pointer"], kind="stable")]
 
+    @cached_property
+    def _addresses(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+        """Pointers and sequences in that order; numpy copies a column before it searches in it."""
+        columns = (self.by_pointer[name] for name in ("pointer", "sequence"))
+        pointers, sequences = map(np.ascontiguousarray, columns)
+        return pointers, sequences
+
     def step_before(self, sequence: int) -> str | None:
         """The last step that the scenario named before a record."""
         index = bisect_left(self._step_sequences, sequence) - 1
@@ -164,13 +172,14 @@ class Run:
     def around(self, release: np.void) -> np.void | None:
         """The newest allocation, made before a release, that its pointer lies inside of."""
         pointer = int(release["pointer"])
-        starts = self.by_pointer["pointer"]
-        behind = int(np.searchsorted(starts, pointer, side="right"))
+        starts, sequences = self._addresses
+        # Of numpy's own type: for a number of Python's it converts the whole array.
+        behind = int(np.searchsorted(starts, release["pointer"], side="right"))
         if not behind:
             return None
         first = int(np.searchsorted(starts, starts[behind - 1]))
         there = self.by_pointer[first:behind]
-        made = int(np.searchsorted(there["sequence"], release["sequence"]))
+        made = int(np.searchsorted(sequences[first:behind], release["sequence"]))
         if not made:
             return None
         found: np.void = there[made - 1]

@@ -28,6 +28,7 @@ from freeonce.bench.lives import our_module
 from freeonce.evidence.ledger import (
     CPU_STATE_GIF,
     RECORD,
+    Broken,
     Flag,
     Kind,
     Phase,
@@ -50,6 +51,8 @@ PIECE = 1 << 16
 PLACE = "/var/tmp"
 KEPT = 1000
 """Releases that the instrument keeps until their memory goes back to the kernel."""
+BROKEN = 100
+"""Every so many allocations one is told to be broken, of a faulty life."""
 ALL = Quiesced.RCU | Quiesced.WORK | Quiesced.DEFERRED
 MOST_MIB = 2048
 MOST_SECONDS = 3600.0
@@ -75,10 +78,12 @@ def _phase(phase: Phase) -> dict[str, int]:
     return {"type": Type.PHASE, "serial": 1, "detail": phase}
 
 
-def life(count: int) -> Iterator[Records]:
-    """A clean life of about `count` records, in pieces, without sequence and check.
+def life(count: int, broken: bool = False) -> Iterator[Records]:
+    """A life of about `count` records, in pieces, without sequence and check.
 
     Three records an allocation: acquired, released and kept, and given back a little later.
+    `broken`: of one in a hundred the instrument tells that it was written then. Otherwise it is
+    clean.
     """
     text = np.frombuffer(b"life".ljust(24, b"\0"), "<u8").tolist()
     begin = dict(zip(("pointer", "physical", "size"), text, strict=True))
@@ -110,6 +115,8 @@ def life(count: int) -> Iterator[Records]:
         # What a column is before the first and behind the last.
         told[:, 2] = (serials > KEPT) & (serials - KEPT <= allocations)
         yield three[told]
+        if broken:
+            yield _broken(three[:, 2][told[:, 2]][::BROKEN])
     yield _some(
         _phase(Phase.GOING),
         _phase(Phase.GONE),
@@ -120,10 +127,18 @@ def life(count: int) -> Iterator[Records]:
     )
 
 
-def write(count: int, file: IO[bytes]) -> Records:
+def _broken(given_back: Records) -> Records:
+    """As the instrument tells of what it kept when it gives it back."""
+    told = given_back.copy()
+    told["type"], told["detail"] = Type.BROKEN, Broken.POISON
+    told["physical"], told["size"], told["kind"], told["site"] = 1, 0x6B6B6B00, 0, 0
+    return told
+
+
+def write(count: int, file: IO[bytes], broken: bool = False) -> Records:
     """The same in a file, mapped."""
     written = 0
-    for piece in life(count):
+    for piece in life(count, broken):
         piece["sequence"] = np.arange(written + 1, written + len(piece) + 1)
         piece["run"] = 1
         file.write(seal(piece).tobytes())
@@ -133,16 +148,16 @@ def write(count: int, file: IO[bytes]) -> Records:
     return np.frombuffer(mapped, RECORD)
 
 
-def judged(count: int) -> dict[str, float]:
+def judged(count: int, broken: bool = False) -> dict[str, float]:
     """Seconds to judge such a life and to write its page, and MiB that this process had at most."""
     with tempfile.TemporaryFile(dir=PLACE) as file:
-        evidence = Evidence(write(count, file), Memory(Snapshot([]), {}))
+        evidence = Evidence(write(count, file, broken), Memory(Snapshot([]), {}))
     start = time.perf_counter()
     run, asked = evidence.run, Asked(1, Flag.LIFE)
     found = judge(evidence.records, evidence.memory, asked=asked, run=run)
     seconds = time.perf_counter() - start
-    if found.verdict is not Verdict.CLEAN:
-        raise AssertionError(f"the clean life of the benchmark is {found.verdict}: {found.reasons}")
+    if found.verdict is not (Verdict.FAULTY if broken else Verdict.CLEAN):
+        raise AssertionError(f"the life of the benchmark is {found.verdict}: {found.reasons}")
     about = Scenario(0, "life", "Modules", "C", None, "", ())
     start = time.perf_counter()
     html_text(
@@ -157,8 +172,8 @@ def judged(count: int) -> dict[str, float]:
 def figures(rounds: int) -> list[Figure]:
     """Of lives of SIZES records: nanoseconds an event, and the most memory."""
     found = []
-    for size in SIZES:
-        command = [sys.executable, "-m", __name__, str(size)]
+    for size, how in ((SIZES[0], []), (SIZES[1], []), (SIZES[1], ["broken"]), (SIZES[2], [])):
+        command = [sys.executable, "-m", __name__, str(size), *how]
         runs = [
             json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
             for _ in range(rounds)
@@ -166,10 +181,11 @@ def figures(rounds: int) -> list[Figure]:
         each = tuple(1e9 * one["seconds"] / size for one in runs)
         pages = tuple(1e9 * one["page"] / size for one in runs)
         memory = tuple(one["mib"] for one in runs)
+        life = " ".join(["a", *how, "life"])
         found += [
-            Figure(f"a life of {size:,} records, judged, each", "ns", each),
-            Figure(f"a life of {size:,} records, its page, each", "ns", pages),
-            Figure(f"a life of {size:,} records, most memory", "MiB", memory, MOST_MIB),
+            Figure(f"{life} of {size:,} records, judged, each", "ns", each),
+            Figure(f"{life} of {size:,} records, its page, each", "ns", pages),
+            Figure(f"{life} of {size:,} records, most memory", "MiB", memory, MOST_MIB),
         ]
     return found
 
@@ -196,4 +212,4 @@ def in_guest(setting: Setting) -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(judged(int(sys.argv[1]))))
+    print(json.dumps(judged(int(sys.argv[1]), broken=sys.argv[2:] == ["broken"])))

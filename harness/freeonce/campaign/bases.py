@@ -4,7 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from freeonce.campaign.identity import file_digest, harness
+from freeonce.campaign.identity import (
+    file_digest,
+    harness,
+    kernel_digest,
+    library_digests,
+    subject_digest,
+)
 from freeonce.campaign.task import Base
 from freeonce.errors import HostError
 from freeonce.evidence.scenarios import Scenario, parse_scenarios
@@ -45,14 +51,21 @@ def base_of(setting: Setting, accel: str, kernel: str = "") -> Base:
     def digest(path: str) -> str:
         return file_digest(Path(path))
 
+    @cache
+    def subject(path: str) -> str:
+        return subject_digest(Path(path))
+
     return Base(
         image=file_digest(setting.image.manifest),
+        package=kernel_digest(setting.image),
         harness=harness(),
         accelerator=accel,
         table=table,
         modules=modules,
         is_path=lambda word: "/" in word or ".ko" in word or Path(word).exists(),
         digest=digest,
+        subject=subject,
+        libraries=library_digests,
         kernel=kernel,
     )
 

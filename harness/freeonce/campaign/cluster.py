@@ -264,6 +264,10 @@ class _Crowd:
             if before is None:
                 return given
             workers = set(self._workers.resources(anew=True))
+            if not workers:
+                # Whoever comes may try it.
+                given.workers = set()
+                return given
             given.workers = self._trust.others(task.key, workers)
             # A guest that was lost may be lost for once; who lacks something, lacks it again.
             if not given.workers and not before.refused:
@@ -332,7 +336,8 @@ class _Crowd:
         try:
             if digest not in self._packed:
                 self._packed[digest] = tuple(images.packed(manifest))
-            sent = send(self._client, address, digest, self._packed[digest])
+            package = str(task.body.get("package"))
+            sent = send(self._client, address, digest, package, self._packed[digest])
         except (OSError, ValueError, FreeonceError) as error:
             self._unsupplied.add((address, digest))
             self._say(f"worker {address} could not be sent the image: {error}")
@@ -352,8 +357,9 @@ class _Crowd:
         self._say(f"worker {outcome.worker} was taken out: {why}")
 
 
-def send(client: Client, address: str, digest: str, pieces: Iterable[bytes]) -> int:
-    """An image to a worker, through the scheduler, in pieces; how many bytes.
+def send(client: Client, address: str, digest: str, package: str, pieces: Iterable[bytes]) -> int:
+    """An image to a worker, through the scheduler, in pieces; how many bytes. `digest`,
+    `package`: of its manifest, and of its kernel package.
 
     Raises what sending or keeping it raises.
     """
@@ -367,7 +373,7 @@ def send(client: Client, address: str, digest: str, pieces: Iterable[bytes]) -> 
     for piece in pieces:
         on_worker(images.take, word, piece)
         sent += len(piece)
-    on_worker(images.end, word, digest)
+    on_worker(images.end, word, digest, package)
     return sent
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from freeonce.audit.points import Outcome
 from freeonce.campaign.store import Kept
 
-WITH = ("image", "harness", "digests", "modules")
+WITH = ("image", "package", "harness", "subjects", "digests", "libraries", "modules")
 """What a task was run with, which two stores may have different. The accelerator is not of these:
 what is found under one is not mended by what another does not show.
 """

@@ -1,13 +1,15 @@
 """Results of a store for CI and for code scanning: JUnit and SARIF. Pure."""
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from freeonce.audit.model import Rule, Verdict
+from freeonce.audit.points import Outcome
 from freeonce.campaign.compare import same_task
 from freeonce.campaign.overview import Told, told
 from freeonce.campaign.store import Kept
@@ -16,10 +18,15 @@ from freeonce.subject.places import Frame
 
 
 def junit_text(results: Iterable[Kept]) -> str:
-    """A test case for each result, by the schema of Jenkins' xUnit plugin."""
+    """A test case for each task, by the schema of Jenkins' xUnit plugin.
+
+    Of several results of a task, with other images, the last counts.
+    """
+    last = {(one.task, one.number): one for one in map(told, results)}
+    numbers = _numbers(last.values())
     suite = TestSuite("freeonce campaign")
-    for kept in results:
-        suite.add_testcase(_case(told(kept)))
+    for one in last.values():
+        suite.add_testcase(_case(one, numbers[one.task]))
     suite.time = round(suite.time, 3)
     xml = JUnitXml("freeonce")
     xml.add_testsuite(suite)
@@ -27,9 +34,21 @@ def junit_text(results: Iterable[Kept]) -> str:
     return bytes(xml.tostring()).decode()  # type: ignore[no-untyped-call]
 
 
-def _case(one: Told) -> TestCase:
+def _numbers(every: Iterable[Told]) -> dict[str, int]:
+    """By task: which of those with its label it is, from 1. The same whichever came first."""
+    alike: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for one in every:
+        alike[one.kind, one.label].add(one.task)
+    return {
+        task: number for tasks in alike.values() for number, task in enumerate(sorted(tasks), 1)
+    }
+
+
+def _case(one: Told, which: int) -> TestCase:
+    """`which`: of the tasks with its label."""
     # Of cases with the same names GitLab believes the first alone.
-    name = f"{one.label} #{one.number + 1}" if one.number else one.label
+    name = one.label if which == 1 else f"{one.label} ({which})"
+    name = f"{name} #{one.number + 1}" if one.number else name
     case = TestCase(name, f"freeonce.{one.kind}", round(one.seconds, 3))
     if one.as_expected and one.verdict != Verdict.UNSUPPORTED:
         case.system_out = one.words
@@ -42,31 +61,72 @@ def _case(one: Told) -> TestCase:
     return case
 
 
+@dataclass(frozen=True)
+class _Said:
+    """What a log has of a result: its findings by their fingerprints, and what they do not say."""
+
+    findings: tuple[tuple[str, dict[str, object]], ...]
+    blind: tuple[str, ...]
+
+
 def sarif_text(results: Iterable[Kept]) -> str:
     """A log of every finding once, with how many results have it, those of failure points too.
 
-    What is incomplete and was not expected is a notification.
+    What was not as expected and no finding tells of is a notification. Of several results of a
+    task, with other images, the last counts.
     """
+    last = {(same_task(kept), kept.number): _said(kept) for kept in results}
     counts: Counter[str] = Counter()
     first: dict[str, dict[str, object]] = {}
-    blind = []
-    for kept in results:
-        one = told(kept)
-        if not one.as_expected and one.verdict in (Verdict.INCOMPLETE, Verdict.UNSUPPORTED):
-            blind.append(sarif.told(f"{one.label} ({one.number}): {one.verdict}: {one.words}"))
-        for finding in _findings(kept.document):
-            same = _fingerprint(kept, finding)
+    for one in last.values():
+        for same, found in one.findings:
             counts[same] += 1
-            if same not in first:
-                first[same] = _result(one, finding, same)
+            first.setdefault(same, found)
     every = ({**one, "occurrenceCount": counts[same]} for same, one in first.items())
-    return sarif.log(every, blind)
+    return sarif.log(every, [sarif.told(text) for one in last.values() for text in one.blind])
+
+
+def _said(kept: Kept) -> _Said:
+    one = told(kept)
+    alike = ((_fingerprint(kept, finding), finding) for finding in _findings(kept.document))
+    findings = tuple((same, _result(one, finding, same)) for same, finding in alike)
+    number = f" ({one.number})" if one.number else ""
+    untold = () if one.as_expected else _untold(one, kept.document)
+    return _Said(findings, tuple(f"{one.label}{number}: {words}" for words in untold))
+
+
+def _untold(one: Told, document: Mapping[str, Any]) -> Iterator[str]:
+    """What was not as expected of a result and no finding tells of."""
+    led = document.get("failures") or {}
+    points = [
+        f"failing {point['number']}{'+' if point['after'] else ''}: {said.words}"
+        for point, said in zip(led.get("points", ()), one.points, strict=True)
+        if not said.as_expected and not (point["outcome"] in TOLD and point.get("findings"))
+    ]
+    if led.get("unled"):
+        points.append(f"no failures led: {led['unled']}")
+    expected = [
+        " ".join(map(str, filter(None, (wanted.get("rule"), wanted.get("kind")))))
+        for wanted in (() if document.get("as_expected") else document.get("expected", ()))
+    ]
+    unseen = one.verdict in (Verdict.INCOMPLETE, Verdict.UNSUPPORTED) or expected
+    told_of = points or any(not found.get("suppressed") for found in _findings(document))
+    if unseen or not told_of:
+        wanted = f"expected {', '.join(expected)}, and not that alone came" if expected else ""
+        words = "; ".join(filter(None, (one.words, wanted)))
+        yield f"{one.verdict}: {words or 'not as expected'}"
+    yield from points
+
+
+TOLD = (Outcome.LEAKED, Outcome.RELEASED_TWICE, Outcome.FAULTY)
+"""What becomes of a failure point that its findings tell of."""
 
 
 def _findings(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from document.get("findings", ())
     for point in (document.get("failures") or {}).get("points", ()):
-        yield from point.get("findings", ())
+        because = point.get("suppressed")
+        yield from ({"suppressed": because} | one for one in point.get("findings", ()))
 
 
 def _fingerprint(kept: Kept, finding: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from freeonce.campaign.identity import file_digest
+from freeonce.campaign.identity import file_digest, files_of, kernel_digest
 from freeonce.errors import FreeonceError, HostError
 from freeonce.project import cache
 from freeonce.project.chosen import chosen_image
@@ -75,17 +75,11 @@ def packed(manifest: Path) -> Iterator[bytes]:
         tarfile.open(fileobj=packing, mode="w|") as archive,
     ):
         named = (manifest, *files, *keys, image.families)
-        inside = (one for tree in trees if tree for one in _files(tree))
+        inside = (one for tree in trees if tree for one in files_of(tree))
         for one in chain(named, inside):
             archive.add(one.resolve(), str(one.relative_to(folder)))
             yield from made.whole()
     yield bytes(made.ready)
-
-
-def _files(tree: Path) -> Iterator[Path]:
-    """Of a folder, which may be a link. What links in it lead out of it is not ours to send."""
-    for path, _, names in os.walk(tree):
-        yield from (one for one in (Path(path, name) for name in sorted(names)) if one.is_file())
 
 
 class _Pieces(io.RawIOBase):
@@ -132,8 +126,9 @@ def take(word: str, piece: bytes) -> None:
         file.write(piece)
 
 
-def end(word: str, digest: str) -> None:
-    """On a worker: all pieces were sent. The image is there whole, or not at all.
+def end(word: str, digest: str, package: str) -> None:
+    """On a worker: all pieces were sent. The image is there whole, or not at all. `package`: the
+    digest of its kernel package.
 
     Raises HostError `no-image` when it is not what was meant.
     """
@@ -145,7 +140,8 @@ def end(word: str, digest: str) -> None:
         manifest = folder / cache.MANIFEST
         if file_digest(manifest) != digest:
             raise HostError("no-image", f"what was sent is not the image {digest}")
-        load_image(manifest)
+        if kernel_digest(load_image(manifest)) != package:
+            raise HostError("no-image", f"the kernel package sent is not that of {digest}")
         # Another worker of this host may have been sent it, too.
         with suppress(OSError):
             folder.rename(received() / digest)

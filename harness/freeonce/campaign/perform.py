@@ -4,7 +4,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,10 +15,16 @@ from freeonce.audit.life import Stage
 from freeonce.audit.points import Point, passed
 from freeonce.audit.result import Result
 from freeonce.campaign import census, images
-from freeonce.campaign.identity import file_digest, harness
+from freeonce.campaign.identity import (
+    file_digest,
+    harness,
+    kernel_digest,
+    library_digests,
+    subject_digest,
+)
 from freeonce.campaign.outcome import Outcome, lacking, to_text
 from freeonce.campaign.task import CENSUS, CENSUS_FAILURES, Task
-from freeonce.errors import FreeonceError, GuestLost, HostError
+from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
 from freeonce.evidence.scenarios import Scenario, parse_scenarios
 from freeonce.guest import clone, template_of
 from freeonce.project.setting import Setting, setting_of
@@ -57,6 +63,9 @@ def perform(text: str) -> str:
     except OSError as error:
         # A full disk, no more processes: of this machine, not of the task.
         return to_text(lacking(worker, "system", str(error)))
+    except GuestLost as error:
+        # What is lost while a task is led is its result; this was none yet.
+        return to_text(lacking(worker, "no-guest", f"no guest could be had: {error}"))
     except FreeonceError as error:
         return to_text(Outcome("", False, 0.0, worker, refused=str(error)))
     document = outcome.document | {"host": setting.document()}
@@ -85,12 +94,29 @@ def _setting(image: str, accel: str, svm: bool) -> Setting:
 
 def _same_files(body: Body, setting: Setting) -> None:
     """What the campaign meant is what this worker has. Raises HostError that names it."""
+    try:
+        for name, wanted, found in _files(body, setting):
+            if found != wanted:
+                raise HostError("differs", f"this worker's {name} is not the campaign's")
+    except UsageError as error:
+        raise HostError("differs", f"this worker has not what the campaign has: {error}") from error
+
+
+def _files(body: Body, setting: Setting) -> Iterator[tuple[str, str | None, str | None]]:
+    """What a task names: its name, and the digest that the campaign has and that of here."""
+    yield "kernel package", body["package"], kernel_digest(setting.image)
+    for path, digest in body.get("digests", {}).items():
+        yield path, digest, file_digest(Path(path))
+    for path, digest in body.get("subjects", {}).items():
+        yield path, digest, subject_digest(Path(path))
     package = Package(setting.image.modules)
-    here = {path: Path(path) for path in body.get("digests", ())}
-    here |= {name: package.files.get(canonical(name), Path()) for name in body.get("modules", ())}
-    for name, digest in (body.get("digests", {}) | body.get("modules", {})).items():
-        if file_digest(here[name]) != digest:
-            raise HostError("differs", f"this worker's {name} is not the campaign's")
+    for name, digest in body.get("modules", {}).items():
+        file = package.files.get(canonical(name))
+        yield name, digest, file_digest(file) if file else None
+    if "libraries" in body:
+        here = library_digests(body["exercises"], body["files"])
+        for path in sorted({*here, *body["libraries"]}):
+            yield path, body["libraries"].get(path), here.get(path)
 
 
 def _scenario(body: Body, setting: Setting) -> Outcome:
@@ -102,11 +128,8 @@ def _scenario(body: Body, setting: Setting) -> Outcome:
             crew = Pristine(lambda: clone(source, setting.image), lambda: known)
             with crew:
                 return _failing(body, setting, crew, scenario, options)
-        try:
-            with clone(source, setting.image) as guest:
-                result, _ = run_one(guest, scenario, options)
-        except GuestLost as lost:
-            raise HostError("no-guest", f"no guest could be had: {lost}") from lost
+        with clone(source, setting.image) as guest:
+            result, _ = run_one(guest, scenario, options)
     document = result_document(result, _places(setting, result))
     return _outcome(result, result.as_expected, document)
 

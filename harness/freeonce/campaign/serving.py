@@ -15,18 +15,21 @@ from freeonce.errors import HostError
 from freeonce.machine.folder import guest_folder
 
 CONNECT_SECONDS = 60
+TAKEN_OUT = "scheduler-close-worker"
+"""What Dask's scheduler tells a worker that a client retires."""
 
 
 async def serve(scheduler: str, slots: int, capabilities: Mapping[str, float]) -> None:
-    """Until the scheduler is gone, and nobody answers at its address for a minute: it may only
-    have been out of reach. `capabilities`: what each worker tells of this machine.
+    """Until all workers were taken out, or the scheduler is gone, and nobody answers at its address
+    for a minute: it may only have been out of reach. `capabilities`: what each worker tells of
+    this machine.
 
     Raises HostError `scheduler` when none answered at all.
     """
     served = False
-    while True:
+    while slots:
         try:
-            await _serve(scheduler, slots, {SLOT: 1.0, **capabilities})
+            slots -= await _serve(scheduler, slots, {SLOT: 1.0, **capabilities})
         except HostError:
             if served:
                 return
@@ -34,13 +37,25 @@ async def serve(scheduler: str, slots: int, capabilities: Mapping[str, float]) -
         served = True
 
 
-async def _serve(scheduler: str, slots: int, resources: dict[str, float]) -> None:
+class _Keeper(Nanny):  # type: ignore[misc]
+    """A nanny that knows whether its worker was taken out, or only lost its scheduler."""
+
+    taken_out = False
+
+    def close_gracefully(self, reason: str = "nanny-close-gracefully") -> None:
+        """Called by its worker, with what that was told."""
+        self.taken_out = self.taken_out or reason == TAKEN_OUT
+        super().close_gracefully(reason)
+
+
+async def _serve(scheduler: str, slots: int, resources: dict[str, float]) -> int:
+    """How many workers were taken out."""
     # Its keeper removes the folder when we are killed.
     with guest_folder() as folder, dask.config.set(SETTINGS):
         async with AsyncExitStack() as stack:
             try:
                 nannies = [
-                    Nanny(
+                    _Keeper(
                         scheduler,
                         nthreads=1,
                         # Otherwise workers listen on every address of this machine.
@@ -58,6 +73,7 @@ async def _serve(scheduler: str, slots: int, resources: dict[str, float]) -> Non
             except UNREACHABLE as error:
                 raise unreachable(scheduler, error) from error
             await asyncio.gather(*(nanny.finished() for nanny in nannies))
+            return sum(nanny.taken_out for nanny in nannies)
 
 
 def address_towards(scheduler: str) -> str:

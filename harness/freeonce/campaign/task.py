@@ -36,18 +36,22 @@ class Base:
     """What goes into every task of a kernel. `image`: its manifest's SHA-256. `harness`: see
     `identity`.
 
-    `table`: the image's scenarios, asked for only when the plan has some. `modules`: of its kernel
-    package, files by name. `is_path`: whether a word is a file or folder; `digest`: of one.
-    `kernel`: as the plan names it, if it does.
+    `package`: its kernel package's. `table`: the image's scenarios, asked for only when the plan
+    has some. `modules`: of its kernel package, files by name. `is_path`: whether a word is a file
+    or folder; `digest`: of one; `subject`: of a module's. `libraries`: digests of what exercises
+    and files are linked with, by path. `kernel`: as the plan names it, if it does.
     """
 
     image: str
+    package: str
     harness: str
     accelerator: str
     table: Callable[[], Sequence[Scenario]]
     modules: Callable[[], Mapping[str, Path]]
     is_path: Callable[[str], bool]
     digest: Callable[[str], str]
+    subject: Callable[[str], str]
+    libraries: Callable[[Sequence[str], Sequence[str]], Mapping[str, str]]
     kernel: str = ""
 
     def task(self, name: str, body: Body) -> Task:
@@ -55,6 +59,7 @@ class Base:
         whole = body | {
             "name": name,
             "image": self.image,
+            "package": self.package,
             "harness": self.harness,
             "accel": self.accelerator,
         }
@@ -104,11 +109,11 @@ def _of_scenarios(wish: Scenarios, base: Base) -> Iterator[Task]:
 
 def _of_audit(wish: Audit, base: Base) -> Iterator[Task]:
     modules = (*wish.targets, *wish.dependencies)
-    paths = [one for one in modules if base.is_path(one)]
-    paths += [*wish.exercises, *(one.partition(":")[0] for one in wish.files)]
+    subjects = [one for one in modules if base.is_path(one)]
+    paths = [*wish.exercises, *(one.partition(":")[0] for one in wish.files)]
     # What is no path is the name of a module in the image; whether there is one, the life tells.
     package = base.modules()
-    named = [one for one in modules if one not in paths and canonical(one) in package]
+    named = [one for one in modules if one not in subjects and canonical(one) in package]
     body: Body = {
         "kind": "audit",
         "targets": list(wish.targets),
@@ -120,6 +125,8 @@ def _of_audit(wish: Audit, base: Base) -> Iterator[Task]:
         "timeout": wish.timeout,
         "fail_each": wish.fail_each,
         "fail_limit": wish.fail_limit,
+        "subjects": {path: base.subject(path) for path in sorted(set(subjects))},
+        "libraries": dict(base.libraries(wish.exercises, wish.files)),
         "digests": {path: base.digest(path) for path in sorted(set(paths))},
         "modules": {one: base.digest(str(package[canonical(one)])) for one in sorted(set(named))},
     }

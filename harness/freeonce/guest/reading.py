@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from freeonce.errors import EvidenceError
 from freeonce.evidence.ledger import HEADER_BYTES, RECORD_BYTES, Header, parse_header
@@ -29,13 +30,16 @@ class Readable:
         window = self.config.window
         return parse_header(self.monitor.read_memory(window.base, HEADER_BYTES), window.size)
 
-    def window(self, first: int) -> tuple[Header, bytes]:
+    def window(self, first: int, *, drained: int | None = None) -> tuple[Header, bytes]:
         """The header and the records from `first` (0-based), as they stand in memory.
 
-        Read by the host while the guest is held still. Raises EvidenceError.
+        Read by the host while the guest is held still. `drained`: how many records the host has
+        by its own count, which is believed in place of the header's. Raises EvidenceError.
         """
         with self.monitor.paused():
             header = self.header()
+            if drained is not None:
+                header = replace(header, drained=drained)
             return header, self.records(first, header.count - first, header.capacity)
 
     def records(self, first: int, count: int, capacity: int) -> bytes:

@@ -65,6 +65,8 @@ def load_image(manifest: Path) -> Image:
         names = ("kernel", "initramfs", "module", "symvers", "specimens", "client_key", "host_key")
         for name in names:
             _verify(folder / data[name]["path"], data[name]["sha256"])
+        if "families" in data:
+            _verify(folder / data["families"]["path"], data["families"]["sha256"])
         return Image(
             manifest=manifest,
             boot=folder / data["kernel"]["path"],

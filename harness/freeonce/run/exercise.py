@@ -76,14 +76,26 @@ def with_libraries(files: Iterable[GuestFile], sources: Iterable[Path]) -> list[
     Raises UsageError when it is too much for a guest.
     """
     by_path = {file.path: file for file in files}
-    for source in sources:
-        for library in _libraries(source):
-            by_path.setdefault(str(library), _carried(library, str(library), executable=True))
+    for library in libraries(sources):
+        by_path.setdefault(str(library), _carried(library, str(library), executable=True))
     total = sum(len(file.data) for file in by_path.values())
     if total > MOST_BYTES or len(by_path) > MOST_FILES:
         message = f"{len(by_path)} files of {total >> 20} MiB are too much for a guest"
         raise UsageError(f"{message}: at most {MOST_FILES} of {MOST_BYTES >> 20} MiB")
     return list(by_path.values())
+
+
+def sources_of(exercises: Iterable[Path], carried: Iterable[str]) -> Iterator[Path]:
+    """The files of this machine that `of_files` and `of_carried` take, and folders of these."""
+    yield from (Path(argument.partition(":")[0]) for argument in carried)
+    for path in exercises:
+        yield path
+        yield from path.rglob("*")
+
+
+def libraries(sources: Iterable[Path]) -> set[Path]:
+    """What the programs among these are linked with. Raises UsageError for one that is missing."""
+    return {library for source in sources for library in _libraries(source)}
 
 
 def _carried(path: Path, guest: str, executable: bool = False) -> GuestFile:

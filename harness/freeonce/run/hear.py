@@ -103,7 +103,7 @@ def look(guest: Guest, before: Header, drained: Drain | None = None) -> Early:
     """Read both while the guest stands still. Raises EvidenceError when there is no ledger."""
     with guest.monitor.paused():
         first = drained.next if drained else before.count
-        _, data = guest.window(first)
+        _, data = guest.window(first, drained=first if drained else None)
         records, doubts = _weighed(_all(drained, parse_records(data, first)), 0)
         run = take_apart(records)
         return Early(data, records, doubts, run, _memory(guest, run, before.page_offset))
@@ -165,7 +165,7 @@ def collect(
         lost = (str(error),)
     except GuestLost as error:
         lost, loss = (lost_words(error),), error.loss
-    header, data = guest.window(first)
+    header, data = guest.window(first, drained=first if drained else None)
     evidence = whole(early, data, first, header.dropped - before.dropped, drained)
     account = Account.MISSING
     if told is not None:

@@ -9,7 +9,13 @@ from freeonce.audit.life import Instruction, NotAudited, Target
 from freeonce.errors import UsageError
 from freeonce.guest.files import GuestFile
 from freeonce.project.image import Image
-from freeonce.run.exercise import of_carried, of_commands, of_files, with_libraries
+from freeonce.run.exercise import (
+    of_carried,
+    of_commands,
+    of_files,
+    sources_of,
+    with_libraries,
+)
 from freeonce.run.life import DEFAULT_LIMITS, Limits, Load, Plan
 from freeonce.subject.build import Headers, build, is_source
 from freeonce.subject.families import read_families
@@ -123,12 +129,10 @@ def _sources(targets: Sequence[Module], debug_info: Path | None) -> Iterator[Sou
 def _with_exercises(loads: tuple[Load, ...], wish: Wish) -> Plan:
     exercises, files = of_files(wish.exercises)
     files += of_carried(wish.carried)
-    hosts = [Path(argument.partition(":")[0]) for argument in wish.carried]
-    inside = [file for path in wish.exercises for file in (path, *path.rglob("*"))]
     return Plan(
         loads=loads,
         exercises=(*exercises, *of_commands(wish.commands)),
-        files=tuple(with_libraries(files, [*hosts, *inside])),
+        files=tuple(with_libraries(files, sources_of(wish.exercises, wish.carried))),
         keep=wish.keep,
         unload=wish.unload,
         limits=wish.limits,

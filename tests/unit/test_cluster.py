@@ -1,0 +1,74 @@
+"""What becomes of tasks that are given again, on a cluster that is not there."""
+
+import asyncio
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from freeonce.campaign import serving
+from freeonce.campaign.cluster import SLOT, _Crowd, _Given
+from freeonce.campaign.outcome import Outcome, lacking
+from freeonce.campaign.task import Task
+from freeonce.errors import HostError
+
+TASK = Task("key", "c/pool", {"kind": "scenario", "accel": "auto"})
+LOST = Outcome("incomplete", False, 0.0, "w", {"reasons": ["QEMU"]}, by_host=True)
+
+
+def crowd(workers: Iterable[str]) -> _Crowd:
+    found = {"workers": {one: {"resources": {SLOT: 1}} for one in workers}}
+    client: Any = SimpleNamespace(scheduler_info=lambda **_: found)
+    return _Crowd(client, str, lambda _: None)
+
+
+@pytest.mark.parametrize("before", [LOST, lacking("w", "system", "full")])
+@pytest.mark.parametrize("stale", [set(), {"gone"}])
+def test_without_any_worker_a_task_that_is_tried_again_waits(
+    before: Outcome, stale: set[str]
+) -> None:
+    some = crowd([])
+    some._trust.again("key", "gone")
+    some._again.append(_Given(TASK, before, stale))
+    given = some._next_given(iter(()))
+    assert given is not None
+    assert (given.task, given.workers) == (TASK, set())
+    assert not some._nobodys
+
+
+def test_a_lost_guest_goes_to_who_had_it_when_nobody_else_is_there() -> None:
+    some = crowd(["w"])
+    some._trust.again("key", "w")
+    some._again.append(_Given(TASK, LOST))
+    given = some._next_given(iter(()))
+    assert given is not None
+    assert given.workers == {"w"}
+
+
+def test_what_everybody_refused_is_told() -> None:
+    some = crowd(["w"])
+    some._trust.again("key", "w")
+    refused = lacking("w", "system", "full")
+    some._again.append(_Given(TASK, refused))
+    assert some._next_given(iter(())) is None
+    assert list(some._nobodys) == [(TASK, refused)]
+
+
+@pytest.mark.parametrize(
+    ("gone", "asked"), [((0, 0), [2, 2, 2]), ((1, 1), [2, 1]), ((1, 0), [2, 1, 1]), ((2,), [2])]
+)
+def test_workers_that_were_taken_out_do_not_come_back(
+    monkeypatch: pytest.MonkeyPatch, gone: tuple[int, ...], asked: list[int]
+) -> None:
+    lines, slots_asked = iter(gone), []
+
+    async def serve_once(_: str, slots: int, __: object) -> int:
+        slots_asked.append(slots)
+        for taken_out in lines:
+            return taken_out
+        raise HostError("scheduler", "gone")
+
+    monkeypatch.setattr(serving, "_serve", serve_once)
+    asyncio.run(serving.serve("tcp://127.0.0.1:1", 2, {}))
+    assert slots_asked == asked
