@@ -72,11 +72,12 @@ def test_each_family_has_each_fault_that_it_can_have() -> None:
     there = {(one["rule"], one["family"]) for found in EXPECTED.values() for one in found["finds"]}
     for rule in EVERYWHERE:
         assert {family for found, family in there if found == rule} == FAMILIES
-    for rule in (Rule.INVALID_FREE, Rule.USE_AFTER_FREE):
-        assert {family for found, family in there if found == rule} == POINTERS
-    # A memory pool is a pointer to who gives it to the wrong call.
+    assert {family for rule, family in there if rule == Rule.USE_AFTER_FREE} == POINTERS
+    # Caches and memory pools are pointers to who gives them to the wrong call.
+    invalid = {family for rule, family in there if rule == Rule.INVALID_FREE}
+    assert invalid == POINTERS | {"cache"}
     mismatched = {family for rule, family in there if rule == Rule.MISMATCHED_FREE}
-    assert mismatched == POINTERS | {"mempool"}
+    assert mismatched == POINTERS | {"cache", "mempool"}
     # A per-CPU allocation has no slack to guard; only pages are released with a size.
     behind = {family for rule, family in there if rule == Rule.OUT_OF_BOUNDS}
     assert behind == POINTERS - {"percpu"}
