@@ -112,7 +112,8 @@ def test_a_host_that_takes_no_more_says_so_and_nobody_waits_or_is_accused(
     monkeypatch.setattr(Drain, "_take", fail)
     lived = led(small, module, f"pairs={PAIRS}")
     assert lived.life.result.judgement.verdict is Verdict.INCOMPLETE
-    assert [one.obstacle for one in lived.life.reasons] == [Obstacle.NOT_DRAINED], lived.told
+    assert {one.obstacle for one in lived.life.reasons} == {Obstacle.NOT_DRAINED}, lived.told
+    assert "planted" in lived.life.reasons[0].message
 
 
 def test_who_may_not_sleep_does_not_wait_and_what_is_lost_is_never_clean(
