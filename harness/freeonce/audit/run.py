@@ -85,6 +85,12 @@ class Run:
         return bool(np.any(begins["flags"] & Flag.REAL))
 
     @cached_property
+    def is_life(self) -> bool:
+        """Whether it began as a life."""
+        begins = self.records[self.records["type"] == Type.BEGIN]
+        return bool(np.any(begins["flags"] & Flag.LIFE))
+
+    @cached_property
     def over(self) -> bool:
         """Whether the scenario came to its end."""
         return bool(np.any(self.records["type"] == Type.END))
