@@ -36,6 +36,11 @@ class Deadline:
         self.purpose = purpose
         self._end = time.monotonic() + self.seconds
 
+    @property
+    def is_over(self) -> bool:
+        """Whether that point is past."""
+        return time.monotonic() >= self._end
+
     def left(self) -> float:
         """Seconds left, more than 0. Raises DeadlineExceeded when there are none."""
         left = self._end - time.monotonic()

@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from freeonce.audit.model import Account, Verdict
-from freeonce.errors import Obstacle
+from freeonce.errors import EvidenceError, Obstacle
+from freeonce.evidence.ledger import Header
 from freeonce.guest import Guest, clone, template_of
 from freeonce.guest.drain import Drain
 from freeonce.machine.argv import MIB, Window
@@ -98,6 +99,21 @@ def test_who_waits_in_vain_goes_on_and_the_life_is_incomplete(
     lived = led(small, module, f"pairs={PAIRS}")
     assert lived.life.result.judgement.verdict is Verdict.INCOMPLETE
     assert Obstacle.NOT_DRAINED in [one.obstacle for one in lived.life.reasons], lived.told
+
+
+def test_a_host_that_takes_no_more_says_so_and_nobody_waits_or_is_accused(
+    small: Place, module: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Drain, header: Header) -> bool:
+        if header.appended - self.first < header.capacity // 2:
+            return False
+        raise EvidenceError("planted")
+
+    monkeypatch.setattr(Drain, "_take", fail)
+    lived = led(small, module, f"pairs={PAIRS}")
+    assert lived.life.result.judgement.verdict is Verdict.INCOMPLETE
+    assert {one.obstacle for one in lived.life.reasons} == {Obstacle.NOT_DRAINED}, lived.told
+    assert "planted" in lived.life.reasons[0].message
 
 
 def test_who_may_not_sleep_does_not_wait_and_what_is_lost_is_never_clean(

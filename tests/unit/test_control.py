@@ -1,6 +1,7 @@
 """The control line against guests that do not behave: deadlines hold, garbage is a lost guest."""
 
 import contextlib
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -11,9 +12,11 @@ import pytest
 
 from freeonce.deadline import Deadline
 from freeonce.errors import CommandFailed, DeadlineExceeded, GuestLost, Loss
+from freeonce.guest.guest import Guest
 from freeonce.machine.control import LINE_BYTES, Control, control
 
 Answer = Callable[[bytes], bytes]
+ENGINE = Path(__file__).resolve().parents[2] / "guest/instrument/engine"
 
 
 @contextmanager
@@ -141,3 +144,17 @@ def test_while_it_waits_it_asks_whether_the_guest_lives(tmp_path: Path) -> None:
 def test_a_line_that_breaks_is_a_lost_guest(tmp_path: Path) -> None:
     with guest(tmp_path, lambda _: b"") as line, pytest.raises(GuestLost, match="control line"):
         line.ask("ping", soon())
+
+
+def test_a_scenario_may_take_its_seconds_and_the_kernel_then_time_to_come_to_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As long as the instrument itself waits, which then says that it did not."""
+    asked = []
+    monkeypatch.setattr(Guest, "ask", lambda _, *given: asked.append(given))
+    Guest.__new__(Guest).run("c/pool", 5.0)
+    rest = [
+        int(re.findall(r"#define PATIENCE_MS (\d+)", (ENGINE / name).read_text())[0])
+        for name in ("timers.c", "rest.c")
+    ]
+    assert asked == [("run c/pool", 5.0 + sum(rest) / 1000)]

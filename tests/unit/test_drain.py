@@ -1,7 +1,9 @@
 """A ledger longer than its window: what the host takes while the guest runs, and believes of it."""
 
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import Evidence
+from freeonce.deadline import PATIENCE_VARIABLE
 from freeonce.errors import CommandFailed, EvidenceError, Obstacle
 from freeonce.evidence.ledger import (
     RECORD,
@@ -189,6 +192,37 @@ def test_what_does_not_answer_ends_it_with_a_reason(
     assert str(error) in drained.doubt
 
 
+def test_from_the_first_doubt_on_nobody_waits_for_it_and_nothing_is_read(
+    window: Window, drained: Drain
+) -> None:
+    window.write(40)
+    drained.take()
+    window.appended = 39
+    drained.take()
+    assert window.asked[-1] == "drained stop"
+    window.write(60)
+    asked, read = list(window.asked), window.read
+    drained.take()
+    assert (window.asked, window.read) == (asked, read)
+
+
+def test_a_record_that_is_never_finished_ends_it_in_bounded_time(
+    window: Window, drained: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(PATIENCE_VARIABLE, raising=False)
+    clock: Any = SimpleNamespace(monotonic=lambda: clock.now, now=0.0)
+    monkeypatch.setattr("freeonce.deadline.time", clock)
+    window.write(40)
+    window.places[3]["size"] = 7
+    for clock.now in (0.0, 1.0, module.STALLED_SECONDS):
+        drained.take()
+        assert drained.doubt == ""
+    clock.now += 2.0
+    drained.take()
+    assert "record 3 is not finished" in drained.doubt
+    assert window.asked[-1] == "drained stop"
+
+
 def test_a_life_that_is_too_long_ends_it(
     window: Window, drained: Drain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +241,64 @@ def test_a_full_disk_ends_it(
     window.write(40)
     drained.take()
     assert "No space left on device" in drained.doubt
+    assert window.asked[-1] == "drained stop"
+
+
+def test_without_a_place_for_it_a_short_life_is_whole_and_a_long_one_is_told(
+    window: Window, drained: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PLACE", "/nowhere")
+    window.write(7)
+    drained.take()
+    assert drained.doubt == ""
+    assert indices(drained, steps(0, 7)) == list(range(7))
+    window.write(40)
+    drained.take()
+    assert "no room for the ledger in /nowhere" in drained.doubt
+
+
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_does_not_fit_on_the_disk_at_the_end_is_kept_in_memory(
+    window: Window, drained: Drain
+) -> None:
+    window.write(40)
+    drained.take()
+    with no_file_beyond(42 * RECORD_BYTES):
+        assert indices(drained, steps(40, 20)) == list(range(60))
+        assert indices(drained, steps(40, 24)) == list(range(64))
+    assert drained.doubt == ""
+
+
+def test_what_does_not_fit_on_the_disk_meanwhile_stays_in_the_window(
+    window: Window, drained: Drain
+) -> None:
+    window.write(40)
+    drained.take()
+    window.write(40)
+    with no_file_beyond(50 * RECORD_BYTES):
+        drained.take()
+        assert "no room for the ledger" in drained.doubt
+        assert drained.next == 40
+        assert indices(drained, steps(40, 40)) == list(range(80))
+
+
+def test_what_cannot_be_mapped_is_told(
+    window: Window, drained: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window.write(40)
+    drained.take()
+    monkeypatch.setattr(drained, "_mapped", raising(OSError(12, "Cannot allocate memory")))
+    assert indices(drained, steps(40, 3)) == [40, 41, 42]
+    assert "Cannot allocate memory" in drained.doubt
 
 
 def test_what_is_damaged_among_it_is_counted_and_left_out(window: Window, drained: Drain) -> None:

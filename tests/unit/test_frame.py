@@ -96,6 +96,22 @@ def test_a_second_release_while_the_run_is_ended_is_no_verdict() -> None:
     assert "something was released again while the run was ended" in judgement.reasons
 
 
+@pytest.mark.parametrize("right", [False, True])
+def test_a_release_by_another_call_while_the_run_is_ended_is_a_mismatched_free(
+    right: bool,
+) -> None:
+    """It was withheld, so the memory stays live, and the right one may still come too late."""
+    history = run().take(1, A).cpu_state()
+    about = {"serial": 1, "pointer": A}
+    history.add(Type.RELEASE, **about, kind=int(Kind.VMALLOC), flags=int(Flag.WITHHELD))
+    if right:
+        history.give(1, A)
+    history.end(states=False)
+    judgement = history.settle().judged()
+    assert judgement.reasons == ()
+    assert [one.rule for one in judgement.findings] == [Rule.MISMATCHED_FREE]
+
+
 def test_a_release_after_the_settling_is_a_leak_too() -> None:
     """The module does not know the memory any more then, and no run is current."""
     history = ended_with_a_leak().settle()

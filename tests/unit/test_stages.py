@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from freeonce.audit.life import Stage
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import NOTHING, Evidence
-from freeonce.errors import CommandFailed, GuestLost, Loss, Obstacle
+from freeonce.errors import CommandFailed, EvidenceError, GuestLost, Loss, Obstacle
 from freeonce.evidence.ledger import Header
 from freeonce.guest.bounded import Ended
 from freeonce.run import life
@@ -178,3 +179,15 @@ def test_a_subject_that_the_guest_itself_needs_is_refused(lead: Callable[..., Li
     lived = lead(Guest(), Plan((Load("net", b"", subject=True),)))
     assert lived.reasons[0].obstacle is Obstacle.DOES_NOT_LOAD
     assert "loaded already" in lived.reasons[0].message
+
+
+def test_a_ledger_that_is_not_drained_is_the_first_reason_whatever_comes_of_it(
+    lead: Callable[..., Lived], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def collect(*given: Any) -> None:
+        given[-1].doubt = "no room"
+        raise EvidenceError("no ledger")
+
+    monkeypatch.setattr(life, "collect", collect)
+    lived = lead(Guest())
+    assert [one.obstacle for one in lived.reasons] == [Obstacle.NOT_DRAINED, Obstacle.GUEST_LOST]

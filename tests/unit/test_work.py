@@ -23,7 +23,7 @@ from freeonce.report.junit import junit_text
 from freeonce.report.sarif import sarif_text
 from freeonce.report.terminal import MOST_SHOWN, print_report
 from freeonce.report.trace import trace_bytes
-from tests.unit.history import PAGE, PAGE_OFFSET, History, Life, born, run
+from tests.unit.history import LIFE, PAGE, PAGE_OFFSET, History, Life, born, run
 from tests.unit.results import HOST
 from tests.unit.steps import lines
 
@@ -249,3 +249,28 @@ def test_a_look_up_does_not_go_through_all_allocations(
 
     # 25 times as many are 25 times as slow each when every one of them goes through all.
     assert each(500_000) < 5 * min(each(20_000) for _ in range(3))
+
+
+@pytest.mark.parametrize("kind", [None, Kind.VMALLOC])
+def test_the_same_release_again_and_again_is_one_finding_and_no_more_work(
+    kind: Kind | None,
+) -> None:
+    """Double when the memory is gone, by another call while it is live."""
+
+    def life(count: int) -> Life:
+        life = born()
+        serial = life.acquire(Kind.SLAB, A)
+        life.drop(serial, flags=int(Flag.KEPT) if kind is None else int(Flag.WITHHELD), kind=kind)
+        for _ in range(count):
+            withheld = int(Flag.WITHHELD)
+            life.drop(serial, kind or Kind.SLAB, A, flags=withheld, site=7)
+        return life.dead().settle()
+
+    def work(count: int) -> int:
+        records, memory = (many := life(count)).records(), many.memory()
+        return lines(lambda: judge(records, memory, asked=LIFE), "freeonce.audit")
+
+    judgement = life(300).judged()
+    assert judgement.reasons == ()
+    assert (judgement.findings[-1].count, judgement.findings[-1].total) == (300, 300 * 64)
+    assert work(300) < 1.2 * work(30)

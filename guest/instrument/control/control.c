@@ -238,12 +238,22 @@ static int drained_seq_open(struct inode *inode, struct file *file)
 	return single_open(file, drained_seq_show, NULL);
 }
 
-/* The host has all records below this one. */
+/* The host has all records below this one; `stop`: it takes no more in this run. */
 static ssize_t drained_write(struct file *file, const char __user *buffer, size_t count, loff_t *at)
 {
+	char said[24] = "";
 	u64 upto;
-	int error = kstrtou64_from_user(buffer, count, 10, &upto) ?: drain_upto(upto);
+	int error;
 
+	if (count >= sizeof(said))
+		return -EINVAL;
+	if (copy_from_user(said, buffer, count))
+		return -EFAULT;
+	if (sysfs_streq(said, "stop")) {
+		drain_give_up();
+		return count;
+	}
+	error = kstrtou64(said, 10, &upto) ?: drain_upto(upto);
 	return error ?: count;
 }
 

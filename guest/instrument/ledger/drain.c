@@ -39,8 +39,8 @@ static bool may_sleep(void)
 	       !(current->flags & PF_MEMALLOC) && READ_ONCE(current->__state) == TASK_RUNNING;
 }
 
-/* Nobody waits any more, and who does goes on. */
-static void give_up(void)
+/* Nobody waits any more in this run, and who does goes on. */
+void drain_give_up(void)
 {
 	struct ledger_record record = { .type = LEDGER_BLIND, .detail = BLIND_ROOM };
 
@@ -54,7 +54,7 @@ void drain_await_room(void)
 	if (likely(!crowded()) || !may_sleep())
 		return;
 	if (!wait_event_idle_timeout(room, !crowded(), msecs_to_jiffies(READ_ONCE(room_patience_ms))))
-		give_up();
+		drain_give_up();
 }
 
 /* `on`: the host drains from now on. Otherwise who waits goes on. */

@@ -44,6 +44,7 @@ static inline u8 ledger_align(size_t align)
 extern bool ledger_is_drained;
 void drain_begin(bool on);
 void drain_await_room(void);
+void drain_give_up(void);
 int drain_upto(u64 upto);
 u64 drain_digest(u64 *upto);
 

@@ -142,8 +142,9 @@ def _together(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
 
 
 def _counted(group: list[Finding]) -> Finding:
-    sizes = [one.size for one in group if one.size is not None]
-    return replace(group[0], count=len(group), total=sum(sizes) if sizes else None)
+    sizes = [one.size * one.count for one in group if one.size is not None]
+    count = sum(one.count for one in group)
+    return replace(group[0], count=count, total=sum(sizes) if sizes else None)
 
 
 def _missing(records: Records, looked: Memory | None, guest_account: Account) -> Iterable[str]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from freeonce.audit.frame import late_releases
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.rules import make_finding
-from freeonce.audit.run import Run, end_of, take_apart
+from freeonce.audit.run import Run, end_of, ending_of, take_apart
 from freeonce.evidence.ledger import (
     CPU_STATE_GIF,
     CPU_STATE_SILENT,
@@ -85,11 +85,13 @@ class _Span:
     @classmethod
     def of(cls, run: Run) -> "_Span":
         """The span of a run, up to its end."""
-        end = end_of(run.records)
+        end, ending = end_of(run.records), ending_of(run.records)
         first, last, last_of = 1 << 32, 0, np.zeros(1 << 16, np.uint32)
         for part in _parts(run):
             kinds, sequences = part["type"], part["sequence"]
             did = ~np.isin(kinds, FRAME) & (sequences < end) & ~late_releases(run, part)
+            # What was withheld from the kernel while the run was ended did nothing to a CPU.
+            did &= ~((kinds == Type.RELEASE) & (sequences > ending))
             if not did.any():
                 continue
             of_part = np.zeros_like(last_of)

@@ -108,11 +108,14 @@ def _settling(run: Run, records: Records) -> Iterator[str]:
 
 
 def _while_ending(run: Run, records: Records) -> Iterator[str]:
-    """Releases between the CPUs' states and the end that are not those of leaked memory."""
+    """Releases between the CPUs' states and the end that nobody judged: neither as those of leaked
+    memory nor, withheld, by the rules.
+    """
     after, before = ending_of(records), end_of(records)
     between = records[(records["sequence"] > after) & (records["sequence"] < before)]
     released = (between["type"] == Type.RELEASE) & (between["witness"] == Witness.LEDGER)
-    if np.any(released & ~late_releases(run, between)):
+    judged = np.isin(between["sequence"], run.releases["sequence"])
+    if np.any(released & ~judged & ~late_releases(run, between)):
         yield "something was released again while the run was ended"
 
 

@@ -99,10 +99,42 @@ def null_frees(run: Run) -> list[Finding]:
     Where one function of a family takes null and another does not, the module withholds what
     is wrong.
     """
+    return [
+        replace(make_finding(run, Rule.NULL_FREE, run.releases[i], None), count=count)
+        for i, count in _each(run, _of_null(run))
+    ]
+
+
+def _of_null(run: Run) -> Mask:
     kinds = run.releases["kind"]
-    wrong = ~takes_null(kinds) & (~of_subjects(kinds) | _withheld(run))
-    chosen = run.releases[wrong & (run.releases["pointer"] == 0)]
-    return [make_finding(run, Rule.NULL_FREE, record, None) for record in chosen]
+    wrong: Mask = (
+        ~takes_null(kinds) & (~of_subjects(kinds) | _withheld(run)) & (run.releases["pointer"] == 0)
+    )
+    return wrong
+
+
+def _each(run: Run, chosen: Mask) -> Iterator[tuple[int, int]]:
+    """The indices of these releases, each with 1.
+
+    In a life only the first of one pointer, allocation, call and stack, with how many there are:
+    a module that releases the same again and again makes one finding.
+    """
+    found = np.flatnonzero(chosen)
+    counts = np.ones(len(found), dtype=np.intp)
+    if run.is_life and len(found):
+        of = choose(run.releases, chosen)
+        # Without a stack nothing says that two are of one place.
+        alone = np.where(of["site"] == 0, found, NONE)
+        columns = (of["pointer"], run.target[found], of["kind"], of["site"], alone)
+        order = np.lexsort(columns)
+        differs = [column[order][1:] != column[order][:-1] for column in columns]
+        starts = np.flatnonzero(np.concatenate(([True], np.any(differs, axis=0))))
+        # The order is stable: the first of each is the earliest.
+        counts = np.diff(np.append(starts, len(found)))
+        first = order[starts]
+        again = np.argsort(first)
+        found, counts = found[first][again], counts[again]
+    yield from zip(found.tolist(), counts.tolist(), strict=True)
 
 
 def _withheld(run: Run) -> Mask:
@@ -156,10 +188,10 @@ def _never_allocated(pointer: int) -> str:
 def double_frees(run: Run) -> list[Finding]:
     """`double-free`: any release of an allocation after its first one."""
     found = []
-    for i in np.flatnonzero(run.again):
+    for i, count in _each(run, run.again):
         index = int(run.target[i])
         one = make_finding(run, Rule.DOUBLE_FREE, run.releases[i], run.allocates[index])
-        found.append(replace(one, released_site=released_site(run, index)))
+        found.append(replace(one, released_site=released_site(run, index), count=count))
     return found + _taken_again(run)
 
 
@@ -189,8 +221,7 @@ def released_site(run: Run, index: int) -> int:
 def mismatched_frees(run: Run) -> list[Finding]:
     """`mismatched-free`: a release of live memory by a call that is not right for it."""
     found = []
-    wrong = _of_live(run) & ~_right(run) & ~_by_ours(run) & ~_past(run)
-    for i in np.flatnonzero(wrong):
+    for i, count in _each(run, _mismatched(run)):
         record, allocate = run.releases[i], run.allocates[run.target[i]]
         detail = f"by the {KIND_NAMES[Kind(int(record['kind']))]} call"
         if record["kind"] == allocate["kind"] == Kind.PAGES:
@@ -198,7 +229,8 @@ def mismatched_frees(run: Run) -> list[Finding]:
             detail = "one block, as single pages" if exact else "single pages, as one block"
         elif record["kind"] == allocate["kind"]:
             detail = "to another cache"
-        found.append(make_finding(run, Rule.MISMATCHED_FREE, record, allocate, detail))
+        one = make_finding(run, Rule.MISMATCHED_FREE, record, allocate, detail)
+        found.append(replace(one, count=count))
     return found + _misnamed(run)
 
 
@@ -247,6 +279,11 @@ def _another_cache(named: int, asked: int | None) -> str:
     if not named or asked is None or named == asked + 1:
         return ""
     return f"as cache type {_cache_name(named - 1)}, asked for as {_cache_name(asked)}"
+
+
+def _mismatched(run: Run) -> Mask:
+    wrong: Mask = _of_live(run) & ~_right(run) & ~_by_ours(run) & ~_past(run)
+    return wrong
 
 
 def _of_live(run: Run) -> Mask:
@@ -498,6 +535,8 @@ def unwithheld(run: Run, findings: list[Finding]) -> list[Dispute]:
     )
     withheld |= kept & np.isin(run.releases["sequence"], np.array(used, dtype=np.uint32))
     should = np.isin(run.releases["sequence"], np.array(faulty, dtype=np.uint32))
+    # Of these one finding may stand for many.
+    should |= _of_null(run) | run.again | _mismatched(run)
     # The instrument does not let pages go by another order; the pools' own memory may.
     may = np.isin(run.releases["sequence"], np.array(sized, dtype=np.uint32))
     may &= of_subjects(run.releases["kind"])

@@ -85,6 +85,12 @@ class Run:
         return bool(np.any(begins["flags"] & Flag.REAL))
 
     @cached_property
+    def is_life(self) -> bool:
+        """Whether it began as a life."""
+        begins = self.records[self.records["type"] == Type.BEGIN]
+        return bool(np.any(begins["flags"] & Flag.LIFE))
+
+    @cached_property
     def over(self) -> bool:
         """Whether the scenario came to its end."""
         return bool(np.any(self.records["type"] == Type.END))
@@ -198,11 +204,13 @@ def take_apart(everything: Records) -> Run:
     allocates, end = choose(everything, own & made), end_of(records)
     ending = ending_of(records)
     gone &= own
-    releases = choose(everything, gone & (everything["sequence"] < ending))
-    after = choose(everything, gone & (everything["sequence"] > ending))
+    late_from = gone & (everything["sequence"] > ending)
+    late_from[late_from] = ~_only_tried(allocates, choose(everything, late_from), end)
+    releases = choose(everything, gone & ~late_from)
+    after = choose(everything, late_from)
     taken = _taken(everything, end)
     target, taken_from = _targets(allocates, releases), _first_of(allocates, taken)
-    late = _late(allocates, target, taken_from, after)
+    late = _late(allocates, target[~_only_tried(allocates, releases, end)], taken_from, after)
     late |= _late_by_kernel(everything, allocates, end, late)
     passed = np.flatnonzero((target != NONE) & (releases["flags"] & HELD_BACK == 0))
     over = _over(records, allocates, (releases["sequence"][passed], target[passed]), taken)
@@ -278,6 +286,20 @@ def _by_kernel(records: Records) -> Mask:
 
 def _taken(everything: Records, end: int) -> Records:
     return choose(everything, _by_kernel(everything) & (everything["sequence"] < end))
+
+
+def _only_tried(allocates: Records, releases: Records, end: int) -> Mask:
+    """Which of these, before the end, were withheld: memory of subjects stays live then.
+
+    So none of them is a release that came too late, whenever it came; the rules say what is wrong
+    with it, and the right one may follow.
+    """
+    places = _places(allocates, releases)
+    tried: Mask = (
+        (places != NONE) & (releases["sequence"] < end) & (releases["flags"] & Flag.WITHHELD != 0)
+    )
+    tried[tried] = of_subjects(allocates["kind"][places[tried]])
+    return tried
 
 
 def _places(allocates: Records, named: Records) -> Indices:

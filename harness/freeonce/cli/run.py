@@ -41,7 +41,7 @@ from freeonce.run.task import Options
     type=click.FloatRange(min=0.1),
     default=COMMAND_SECONDS,
     show_default=True,
-    help="Seconds that one scenario may take.",
+    help="Seconds that one scenario may take, and up to 20 more for the kernel to rest after it.",
 )
 @click.option(
     "--act",

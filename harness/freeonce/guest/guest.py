@@ -19,6 +19,9 @@ from freeonce.machine.process import Process
 from freeonce.machine.ssh import Ssh
 
 COMMAND_SECONDS = 30.0
+REST_SECONDS = 20.0
+"""In which the instrument waits for timers, and then for work, when a scenario is over
+(guest/instrument/engine/timers.c, rest.c): then it says that they did not come to rest."""
 CONTROL = "/sys/kernel/debug/freeonce"
 ACCOUNT_PORT = 7
 """Of the guest's loopback (guest/LEDGER.md, "Account")."""
@@ -129,8 +132,11 @@ class Guest(Readable):
         return parse_scenarios(self.table or self.command(TABLE))
 
     def run(self, name: str, seconds: float = COMMAND_SECONDS) -> None:
-        """Run a scenario to its end. What it did is in the ledger."""
-        self.ask(f"run {name}", seconds)
+        """Run a scenario to its end. What it did is in the ledger.
+
+        `seconds`: that it may take by itself; the kernel then has REST_SECONDS to come to rest.
+        """
+        self.ask(f"run {name}", seconds + REST_SECONDS)
 
     def begin(self, name: str) -> None:
         """Have a scenario run when the guest does, and do not wait for it: for a debugger."""

@@ -138,8 +138,10 @@ def _drained(  # noqa: PLR0917
         lost = error if isinstance(error, GuestLost) else _unruly(error)
         lived.stopped(_obstacle(lived), lost_words(lost))
         lived.evidence = salvage(guest, before, lost, LIFE, drained)
-    if drained.doubt:
-        lived.stopped(Obstacle.NOT_DRAINED, drained.doubt)
+    finally:
+        if drained.doubt:
+            # Before all that may come of it.
+            lived.reasons.insert(0, Reason(Obstacle.NOT_DRAINED, drained.doubt))
 
 
 def _unruly(error: CommandFailed) -> GuestLost:
