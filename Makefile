@@ -6,8 +6,9 @@
 #   make setup   only the set-up: system packages, virtual environment, images
 #   make test-kvm  the KVM path, also without SVM in this machine (ARGS: names of scenarios)
 #   make test-qemu  tests in real guests under a newer QEMU, of Debian's backports (ARGS for pytest)
+#   make test-lowest  unit tests with the lowest versions that pyproject.toml allows
 #   make matrix  the scenarios at every optimization level, with LTO and without
-#   make bench   what it costs, beside vng if that is installed (ARGS: how many rounds)
+#   make bench   what it costs, beside vng if that is installed (ARGS: how many rounds, parts)
 #   make deception  every lie about one record of each planted fault (ARGS: --share 0.1, names)
 #   make fuzz    what reads from the guest, by coverage, for an hour (ARGS: --seconds N, targets)
 #   make mutation  audit and evidence changed in each way that tests should notice (ARGS: --share 0.02)
@@ -20,7 +21,8 @@
 # KERNEL chooses the guest's kernel: cloud (default), host, a linux-image package, or the
 # path of a built tree. OUTER likewise: the kernel with kvm_amd that `make test-kvm` emulates a
 # host with, where this one has no SVM. KERNEL_PIN refuses another kernel than the one of which
-# images/kernel-pin.sh told this digest. RUSTC chooses a Rust compiler, PYTHON a Python of 3.11 or later.
+# images/kernel-pin.sh told this digest. CONSTRAINTS is a file of versions for pip; ci/constraints.txt has
+# those that we test with. RUSTC chooses a Rust compiler, PYTHON a Python of 3.11 or later.
 
 PYTHON ?= python3
 KERNEL ?= cloud
@@ -33,7 +35,7 @@ RECIPES = PYTHON='$(CURDIR)/$(BIN)/python'
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
 SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane ci/newer-qemu .ci/run guest/init/etc/rc guest/outer/init
 
-.PHONY: help setup packages images outer run shell test test-kvm test-qemu matrix deception fuzz mutation bench death kills scale lint format clean
+.PHONY: help setup packages images outer run shell test test-kvm test-qemu test-lowest matrix deception fuzz mutation bench death kills scale lint format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -51,7 +53,7 @@ $(VENV)/installed: pyproject.toml | packages
 $(VENV)/made: pyproject.toml
 	@echo "setup: virtual environment"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS)) --editable '.[dev]'
 	@touch $(VENV)/made $(VENV)/installed
 
 images: packages $(VENV)/installed
@@ -75,6 +77,15 @@ test-kvm: setup
 test-qemu: setup
 	@ci/newer-qemu build/newer-qemu
 	@FREEONCE_QEMU=$(CURDIR)/build/newer-qemu/qemu $(BIN)/pytest -n auto --maxprocesses 8 --dist loadgroup $(or $(ARGS),tests/guest)
+
+LOWEST := build/lowest
+
+test-lowest: packages
+	@mkdir -p build
+	@ci/lowest >$(LOWEST).txt
+	@$(PYTHON) -m venv --clear $(LOWEST)
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(LOWEST).txt --editable '.[dev]'
+	@$(LOWEST)/bin/python -m pytest -q -n auto --maxprocesses 8 tests/unit $(ARGS)
 
 outer: $(VENV)/installed
 	@PYTHON='$(PYTHON)' KERNEL='$(OUTER)' ci/install-deps run

@@ -9,21 +9,22 @@ The format is that of LEDGER.md. `prog` is drgn's; nothing of freeonce is needed
 import struct
 
 WINDOW = 0x8000000  # the guest's kernel command line reserves it: memmap=SIZE$ADDRESS
-HEADER = struct.Struct("<8sIIQQ64s")
+HEADER = struct.Struct("<8sIIQQ64sQQ")
 RECORD = struct.Struct("<IIQQQQIIIIBBBBBBH")
 ALLOCATE, RELEASE, STEP = 3, 6, 9
 OWNER = 1
 
-magic, version, size, capacity, appended, release = HEADER.unpack(
+magic, version, size, capacity, appended, release, _, drained = HEADER.unpack(
     prog.read(WINDOW, HEADER.size, physical=True)
 )
-if (magic, version, size) != (b"FREEONCE", 2, RECORD.size):
-    raise SystemExit("no ledger of version 2 in this core")
-print(f"kernel {release.rstrip(bytes(1)).decode()}, {min(appended, capacity)} records")
+if (magic, version, size) != (b"FREEONCE", 3, RECORD.size):
+    raise SystemExit("no ledger of version 3 in this core")
+end = min(appended, drained + capacity)
+print(f"kernel {release.rstrip(bytes(1)).decode()}, {end} records, {drained} of them drained")
 
 live = {}
-for index in range(min(appended, capacity)):
-    raw = prog.read(WINDOW + 4096 + index * size, size, physical=True)
+for index in range(drained, end):
+    raw = prog.read(WINDOW + 4096 + index % capacity * size, size, physical=True)
     fields = RECORD.unpack(raw)
     pointer, physical, length, serial = fields[3:7]
     kind, witness = fields[10:12]

@@ -14,8 +14,8 @@ from freeonce.audit.untold import GIVES
 from freeonce.errors import FreeonceError, UsageError
 from freeonce.subject.families import read_families
 from freeonce.subject.module import read_module
+from freeonce.subject.moving import Found
 from freeonce.subject.redirect import redirect
-from freeonce.subject.trampolines import Found
 
 
 def write(families: str, module: str, dest: str) -> None:

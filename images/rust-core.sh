@@ -9,7 +9,7 @@ toolchain=$1 config=$2 dest=$(realpath -m -- "$3")
 scratch_beside "$dest"
 mkdir "$scratch/rust"
 cd "$scratch/rust"
-build=("$rustc" "${rust_flags[@]}" -C opt-level=2 -Z force-unstable-if-unmarked
+build=("$rustc" --target "$rust_target" "${rust_flags[@]}" -C opt-level=2 -Z force-unstable-if-unmarked
     -A warnings --crate-type rlib --out-dir . -L .)
 
 "${build[@]}" --edition "$edition" --crate-name core "$library/core/src/lib.rs"

@@ -12,8 +12,9 @@ edition=$(toolchain_field edition)
 # Unstable flags and features with a stable compiler, as the kernel's own Rust build does.
 export RUSTC_BOOTSTRAP=1
 
+rust_target=x86_64-unknown-none
+# Without the target: cargo has a word of its own for that.
 rust_flags=(
-    --target x86_64-unknown-none
     -C panic=abort
     # The module loader knows no GOT: absolute addresses in the kernel's half, calls not through it.
     -C relocation-model=static

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """The wrappers of a kernel's functions, made of guest/instrument/families/families.toml.
 
-Usage: wrappers.py generate FAMILIES SYMVERS INTO      writes INTO/functions.h and INTO/wrappers.c
-       wrappers.py describe FAMILIES SYMVERS BUILT DEST    writes families.json
+Usage: wrappers.py generate FAMILIES SYMVERS INTO [OWN]    writes functions.h and wrappers.c there
+       wrappers.py describe FAMILIES SYMVERS BUILT DEST [OWN]   writes families.json
        wrappers.py page FAMILIES                      prints docs/families.md
 
 SYMVERS: the kernel's Module.symvers; only functions that it exports itself get a wrapper. BUILT:
-that of the instrument, for the checksums by which the kernel knows the wrappers.
+that of the instrument, for the checksums by which the kernel knows the wrappers. OWN: a project's
+freeonce.toml, whose `families` are functions more.
 """
 
 import json
@@ -22,6 +23,7 @@ WRAPPER = "freeonce_wrap_"
 HOOK = "freeonce_hook_"
 PROTOTYPE = re.compile(r"(?P<returns>.*?[ *])(?P<name>\w+)\((?P<parameters>.*)\)")
 NAME = re.compile(r"(\w+)$")
+WORD = re.compile(r"\w+")
 MADE = "/* SPDX-License-Identifier: GPL-2.0 */\n/* By images/wrappers.py, of families.toml. */\n"
 
 
@@ -55,6 +57,32 @@ class Function:
     def named(self, exported: dict[str, list[str]]) -> str | None:
         """What this kernel calls it; None: it has none."""
         return next((n for n in (self.name, f"{self.name}_noprof") if n in exported), None)
+
+
+def tables(families: str, own: str | None, exported: dict[str, list[str]]) -> dict[str, Any]:
+    """The families with a project's own functions. Raises ValueError for what cannot be one."""
+    table = tomllib.loads(Path(families).read_text())
+    if own is None:
+        return table
+    known = {one.name for one in functions(table)}
+    for family, keys in tomllib.loads(Path(own).read_text())["families"].items():
+        if family not in table:
+            raise ValueError(f"families.{family}: there is no such family: {', '.join(table)}")
+        for role in ("acquire", "release"):
+            lines = [{"size": "0", **line} if role == "acquire" else line for line in keys[role]]
+            for line in lines:
+                _possible(function(0, family, role, line), known, exported)
+            table[family][role] += lines
+        table[family]["includes"] = keys.get("includes", [])
+    return table
+
+
+def _possible(one: Function, known: set[str], exported: dict[str, list[str]]) -> None:
+    if one.name in known:
+        raise ValueError(f"families.{one.family}: {one.name} has a wrapper already")
+    if one.named(exported) is None:
+        raise ValueError(f"families.{one.family}: the kernel itself exports no {one.name}")
+    known.add(one.name)
 
 
 def functions(table: dict[str, Any]) -> list[Function]:
@@ -105,6 +133,7 @@ def acquire(one: Function, name: str) -> str:
     fields += [f".address = (unsigned long)({keys.get('handle', 'result')})"]
     fields += [f".align = {keys['align']}"] if "align" in keys else []
     fields += [f".cache = (unsigned long){keys['cache']}"] if "cache" in keys else []
+    fields += [".exact = true"] if keys.get("exact") else []
     taken = keys.get("taken", "!IS_ERR_OR_NULL((void *)result)")
     error = "result" if "taken" in keys else "PTR_ERR_OR_ZERO((void *)result) ?: -ENOMEM"
     told = [f"take.{field[1:]};" for field in fields]
@@ -142,6 +171,7 @@ def release(one: Function, name: str, null: bool) -> str:
     fields = [f".address = (unsigned long)({keys.get('handle', one.names[0])})"]
     fields += [f".size = {keys['size']}"] if "size" in keys else []
     fields += [f".cache = (unsigned long){keys['cache']}"] if "cache" in keys else []
+    fields += [".exact = true"] if keys.get("exact") else []
     fields += [".null_is_right = true"] if keys.get("null", null) else []
     told = "\n".join(f"\tgive.{field[1:]};" for field in fields)
     skip = f"{keys['passes']} || " if "passes" in keys else ""
@@ -168,10 +198,10 @@ def wrapper(one: Function, name: str, row: list[str], null: bool) -> str:
     return f"{code}{same}{row[3]}({WRAPPER}{name});\n"
 
 
-def generate(families: str, symvers: str, into: str) -> None:
+def generate(families: str, symvers: str, into: str, own: str | None = None) -> None:
     """The C of them."""
-    table = tomllib.loads(Path(families).read_text())
     exported = of_kernel(Path(symvers))
+    table = tables(families, own, exported)
     every = functions(table)
     found = [(one, name) for one in every if (name := one.named(exported))]
     hand = [(one, name) for one, name in found if "hand" in one.keys]
@@ -192,6 +222,9 @@ def generate(families: str, symvers: str, into: str) -> None:
     (folder / "functions.h").write_text(MADE + "\n".join(lines) + "\n")
     (folder / "wrappers.c").write_text(
         MADE
+        + "".join(
+            f"#include <{one}>\n" for keys in table.values() for one in keys.get("includes", ())
+        )
         + '#include "families/wrap.h"\n\n'
         + "\n".join(declared)
         + "\n"
@@ -199,10 +232,10 @@ def generate(families: str, symvers: str, into: str) -> None:
     )
 
 
-def describe(families: str, symvers: str, built: str, dest: str) -> None:
+def describe(families: str, symvers: str, built: str, dest: str, own: str | None = None) -> None:
     """What the host redirects to what."""
-    table = tomllib.loads(Path(families).read_text())
     exported, wrappers = of_kernel(Path(symvers)), exports(Path(built))
+    table = tables(families, own, exported)
     document = {
         "schema": SCHEMA,
         "families": [
@@ -235,6 +268,9 @@ for that of kernels since 6.10 too, with `_noprof` behind it; a function that th
 does not export itself has no wrapper there. Of what else a module calls, the report lists as not
 audited what looks like an acquisition by its name.
 
+Tests are modules of `tests/modules`, each led through a life of its own. A function is said to be
+in none when no source there has its name; a macro or an inline function may still call it.
+
 """
 ROLES = {
     "acquire": "acquired by",
@@ -245,10 +281,42 @@ ROLES = {
 }
 
 
+MODULES = Path(__file__).resolve().parents[1] / "tests/modules"
+
+
+def tests() -> dict[str, set[str]]:
+    """By the name of each test module the words of its source, and of what that includes."""
+    headers = {file.name: file.read_text() for file in MODULES.glob("*.h")}
+    found = {}
+    for file in sorted(MODULES.glob("*.c")):
+        text = file.read_text()
+        included = (more for name, more in headers.items() if f'"{name}"' in text)
+        found[file.stem] = set(WORD.findall("\n".join((text, *included))))
+    return found
+
+
+def tested(family: str, every: list[Function], sources: dict[str, set[str]]) -> list[str]:
+    """Which tests there are of a family, and of which of its functions there is none."""
+    mine = [one for one in every if one.family == family]
+    # Macros leave the underscores out.
+    takes = {one.name.lstrip("_") for one in mine if one.role == "acquire"}
+    clean = [name for name, words in sources.items() if name[:6] == "clean_" and words & takes]
+    faults = [name for name in sources if name.split("_")[0] in (family, f"{family}s")]
+    words = set().union(*sources.values())
+    without = [one.name for one in mine if not {one.name, one.name.lstrip("_")} & words]
+    lines = {"planted faults": faults, "clean": clean, "in no test": without}
+    return [
+        f"- {what}: {', '.join(f'`{one}`' for one in names)}"
+        for what, names in lines.items()
+        if names
+    ]
+
+
 def page(families: str) -> None:
     """The page for users."""
     table = tomllib.loads(Path(families).read_text())
     every = functions(table)
+    sources = tests()
     parts = [HEAD + f"{len(every)} functions in {len(table)} families.\n"]
     for name, keys in table.items():
         others = [by for by in keys["released_by"] if by != name]
@@ -261,17 +329,26 @@ def page(families: str) -> None:
             lines.append(f"- also by the functions of {', '.join(others)}")
         null = "nothing happens" if keys["null_release"] else "a `null-free`"
         lines.append(f"- released null: {null}")
+        lines += tested(name, every, sources)
         parts.append("\n".join(lines) + "\n")
     print("\n".join(parts), end="")
 
 
-if __name__ == "__main__":
-    match sys.argv[1:]:
-        case ["generate", families, symvers, into]:
-            generate(families, symvers, into)
-        case ["describe", families, symvers, built, dest]:
-            describe(families, symvers, built, dest)
+def main(*words: str) -> None:
+    """Raises ValueError for a table that cannot be."""
+    match words:
+        case ["generate", families, symvers, into, *own]:
+            generate(families, symvers, into, *own)
+        case ["describe", families, symvers, built, dest, *own]:
+            describe(families, symvers, built, dest, *own)
         case ["page", families]:
             page(families)
         case _:
             sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except ValueError as error:
+        sys.exit(f"{error}")

@@ -76,6 +76,11 @@ static int rewind_ledger(const char *unused)
 	return write_file(FILES "rewind", "1");
 }
 
+static int drained(const char *count)
+{
+	return *count ? write_file(FILES "drained", count) : EINVAL;
+}
+
 static int ping(const char *unused)
 {
 	(void)unused;
@@ -123,6 +128,7 @@ static const struct {
 	{ "ping", ping },     { "run", run },	      { "settle", settle },
 	{ "life", life },     { "lead", lead },
 	{ "reseed", reseed }, { "clock", set_clock }, { "rewind", rewind_ledger },
+	{ "drained", drained },
 };
 
 /* "NUMBER VERB [ARGUMENT]" to "NUMBER ERROR". */

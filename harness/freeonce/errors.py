@@ -43,6 +43,8 @@ class Obstacle(StrEnum):
     GUEST_LOST = "guest-lost"
     UNTOLD_VMRUN = "untold-vmrun"
     """Its code gives the CPU memory at a place of which nobody tells, and may have come there."""
+    NOT_DRAINED = "not-drained"
+    """Its ledger grew faster, or longer, than the host took it."""
     NOT_QUIET = "not-quiet"
     """What the subject began still goes on after its end."""
 

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
@@ -10,9 +11,12 @@ from selenium.webdriver.support.expected_conditions import presence_of_element_l
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
-from freeonce.audit.result import Result
-from freeonce.evidence.ledger import Kind, Structure, Type
+from freeonce.audit.result import Evidence, Result
+from freeonce.evidence.ledger import RECORD, Kind, Structure, Type, Witness
+from freeonce.evidence.scenarios import Scenario
 from freeonce.report.html import html_text
+from freeonce.report.places import Everywhere
+from freeonce.subject.places import Frame, Place
 from tests.browser.conftest import Open
 from tests.unit.history import History, run
 from tests.unit.results import HOST, result, told
@@ -290,3 +294,77 @@ def test_thousands_of_scenarios_wait_until_they_are_opened(load: Open) -> None:
     assert name == "many/4999"
     driver.find_element(By.CSS_SELECTOR, "tr.scenario:not([hidden]) button").click()
     assert count(opened(driver), "svg") == 2
+
+
+def long_life(sites: int, lifetimes: int) -> Result:
+    """A life with so many call sites, each of which acquires, releases and acquires again."""
+    records = np.zeros(4 + 2 * lifetimes, RECORD)
+    records["witness"], records["run"] = Witness.LEDGER, 1
+    records["sequence"] = np.arange(1, len(records) + 1)
+    records["time"] = records["sequence"].astype(np.uint64) * 1000
+    records["type"][:2], records["witness"][1] = (Type.BEGIN, Type.WITNESS_ON), Witness.KERNEL
+    records["type"][-2:] = Type.END, Type.SETTLED
+    two = records[2:-2].reshape(lifetimes, 2)
+    numbers = np.arange(lifetimes)
+    for column, kind in enumerate((Type.ALLOCATE, Type.RELEASE)):
+        two["type"][:, column], two["kind"][:, column] = kind, Kind.SLAB
+        two["serial"][:, column] = numbers + 1
+        two["pointer"][:, column] = 64 * (numbers + 1)
+        two["size"][:, column], two["site"][:, column] = 32 + numbers % 7, 1 + numbers % sites
+    # The last hundred stay.
+    two["type"][-100:, 1] = Type.LABEL
+    judgement = result("a/clean", run().end().settle()).judgement
+    about = Scenario(0, "a/long", "S", "C", None, "Long.", ())
+    return Result(about, judgement, True, {}, 1.0, evidence=Evidence(records))
+
+
+@pytest.mark.long
+def test_a_life_of_a_million_allocations_is_a_page_of_bounded_size(load: Open) -> None:
+    spots = np.random.default_rng(1).integers(1, 1 << 40, 100_000)
+    frames = {
+        site: Frame(f"take_{spot:x}", 0, "long", f"long/file_{spot % 997}.c", int(spot % 9_999))
+        for site, spot in enumerate(spots, 1)
+    }
+    places = Everywhere(otherwise={site: Place(one, (one,)) for site, one in frames.items()})
+    page = html_text(HOST, [long_life(100_000, 1_000_000)], places=places)
+    assert len(page) < 8 << 20
+    driver = load(page)
+    scenario(driver, "a/long").click()
+    detail = opened(driver)
+    live = detail.find_element(By.CSS_SELECTOR, "svg[aria-label^=live]")
+    assert count(live, "path.bar.slab") == 1
+    assert count(live, "rect.hover") == 40
+    assert live.size["width"] <= 1300
+    table = detail.find_element(By.CSS_SELECTOR, ".sites")
+    assert count(table, ".sites tbody tr") == 200
+    assert table.find_element(By.TAG_NAME, "output").text == "200 of 100000 shown"
+    table.find_elements(By.CSS_SELECTOR, "button")[-1].click()
+    assert count(table, ".sites tbody tr") == 400
+    one = frames[77_777]
+    table.find_element(By.TAG_NAME, "input").send_keys(one.function)
+    (row,) = table.find_elements(By.CSS_SELECTOR, ".sites tbody tr")
+    assert row.find_elements(By.TAG_NAME, "td")[0].text == f"{one.function} {one.file}:{one.line}"
+
+
+def test_call_sites_are_sorted_and_found(load: Open) -> None:
+    driver = load(html_text(HOST, [long_life(700, 1_400)]))
+    scenario(driver, "a/long").click()
+    table = opened(driver).find_element(By.CSS_SELECTOR, ".sites")
+
+    def column(number: int) -> list[int]:
+        cells = table.find_elements(By.CSS_SELECTOR, f"tbody td:nth-child({number})")
+        return [int(cell.text) for cell in cells]
+
+    most = column(6)
+    assert most == sorted(most, reverse=True)
+    heads = table.find_elements(By.CSS_SELECTOR, "th button")
+    heads[3].click()
+    assert column(4)[0] == 2
+    heads[3].click()
+    assert column(4)[0] == 1, "a hundred of the last 1,400 were not released"
+    find = table.find_element(By.TAG_NAME, "input")
+    find.send_keys("vmalloc")
+    assert count(table, ".sites tbody tr") == 0
+    find.clear()
+    find.send_keys("slab")
+    assert count(table, ".sites tbody tr") == 200

@@ -129,7 +129,9 @@ def scheduler(
     before: Sequence[str] = (),
 ) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """Dask's; its address. `before`: words before its own."""
-    words = ("--host", f"{protocol}://{host}", "--port", "0", "--no-dashboard")
+    # Otherwise its HTTP pages listen everywhere, also with --no-dashboard.
+    pages = ("--dashboard-address", f"{host}:0")
+    words = ("--host", f"{protocol}://{host}", "--port", "0", *pages)
     with begun(*before, *SCHEDULER, *words, settings=settings) as process:
         assert process.stdout
         for line in process.stdout:

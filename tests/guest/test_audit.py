@@ -1,5 +1,6 @@
 """Modules that do not do what they should: a reason with a name, in time, and never clean."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from freeonce.audit.life import Life, Stage
 from freeonce.audit.model import Verdict
+from freeonce.deadline import patience
 from freeonce.errors import Loss, Obstacle, SubjectError
 from freeonce.machine.template import Template
 from freeonce.project.setting import Setting, find_setting
@@ -34,16 +36,26 @@ INIT = "static int __init start(void) {{ {} }}\nmodule_init(start);\n"
 EXIT = "static void __exit stop(void) {{ {} }}\nmodule_exit(stop);\n"
 SLEEP = "for (;;) msleep(100);"
 GIVE = "kfree(kept);"
+POKE = """static int poke(const char *text, const struct kernel_param *unused) {{ {} }}
+module_param_call(poke, poke, NULL, NULL, 0200);
+"""
+OOPS = "*(volatile int *)0x18 = 1;"
 SOURCES = {
     "good": INIT.format("return take();") + EXIT.format(GIVE),
     "refuses": INIT.format('pr_err("refuses: no such card\\n"); return -ENODEV;'),
     "sleeps": INIT.format(f"take(); {SLEEP} return 0;"),
-    "oopses": INIT.format("take(); *(volatile int *)0x18 = 1; return 0;"),
+    "oopses": INIT.format(f"take(); {OOPS} return 0;"),
     "panics": INIT.format('take(); panic("enough"); return 0;'),
     "stays": INIT.format("__module_get(THIS_MODULE); return take();") + EXIT.format(GIVE),
     "lingers": INIT.format("return take();") + EXIT.format(SLEEP),
     "forever": INIT.format("return take();"),
+    "pokes": INIT.format("return take();") + EXIT.format(GIVE) + POKE.format(f"{OOPS} return 0;"),
+    "stops": INIT.format("return take();") + EXIT.format(GIVE) + POKE.format('panic("stop");'),
+    "breaks": INIT.format("return take();") + EXIT.format(f"{OOPS} kfree(kept);"),
 }
+LIMITS = Limits(load=15, exercise=15, unload=15, quiesce=15)
+SECONDS = 60
+"""That such a life may take in all: a guest, what led there, and one limit."""
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +93,9 @@ def lead(place: tuple[Setting, Template], wish: Wish, scratch: Path) -> Life:
         ("stays", Obstacle.DOES_NOT_UNLOAD, Stage.JUDGE, None),
         ("lingers", Obstacle.DOES_NOT_UNLOAD, Stage.UNLOAD, Loss.HANG),
         ("forever", Obstacle.DOES_NOT_UNLOAD, Stage.JUDGE, None),
+        ("pokes", Obstacle.GUEST_LOST, Stage.EXERCISE, Loss.OOPS),
+        ("stops", Obstacle.GUEST_LOST, Stage.EXERCISE, Loss.PANIC),
+        ("breaks", Obstacle.GUEST_LOST, Stage.UNLOAD, Loss.OOPS),
     ],
 )
 def test_what_stops_a_life_is_told(
@@ -92,8 +107,13 @@ def test_what_stops_a_life_is_told(
     modules: Path,
     tmp_path: Path,
 ) -> None:
-    wish = Wish((str(modules / f"{name}.ko"),), limits=Limits(load=15, unload=15))
+    poke = (
+        f"[ ! -e /sys/module/{name}/parameters/poke ] || echo 1 >/sys/module/{name}/parameters/poke"
+    )
+    wish = Wish((str(modules / f"{name}.ko"),), commands=(poke,), limits=LIMITS)
+    start = time.monotonic()
     life = lead(place, wish, tmp_path)
+    assert time.monotonic() - start < SECONDS * patience()
     assert (life.reasons[0].obstacle, life.stage, life.result.loss) == (obstacle, stage, loss)
     judgement = life.result.judgement
     assert judgement.verdict is Verdict.INCOMPLETE
@@ -119,6 +139,22 @@ def test_an_exercise_that_fails_spoils_a_clean_life(
     assert spoilt.result.judgement.verdict is Verdict.INCOMPLETE
     assert [one.status for one in spoilt.ran] == [1, None]
     assert {one.obstacle for one in spoilt.reasons} == {Obstacle.EXERCISE_FAILED}
+
+
+def test_the_second_of_two_targets_that_does_not_load_spoils_no_first(
+    place: tuple[Setting, Template], modules: Path, tmp_path: Path
+) -> None:
+    """The first is unloaded and judged: what it took it gave back."""
+    wish = Wish((str(modules / "good.ko"), str(modules / "refuses.ko")), commands=("false",))
+    life = lead(place, wish, tmp_path)
+    (reason,) = life.reasons
+    assert (reason.obstacle, life.stage) == (Obstacle.DOES_NOT_LOAD, Stage.JUDGE)
+    assert "refuses" in reason.message
+    # An exercise of what is not there is none.
+    assert life.ran == ()
+    judgement = life.result.judgement
+    assert (judgement.allocations, judgement.findings) == (1, ())
+    assert judgement.verdict is Verdict.INCOMPLETE
 
 
 def test_a_module_for_another_kernel_is_refused_before_any_guest(

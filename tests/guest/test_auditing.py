@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,25 @@ def test_the_page_leads_from_a_finding_to_a_clean_module(tmp_path: Path) -> None
     for block in blocks(PAGE.read_text()):
         reader.follow(block)
     assert reader.compared == 2
+
+
+def shown() -> list[Block]:
+    return [block for block in blocks(PAGE.read_text()) if block.language == "text"]
+
+
+@pytest.mark.parametrize("wrong", ["a line", "the status", "nothing"])
+@pytest.mark.parametrize("block", shown(), ids=lambda block: block.text.splitlines()[-1])
+def test_a_page_that_shows_something_else_fails(block: Block, wrong: str, tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    reader.said = f"above\n{block.text.replace('+0x2b', '+0x3c')}\nbelow"
+    (status,) = re.findall(r"it exits with (\d)", block.before, re.IGNORECASE)
+    reader.status = int(status)
+    if wrong == "nothing":
+        reader.compare(block)
+        return
+    if wrong == "a line":
+        block = replace(block, text=block.text.replace("acquired", "taken"))
+    else:
+        reader.status += 1
+    with pytest.raises(AssertionError):
+        reader.compare(block)

@@ -249,6 +249,8 @@ def test_nothing_runs_that_this_table_does_not_know(by_name: dict[str, Document]
 
 PLAIN = {
     *("allocator/zero_sized", "c/l2", "c/l2_static", "c/refused", "module/unload"),
+    *(f"windows/c/{name}" for name in ("pool", "at_dispatch_level", "contiguous", "refused")),
+    *(f"windows/rust/{name}" for name in ("pool", "contiguous")),
     *(f"kernel/{name}" for name in ("string", "slab", "caches", "pages", "vmalloc", "percpu")),
 }
 """Of these `as_expected` says all; that the document is by the contract is a test of its own."""

@@ -365,3 +365,25 @@ def test_logging_in(start: Start) -> None:
     login.close()
     assert login.exitstatus == 7
     nothing_left(*guest)
+
+
+def test_gdb_stands_where_an_acquisition_of_a_module_fails(start: Start) -> None:
+    folder = Path(__file__).parents[1] / "length"
+    words = ("--module", str(folder), "--params", "faulty=1", "--fail-point", "2")
+    debug = start("debug", *words, "--gdb", "gdb -q -nx -batch -ex 'info source'")
+    debug.expect("hit Breakpoint 1, acquisition_is_made_to_fail")
+    # The first is lost at the begin; the module's own symbols came when it was loaded.
+    debug.expect(r"#\d+ +0x[0-9a-f]+ in some \(count=50\) at [^\n]*length/long_life.c:\d+")
+    debug.expect("long_life_init")
+    debug.expect(pexpect.EOF)
+    debug.close()
+    assert debug.exitstatus == 0
+
+
+def test_gdb_stands_where_an_allocation_of_a_scenario_fails(start: Start) -> None:
+    debug = start("debug", "c/pool", "--fail-point", "1", "--gdb", "gdb -q -nx -batch -ex bt")
+    debug.expect("hit Breakpoint 1, acquisition_is_made_to_fail")
+    debug.expect(" scenario_run ")
+    debug.expect(pexpect.EOF)
+    debug.close()
+    assert debug.exitstatus == 0

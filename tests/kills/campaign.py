@@ -11,10 +11,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from freeonce.campaign.store import reading
+from freeonce.campaign.trust import TRIES
 from freeonce.errors import UsageError
 from tests.death.life import MARK
 from tests.guest.campaigning import FREEONCE, SCHEDULER, folders_of, marked, results, words_of
@@ -56,20 +57,28 @@ def led(
     folder: Path, tasks: int, guests: int, kills: int, seconds: float, chance: random.Random
 ) -> Killed:
     """Lead it, for so many seconds at most, and look what is left."""
-    found = _before(folder, Killed(tasks, guests, kills))
+    found = before(folder, Killed(tasks, guests, kills))
     start = time.monotonic()
     mark = secrets.token_hex(8)
     folders: set[Path] = set()
     with _Cast(folder, mark, found) as cast:
         _lead(cast, found, start + seconds, chance, folders)
     _look(folder, found, mark, folders)
+    if _is_taken(cast.port):
+        found.wrong.append(f"left: somebody listens at port {cast.port}")
     found.seconds += time.monotonic() - start
     found.parts += 1
-    (folder / STATE).write_text(json.dumps(asdict(found)))
+    keep(folder, found)
     return found
 
 
-def _before(folder: Path, asked: Killed) -> Killed:
+def keep(folder: Path, found: Killed) -> None:
+    """For the next part."""
+    # Not asdict(): of a Counter it makes one of pairs.
+    (folder / STATE).write_text(json.dumps(vars(found)))
+
+
+def before(folder: Path, asked: Killed) -> Killed:
     """What came of the parts before."""
     if not (folder / STATE).exists():
         return asked
@@ -96,9 +105,10 @@ class _Cast:
             f'[[scenarios]]\nnames = ["c/pool"]\nrepeat = {found.guests}\n'
             f"[[audits]]\ntargets = ['{folder}/none.ko']\nrepeat = {found.tasks - found.guests}\n"
         )
-        address = f"tcp://127.0.0.1:{_free_port()}"
+        self.port = _free_port()
+        address = f"tcp://127.0.0.1:{self.port}"
         self._words = {
-            "scheduler": (*SCHEDULER, "--host", address, "--no-dashboard"),
+            "scheduler": (*SCHEDULER, "--host", address, "--dashboard-address", "127.0.0.1:0"),
             "nanny": (*FREEONCE, "worker", address, "--slots", "2", "--accel", "tcg"),
             "client": (*FREEONCE, "campaign", str(plan), "--scheduler", address),
         }
@@ -162,6 +172,14 @@ def _free_port() -> int:
         return int(line.getsockname()[1])
 
 
+def _is_taken(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return True
+    return False
+
+
 def _lead(
     cast: _Cast, found: Killed, until: float, chance: random.Random, folders: set[Path]
 ) -> None:
@@ -174,14 +192,14 @@ def _lead(
         if ended is not None and ended not in (*LOST, -signal.SIGKILL):
             found.wrong.append(f"a client ended with {ended}")
         time.sleep(POLL_SECONDS)
+        folders |= folders_of(cast.mark)
         done = found.kills.total()
-        if done < found.wanted and _count(cast.store) >= _due(found):
+        if done < found.wanted and _count(cast.store) >= due(found):
             time.sleep(chance.uniform(0, 1))
-            folders |= folders_of(cast.mark)
             _kill(cast, found, chance)
 
 
-def _due(found: Killed) -> float:
+def due(found: Killed) -> float:
     """How many results there are at the next kill: half of the kills are among the guests."""
     done, half = found.kills.total(), found.wanted / 2
     if done < half:
@@ -218,10 +236,25 @@ def _look(folder: Path, found: Killed, mark: str, folders: set[Path]) -> None:
     kept = results(folder / "plan.results")
     found.results = len(kept)
     found.verdicts = Counter(f"{one.kind}: {one.verdict}" for one in kept)
-    if len({(one.kind, one.number) for one in kept}) != len(kept):
-        found.wrong.append("a result is there twice")
-    if found.over and len(kept) != found.tasks:
-        found.wrong.append(f"{found.tasks - len(kept)} results are missing")
+    found.wrong += strange(found)
+    if found.over and not folders:
+        found.wrong.append("no folder was seen: whether one is left is not known")
+
+
+def strange(found: Killed) -> Iterator[str]:
+    """What is wrong with the results that there are."""
+    if found.over and found.results != found.tasks:
+        yield f"there are {found.results} results of {found.tasks} tasks"
+    verdicts = found.verdicts.copy()
+    # A file that is no module is never judged.
+    audits = verdicts.pop("audit: incomplete", 0)
+    clean, lost = verdicts.pop("scenario: clean", 0), verdicts.pop("scenario: incomplete", 0)
+    yield from (f"{count} results are {verdict}" for verdict, count in verdicts.items())
+    if clean + lost > found.guests or audits > found.tasks - found.guests:
+        yield "a result is there twice"
+    # Nobody gives up what was tried less often.
+    if lost > found.kills.total() // TRIES:
+        yield f"{lost} scenarios are incomplete, of {found.kills.total()} kills"
 
 
 def _left(mark: str, folders: set[Path]) -> Iterator[str]:

@@ -266,7 +266,10 @@ class History:
         kind: Kind = Kind.POOL,
         align_log2: int = 3,
         withheld: bool = False,
+        named: int = 0,
+        flags: int = 0,
     ) -> "History":
+        """`named`: the tag, or 1 + the cache type, that the release names."""
         self.add(
             Type.RELEASE,
             serial=serial,
@@ -274,7 +277,8 @@ class History:
             size=size,
             kind=int(kind),
             align_log2=align_log2,
-            flags=int(Flag.WITHHELD) if withheld else 0,
+            detail=named,
+            flags=flags | (int(Flag.WITHHELD) if withheld else 0),
         )
         for block in self.blocks:
             if block.serial == serial and not withheld and not block.released:

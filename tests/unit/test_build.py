@@ -1,5 +1,6 @@
 """A folder built against headers: here a kbuild of three lines stands for the kernel's."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -72,6 +73,24 @@ def test_errors_name_the_users_own_files(headers: Headers, source: Path, scratch
     assert error.value.reason is Obstacle.DOES_NOT_BUILD
     assert f"{source}/it.c:1:" in str(error.value)
     assert str(scratch) not in str(error.value)
+    # Make's own last words name files of the kernel, and say nothing.
+    assert "***" not in str(error.value)
+
+
+def test_what_make_itself_does_not_understand_is_told(
+    headers: Headers, source: Path, scratch: Path
+) -> None:
+    (headers.headers / "Makefile").write_text("modules: missing\n")
+    with pytest.raises(SubjectError, match="No rule to make target 'missing'"):
+        build(source, headers, scratch)
+
+
+def test_a_folder_that_cannot_be_copied_is_told(
+    headers: Headers, source: Path, scratch: Path
+) -> None:
+    os.mkfifo(source / "pipe")
+    with pytest.raises(UsageError, match=r"cannot copy.*pipe"):
+        build(source, headers, scratch)
 
 
 def test_a_folder_that_is_no_source_is_refused(

@@ -255,3 +255,16 @@ def test_the_planted_faults_run_beside_what_is_named() -> None:
     assert planted_beside(everything, SCENARIOS[:1], faults=False) == ()
     assert select(everything, [], faults=False) == SCENARIOS
     assert select(everything, ["fault/leak"], faults=False) == faults[:1]
+
+
+def test_sections_and_names_of_before_choose_too() -> None:
+    fixed = replace(SCENARIOS[0], section="SVM on one CPU")
+    everything = (fixed, *SCENARIOS[1:])
+    assert select(everything, [], sections=["svm*"]) == (fixed,)
+    assert select(everything, [], again=["a/second", "gone"]) == tuple(
+        one for one in everything if one.name == "a/second"
+    )
+    with pytest.raises(UsageError, match="no section matches 'vm\\*'; there are: SVM on one CPU"):
+        select(everything, [], sections=["vm*"])
+    with pytest.raises(UsageError, match="no scenario any more: gone"):
+        select(everything, [], again=["gone"])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from junitparser import JUnitXml
@@ -21,6 +22,7 @@ from freeonce.cli.gathered import Gathered
 from freeonce.cli.output import writable, write
 from freeonce.errors import GuestLost, HostError, UsageError
 from freeonce.evidence.scenarios import Scenario
+from freeonce.run.task import Options
 from tests.unit.history import run
 from tests.unit.results import result
 
@@ -30,8 +32,9 @@ FILES = ("json", "junit", "html", "sarif", "trace")
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch) -> Call:
+def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     """Runs the program with arguments; its exit status."""
+    monkeypatch.setattr("freeonce.cli.last.last_file", lambda: tmp_path / "open.json")
 
     def program(*arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", ["freeonce", *arguments])
@@ -54,7 +57,8 @@ def ending(
     setting = SimpleNamespace(document=lambda: HOST, image=image)
 
     def results(*_: object, chosen: Callable[..., None], **__: object) -> Iterator[Result]:
-        chosen(range(len(verdicts) + (then is not None)), ())
+        count = len(verdicts) + (then is not None)
+        chosen([SimpleNamespace(name=f"a/{index}") for index in range(count)], ())
         for index, (verdict, as_expected) in enumerate(verdicts):
             scenario = Scenario(index, f"a/{index}", "S", "C", None, "L.", ())
             judgement = Judgement(verdict, (), (), 0, 0, 0, 2, {})
@@ -139,6 +143,10 @@ def test_an_error_that_nobody_expected_is_no_verdict(
         ["svm", "--json", "/tmp"],
         ["run", "--jobs", "0"],
         ["run", "--shared-guest", "-j", "2"],
+        ["run", "--rerun-failed", "c/pool"],
+        ["run", "--rerun-failed", "--pattern", "SVM"],
+        ["run", "--rerun-failed", "--fail-each"],
+        ["run", "--maxfail", "0"],
         ["walk"],
     ],
 )
@@ -302,6 +310,154 @@ def test_files_are_written_while_the_run_goes_on(
     with pytest.raises(Killed):
         call("run", *options(files))
     assert seen == [(2, "broken off after 2 of 3", False)]
+
+
+EVERY_FORMAT = {
+    "report.json",
+    "report.xml",
+    "report.html",
+    "report.sarif",
+    "report.pftrace",
+    "acquired.folded",
+    "acquired-count.folded",
+}
+
+
+def test_a_folder_has_every_format_after_each_result(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also of whom nothing can tell that it is being killed: what is there is whole."""
+    out = tmp_path / "new" / "out"
+    seen = []
+
+    class Killed(BaseException):
+        def __init__(self) -> None:
+            document = json.loads((out / "report.json").read_text())
+            seen.append((document["broken_off"], document["not_run"], {*map(str, names(out))}))
+            JUnitXml.fromstring((out / "report.xml").read_bytes())
+            json.loads((out / "report.sarif").read_text())
+            assert "a/0" in (out / "report.html").read_text()
+
+    out.mkdir(parents=True)
+    (out / "report.html").write_text("of an earlier run")
+    (out / "mine.txt").write_text("not ours")
+    ending(monkeypatch, (Verdict.CLEAN, True), then=Killed)
+    with pytest.raises(Killed):
+        call("run", "--out", str(out))
+    assert seen == [("broken off after 1 of 2", ["a/1"], {*EVERY_FORMAT, "mine.txt"})]
+
+
+def names(folder: Path) -> list[str]:
+    return [one.name for one in folder.iterdir()]
+
+
+def test_a_folder_has_nothing_of_an_earlier_run(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "report.json").write_text("{}")
+    ending(monkeypatch, then=KeyboardInterrupt())
+    assert call("run", "--out", str(tmp_path)) == 130
+    assert not {*names(tmp_path)} & EVERY_FORMAT
+
+
+def test_a_format_of_its_own_option_goes_there(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ending(monkeypatch, (Verdict.CLEAN, True))
+    assert call("run", "--out", str(tmp_path / "out"), "--json", str(tmp_path / "x.json")) == 0
+    assert json.loads((tmp_path / "x.json").read_text())["not_run"] == []
+    assert {*names(tmp_path / "out")} == EVERY_FORMAT - {"report.json"}
+
+
+def test_a_folder_that_cannot_be_had_is_usage(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "report.xml").mkdir()
+    assert call("run", "--out", str(tmp_path)) == 2
+
+
+def test_after_so_many_failures_the_rest_is_told_and_not_run(
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wrong = (Verdict.FAULTY, False)
+    ending(monkeypatch, wrong, (Verdict.CLEAN, True), wrong, (Verdict.CLEAN, True), wrong)
+    assert call("run", "--maxfail", "2", "--json", str(tmp_path / "x.json")) == 1
+    said = capsys.readouterr().out
+    assert "broken off after 3 of 5, as --maxfail 2 asks" in said
+    assert "not run: a/3, a/4" in said
+    document = json.loads((tmp_path / "x.json").read_text())
+    assert (document["ok"], document["not_run"]) == (False, ["a/3", "a/4"])
+
+
+def test_the_last_of_all_failing_breaks_nothing_off(
+    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ending(monkeypatch, (Verdict.CLEAN, True), (Verdict.FAULTY, False))
+    assert call("run", "--maxfail", "1") == 1
+    assert "broken off" not in capsys.readouterr().out
+
+
+def chosen_again(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The names that each later run is asked to run again."""
+    seen: list[tuple[str, ...]] = []
+    plain = vars(progress)["run_all"]
+
+    def noted(crew: object, patterns: object, options: Options, **rest: Any) -> Iterator[Result]:
+        seen.append(options.again)
+        results: Iterator[Result] = plain(crew, patterns, options, **rest)
+        return results
+
+    monkeypatch.setattr(progress, "run_all", noted)
+    return seen
+
+
+def test_what_failed_and_what_was_not_reached_runs_again(
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    good, wrong = (Verdict.CLEAN, True), (Verdict.FAULTY, False)
+    ending(monkeypatch, good, wrong, good, then=KeyboardInterrupt())
+    assert call("run") == 130
+    ending(monkeypatch, good)  # a/0 alone: what stays open is not forgotten
+    assert call("run", "a/0") == 0
+    ending(monkeypatch, good, good, good, good)
+    seen = chosen_again(monkeypatch)
+    assert call("run", "--rerun-failed") == 0
+    assert seen == [("a/1", "a/3")]
+    assert json.loads((tmp_path / "open.json").read_text())["open"] == []
+    capsys.readouterr()
+    assert call("run", "--rerun-failed") == 2
+    assert "nothing to run again: all was as expected" in capsys.readouterr().err
+
+
+def test_nothing_can_run_again_where_nothing_ran(
+    call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("run", "--rerun-failed") == 2
+    assert "nothing ran here yet" in capsys.readouterr().err
+    (tmp_path / "open.json").write_text('{"schema": "freeonce/open/1", "open": "a/0"}')
+    assert call("run", "--rerun-failed") == 2
+    assert "it is not what freeonce writes" in capsys.readouterr().err
+
+
+def test_a_run_with_failures_says_nothing_of_plain_ones(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ending(monkeypatch, (Verdict.FAULTY, False))
+    call("run")
+    before = (tmp_path / "open.json").read_text()
+    ending(monkeypatch)
+    monkeypatch.setattr(progress, "chosen_for_failures", lambda *_: ((), ()))
+    monkeypatch.setattr(
+        verb_run,
+        "crew_of",
+        lambda *_: nullcontext(SimpleNamespace(scenarios=tuple, run=lambda *_: iter(()))),
+    )
+    call("run", "--fail-each")
+    assert (tmp_path / "open.json").read_text() == before
 
 
 def test_a_report_that_cannot_be_made_hides_neither_verdict_nor_others(

@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
@@ -13,8 +14,12 @@ from freeonce.byhand.debugger import (
     kernel_source,
     section_addresses,
     sections_folder,
+    subject_commands,
 )
 from freeonce.errors import EvidenceError
+from freeonce.evidence.stacks import Section, Told
+from freeonce.subject.module import Module, read_module
+from tests.unit.modules import compiled
 
 SECTIONS = sections_folder("specimens")
 TEXT = f"{SECTIONS}/.text:0xffffffffc0250000\n"
@@ -65,3 +70,31 @@ def test_the_commands_end_with_the_breakpoint_before_the_guest_runs() -> None:
     assert "add-symbol-file m.ko 0x1 -s .data 0x2" in told
     assert "add-symbol-file n.ko 0x3 -s .bss 0x4" in told
     assert told[-3:] == ["target remote s", "break there", "continue"]
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> Module:
+    second = "int second(void) { return 2; }"
+    return read_module(compiled(tmp_path_factory.mktemp("modules"), more=second))
+
+
+def test_a_subjects_symbols_lie_where_the_ledger_puts_its_sections(module: Module) -> None:
+    elf = module.elf
+    text = elf.index_of(".text")
+    assert text is not None
+    named = np.flatnonzero((elf.symbols["section"] == text) & (elf.symbols["value"] > 0))
+    symbol = int(named[0])
+    gva = 0xFFFF_FFFF_C000_0000
+    there = Section(1, 3, text, gva + int(elf.symbols[symbol]["value"]), symbol)
+    lies = Section(2, 3, 999, 1, 0), Section(3, 3, text, 1, 1 << 30), Section(4, 9, text, 1, symbol)
+    told = Told(sections=(there, *lies), names={3: module.name, 4: "nobody; shell date"})
+    (line,) = subject_commands({module.name: module}, told)
+    assert line == f"add-symbol-file {module.path} -s .text {gva:#x}"
+
+
+def test_commands_wait_for_the_symbols_of_what_is_loaded_later() -> None:
+    told = list(commands([], Path("k.o"), Path("s"), "there", Path("later.gdb")))
+    at = told.index("continue")
+    assert told[at - 1] == "break there"
+    assert "later.gdb" in told[at + 1]
+    assert told[at + 2 :] == ["set logging on", "source later.gdb", "set logging off", "backtrace"]

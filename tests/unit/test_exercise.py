@@ -49,6 +49,8 @@ def test_files_go_where_they_are_told(folder: Path) -> None:
         of_carried([f"{folder}/one.sh:there"])
     with pytest.raises(UsageError, match="cannot read"):
         of_carried([f"{folder}/nothing"])
+    with pytest.raises(UsageError, match="no file of this machine"):
+        of_carried([":/etc/there"])
 
 
 def test_programs_bring_their_libraries() -> None:

@@ -74,6 +74,28 @@ def test_the_memory_of_what_is_released_late_may_be_anything(filling: bytes) -> 
     assert leak(judge(history.records(), seen)) == "released only after the end"
 
 
+def test_a_release_while_the_run_is_ended_is_a_leak_too() -> None:
+    """The scenario has returned when the states of the CPUs are told again, before the end."""
+    history = released_late(run().allocate(1, A).cpu_state()).add(Type.GUARD, serial=1)
+    before_settling(history.end(states=False), ended_with_a_leak().settle())
+    judgement = history.judged()
+    assert leak(judgement) == "released only after the end"
+    assert judgement.releases == 0
+
+
+def test_of_the_kernel_s_memory_too() -> None:
+    history = run().take(1, A).cpu_state().give(1, A).end(states=False).settle()
+    assert leak(history.judged()) == "released only after the end"
+
+
+def test_a_second_release_while_the_run_is_ended_is_no_verdict() -> None:
+    history = released_late(run().allocate(1, A).release(1, A).cpu_state())
+    before_settling(history.end(states=False), ended_with_a_leak().settle())
+    judgement = history.judged()
+    assert judgement.verdict is Verdict.INCOMPLETE
+    assert "something was released again while the run was ended" in judgement.reasons
+
+
 def test_a_release_after_the_settling_is_a_leak_too() -> None:
     """The module does not know the memory any more then, and no run is current."""
     history = ended_with_a_leak().settle()

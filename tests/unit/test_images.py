@@ -14,7 +14,7 @@ import pytest
 
 from freeonce.errors import HostError, UsageError
 from freeonce.project.image import load_outer
-from freeonce.subject.trampolines import Found
+from freeonce.subject.moving import Found
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "images"

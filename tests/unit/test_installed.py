@@ -2,8 +2,11 @@
 
 import os
 import platform
+import re
 import signal
+import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,8 @@ from freeonce.cli import main
 from freeonce.cli.cache import cache as verb
 from freeonce.project import cache, sources
 from freeonce.project.image import image_path, outer_path
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -147,3 +152,31 @@ def test_elsewhere_every_verb_says_at_once_what_it_needs(
         assert ended.value.code == main.HOST
         assert said in capsys.readouterr().err
     assert not read
+
+
+def versions(lines: list[str]) -> dict[str, list[int]]:
+    pairs = (line.split("==") for line in lines if not line.startswith("#"))
+    return {canonical(name): [int(part) for part in re.findall(r"\d+", at)] for name, at in pairs}
+
+
+def canonical(name: str) -> str:
+    """As PEP 503 has it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def lowest() -> dict[str, list[int]]:
+    said = subprocess.run([ROOT / "ci/lowest"], capture_output=True, text=True, check=True).stdout
+    return versions(said.splitlines())
+
+
+def test_every_runtime_dependency_has_a_lower_bound() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [re.split(r"[<>=]", one)[0] for one in project["dependencies"]]
+    assert {canonical(one) for one in named} <= lowest().keys()
+
+
+def test_the_constraints_are_within_the_bounds() -> None:
+    fixed = versions((ROOT / "ci/constraints.txt").read_text().splitlines())
+    low = lowest()
+    assert low.keys() <= fixed.keys()
+    assert {name: fixed[name] for name in low if fixed[name] < low[name]} == {}

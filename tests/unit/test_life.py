@@ -262,6 +262,17 @@ def test_exact_pages_are_released_in_whole_ones() -> None:
     assert found(life.drop(life.acquire(Kind.PAGES, A, 5000), size=2 * PAGE)) == []
 
 
+@pytest.mark.parametrize("made", [0, int(Flag.EXACT)])
+@pytest.mark.parametrize("gone", [0, int(Flag.EXACT)])
+@pytest.mark.parametrize("pages", [1, 4])
+def test_single_pages_are_no_block(made: int, gone: int, pages: int) -> None:
+    life = born()
+    serial = life.acquire(Kind.PAGES, A, pages * PAGE, flags=made)
+    right = made == gone or pages == 1
+    life.drop(serial, flags=gone if right else gone | WITHHELD)
+    assert found(life) == ([] if right else [(Rule.MISMATCHED_FREE, "pages")])
+
+
 def test_no_other_call_names_a_size() -> None:
     life = born()
     assert found(life.drop(life.acquire(Kind.SLAB, A, 64, align_log2=6), size=0)) == []

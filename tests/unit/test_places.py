@@ -48,6 +48,17 @@ def test_what_is_found_later_points_at_the_allocation() -> None:
     assert origin(null, {}) is None
 
 
+def test_a_helper_is_told_with_who_called_it() -> None:
+    callers = [Frame("f", None, "freeonce", "guest/specimens/scenarios/x.c", n) for n in (1, 2, 3)]
+    place = choose([SCENARIO, CORE, *callers])
+    assert place is not None
+    history = run().allocate(1, 0x1000)
+    history.rows[-1]["site"] = 0x80
+    (leak,) = result("a", history.end().settle()).judgement.findings
+    said = f"allocated at {SCENARIO}, from {callers[0]}, from {callers[1]}"
+    assert where(leak, {0x80: place}) == [said]
+
+
 def test_a_leak_that_was_released_too_late_says_where() -> None:
     history = run().allocate(1, 0x1000)
     history.rows[-1]["site"] = 0x40

@@ -1,5 +1,6 @@
 """A project of one's own: what `freeonce new` writes, and what `freeonce.toml` may say."""
 
+import json
 import os
 import re
 import shutil
@@ -11,9 +12,11 @@ import pytest
 
 from freeonce.cli import main
 from freeonce.cli.new import new
-from freeonce.errors import UsageError
+from freeonce.errors import HostError, UsageError
 from freeonce.project import chosen
 from freeonce.project.begin import FILES, PARTS, begin
+from freeonce.project.chosen import crate_of
+from freeonce.project.crate import find_cargo
 from freeonce.project.file import find_project, kernel_from, load_project
 
 
@@ -144,6 +147,20 @@ def test_a_flag_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("[audit]\nsuppressions = ['x']\n", r":2: audit\.suppressions: there is no x in the"),
         ("[machne]\ncpus = 2\n", r":1: machne: .*not permitted"),
         ("kernels = ]\n", r": .*line 1"),
+        ('\nmachine = { cpus = 2, memory = "much" }\n', ":2: machine.memory: "),
+        ('kernels = ["cloud"]\nmachine.memory = "much"\n', ":2: machine.memory: "),
+        (
+            "[families.misc]\nacquire = []\nrelease = []\n",
+            ":2: families.misc.acquire: .*at least 1",
+        ),
+        (
+            "[families.misc]\nacquire = [{ name = 'x' }]\n",
+            ":2: families.misc.acquire.*is: Field req",
+        ),
+        ('\n"machine"."memory" = "much"\n', ":2: machine.memory: "),
+        ('[ machine ] # ours\ncpus = 2\nmemory = "much"\n', ":3: machine.memory: "),
+        ('\n[machine]\nmemori = 1\nmachine = { memory = "no" }\n', ":3: machine.memori: "),
+        ("\nmachine = { memori = 1 }\n", ":2: machine.memori: "),
     ],
 )
 def test_an_error_in_it_names_line_and_key(
@@ -159,12 +176,14 @@ def test_an_error_in_it_names_line_and_key(
 def test_every_key_of_the_page_is_one(tmp_path: Path) -> None:
     page = (Path(__file__).resolve().parents[2] / "docs/your-project.md").read_text()
     blocks = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
-    assert len(blocks) == 1
+    assert len(blocks) == 3  # one is a package's
+    blocks[0] += blocks.pop()
     tables = tomllib.loads(blocks[0])
     for name in [*tables["audit"]["exercises"], *tables["audit"]["suppressions"]]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    (tmp_path / "module").mkdir()
+    for name in ("module", "hypervisor"):
+        (tmp_path / name).mkdir()
     (tmp_path / "freeonce.toml").write_text(blocks[0])
     project = load_project(tmp_path / "freeonce.toml")
     assert project.folder == tmp_path
@@ -194,3 +213,95 @@ def test_what_an_installer_compiled_is_no_file_of_a_project(
     made = list(begin(tmp_path / "mine", PARTS))
     assert made
     assert not [one for one in made if "__pycache__" in one.parts]
+
+
+def cargo(folder: Path, body: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    program = folder / "cargo"
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(0o755)
+    return program
+
+
+def with_crate(tmp_path: Path) -> Path:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/Cargo.toml").touch()
+    (tmp_path / "freeonce.toml").write_text('crate = "mine"\n')
+    return tmp_path / "freeonce.toml"
+
+
+def test_a_crate_needs_cargo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = load_project(with_crate(tmp_path))
+    monkeypatch.delenv("CARGO", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        HostError, match="a crate needs cargo, which is not here; install it"
+    ) as told:
+        crate_of(project)
+    assert told.value.reason == "no-cargo"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("echo cargo 1.84.1", "is older than 1.85"),
+        ("echo cargo 0.66.0", "is older than 1.85"),
+        ("echo whatever", "does not answer --version"),
+        ("exit 1", "does not answer --version"),
+    ],
+)
+def test_an_old_cargo_is_refused(
+    body: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARGO", str(cargo(tmp_path / "bin", body)))
+    with pytest.raises(HostError, match=words):
+        find_cargo()
+
+
+def test_what_cargo_cannot_read_is_told_in_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = (
+        'case $1 in --version) echo cargo 1.90.0 ;; *) echo "no such crate" >&2; exit 101 ;; esac'
+    )
+    monkeypatch.setenv("CARGO", str(cargo(tmp_path / "bin", body)))
+    crate = crate_of(load_project(with_crate(tmp_path)))
+    assert crate is not None
+    with pytest.raises(UsageError, match=r"cargo metadata in .*mine:\nno such crate"):
+        crate.digest()
+
+
+def test_a_folder_without_a_package_is_no_crate(tmp_path: Path) -> None:
+    file = with_crate(tmp_path)
+    (tmp_path / "mine/Cargo.toml").unlink()
+    with pytest.raises(UsageError, match=r"crate: .*mine has no Cargo\.toml"):
+        crate_of(load_project(file))
+
+
+def test_a_crate_is_known_by_all_that_it_names_by_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "lib.rs").write_text("one")
+    packages = [
+        {"source": None, "manifest_path": f"{library}/Cargo.toml"},
+        {"source": "registry", "manifest_path": "/nowhere/Cargo.toml"},
+    ]
+    told = json.dumps({"packages": packages, "workspace_root": str(tmp_path / "mine")})
+    body = f"case $1 in --version) echo cargo 1.90.0 ;; *) echo '{told}' ;; esac"
+    monkeypatch.setenv("CARGO", str(cargo(tmp_path / "bin", body)))
+    crate = crate_of(load_project(with_crate(tmp_path)))
+    assert crate is not None
+    seen = [crate.digest()]
+    (library / "target").mkdir()
+    (library / "target/CACHEDIR.TAG").touch()
+    (library / "target/made").touch()
+    assert crate.digest() == seen[0]
+    for file in (library / "lib.rs", tmp_path / "mine/Cargo.lock"):
+        file.write_text("two")
+        seen.append(crate.digest())
+    (tmp_path / "mine/.cargo").mkdir()
+    (tmp_path / "mine/.cargo/config.toml").write_text("[source]")
+    seen.append(crate.digest())
+    assert len({*seen}) == 4

@@ -2,10 +2,14 @@
 
 import pytest
 
+from freeonce.project import chosen
+
 CONFTEST = """
 from types import SimpleNamespace
 
 import pytest
+
+from freeonce.project import chosen
 
 NAMES = {"svm": True, "nrip-save": False}
 
@@ -100,3 +104,70 @@ def test_a_project_without_guests_starts_none(pytester: pytest.Pytester) -> None
         "import sys\n\ndef test_it():\n    assert 'freeonce.guest' not in sys.modules\n"
     )
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+KERNELS = """
+import pytest
+
+from freeonce.project import chosen
+
+
+@pytest.fixture(scope="session")
+def freeonce_setting(freeonce_kernel):
+    print(f"set up {freeonce_kernel}")
+    return freeonce_kernel
+"""
+TESTS = """
+def test_guest(freeonce_setting):
+    assert freeonce_setting in ("cloud", "host")
+
+
+def test_module(freeonce_setting, freeonce_target):
+    assert freeonce_target in ("./module", "zram")
+
+
+def test_alone():
+    pass
+"""
+
+
+@pytest.fixture
+def of_a_project(pytester: pytest.Pytester) -> pytest.Pytester:
+    chosen.project.cache_clear()
+    pytester.makeconftest(KERNELS)
+    pytester.makepyfile(TESTS)
+    pytester.mkdir("module")
+    return pytester
+
+
+def settings(pytester: pytest.Pytester, text: str) -> None:
+    (pytester.path / "freeonce.toml").write_text(text)
+
+
+def test_tests_run_for_each_kernel_and_target_of_the_project(
+    of_a_project: pytest.Pytester,
+) -> None:
+    settings(of_a_project, 'kernels = ["cloud", "host"]\n[audit]\ntargets = ["module", "zram"]\n')
+    done = of_a_project.runpytest("-s", "-v")
+    done.assert_outcomes(passed=2 + 4 + 1)
+    for name in ("guest[cloud]", "guest[host]", "module[cloud-zram]", "module[host-./module]"):
+        done.stdout.fnmatch_lines(f"*test_{name.replace('[', '[[]')}*")
+    # What takes long is done once for each kernel, not for each test.
+    assert done.stdout.str().count("set up cloud") == done.stdout.str().count("set up host") == 1
+
+
+def test_with_one_kernel_tests_keep_their_names(of_a_project: pytest.Pytester) -> None:
+    settings(of_a_project, "")
+    done = of_a_project.runpytest("--collect-only", "-q")
+    done.stdout.fnmatch_lines("*::test_guest")
+    # Without targets there is nothing to run it for.
+    done = of_a_project.runpytest("-k", "module")
+    done.assert_outcomes(skipped=1)
+
+
+def test_a_project_that_is_wrong_is_no_error_of_the_plugin(
+    of_a_project: pytest.Pytester,
+) -> None:
+    settings(of_a_project, "kernels = []")
+    done = of_a_project.runpytest("-k", "alone")
+    done.assert_outcomes(passed=1, deselected=2)

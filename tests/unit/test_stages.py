@@ -1,6 +1,7 @@
 """A life's stages and what stops them; the guest here is a list of what it was told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -8,6 +9,7 @@ from freeonce.audit.life import Stage
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import NOTHING, Evidence
 from freeonce.errors import CommandFailed, GuestLost, Loss, Obstacle
+from freeonce.evidence.ledger import Header
 from freeonce.guest.bounded import Ended
 from freeonce.run import life
 from freeonce.run.conclude import conclude_life
@@ -45,8 +47,14 @@ class Guest:
         if self.ends.get(request):
             raise CommandFailed(f"{request}: no")
 
-    def header(self) -> str:
-        return "header"
+    def header(self) -> Header:
+        return Header(capacity=1000, appended=7, release="", page_offset=0)
+
+    @contextmanager
+    def meanwhile(self, act: Callable[[], None]) -> Iterator[None]:
+        self._tell("meanwhile")
+        act()
+        yield
 
     def check(self) -> None:
         self._tell("check")
@@ -58,7 +66,8 @@ class Guest:
     @property
     def acts(self) -> list[str]:
         """What changes something in it."""
-        return [one for one in self.told if not one.startswith(("dmesg", "rm ", "mkdir", "cut"))]
+        idle = ("dmesg", "rm ", "mkdir", "cut", "meanwhile")
+        return [one for one in self.told if not one.startswith(idle)]
 
 
 @pytest.fixture
@@ -78,7 +87,8 @@ def test_a_life_goes_through_its_stages_in_order(lead: Callable[..., Lived]) -> 
         "send",
         "insert /tmp/modules/dep.ko",
         "echo first second >/sys/kernel/debug/freeonce/subjects",
-        "life begin",
+        "drained 7",
+        "life begin drain",
         "insert /tmp/modules/first.ko a=1 'b=x y'",
         "insert /tmp/modules/second.ko",
         "export PATH=/audit:$PATH\ntry me",

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from freeonce.subject.families import Hook
+from freeonce.subject.instructions import HOOKS
 from freeonce.subject.module import Module, read_module
 from freeonce.subject.redirect import Redirected, redirect
 from freeonce.subject.relocations import Relocations
-from freeonce.subject.trampolines import HOOKS
 from tests.unit.modules import compiled
 
 NAMES = sorted({hook for pair in HOOKS.values() for hook in pair if hook})
@@ -91,10 +91,10 @@ def test_each_is_told_by_its_hook_before_it_or_behind(name: str, tmp_path: Path)
 
 
 def test_what_stands_before_it_moves_when_what_follows_cannot(tmp_path: Path) -> None:
-    done, met = led(tmp_path, "mov $7, %ecx\nwrmsr\ncall _printk")
+    done, met = led(tmp_path, "mov $0xc0000080, %ecx\nwrmsr\ncall _printk")
     assert why(done) == [("wrmsr", "")]
     assert met == [
-        *("call _printk", "mov $0x7,%ecx", "wrmsr", "call freeonce_hook_wrmsr"),
+        *("call _printk", "mov $0xc0000080,%ecx", "wrmsr", "call freeonce_hook_wrmsr"),
         *("call _printk", "ret"),
     ]
 

@@ -40,7 +40,14 @@ def test_what_a_family_has_would_be_missed_without_it(name: str) -> None:
     [
         *("printk", "kmalloc_caches", "vmalloc_base", "ktime_get", "ktime_get_real_ts64"),
         *("unregister_netdev", "misc_deregister", "__SCT__might_resched", "param_ops_int"),
-        *("memcpy", "kfree", "mutex_lock", "get_random_bytes", "dev_get_tstats64"),
+        *(
+            "kmalloc_size_roundup",
+            "memcpy",
+            "kfree",
+            "mutex_lock",
+            "get_random_bytes",
+            "dev_get_tstats64",
+        ),
     ],
 )
 def test_what_acquires_nothing_is_not_listed(name: str) -> None:
@@ -56,6 +63,11 @@ def test_what_acquires_nothing_is_not_listed(name: str) -> None:
         ("dma_alloc_attrs", "DMA memory or mapping"),
         ("register_netdevice_notifier", "notifier"),
         ("crypto_alloc_shash", "cipher"),
+        ("devm_kmalloc", "managed resource"),
+        ("__devm_alloc_percpu", "managed resource"),
+        ("page_frag_alloc_align", "page fragment, or its pool"),
+        ("vma_alloc_folio_noprof", "pages"),
+        ("sock_kmalloc", "memory"),
         ("frobnicator_alloc", "something, by its name"),
     ],
 )

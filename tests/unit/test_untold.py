@@ -91,5 +91,17 @@ def test_what_is_led_or_gives_no_address_is_no_reason() -> None:
     assert names(life(*others)) == []
 
 
+def test_a_wrmsr_that_is_left_is_a_reason_by_itself_where_the_cpu_is_given_memory() -> None:
+    """What it turned on may be off again when the CPUs are looked at."""
+    wrmsr = Instruction("wrmsr", ".text", 0x40, "there is no room for a jump", "turns_on")
+    for on in (False, True):
+        assert names(life(wrmsr, on=on)) == []
+        (reason,) = life(wrmsr, Instruction("vmrun", ".text", 0x20), on=on).reasons
+        assert reason.obstacle is Obstacle.UNTOLD_VMRUN
+        assert (
+            "at 1 places of which nobody tells: wrmsr at .text+0x40 in turns_on" in reason.message
+        )
+
+
 def test_of_a_life_that_never_began_nothing_is_said() -> None:
     assert list(untold([target(LEFT)], Life().records())) == []

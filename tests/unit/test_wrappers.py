@@ -195,3 +195,60 @@ def test_each_family_has_a_planted_fault_and_a_clean_twin() -> None:
         # Of a cipher's kind a header makes the call that is wrapped.
         names += ["crypto_free_shash"] if family == "cipher" else []
         assert any(f"{name}(" in clean for name in names), family
+
+
+OWN = """
+[families.slab]
+includes = ["linux/thing.h"]
+acquire = [{ is = "struct thing *thing_get(int which)" }]
+release = [{ is = "void thing_put(struct thing *thing)", null = true }]
+"""
+
+
+def with_own(
+    folder: Path, own: str, *symbols: str
+) -> tuple["subprocess.CompletedProcess[str]", str]:
+    """What the script said, and wrappers.c, with the functions of a project."""
+    (folder / "table.toml").write_text(SMALL)
+    (folder / "freeonce.toml").write_text(own)
+    kernel = symvers(folder, "kernel", "take", "give", *symbols)
+    words = [
+        "generate",
+        *map(str, (folder / "table.toml", kernel, folder, folder / "freeonce.toml")),
+    ]
+    done = subprocess.run(
+        [sys.executable, SCRIPT, *words], capture_output=True, text=True, check=False
+    )
+    made = folder / "wrappers.c"
+    return done, made.read_text() if made.exists() else ""
+
+
+def test_a_project_adds_functions_to_a_family(tmp_path: Path) -> None:
+    done, wrappers = with_own(tmp_path, OWN, "thing_get", "thing_put")
+    assert done.returncode == 0, done.stderr
+    assert "#include <linux/thing.h>\n" in wrappers
+    assert "ACQUISITION(FUNCTION_THING_GET, SLAB)" in wrappers
+    assert "give.null_is_right = true;" in wrappers.partition("freeonce_wrap_thing_put(")[2]
+    assert "freeonce_wrap_take(" in wrappers
+    numbers = (tmp_path / "functions.h").read_text()
+    assert "FUNCTION_THING_GET = 3," in numbers
+
+
+@pytest.mark.parametrize(
+    ("own", "symbols", "said"),
+    [
+        (OWN, ("thing_get",), "families.slab: the kernel itself exports no thing_put"),
+        (OWN.replace("families.slab", "families.slap"), (), "families.slap: there is no such"),
+        (OWN.replace("thing_get", "take"), (), "families.slab: take has a wrapper already"),
+        (OWN.replace("thing_put", "thing_get"), ("thing_get",), "thing_get has a wrapper already"),
+        (OWN.replace("(int which)", ""), (), "is no prototype"),
+    ],
+)
+def test_what_cannot_be_a_projects_function_is_refused(
+    own: str, symbols: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    done, wrappers = with_own(tmp_path, own, *symbols)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert wrappers == ""

@@ -164,21 +164,32 @@ static void look_at(const void *pointer)
 		claims->look(virt_to_phys((void *)pointer), size);
 }
 
+/* Whether the call is right for it, by all that the release names. */
+static bool is_right(const struct allocation *allocation, enum ledger_kind kind,
+		     const struct believed *believed)
+{
+	return allocation->kind == kind &&
+	       (!believed->named || believed->named == allocation->named) &&
+	       !(believed->raised && allocation->paged);
+}
+
 /*
  * Records the release as the owner made it. Returns the allocation when it is
- * live, of this kind and not in use by the CPU, so that the caller may act; NULL when
+ * live, rightly released and not in use by the CPU, so that the caller may act; NULL when
  * the release is withheld. Any release of a live allocation, right or wrong, is its release:
  * the next one is one too many.
  */
-struct allocation *allocation_release(enum ledger_kind kind, const void *pointer, size_t size,
-				      size_t align, void *frame)
+struct allocation *allocation_release(enum ledger_kind kind, const void *pointer,
+				      const struct believed *believed, void *frame)
 {
 	struct ledger_record record = {
 		.type = LEDGER_RELEASE,
 		.kind = kind,
 		.pointer = (unsigned long)pointer,
-		.size = size,
-		.align_log2 = ledger_align(align),
+		.size = believed->size,
+		.align_log2 = believed->sized ? ledger_align(believed->align) : 0,
+		.detail = believed->named,
+		.flags = believed->raised ? FLAG_RAISED : 0,
 		.site = stack_of(frame),
 	};
 	struct allocation *allocation;
@@ -188,7 +199,8 @@ struct allocation *allocation_release(enum ledger_kind kind, const void *pointer
 	look_at(pointer);
 	raw_spin_lock_irqsave(&allocation_lock, flags);
 	allocation = pointer ? find(pointer) : NULL;
-	fits = allocation && allocation->state == ALLOCATION_LIVE && allocation->kind == kind;
+	fits = allocation && allocation->state == ALLOCATION_LIVE &&
+	       is_right(allocation, kind, believed);
 	/* The ledger's order is the order of events here too: nothing is bound meanwhile. */
 	claims->lock();
 	if (fits && claims->hold(virt_to_phys(allocation->pointer), allocation->size))
@@ -196,12 +208,16 @@ struct allocation *allocation_release(enum ledger_kind kind, const void *pointer
 	if (allocation) {
 		record.serial = allocation->serial;
 		record.physical = virt_to_phys(allocation->pointer);
+		if (!believed->sized) {
+			record.size = allocation->size;
+			record.align_log2 = ledger_align(allocation->align);
+		}
 		allocation->state = ALLOCATION_RELEASED;
 	} else if (pointer) {
 		record.serial = books_serial((unsigned long)pointer);
 	}
 	if (!fits)
-		record.flags = FLAG_WITHHELD;
+		record.flags |= FLAG_WITHHELD;
 	ledger_append(&record);
 	claims->unlock();
 	if (fits)

@@ -30,6 +30,9 @@ struct allocation {
 	enum ledger_kind kind;
 	void (*give_back)(struct allocation *allocation); /* its family's way to the kernel */
 	u32 tag;
+	size_t align;                 /* as asked for */
+	u32 named;                    /* what a release that names it must name: see `struct believed` */
+	bool paged;                   /* pool: asked for as paged */
 	u32 pages;                    /* contiguous: pages taken from the kernel */
 	size_t rest;                  /* bytes behind the guard that are nobody's, and watched */
 	bool from_range;              /* contiguous: alloc_contig_range(), not alloc_pages() */
@@ -118,6 +121,7 @@ struct holding {
 	u8 space;
 	bool sorted;
 	bool busy;                /* HELD, and somebody is at its memory: not in quarantine */
+	bool exact;               /* single pages, each with a count of its own, not one block */
 	bool whole;               /* must not be poisoned: who gets it next expects it as it is */
 	bool poisoned;
 	bool taken;               /* by the kernel, while it was busy */
@@ -136,6 +140,7 @@ struct acquisition {
 	u16 function;
 	bool failed; /* was made to */
 	bool whole;
+	bool exact; /* single pages, each with a count of its own, not one block */
 };
 
 /* What a wrapper was given to release. */
@@ -146,6 +151,7 @@ struct release {
 	unsigned long cache;
 	size_t size;
 	u16 function;
+	bool exact; /* as of an acquisition */
 	bool null_is_right;
 	bool deferred;
 	bool claimed; /* by a CPU that is at it: neither poisoned nor given back */
@@ -219,8 +225,18 @@ const struct claims *allocation_claims(void);
 struct allocation *allocation_take(void);
 void allocation_discard(struct allocation *allocation);
 void allocation_publish(struct allocation *allocation, struct ledger_record *record);
-struct allocation *allocation_release(enum ledger_kind kind, const void *pointer, size_t size,
-				      size_t align, void *frame);
+
+/* What a release says of its allocation. What it does not name is not compared. */
+struct believed {
+	bool sized;
+	size_t size;
+	size_t align;
+	u32 named;   /* pool: the tag; contiguous: the cache type asked for, plus 1; 0: not named */
+	bool raised; /* pool: where paged memory may not be released */
+};
+
+struct allocation *allocation_release(enum ledger_kind kind, const void *pointer,
+				      const struct believed *believed, void *frame);
 u32 freeonce_serial(const void *pointer);
 bool allocation_live_at(u64 gpa, size_t size);
 bool allocation_known_at(u64 gpa, size_t size);

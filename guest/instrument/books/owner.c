@@ -75,6 +75,7 @@ static void append_allocate(const struct holding *holding, u64 gpa, u32 stack, s
 		.site = stack,
 		.detail = holding->function | (u32)holding->guard << 16,
 		.align_log2 = align ? ledger_align(align) : 0,
+		.flags = holding->exact ? FLAG_EXACT : 0,
 	};
 
 	books_append(WITNESS_LEDGER, &record);
@@ -97,6 +98,7 @@ static void enter(const struct acquisition *take, const struct holding *like, si
 	holding->function = take->function;
 	holding->cache = take->cache;
 	holding->size = take->size;
+	holding->exact = take->exact;
 	holding->serial = books_next_serial();
 	cache = cache_of(take);
 	/* Of other caches we do not know what is expected of their objects. */
@@ -158,6 +160,8 @@ static bool right(const struct release *give, const struct holding *holding)
 		return false;
 	if (give->family->number == FAMILY_OBJECT && give->cache != holding->cache)
 		return false;
+	if (give->family->sized && holding->size > PAGE_SIZE && give->exact != holding->exact)
+		return false;
 	return !give->family->sized || PAGE_ALIGN(give->size) == PAGE_ALIGN(holding->size);
 }
 
@@ -170,6 +174,22 @@ static enum outcome judge_unknown(const struct release *give, enum space space)
 	return give->family->plausible(give->address) ? PASS : WITHHOLD;
 }
 
+/* A page of it that somebody else has as well, as a process to which it is mapped, is used on. */
+static bool outlived(const struct holding *holding)
+{
+	unsigned long at = holding->address;
+	struct page *page;
+
+	if (holding->space != SPACE_VMALLOC && !holding->exact)
+		return false;
+	for (; at < holding->address + holding->size; at += PAGE_SIZE) {
+		page = holding->exact ? virt_to_page((void *)at) : vmalloc_to_page((void *)at);
+		if (page && page_ref_count(page) > 1)
+			return true;
+	}
+	return false;
+}
+
 /* Of a live one, and released as it should be. */
 static enum outcome judge_right(const struct release *give, const struct holding *holding)
 {
@@ -180,7 +200,7 @@ static enum outcome judge_right(const struct release *give, const struct holding
 	/* The host is looking at it, or has not begun to. */
 	if (books_phase() == BOOKS_ENDED)
 		return KEEP;
-	if (holding->whole || !quarantine_takes(holding))
+	if (holding->whole || !quarantine_takes(holding) || outlived(holding))
 		return PASS;
 	return KEEP;
 }
@@ -204,6 +224,8 @@ static void append_release(const struct release *give, u32 serial, enum outcome 
 		record.flags = FLAG_DEFERRED;
 	else if (outcome == KEEP)
 		record.flags = FLAG_KEPT;
+	if (give->exact)
+		record.flags |= FLAG_EXACT;
 	books_append(WITNESS_LEDGER, &record);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// The debugfs files: scenarios, run, subjects, life, settle, rewind, bench, bench_vmrun, ledger.
+// The debugfs files: scenarios, run, subjects, life, settle, rewind, bench, bench_vmrun, drained, ledger.
 #include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/kernel.h>
@@ -68,7 +68,7 @@ static int bench_vmrun_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(bench_vmrun);
 
-/* fail=N, fail=N+, count or act=real. */
+/* fail=N, fail=N+, count, drain or act=real. */
 static int parse_option(char *option, struct run_options *options)
 {
 	size_t length = strlen(option);
@@ -79,6 +79,10 @@ static int parse_option(char *option, struct run_options *options)
 	}
 	if (!strcmp(option, "count")) {
 		options->count = true;
+		return 0;
+	}
+	if (!strcmp(option, "drain")) {
+		options->drain = true;
 		return 0;
 	}
 	if (!str_has_prefix(option, "fail="))
@@ -221,14 +225,45 @@ static const struct file_operations rewind_fops = {
 	.llseek = noop_llseek,
 };
 
-static ssize_t ledger_read(struct file *file, char __user *buffer, size_t count, loff_t *at)
+static int drained_seq_show(struct seq_file *file, void *unused)
 {
-	return simple_read_from_buffer(buffer, count, at, freeonce_window_address(), ledger_bytes());
+	u64 upto, digest = drain_digest(&upto);
+
+	seq_printf(file, "%llu %016llx\n", upto, digest);
+	return 0;
+}
+
+static int drained_seq_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, drained_seq_show, NULL);
+}
+
+/* The host has all records below this one. */
+static ssize_t drained_write(struct file *file, const char __user *buffer, size_t count, loff_t *at)
+{
+	u64 upto;
+	int error = kstrtou64_from_user(buffer, count, 10, &upto) ?: drain_upto(upto);
+
+	return error ?: count;
+}
+
+static const struct file_operations drained_fops = {
+	.owner = THIS_MODULE,
+	.open = drained_seq_open,
+	.read = seq_read,
+	.write = drained_write,
+	.llseek = seq_lseek,
+	.release = single_release,
+};
+
+static ssize_t ledger_file_read(struct file *file, char __user *buffer, size_t count, loff_t *at)
+{
+	return ledger_read(buffer, count, at);
 }
 
 static const struct file_operations ledger_fops = {
 	.owner = THIS_MODULE,
-	.read = ledger_read,
+	.read = ledger_file_read,
 	.llseek = default_llseek,
 };
 
@@ -245,6 +280,7 @@ int control_open(void)
 	debugfs_create_file("subjects", 0600, folder, NULL, &subjects_fops);
 	debugfs_create_file("settle", 0200, folder, NULL, &settle_fops);
 	debugfs_create_file("rewind", 0200, folder, NULL, &rewind_fops);
+	debugfs_create_file("drained", 0600, folder, NULL, &drained_fops);
 	debugfs_create_file("ledger", 0400, folder, NULL, &ledger_fops);
 	return 0;
 }

@@ -70,6 +70,8 @@ int life_end(void)
 
 	mutex_lock(&run_mutex);
 	if (living && run_is_on()) {
+		/* While this goes on the host does not drain. */
+		drain_begin(false);
 		quiesce();
 		run_end(0, 0);
 		error = 0;

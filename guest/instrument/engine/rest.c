@@ -34,6 +34,9 @@ static DECLARE_WORK(await_work, await);
 /* False: it did not come to rest in time, or somebody still waits since last time. May sleep. */
 bool rest_awaited(void)
 {
+	/* They queue work and callbacks. */
+	if (!timers_awaited())
+		return false;
 	reinit_completion(&done);
 	if (!queue_work(queue, &await_work))
 		return false;
@@ -42,6 +45,7 @@ bool rest_awaited(void)
 
 int rest_open(void)
 {
+	timers_open();
 	queue = alloc_workqueue("freeonce", WQ_UNBOUND, 0);
 	return queue ? 0 : -ENOMEM;
 }
@@ -49,6 +53,7 @@ int rest_open(void)
 /* Also after a rest_open() that failed. */
 void rest_close(void)
 {
+	timers_close();
 	if (queue)
 		destroy_workqueue(queue);
 }

@@ -28,6 +28,7 @@ void run_begin(struct ledger_record *begin, const struct run_options *options)
 	run_settle();
 	plant(options);
 	ledger_set_run(++last_run);
+	drain_begin(options->drain);
 	begin->type = LEDGER_BEGIN;
 	ledger_append(begin);
 	witness_watch(begin->flags & FLAG_LIFE);

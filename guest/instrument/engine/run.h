@@ -18,4 +18,9 @@ bool run_is_on(void);
 void run_is_at_rest(void);
 void run_settle(void);
 
+/* timers.c */
+void timers_open(void);
+bool timers_awaited(void);
+void timers_close(void);
+
 #endif

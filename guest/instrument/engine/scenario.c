@@ -5,6 +5,7 @@
 #include <linux/mutex.h>
 #include <linux/string.h>
 
+#include "books/books.h"
 #include "engine/engine.h"
 #include "engine/run.h"
 #include "ledger/ledger.h"
@@ -143,6 +144,9 @@ int scenario_run(const char *name, const struct run_options *options)
 		begin(scenario, index, options);
 		error = run(scenario);
 		run_end(error, unload_wanted ? FLAG_UNLOAD : 0);
+		/* Before the host looks at the memory: what was put off may yet write to it. */
+		if (!rest_awaited())
+			books_blind(BLIND_REST, 0);
 		error = 0;
 	}
 	mutex_unlock(&run_mutex);

@@ -3,11 +3,9 @@
 #include <linux/export.h>
 #include <linux/gfp.h>
 #include <linux/io.h>
-#include <linux/irqflags.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/nodemask.h>
-#include <linux/preempt.h>
 #include <linux/sizes.h>
 
 #include "books/books.h"
@@ -53,13 +51,10 @@ static bool fits(const struct place *place, u64 gpa)
 	return place->node < 0 || pfn_to_nid(PHYS_PFN(gpa)) == place->node;
 }
 
-/* Both ways may: the kernel moves pages out of the way, and changes page attributes on each CPU. */
-static bool may_sleep(void)
-{
-	return !irqs_disabled() && !in_atomic();
-}
-
-/* -EINVAL: the request contradicts itself. -ENODEV: no such node. -EWOULDBLOCK: not from here. */
+/*
+ * -EINVAL: the request contradicts itself. -ENODEV: no such node. -EWOULDBLOCK: not from here: the
+ * kernel moves pages out of the way, and changes page attributes on each CPU.
+ */
 static int check(const struct contiguous_request *request)
 {
 	if (!request->size || !is_power_of_2(request->align) ||
@@ -297,12 +292,12 @@ static void publish(struct allocation *allocation, const struct contiguous_reque
 }
 
 /* NULL when refused or out of memory; the ledger has the reason. Never relaxes the request. */
-void *freeonce_contiguous_alloc(const struct contiguous_request *request)
+void *contiguous_take(const struct contiguous_request *request, void *frame)
 {
 	struct allocation *allocation;
 	struct failure failure = {
 		.kind = KIND_CONTIGUOUS, .size = request->size, .align = request->align,
-		.most = MOST, .frame = __builtin_frame_address(0), .error = check(request),
+		.most = MOST, .frame = frame, .error = check(request),
 	};
 
 	if (!failure.error && inject_allocation_fails(KIND_CONTIGUOUS, failure.frame)) {
@@ -319,6 +314,8 @@ void *freeonce_contiguous_alloc(const struct contiguous_request *request)
 	allocation->give_back = give_back;
 	allocation->tag = TAG;
 	allocation->size = request->size;
+	allocation->align = request->align;
+	allocation->named = request->cache + 1;
 	failure.error = obtain(allocation, request);
 	if (failure.error) {
 		allocation_discard(allocation);
@@ -328,14 +325,12 @@ void *freeonce_contiguous_alloc(const struct contiguous_request *request)
 	publish(allocation, request, stack_of(failure.frame));
 	return allocation->pointer;
 }
-EXPORT_SYMBOL_GPL(freeonce_contiguous_alloc);
 
-/* Matches freeonce_contiguous_alloc() and nothing else. Page attributes are restored here. */
-void freeonce_contiguous_free(void *pointer, size_t size, size_t align)
+/* Page attributes are restored here. */
+void contiguous_give(const void *pointer, const struct believed *believed, void *frame)
 {
 	struct allocation *allocation =
-		allocation_release(KIND_CONTIGUOUS, pointer, size, align,
-				   __builtin_frame_address(0));
+		allocation_release(KIND_CONTIGUOUS, pointer, believed, frame);
 	struct ledger_record record = { .type = LEDGER_RESTORED, .kind = KIND_CONTIGUOUS };
 
 	if (!allocation || !allocation->cache_changed)
@@ -347,5 +342,19 @@ void freeonce_contiguous_free(void *pointer, size_t size, size_t align)
 	record.pointer = (unsigned long)allocation->pointer;
 	record.detail = cache_type_of(allocation->base, allocation->pages);
 	ledger_append(&record);
+}
+
+void *freeonce_contiguous_alloc(const struct contiguous_request *request)
+{
+	return contiguous_take(request, __builtin_frame_address(0));
+}
+EXPORT_SYMBOL_GPL(freeonce_contiguous_alloc);
+
+/* Matches freeonce_contiguous_alloc() and nothing else. */
+void freeonce_contiguous_free(void *pointer, size_t size, size_t align)
+{
+	struct believed believed = { .sized = true, .size = size, .align = align };
+
+	contiguous_give(pointer, &believed, __builtin_frame_address(0));
 }
 EXPORT_SYMBOL_GPL(freeonce_contiguous_free);

@@ -26,7 +26,7 @@ static void give_exact_pages(const struct holding *holding)
 
 static void give_some_pages(const struct holding *holding)
 {
-	if (holding->function == FUNCTION_ALLOC_PAGES_EXACT)
+	if (holding->exact)
 		give_exact_pages(holding);
 	else
 		give_pages(holding);

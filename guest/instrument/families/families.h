@@ -3,6 +3,8 @@
 #ifndef FREEONCE_FAMILIES_H
 #define FREEONCE_FAMILIES_H
 
+#include <linux/irqflags.h>
+#include <linux/preempt.h>
 #include <linux/types.h>
 
 #include "books/books.h"
@@ -28,6 +30,27 @@ struct contiguous_request {
 
 void *freeonce_contiguous_alloc(const struct contiguous_request *request);
 void freeonce_contiguous_free(void *pointer, size_t size, size_t align);
+
+/* The same for who has other names for it (windows.c). `frame`: of the function that was called. */
+struct pool_request {
+	size_t size;
+	size_t align;
+	u32 tag;
+	bool zeroed;
+	bool paged;   /* served as all, and refused where nothing may sleep */
+	bool invalid; /* refused: it contradicts itself in words that are not ours */
+};
+
+void *pool_take(const struct pool_request *request, void *frame);
+void pool_give(const void *pointer, const struct believed *believed, void *frame);
+void *contiguous_take(const struct contiguous_request *request, void *frame);
+void contiguous_give(const void *pointer, const struct believed *believed, void *frame);
+
+/* As far as this kernel can tell: without CONFIG_PREEMPT_COUNT a spin lock leaves no trace. */
+static inline bool may_sleep(void)
+{
+	return !irqs_disabled() && !in_atomic();
+}
 
 /* The first gpa behind all memory. */
 u64 freeonce_memory_end(void);
@@ -66,6 +89,7 @@ struct run_options {
 	bool fail_after;
 	bool count;
 	bool act_real;
+	bool drain; /* the host takes records meanwhile */
 };
 
 void inject_reset(const struct run_options *options);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // Allocations that fail on demand and allocators that place wrongly: all planted.
 #include <linux/atomic.h>
+#include <linux/compiler.h>
 #include <linux/export.h>
 
 #include "books/books.h"
@@ -26,11 +27,21 @@ void inject_reset(const struct run_options *options)
 	atomic_set(&misplacement, 0);
 }
 
+/* Where a debugger stops. */
+static noinline void acquisition_is_made_to_fail(void)
+{
+	barrier();
+}
+
 static bool should_fail(void)
 {
-	if (atomic_dec_if_positive(&countdown) != 0)
-		return READ_ONCE(failing);
-	WRITE_ONCE(failing, fail_after);
+	bool now = atomic_dec_if_positive(&countdown) == 0;
+
+	if (now)
+		WRITE_ONCE(failing, fail_after);
+	if (!now && !READ_ONCE(failing))
+		return false;
+	acquisition_is_made_to_fail();
 	return true;
 }
 

@@ -30,26 +30,31 @@ static void give_back(struct allocation *allocation)
 /* kmalloc()'s own is twice as much; alignment and guard need room. */
 #define MOST (KMALLOC_MAX_SIZE / 2)
 
-static int check(size_t size, size_t align)
+/* -EINVAL: it contradicts itself. -E2BIG: larger than can be had. -EWOULDBLOCK: not from here. */
+static int check(const struct pool_request *request)
 {
-	if (!size || !is_power_of_2(align))
+	if (request->invalid || !request->size || !is_power_of_2(request->align))
 		return -EINVAL;
-	if (size > MOST || align > KMALLOC_MAX_SIZE)
+	if (request->size > MOST || request->align > KMALLOC_MAX_SIZE)
 		return -E2BIG;
-	return 0;
+	return request->paged && !may_sleep() ? -EWOULDBLOCK : 0;
 }
 
-static void *pool_alloc(size_t size, size_t align, u32 tag, gfp_t gfp, void *frame)
+/* NULL when refused or out of memory; the ledger has the reason. */
+void *pool_take(const struct pool_request *request, void *frame)
 {
+	/* Usable in atomic context, as ExAllocatePoolWithTag(NonPagedPool) is at DISPATCH_LEVEL. */
+	gfp_t gfp = GFP_ATOMIC | (request->zeroed ? __GFP_ZERO : 0);
 	struct ledger_record record = {
-		.align_log2 = ledger_align(align),
-		.detail = tag,
+		.align_log2 = ledger_align(request->align),
+		.detail = request->tag,
+		.flags = request->paged ? FLAG_PAGED : 0,
 		.site = stack_of(frame),
 	};
 	struct allocation *allocation;
 	struct failure failure = {
-		.kind = KIND_POOL, .size = size, .align = align, .most = MOST, .frame = frame,
-		.error = check(size, align),
+		.kind = KIND_POOL, .size = request->size, .align = request->align, .most = MOST,
+		.frame = frame, .error = check(request),
 	};
 
 	if (!failure.error && inject_allocation_fails(KIND_POOL, frame)) {
@@ -64,9 +69,12 @@ static void *pool_alloc(size_t size, size_t align, u32 tag, gfp_t gfp, void *fra
 	}
 	allocation->kind = KIND_POOL;
 	allocation->give_back = give_back;
-	allocation->tag = tag;
-	allocation->size = size;
-	allocation->pointer = place(allocation, size, align, gfp);
+	allocation->tag = request->tag;
+	allocation->size = request->size;
+	allocation->align = request->align;
+	allocation->named = request->tag;
+	allocation->paged = request->paged;
+	allocation->pointer = place(allocation, request->size, request->align, gfp);
 	if (!allocation->pointer) {
 		allocation_discard(allocation);
 		failure.error = -ENOMEM;
@@ -78,27 +86,39 @@ static void *pool_alloc(size_t size, size_t align, u32 tag, gfp_t gfp, void *fra
 	return allocation->pointer;
 }
 
-/* Usable in atomic context, as ExAllocatePoolWithTag(NonPagedPool) is at DISPATCH_LEVEL. */
+void pool_give(const void *pointer, const struct believed *believed, void *frame)
+{
+	allocation_release(KIND_POOL, pointer, believed, frame);
+	if (!inject_act_real())
+		return;
+	/* What an allocator without our books would do. */
+	allocation_hand_over(pointer);
+	kfree(pointer);
+}
+
 void *freeonce_pool_alloc(size_t size, size_t align, u32 tag)
 {
-	return pool_alloc(size, align, tag, GFP_ATOMIC, __builtin_frame_address(0));
+	struct pool_request request = { .size = size, .align = align, .tag = tag };
+
+	return pool_take(&request, __builtin_frame_address(0));
 }
 EXPORT_SYMBOL_GPL(freeonce_pool_alloc);
 
 void *freeonce_pool_alloc_zeroed(size_t size, size_t align, u32 tag)
 {
-	return pool_alloc(size, align, tag, GFP_ATOMIC | __GFP_ZERO, __builtin_frame_address(0));
+	struct pool_request request = {
+		.size = size, .align = align, .tag = tag, .zeroed = true,
+	};
+
+	return pool_take(&request, __builtin_frame_address(0));
 }
 EXPORT_SYMBOL_GPL(freeonce_pool_alloc_zeroed);
 
 /* Matches freeonce_pool_alloc*() and nothing else. */
 void freeonce_pool_free(void *pointer, size_t size, size_t align)
 {
-	allocation_release(KIND_POOL, pointer, size, align, __builtin_frame_address(0));
-	if (!inject_act_real())
-		return;
-	/* What an allocator without our books would do. */
-	allocation_hand_over(pointer);
-	kfree(pointer);
+	struct believed believed = { .sized = true, .size = size, .align = align };
+
+	pool_give(pointer, &believed, __builtin_frame_address(0));
 }
 EXPORT_SYMBOL_GPL(freeonce_pool_free);

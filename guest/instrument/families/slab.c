@@ -36,6 +36,55 @@ char *freeonce_wrap_kasprintf(gfp_t flags, const char *format, ...)
 }
 EXPORT_SYMBOL(freeonce_wrap_kasprintf);
 
+char **freeonce_wrap_kasprintf_strarray(gfp_t flags, const char *prefix, size_t count);
+char **freeonce_wrap_kasprintf_strarray(gfp_t flags, const char *prefix, size_t count)
+{
+	struct acquisition array = ACQUISITION(FUNCTION_KASPRINTF_STRARRAY, SLAB);
+	struct acquisition string = ACQUISITION(FUNCTION_KASPRINTF_STRARRAY, SLAB);
+	char **result = NULL;
+	size_t i;
+
+	array.size = (count + 1) * sizeof(*result);
+	if (may_acquire(&array, flags))
+		result = kasprintf_strarray(flags, prefix, count);
+	if (!result) {
+		not_acquired(&array, -ENOMEM);
+		return NULL;
+	}
+	array.address = (unsigned long)result;
+	acquired(&array);
+	for (i = 0; i < count; i++) {
+		string.address = (unsigned long)result[i];
+		string.size = strlen(result[i]) + 1;
+		acquired(&string);
+	}
+	return result;
+}
+EXPORT_SYMBOL(freeonce_wrap_kasprintf_strarray);
+
+static void give_string(struct release *give, const void *string)
+{
+	give->address = (unsigned long)string;
+	give->null_is_right = true;
+	if (may_release(give))
+		kfree(string);
+}
+
+void freeonce_wrap_kfree_strarray(char **array, size_t count);
+void freeonce_wrap_kfree_strarray(char **array, size_t count)
+{
+	struct release give = RELEASE(FUNCTION_KFREE_STRARRAY, SLAB);
+	struct holding holding;
+	bool over = books_serial((unsigned long)array) && !books_known((unsigned long)array, &holding);
+	size_t i;
+
+	/* One that was released has no strings in it any more. */
+	for (i = 0; array && !over && i < count; i++)
+		give_string(&give, array[i]);
+	give_string(&give, array);
+}
+EXPORT_SYMBOL(freeonce_wrap_kfree_strarray);
+
 /* No guard can stand in it any more. */
 void slab_measured(const void *object, void *frame)
 {

@@ -44,6 +44,7 @@
 #include <linux/sock_diag.h>
 #include <linux/srcu.h>
 #include <linux/string.h>
+#include <linux/string_helpers.h>
 #include <linux/suspend.h>
 #include <linux/version.h>
 #include <linux/vmalloc.h>
@@ -85,6 +86,7 @@ static inline bool in_kernel_image(const void *pointer)
 /* False: the call fails, as was asked for. Ends in acquired() or not_acquired(). */
 static inline bool may_acquire(struct acquisition *take, gfp_t flags)
 {
+	ledger_await_room();
 	take->failed = !(flags & __GFP_NOFAIL) && books_listening() &&
 		       inject_acquisition_fails(take);
 	return !take->failed;
@@ -129,6 +131,7 @@ static inline bool cipher_is_shared(const void *cipher, const struct crypto_tfm 
 /* False: the kernel must not be called. */
 static inline bool may_release(struct release *give)
 {
+	ledger_await_room();
 	return books_released(give);
 }
 

@@ -6,7 +6,7 @@
 #include <linux/types.h>
 
 #define LEDGER_MAGIC "FREEONCE"
-#define LEDGER_VERSION 2
+#define LEDGER_VERSION 3
 #define LEDGER_HEADER_SIZE 4096
 #define LEDGER_TEXT_SIZE 24
 #define LEDGER_TEXT_MOST 240 /* of a step or a name, in several records */
@@ -96,9 +96,12 @@ enum ledger_flag {
 	FLAG_INJECTED = 2, /* allocate_failed: made to fail */
 	FLAG_RANGE = 4,    /* allocate: taken by page number; no tracepoint tells of that */
 	FLAG_REAL = 8,     /* begin: the kernel suffers faulty releases */
+	FLAG_PAGED = 8,    /* allocate: asked for as paged pool */
+	FLAG_RAISED = 16,  /* release: where paged pool may not be released */
 	FLAG_IDENTITY = 16, /* operand: L1's own memory, mapped where it lies */
 	FLAG_FOREIGN = 4,   /* bind: of a subject's own VMRUN */
 	FLAG_GONE = 2,      /* operand: the vcpu does not reach it any more */
+	FLAG_EXACT = 64,   /* allocate, release: single pages, not a block */
 	FLAG_UNLOAD = 64,  /* end: the module is to be unloaded when all is settled */
 	FLAG_TAIL = 32,     /* the kernel's release: by a function that ours called */
 	FLAG_KEPT = 2,      /* release: poisoned, and held until a reclaim */
@@ -126,6 +129,8 @@ enum ledger_blind {
 	BLIND_STACKS = 2,
 	BLIND_RELEASE = 3,
 	BLIND_HOOKS = 4,
+	BLIND_REST = 5,
+	BLIND_ROOM = 6,
 };
 
 enum ledger_quiesced {
@@ -188,6 +193,7 @@ struct ledger_header {
 	__u64 appended;
 	char release[64];
 	__u64 page_offset;
+	__u64 drained;
 };
 
 struct ledger_record {

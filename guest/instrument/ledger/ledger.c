@@ -2,6 +2,7 @@
 // The ledger: append only, lock-free, usable from any context. Format: ../../LEDGER.md.
 #include <linux/atomic.h>
 #include <linux/build_bug.h>
+#include <linux/fs.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/smp.h>
@@ -14,6 +15,7 @@
 static struct ledger_header *header;
 static struct ledger_record *records;
 static u64 capacity;
+static u64 drained; /* records that the host has; the header repeats it */
 static u32 current_run; /* of the next records; 0: outside of any */
 
 static_assert(sizeof(struct ledger_record) == 64);
@@ -52,11 +54,36 @@ u32 ledger_run(void)
 	return READ_ONCE(current_run);
 }
 
+static void set_drained(u64 count)
+{
+	WRITE_ONCE(drained, count);
+	WRITE_ONCE(header->drained, count);
+}
+
 /* While nobody appends. Old records go first: none may stand behind the new count. */
 void ledger_rewind(void)
 {
-	memset(records, 0, ledger_bytes() - LEDGER_HEADER_SIZE);
+	u64 used = min_t(u64, atomic64_read(appended()), capacity);
+
+	memset(records, 0, used * sizeof(*records));
 	atomic64_set(appended(), 0);
+	set_drained(0);
+}
+
+/* Records that stand in the window and that the host has not taken. */
+u64 ledger_waiting(void)
+{
+	return atomic64_read(appended()) - READ_ONCE(drained);
+}
+
+u64 ledger_capacity(void)
+{
+	return capacity;
+}
+
+static struct ledger_record *slot_of(u64 index)
+{
+	return &records[index % capacity];
 }
 
 /* All but the first word, which makes it a record. Returns its check. */
@@ -83,9 +110,10 @@ static void append_on(u32 cpu, enum ledger_witness witness, struct ledger_record
 	u64 index = atomic64_fetch_inc(appended());
 	struct ledger_record *slot;
 
-	if (index >= capacity)
+	/* A sequence has 32 bits. */
+	if (index - READ_ONCE(drained) >= capacity || index >= U32_MAX)
 		return;
-	slot = &records[index];
+	slot = slot_of(index);
 	record->sequence = index + 1;
 	record->time = ktime_get_mono_fast_ns();
 	record->run = run;
@@ -148,10 +176,52 @@ void ledger_append_text(enum ledger_type type, u32 serial, const char *text, siz
 	} while (at < length);
 }
 
-/* Bytes of the window that hold the header and every record begun so far. */
-size_t ledger_bytes(void)
+/* What the host compares with what it read: of each record as it stands. */
+static u64 digest_of(const struct ledger_record *record)
 {
-	u64 count = min_t(u64, atomic64_read(appended()), capacity);
+	const u64 *word = (const u64 *)record;
+	u64 hash = LEDGER_CHECK_PRIME;
+	int i;
 
-	return LEDGER_HEADER_SIZE + count * sizeof(struct ledger_record);
+	for (i = 0; i < sizeof(*record) / sizeof(*word); i++)
+		hash = (hash ^ word[i]) * LEDGER_CHECK_PRIME;
+	return hash;
+}
+
+/* The host has all below `upto`: they may be written over. One caller at a time. */
+int ledger_drained(u64 upto, u64 *digest)
+{
+	u64 index;
+
+	if (upto < drained || upto > atomic64_read(appended()) || upto - drained > capacity)
+		return -EINVAL;
+	for (index = drained; index < upto; index++)
+		*digest += digest_of(slot_of(index));
+	/* Read before anybody writes there. */
+	smp_mb();
+	set_drained(upto);
+	return 0;
+}
+
+/* The header, then each record at the place of its index. -ENODATA: of one that the host has. */
+ssize_t ledger_read(char __user *buffer, size_t count, loff_t *at)
+{
+	u64 lap = capacity * sizeof(*records), behind, from;
+	loff_t in_lap;
+	ssize_t done;
+
+	if (*at < LEDGER_HEADER_SIZE)
+		return simple_read_from_buffer(buffer, count, at, header, LEDGER_HEADER_SIZE);
+	from = *at - LEDGER_HEADER_SIZE;
+	if (from < drained * sizeof(*records))
+		return -ENODATA;
+	behind = min_t(u64, atomic64_read(appended()), drained + capacity) * sizeof(*records);
+	if (from >= behind)
+		return 0;
+	in_lap = from % lap;
+	done = simple_read_from_buffer(buffer, count, &in_lap, records,
+				       min(behind - (from - in_lap), lap));
+	if (done > 0)
+		*at += done;
+	return done;
 }

@@ -3,6 +3,7 @@
 #ifndef FREEONCE_LEDGER_H
 #define FREEONCE_LEDGER_H
 
+#include <linux/compiler.h>
 #include <linux/log2.h>
 #include <linux/types.h>
 
@@ -26,11 +27,30 @@ void ledger_append_on(u32 cpu, struct ledger_record *record);
 void ledger_append_as(enum ledger_witness witness, struct ledger_record *record);
 void ledger_append_late(enum ledger_witness witness, struct ledger_record *record);
 void ledger_append_text(enum ledger_type type, u32 serial, const char *text, size_t length);
-size_t ledger_bytes(void);
+u64 ledger_waiting(void);
+u64 ledger_capacity(void);
+ssize_t ledger_read(char __user *buffer, size_t count, loff_t *at);
+int ledger_drained(u64 upto, u64 *digest);
 
 static inline u8 ledger_align(size_t align)
 {
 	return is_power_of_2(align) ? ilog2(align) : LEDGER_ALIGN_INVALID;
+}
+
+/*
+ * drain.c: the host takes records while a run is on. Who may sleep waits for room, in bounded time;
+ * who may not has the rest of the window.
+ */
+extern bool ledger_is_drained;
+void drain_begin(bool on);
+void drain_await_room(void);
+int drain_upto(u64 upto);
+u64 drain_digest(u64 *upto);
+
+static inline void ledger_await_room(void)
+{
+	if (unlikely(READ_ONCE(ledger_is_drained)))
+		drain_await_room();
 }
 
 /* lie.c: a ledger that says what is not so. All planted. */

@@ -4,6 +4,7 @@
 #include <linux/kallsyms.h>
 #include <linux/pgtable.h>
 #include <linux/string.h>
+#include <linux/uaccess.h>
 
 #include "witness/address.h"
 
@@ -85,7 +86,15 @@ static bool thunk(unsigned long address)
  */
 bool calls(unsigned long after, bool (*of)(unsigned long address))
 {
-	unsigned long target = after + *(const s32 *)(after - 4);
+	struct {
+		u8 opcode;
+		s32 distance;
+	} __packed call;
+	unsigned long target;
 
-	return *(const u8 *)(after - 5) != 0xe8 || of(target) || thunk(target);
+	/* A module that was there a moment ago may have gone, and its text with it: nobody calls from there. */
+	if (copy_from_kernel_nofault(&call, (void *)(after - sizeof(call)), sizeof(call)))
+		return false;
+	target = after + call.distance;
+	return call.opcode != 0xe8 || of(target) || thunk(target);
 }

@@ -17,16 +17,18 @@ mod allocated_memory;
 mod declared;
 mod hypervisor;
 mod kernel;
-mod ledger;
+pub mod ledger;
 mod panic;
-mod physical;
-mod pool;
-mod scenario;
-/// A module for each file of a folder of scenarios: rust-crate.sh lists them.
+pub mod physical;
+pub mod pool;
+pub mod scenario;
+/// A module for each file of a folder of scenarios: the recipes list them.
 mod scenarios {
     include!(env!("FREEONCE_SCENARIOS"));
 }
-mod svm;
+pub mod svm;
+pub mod windows;
 
+#[cfg(feature = "allocator")]
 #[global_allocator]
 static GLOBAL: pool::KernelAlloc = pool::KernelAlloc;

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from freeonce.audit.frame import late_releases
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.rules import make_finding
-from freeonce.audit.run import Run, take_apart
+from freeonce.audit.run import Run, end_of, take_apart
 from freeonce.evidence.ledger import (
     CPU_STATE_GIF,
     CPU_STATE_SILENT,
@@ -31,6 +32,11 @@ def _states(records: Records) -> dict[int, list[np.void]]:
     return by_cpu
 
 
+def _parts(run: Run) -> tuple[Records, ...]:
+    """All that its owner told, in parts of their own order."""
+    return run.records, run.allocates, run.releases
+
+
 def reasons(run: Run, cpus: int | None = None) -> Iterator[str]:
     """Why it is not known what the CPUs were left with. `cpus`: how many the machine has."""
     states = _states(run.records)
@@ -44,7 +50,7 @@ def reasons(run: Run, cpus: int | None = None) -> Iterator[str]:
             yield f"the state of CPU {cpu} was told {len(told)} times, not before and after"
         elif run.over and not span.within(cpu, told):
             yield f"the state of CPU {cpu} was not told before all and after all"
-    acted = set(np.unique(run.records["cpu"]).tolist())
+    acted = {cpu for part in _parts(run) for cpu in np.unique(part["cpu"]).tolist()}
     for cpu in sorted((acted | set(range(cpus or 0))) - states.keys()):
         yield f"the state of CPU {cpu} was never told"
     yield from _unknown_cpus(acted | states.keys(), cpus)
@@ -79,20 +85,21 @@ class _Span:
     @classmethod
     def of(cls, run: Run) -> "_Span":
         """The span of a run, up to its end."""
-        kinds, sequences = run.records["type"], run.records["sequence"]
-        ends = sequences[kinds == Type.END]
-        did = ~np.isin(kinds, FRAME)
-        if len(ends):
-            did &= sequences < ends[0]
-        last_of = np.zeros(1 << 16, np.uint32)
-        # The sequences rise, and of several the last one stays.
-        last_of[run.records["cpu"][did]] = sequences[did]
-        of_scenario = sequences[did & ~np.isin(kinds, FROM_BELOW)]
-        return cls(
-            first=int(sequences[did][0]) if did.any() else 1 << 32,
-            last=int(of_scenario[-1]) if len(of_scenario) else 0,
-            last_of=last_of,
-        )
+        end = end_of(run.records)
+        first, last, last_of = 1 << 32, 0, np.zeros(1 << 16, np.uint32)
+        for part in _parts(run):
+            kinds, sequences = part["type"], part["sequence"]
+            did = ~np.isin(kinds, FRAME) & (sequences < end) & ~late_releases(run, part)
+            if not did.any():
+                continue
+            of_part = np.zeros_like(last_of)
+            # The sequences rise, and of several the last one stays.
+            of_part[part["cpu"][did]] = sequences[did]
+            last_of = np.maximum(last_of, of_part)
+            of_scenario = sequences[did & ~np.isin(kinds, FROM_BELOW)]
+            first = min(first, int(sequences[np.argmax(did)]))
+            last = max(last, int(of_scenario[-1]) if len(of_scenario) else 0)
+        return cls(first, last, last_of)
 
     def within(self, cpu: int, told: list[np.void]) -> bool:
         """Whether a CPU's two states were told around all of this.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from freeonce.audit.model import Asked
-from freeonce.audit.run import Run, end_of, status_of
+from freeonce.audit.run import Mask, Run, end_of, ending_of, status_of
 from freeonce.evidence.ledger import Flag, Kind, Records, Type, Witness, signed
 from freeonce.evidence.said import whole
 
@@ -56,7 +56,8 @@ def reasons(run: Run, records: Records, asked: Asked) -> tuple[str, ...]:
         return ("the ledger has no end of this run",)
     if status != 0:
         return (_gave_up(records, status),)
-    return (*_settling(run, records), *_after_the_end(run, records))
+    ended = (*_settling(run, records), *_after_the_end(run, records))
+    return (*_while_ending(run, records), *ended)
 
 
 def _mixed(records: Records) -> bool:
@@ -106,11 +107,20 @@ def _settling(run: Run, records: Records) -> Iterator[str]:
         yield f"settling gave back {given_back} allocations, and says another number"
 
 
+def _while_ending(run: Run, records: Records) -> Iterator[str]:
+    """Releases between the CPUs' states and the end that are not those of leaked memory."""
+    after, before = ending_of(records), end_of(records)
+    between = records[(records["sequence"] > after) & (records["sequence"] < before)]
+    released = (between["type"] == Type.RELEASE) & (between["witness"] == Witness.LEDGER)
+    if np.any(released & ~late_releases(run, between)):
+        yield "something was released again while the run was ended"
+
+
 def _after_the_end(run: Run, records: Records) -> Iterator[str]:
     """What came after the end and is neither settling nor a release that came too late."""
     after = records[records["sequence"] > end_of(records)]
     kinds, kernel = after["type"], after["witness"] == Witness.KERNEL
-    too_late = _too_late(run, after)
+    too_late = late_releases(run, after)
     settles = np.where(kernel, np.isin(kinds, BY_KERNEL), np.isin(kinds, SETTLING))
     if any(_left_running(records)):
         settles |= ~kernel & np.isin(kinds, LEAVING)
@@ -119,12 +129,12 @@ def _after_the_end(run: Run, records: Records) -> Iterator[str]:
         yield f"something happened after the end of the run: {', '.join(names)}"
 
 
-def _too_late(run: Run, after: Records) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def late_releases(run: Run, after: Records) -> Mask:
     """What the owner's releases of leaked memory wrote."""
     serials = [int(run.allocates["serial"][index]) for index in run.late]
     sequences = [int(release["sequence"]) for release in run.late.values()]
     owner = after["witness"] == Witness.LEDGER
-    found: np.ndarray[tuple[int], np.dtype[np.bool_]] = owner & (
+    found: Mask = owner & (
         np.isin(after["sequence"], sequences)
         | (np.isin(after["type"], RELEASING[1:]) & np.isin(after["serial"], serials))
     )

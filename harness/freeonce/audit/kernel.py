@@ -12,7 +12,7 @@ import numpy as np
 from freeonce.audit.families import of_subjects
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.rules import KIND_NAMES
-from freeonce.audit.run import Dispute
+from freeonce.audit.run import Dispute, Mask
 from freeonce.evidence.ledger import GUARD_BYTES, Flag, Kind, Records, Type, Witness, choose
 
 PAGE = 4096
@@ -91,30 +91,26 @@ def attached(records: Records) -> bool:
 def compare(records: Records) -> tuple[list[Finding], list[Dispute]]:
     """Findings of `unledgered`, and where both accounts speak and differ."""
     subjects = of_subjects(records["kind"])
-    past = _past_wrappers(records[subjects]) if np.any(subjects) else []
+    past = _past_wrappers(records, subjects)
     findings, disputes = _of_pools(choose(records, ~subjects))
     return findings + past, disputes
 
 
-def _past_wrappers(records: Records) -> list[Finding]:
+def _past_wrappers(records: Records, subjects: Mask) -> list[Finding]:
     """`unledgered`: what a subject took by a function without a wrapper, and nobody released."""
     kernel = records["witness"] == Witness.KERNEL
     outside = (records["serial"] == 0) & (records["flags"] & Flag.WRAPPED == 0)
-    made = records[kernel & outside & (records["type"] == Type.ALLOCATE)]
+    taken = np.flatnonzero(subjects & kernel & outside & (records["type"] == Type.ALLOCATE))
+    if not len(taken):
+        return []
     released = (records["type"] == Type.RELEASE) & (records["flags"] & Flag.WITHHELD == 0)
-    last = _last_by_pointer(records[released])
-    newest = _last_by_pointer(made)
+    given = np.flatnonzero(subjects & released)
+    # The last of each address that either took or gave: what it took is still there.
+    both = np.union1d(taken, given)
+    pointers = records["pointer"][both][::-1]
+    last = both[::-1][np.unique(pointers, return_index=True)[1]]
     text = "taken past the wrappers and never released"
-    return [
-        _unledgered(one, text)
-        for one in made
-        if newest[int(one["pointer"])] == one["sequence"] > last.get(int(one["pointer"]), 0)
-    ]
-
-
-def _last_by_pointer(records: Records) -> dict[int, int]:
-    """The sequence of the last record of each address."""
-    return dict(zip(records["pointer"].tolist(), records["sequence"].tolist(), strict=True))
+    return [_unledgered(records[i], text) for i in np.intersect1d(last, taken)]
 
 
 def _of_pools(records: Records) -> tuple[list[Finding], list[Dispute]]:

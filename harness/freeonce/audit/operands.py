@@ -365,6 +365,8 @@ def _entries_told(run: Run) -> Iterator[bool]:
                     without.append((record.sequence, one.vmcb, VMCB_BYTES))
             case _:
                 pass
+    if not without:
+        return
     lives = Lives(run)
     for (moment, vmcb, size), place in zip(without, lives.at(without), strict=True):
         yield not lives.holds(moment, place, vmcb, size)

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from freeonce.audit.families import of_subjects
+from freeonce.audit.life import Reason
 from freeonce.audit.model import Asked
 from freeonce.audit.run import Run
+from freeonce.errors import Obstacle
 from freeonce.evidence.ledger import Blind, Broken, Flag, Phase, Quiesced, Records, Type, text_of
 from freeonce.evidence.stacks import told
 
@@ -14,7 +16,9 @@ BLIND = {
     Blind.BOOKS: "the instrument's books were full",
     Blind.STACKS: "the instrument had no room for another stack",
     Blind.RELEASE: "the instrument could not follow a release",
+    Blind.ROOM: "the host did not take records in time, and the ledger had no room",
     Blind.HOOKS: "the instrument could not follow what a hypervisor gave the CPU",
+    Blind.REST: "the kernel did not come to rest when a scenario was over",
 }
 AWAITED = {
     Quiesced.RCU: "RCU callbacks",
@@ -33,13 +37,19 @@ def is_life(asked: Asked) -> bool:
 
 def reasons(run: Run, asked: Asked) -> Iterator[str]:
     """What of a run is not known."""
-    yield from _lost_sight(run.records)
+    yield from _lost_sight(run)
     if not run.over:
         return
     yield from _live_at_end(run)
     if is_life(asked):
         yield from _rest(run)
         yield from _loads(run.records)
+
+
+def without_room(records: Records) -> Iterator[Reason]:
+    """Whether the guest waited in vain for the host to take records, and then went on."""
+    if np.any((records["type"] == Type.BLIND) & (records["detail"] == Blind.ROOM)):
+        yield Reason(Obstacle.NOT_DRAINED, BLIND[Blind.ROOM])
 
 
 def all_gone(run: Run) -> bool:
@@ -85,14 +95,15 @@ def hung_in(records: Records) -> str:
     return HUNG[Phase(int(phases[-1]["detail"]))].format(name=name)
 
 
-def _lost_sight(records: Records) -> Iterator[str]:
+def _lost_sight(run: Run) -> Iterator[str]:
+    records = run.records
     told = records["detail"][records["type"] == Type.BLIND]
     for why, times in zip(*np.unique(told, return_counts=True), strict=True):
         known = int(why) in set(Blind)
         text = BLIND[Blind(int(why))] if known else "the instrument lost sight of something"
         yield f"{text} ({times} times)"
     broken = records[records["type"] == Type.BROKEN]
-    made = records["serial"][records["type"] == Type.ALLOCATE]
+    made = run.allocates["serial"]
     known_where = np.isin(broken["detail"], [int(where) for where in Broken])
     if not np.all(np.isin(broken["serial"], made) & known_where):
         yield "memory was found broken that the ledger has not"

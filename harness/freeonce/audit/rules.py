@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from freeonce.audit.families import FAMILIES, of_subjects, right_call, takes_null
 from freeonce.audit.model import Finding, Rule
@@ -131,6 +132,7 @@ def invalid_frees(run: Run) -> list[Finding]:
     return found
 
 
+Sizes = npt.NDArray[np.uint64]
 POISONED = POISON_RELEASED * 0x0101_0101_0101_0101
 SMALL = 1 << 16
 """Bytes from a pointer read in released memory within which a member of what it means may lie."""
@@ -164,7 +166,7 @@ def _taken_again(run: Run) -> list[Finding]:
     """What the kernel released by itself, though its owner had done so and it was not due."""
     found = []
     for index in np.flatnonzero(run.taken_from != NONE):
-        by_kernel, own = run.taken[run.taken_from[index]], run.first_release.get(int(index))
+        by_kernel, own = run.taken[run.taken_from[index]], run.first_release(int(index))
         if own is None or own["sequence"] > by_kernel["sequence"]:
             continue
         if not int(own["flags"]) & Flag.DEFERRED:
@@ -176,7 +178,7 @@ def _taken_again(run: Run) -> list[Finding]:
 
 def released_site(run: Run, index: int) -> int:
     """Where the first release of an allocation was made; 0: nobody knows."""
-    own = run.first_release.get(index)
+    own = run.first_release(index)
     if own is not None:
         return int(own["site"])
     taken = int(run.taken_from[index])
@@ -190,10 +192,60 @@ def mismatched_frees(run: Run) -> list[Finding]:
     for i in np.flatnonzero(wrong):
         record, allocate = run.releases[i], run.allocates[run.target[i]]
         detail = f"by the {KIND_NAMES[Kind(int(record['kind']))]} call"
-        if record["kind"] == allocate["kind"]:
+        if record["kind"] == allocate["kind"] == Kind.PAGES:
+            exact = record["flags"] & Flag.EXACT
+            detail = "one block, as single pages" if exact else "single pages, as one block"
+        elif record["kind"] == allocate["kind"]:
             detail = "to another cache"
         found.append(make_finding(run, Rule.MISMATCHED_FREE, record, allocate, detail))
+    return found + _misnamed(run)
+
+
+def _misnamed(run: Run) -> list[Finding]:
+    """Releases by the right call that name another tag or cache type, or come where they may not.
+
+    Of what a release does not name nothing is believed, as `ExFreePool` names no tag.
+    """
+    says = (run.releases["detail"] != 0) | (run.releases["flags"] & Flag.RAISED != 0)
+    ours = np.isin(run.releases["kind"], (Kind.POOL, Kind.CONTIGUOUS))
+    chosen = np.flatnonzero(_of_live(run) & _right(run) & ours & says)
+    if not len(chosen):
+        return []
+    found = []
+    asked = {
+        int(record["serial"]): int(record["detail"]) & 0xFF
+        for record in run.records[run.records["type"] == Type.CONSTRAINT]
+    }
+    for i in chosen:
+        record, allocate = run.releases[i], run.allocates[run.target[i]]
+        named = int(record["detail"])
+        if allocate["kind"] == Kind.POOL:
+            detail = _another_tag(named, int(allocate["detail"]))
+        else:
+            detail = _another_cache(named, asked.get(int(allocate["serial"])))
+        if not detail and int(allocate["flags"]) & Flag.PAGED and record["flags"] & Flag.RAISED:
+            detail = "at DISPATCH_LEVEL or above, where paged pool may not be"
+        if detail:
+            found.append(make_finding(run, Rule.MISMATCHED_FREE, record, allocate, detail))
     return found
+
+
+def _another_tag(named: int, tag: int) -> str:
+    return (
+        f"with the tag {_tag(named)}, allocated with {_tag(tag)}" if named not in (0, tag) else ""
+    )
+
+
+def _tag(tag: int) -> str:
+    """As a driver writes it, or as a number where it is no text."""
+    letters = tag.to_bytes(4, "little")
+    return f"'{letters.decode()}'" if all(0x20 <= one <= 0x7E for one in letters) else f"{tag:#x}"
+
+
+def _another_cache(named: int, asked: int | None) -> str:
+    if not named or asked is None or named == asked + 1:
+        return ""
+    return f"as cache type {_cache_name(named - 1)}, asked for as {_cache_name(asked)}"
 
 
 def _of_live(run: Run) -> Mask:
@@ -206,11 +258,22 @@ def _right(run: Run) -> Mask:
     """Of each release with an allocation, whether its call is right for that memory."""
     right = np.ones(len(run.releases), dtype=np.bool_)
     named = np.flatnonzero(run.target != NONE)
-    made, gone = run.allocates[run.target[named]], run.releases[named]
-    objects = (made["kind"] == Kind.OBJECT) & (gone["kind"] == Kind.OBJECT)
-    same_cache = made["physical"] == gone["physical"]
-    right[named] = right_call(made["kind"], gone["kind"]) & (~objects | same_cache)
+    # Of a column at a time: numpy takes whole records one by one.
+    made, gone = run.allocates["kind"][run.target[named]], run.releases["kind"][named]
+    objects = (made == Kind.OBJECT) & (gone == Kind.OBJECT)
+    same_cache = run.allocates["physical"][run.target[named]] == run.releases["physical"][named]
+    right[named] = right_call(made, gone) & (~objects | same_cache)
+    # Several single pages are no block, nor is a block single pages; of one it is the same.
+    pages = named[(made == Kind.PAGES) & (gone == Kind.PAGES)]
+    several = _in_pages(run.allocates["size"][run.target[pages]]) > 1
+    made, gone = run.allocates["flags"][run.target[pages]], run.releases["flags"][pages]
+    right[pages] &= ~several | (_exact(made) == _exact(gone))
     return right
+
+
+def _exact(flags: npt.NDArray[np.uint8]) -> Mask:
+    exact: Mask = flags & Flag.EXACT != 0
+    return exact
 
 
 def _by_ours(run: Run) -> Mask:
@@ -238,11 +301,13 @@ def _sides(run: Run) -> tuple[Mask, Mask]:
 def wrong_size_frees(run: Run) -> list[Finding]:
     """`wrong-size-free`: a release of live memory by the right call with another layout."""
     once = np.flatnonzero(_of_live(run) & _right(run))
-    made, gone = run.allocates[run.target[once]], run.releases[once]
-    differs = (made["size"] != gone["size"]) | (made["align_log2"] != gone["align_log2"])
+    made, gone = run.target[once], once
+    size, told = run.allocates["size"][made], run.releases["size"][gone]
+    align = run.allocates["align_log2"][made]
+    differs = (size != told) | (align != run.releases["align_log2"][gone])
     # Of the subjects' families only pages are released by size, and in whole ones.
-    pages = (gone["kind"] == Kind.PAGES) & (_in_pages(made) != _in_pages(gone))
-    wrong = np.where(of_subjects(made["kind"]), pages, differs)
+    pages = (run.releases["kind"][gone] == Kind.PAGES) & (_in_pages(size) != _in_pages(told))
+    wrong = np.where(of_subjects(run.allocates["kind"][made]), pages, differs)
     found = []
     for i in once[wrong]:
         record, allocate = run.releases[i], run.allocates[run.target[i]]
@@ -252,9 +317,8 @@ def wrong_size_frees(run: Run) -> list[Finding]:
     return found
 
 
-def _in_pages(records: Records) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    size = records["size"]
-    pages: np.ndarray[tuple[int], np.dtype[np.uint64]] = size // PAGE + (size % PAGE != 0)
+def _in_pages(size: Sizes) -> Sizes:
+    pages: Sizes = size // PAGE + (size % PAGE != 0)
     return pages
 
 
@@ -266,7 +330,7 @@ def broken(run: Run) -> list[Finding]:
     """`out-of-bounds` and `use-after-free`: guards and poison that the instrument found broken."""
     found = []
     for record in run.records[run.records["type"] == Type.BROKEN]:
-        index = run.by_serial.get(int(record["serial"]))
+        index = run.by_serial(int(record["serial"]))
         if index is None or int(record["detail"]) not in set(Broken):
             continue
         allocate = run.allocates[index]
@@ -365,8 +429,8 @@ def not_restored(run: Run) -> list[Finding]:
     left = run.records[(run.records["type"] == Type.RESTORED)]
     for record in left[left["detail"] != WRITE_BACK]:
         detail = f"still cache type {_cache_name(int(record['detail']))} after its release"
-        about = run.allocates[run.allocates["serial"] == record["serial"]]
-        allocate = about[0] if len(about) else None
+        index = run.by_serial(int(record["serial"]))
+        allocate = None if index is None else run.allocates[index]
         found.append(make_finding(run, Rule.NOT_RESTORED, record, allocate, detail))
     return found
 
@@ -376,9 +440,10 @@ def reasons(run: Run) -> Iterator[str]:
     serials = run.records["serial"][run.records["type"] == Type.RESTORED]
     known, counts = np.unique(serials, return_counts=True)
     kept = run.first & (run.releases["flags"] & Flag.WITHHELD == 0)
-    gone = run.allocates[run.target[kept & (run.target != NONE)]]
-    other = (gone["kind"] == Kind.CONTIGUOUS) & (gone["detail"] & 0xFF != WRITE_BACK)
-    if not np.all(np.isin(gone["serial"][other], known[counts == 1])):
+    gone = run.target[kept & (run.target != NONE)]
+    gone = gone[run.allocates["kind"][gone] == Kind.CONTIGUOUS]
+    other = gone[run.allocates["detail"][gone] & 0xFF != WRITE_BACK]
+    if not np.all(np.isin(run.allocates["serial"][other], known[counts == 1])):
         yield "the cache type of released memory was not told once"
 
 

@@ -53,7 +53,8 @@ class Dispute:
 class Run:
     """One run by its owner's account, taken apart.
 
-    `records`: the owner's alone. `allocates` and `releases` are records in order.
+    `records`: the owner's alone, without those that it acquired or released by. `allocates` and
+    `releases`: these, in order, the releases up to the end.
     `target[i]`: the index in `allocates` of what release i released, NONE without one.
     `first[i]`: whether it is that allocation's first release, `again[i]`: whether one was
     before it, by its owner or by the kernel. Of a subject's memory a release that was withheld
@@ -89,10 +90,14 @@ class Run:
         return bool(np.any(self.records["type"] == Type.END))
 
     def freed_before(self, sequence: int) -> Mask:
-        """Which allocations were released before that record, by their owner or by the kernel."""
+        """Which allocations were released before that record, by their owner or by the kernel.
+
+        Rightly or too late: it is what the instrument's books had then.
+        """
         freed: Mask = self.taken_from != NONE
         freed[freed] = self.taken["sequence"][self.taken_from[freed]] < sequence
         freed[self.target[self.first & (self.releases["sequence"] < sequence)]] = True
+        freed[[index for index, one in self.late.items() if one["sequence"] < sequence]] = True
         return freed
 
     @cached_property
@@ -104,17 +109,32 @@ class Run:
         return released
 
     @cached_property
-    def first_release(self) -> dict[int, np.void]:
-        """By index in `allocates`, its owner's first release."""
+    def first_at(self) -> Indices:
+        """By index in `allocates`, where in `releases` its owner's first one is, NONE without."""
+        found = np.full(len(self.allocates), NONE, dtype=np.intp)
         chosen = np.flatnonzero(self.first)
-        places = self.target[chosen].tolist()
-        return {place: self.releases[i] for place, i in zip(places, chosen, strict=True)}
+        found[self.target[chosen]] = chosen
+        return found
+
+    def first_release(self, index: int) -> np.void | None:
+        """The owner's first release of an allocation, by its index in `allocates`."""
+        place = self.first_at[index]
+        found: np.void | None = None if place == NONE else self.releases[place]
+        return found
 
     @cached_property
-    def by_serial(self) -> dict[int, int]:
-        """The index in `allocates` of each serial."""
-        serials = self.allocates["serial"].tolist()
-        return {serial: index for index, serial in reversed(list(enumerate(serials)))}
+    def _serials(self) -> tuple[Indices, npt.NDArray[np.uint32]]:
+        """The order of the serials, and they in that order."""
+        serials = np.ascontiguousarray(self.allocates["serial"])
+        order = np.argsort(serials, kind="stable")
+        return order, serials[order]
+
+    def by_serial(self, serial: int) -> int | None:
+        """The index in `allocates` of the first with that serial."""
+        order, serials = self._serials
+        place = int(np.searchsorted(serials, serial))
+        there = place < len(serials) and int(serials[place]) == serial
+        return int(order[place]) if there else None
 
     @cached_property
     def labels(self) -> dict[int, str]:
@@ -163,23 +183,26 @@ def take_apart(everything: Records) -> Run:
     The guest's serial in a release is checked, never believed: the allocation must
     exist, begin at that pointer and come before.
     """
-    records = choose(everything, everything["witness"] == Witness.LEDGER)
-    allocates = choose(records, records["type"] == Type.ALLOCATE)
-    every = choose(records, records["type"] == Type.RELEASE)
-    end = end_of(records)
-    releases = choose(every, every["sequence"] < end)
+    own, kinds = everything["witness"] == Witness.LEDGER, everything["type"]
+    made, gone = kinds == Type.ALLOCATE, kinds == Type.RELEASE
+    records = choose(everything, own & ~made & ~gone)
+    allocates, end = choose(everything, own & made), end_of(records)
+    ending = ending_of(records)
+    gone &= own
+    releases = choose(everything, gone & (everything["sequence"] < ending))
+    after = choose(everything, gone & (everything["sequence"] > ending))
     taken = _taken(everything, end)
     target, taken_from = _targets(allocates, releases), _first_of(allocates, taken)
-    late = _late(allocates, target, taken_from, choose(every, every["sequence"] > end))
+    late = _late(allocates, target, taken_from, after)
     late |= _late_by_kernel(everything, allocates, end, late)
-    passed = (target != NONE) & (releases["flags"] & HELD_BACK == 0)
-    over = _over(records, allocates, (choose(releases, passed), target[passed]), taken)
+    passed = np.flatnonzero((target != NONE) & (releases["flags"] & HELD_BACK == 0))
+    over = _over(records, allocates, (releases["sequence"][passed], target[passed]), taken)
     disputes = (
         *_disputed_allocates(allocates, over),
         *_disputed_releases(allocates, releases, target, over),
         *_disputed_taken(allocates, taken, records),
         *_disputed_reclaims(records),
-        *_disputed_kinds(records),
+        *(one for part in (allocates, releases, after, records) for one in _disputed_kinds(part)),
         *_disputed_constraints(records, allocates),
     )
     first, again = _in_turn(allocates, releases, target, _when(taken, taken_from))
@@ -212,6 +235,18 @@ def end_of(records: Records) -> int:
     """The sequence of a run's end; behind every sequence when it has none."""
     ends = records["sequence"][records["type"] == Type.END]
     return int(ends[0]) if len(ends) else NEVER
+
+
+def ending_of(records: Records) -> int:
+    """The sequence at which the instrument begins to end a run: of the first CPU state told again.
+
+    What is released from there on is released too late, as after the end itself.
+    """
+    end = end_of(records)
+    states = records[(records["type"] == Type.CPU_STATE) & (records["sequence"] < end)]
+    _, first = np.unique(states["serial"], return_index=True)
+    again = np.delete(states["sequence"], first)
+    return int(again[0]) if len(again) else end
 
 
 def status_of(records: Records) -> int | None:
@@ -353,23 +388,26 @@ def _past_the_ledger(
 
 
 def _over(
-    records: Records, allocates: Records, passed: tuple[Records, Indices], taken: Records
+    records: Records,
+    allocates: Records,
+    passed: tuple[npt.NDArray[np.uint32], Indices],
+    taken: Records,
 ) -> Sequences:
     """The sequence from which on each allocation's address may come back; NEVER: not in this run.
 
     That of the pools does not, since the module keeps it, but with act=real. Others are the
     kernel's again when a release reached it, by whomever, or with a reclaim. `passed`: the
-    owner's releases that did, and of which allocations.
+    sequences of the owner's releases that did, and of which allocations.
     """
     over = np.full(len(allocates), NEVER, dtype=np.int64)
     reclaims = choose(records, records["type"] == Type.RECLAIM)
     for ends, places in (
         passed,
-        (reclaims, _places(allocates, reclaims)),
-        (taken, _places(allocates, taken)),
+        (reclaims["sequence"], _places(allocates, reclaims)),
+        (taken["sequence"], _places(allocates, taken)),
     ):
         known = places != NONE
-        np.minimum.at(over, places[known], ends["sequence"][known].astype(np.int64))
+        np.minimum.at(over, places[known], ends[known].astype(np.int64))
     real = np.any(records["flags"][records["type"] == Type.BEGIN] & Flag.REAL)
     over[~of_subjects(allocates["kind"]) & ~np.bool_(real)] = NEVER
     return over

@@ -15,7 +15,9 @@ from freeonce.evidence.ledger import (
 )
 
 GIVES = ("vmrun", "vmload", "vmsave")
-"""What gives an address each time. A WRMSR of SVM's registers shows in what the CPUs have."""
+"""What gives an address each time."""
+WRITES = "wrmsr"
+"""Of those that may write EFER or VM_HSAVE_PA. What stands there between two looks nobody sees."""
 
 EFER_SVME = 1 << 12
 SEV_ES = "_sev_es_"
@@ -25,17 +27,23 @@ SEV_ES = "_sev_es_"
 def untold(targets: Sequence[Target], records: Records) -> Iterator[Reason]:
     """One for each target that has any, and that may have come there.
 
-    `records`: of the life. Without EFER.SVME all of them are #UD (15.4), and a function for SEV-ES
-    is of no use to a CPU that has none (CPUID Fn8000_001F_EAX[3]).
+    `records`: of the life. Without EFER.SVME all of them but WRMSR are #UD (15.4), and a function
+    for SEV-ES is of no use to a CPU that has none (CPUID Fn8000_001F_EAX[3]). A WRMSR counts where
+    a target gives the CPU memory: others write MSRs of their own.
     """
-    if not _svm_was_on(targets, records):
+    if not len(records):
         return
+    every = [one for target in targets for one in target.instructions]
+    writes = any(one.name in GIVES for one in every)
+    counts = {WRITES} if writes else set()
+    if _svm_was_on(records) or (writes and any(one.left and one.name == WRITES for one in every)):
+        counts.update(GIVES)
     without_sev_es = _without_sev_es(records)
     for target in targets:
         left = [
             one
             for one in target.instructions
-            if one.left and one.name in GIVES and not (without_sev_es and SEV_ES in one.function)
+            if one.left and one.name in counts and not (without_sev_es and SEV_ES in one.function)
         ]
         if left:
             each = "; ".join(one.words for one in left)
@@ -43,15 +51,12 @@ def untold(targets: Sequence[Target], records: Records) -> Iterator[Reason]:
             yield Reason(Obstacle.UNTOLD_VMRUN, f"{said}: {each}")
 
 
-def _svm_was_on(targets: Sequence[Target], records: Records) -> bool:
-    """Whether a CPU ever was told to have it, or nobody could tell."""
-    if not len(records):
-        return False
-    left = {one.name for target in targets for one in target.instructions if one.left}
+def _svm_was_on(records: Records) -> bool:
+    """Whether a CPU ever was told to have it."""
     kinds = records["type"]
     areas = (kinds == Type.OPERAND) & (records["detail"] & 0xFF == Structure.HOST_SAVE_AREA)
     states = records[kinds == Type.CPU_STATE]
-    return "wrmsr" in left or bool(
+    return bool(
         np.any(areas)
         or np.any(np.isin(kinds, (Type.SVM_ON, Type.VMRUN)))
         or np.any(states["pointer"] & np.uint64(EFER_SVME))

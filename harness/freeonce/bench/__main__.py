@@ -1,15 +1,19 @@
-"""Measure, print a table, and write every sample. Usage: python -m freeonce.bench FILE [ROUNDS]."""
+"""Measure, print a table, and write every sample.
+
+Usage: python -m freeonce.bench FILE [ROUNDS [PART...]]
+PART: guests, lives, failures, length, audit, long
+"""
 
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from freeonce.bench import audit, failures, guests, lives, vng
+from freeonce.bench import audit, failures, guests, length, lives, vng
 from freeonce.bench.figure import Figure
 from freeonce.guest import template_of
 from freeonce.project.host import cores
@@ -20,8 +24,7 @@ SCHEMA = "freeonce/bench/1"
 ROUNDS = 5
 
 
-def measure(setting: Setting, rounds: int) -> Iterator[Figure]:
-    """Everything, one after the other: nothing disturbs what is measured but the machine."""
+def _guests(setting: Setting, rounds: int) -> Iterator[Figure]:
     ran, whole = vng.boots(setting, rounds)
     ours = guests.boots(setting, rounds)
     # A third of what one waits for the peer.
@@ -36,9 +39,22 @@ def measure(setting: Setting, rounds: int) -> Iterator[Figure]:
     yield from guests.runs(rounds)
     yield from guests.pairs(setting, rounds)
     yield from guests.vmruns(setting, rounds)
-    yield from lives.figures(setting, rounds)
-    yield from failures.figures(setting, rounds)
-    yield from audit.figures(rounds)
+
+
+PARTS: Mapping[str, Callable[[Setting, int], Iterable[Figure]]] = {
+    "guests": _guests,
+    "lives": lives.figures,
+    "failures": failures.figures,
+    "length": lambda setting, _: length.in_guest(setting),
+    "audit": lambda _, rounds: audit.figures(rounds),
+    "long": lambda _, rounds: length.figures(rounds),
+}
+
+
+def measure(setting: Setting, rounds: int, parts: Iterable[str] = PARTS) -> Iterator[Figure]:
+    """One after the other: nothing disturbs what is measured but the machine."""
+    for part in parts:
+        yield from PARTS[part](setting, rounds)
 
 
 def load() -> str:
@@ -46,14 +62,14 @@ def load() -> str:
     return f"load {os.getloadavg()[0]:.1f} on {cores()} CPUs"
 
 
-def main(destination: str, rounds: int = ROUNDS) -> None:
-    """Measure, print, write."""
+def main(destination: str, rounds: int = ROUNDS, *parts: str) -> None:
+    """Measure, print, write. Without a part all of them."""
     console, errors = Console(highlight=False), Console(stderr=True)
     setting = find_setting("auto")
     before = load()
     found = []
     with errors.status("measuring") as status:
-        for figure in measure(setting, rounds):
+        for figure in measure(setting, rounds, parts or PARTS):
             found.append(figure)
             status.update(f"measured: {figure.name}")
     host = {**setting.document(), "before": before, "after": load(), "rounds": str(rounds)}
@@ -67,4 +83,4 @@ def main(destination: str, rounds: int = ROUNDS) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:3]))
+    main(sys.argv[1], int(sys.argv[2]) if sys.argv[2:] else ROUNDS, *sys.argv[3:])

@@ -4,21 +4,28 @@ Whatever the guest says goes into no command as it is: numbers are parsed, names
 """
 
 import re
+import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from freeonce.errors import EvidenceError
+from freeonce.evidence.stacks import Told
 from freeonce.project import sources
+from freeonce.subject.module import Module
 
 SOURCE = "/freeonce"
 """What the recipes call our source in the modules' debug info."""
 SYMBOLS = "/proc/kallsyms"
 BEFORE_RUN = "scenario_run"
 BEFORE_VMRUN = "freeonce_svm_run"
+BEFORE_LIFE = "life_begin"
+BEFORE_FAILURE = "acquisition_is_made_to_fail"
 
 # Documentation/x86/x86_64/mm.rst: the kernel's text mapping; modules come behind it.
 KERNEL_TEXT = range(0xFFFFFFFF80000000, 0xFFFFFFFFC0000000)
+SECTION_NAMES = set(string.ascii_letters + string.digits + "._")
+"""Letters of a section's name that gdb takes as it is."""
 SYMBOL = re.compile(r"([0-9a-f]{16}) [tTwW] ([A-Za-z_.][\w.]*)")
 """A line of code's symbol in kallsyms; those of modules have one more field."""
 
@@ -50,6 +57,28 @@ def section_addresses(said: str, module: str, names: Iterable[str]) -> dict[str,
     return found
 
 
+def subject_sections(module: Module, load: int, told: Told) -> dict[str, int]:
+    """Where each section lies that the ledger tells of a subject's load, by its name."""
+    found = {}
+    for one in told.sections:
+        here = one.load == load and one.index < len(module.elf.sections)
+        if here and one.symbol < len(module.elf.symbols):
+            symbol = module.elf.symbols[one.symbol]
+            if symbol["section"] == one.index:
+                found[module.elf.section_names[one.index]] = one.gva - int(symbol["value"])
+    return found
+
+
+def subject_commands(modules: Mapping[str, Module], told: Told) -> Iterator[str]:
+    """gdb's commands for the symbols of the subjects that the ledger tells of, by their names."""
+    for load, name in told.names.items():
+        if name in modules:
+            sections = subject_sections(modules[name], load, told)
+            plain = {one: gva for one, gva in sections.items() if SECTION_NAMES.issuperset(one)}
+            places = " ".join(f"-s {one} {gva:#x}" for one, gva in plain.items())
+            yield f"add-symbol-file {modules[name].path} {places}"
+
+
 def kernel_source(said: str) -> str:
     """Assembler text for an object whose `.text`, at KERNEL_TEXT.start, has the kernel's symbols.
 
@@ -66,9 +95,16 @@ def kernel_source(said: str) -> str:
 
 
 def commands(
-    modules: Sequence[Loaded], kernel: Path, server: Path, stop: str | None
+    modules: Sequence[Loaded],
+    kernel: Path,
+    server: Path,
+    stop: str | None,
+    subjects: Path | None = None,
 ) -> Iterator[str]:
-    """gdb's commands: the symbols, the connection, and on to the first stop if there is one."""
+    """gdb's commands: the symbols, the connection, and on to the first stop if there is one.
+
+    `subjects`: a file of commands that appears when the guest stands there.
+    """
     yield "set confirm off"
     yield "set pagination off"
     yield "set architecture i386:x86-64"
@@ -84,3 +120,6 @@ def commands(
     yield f"target remote {server}"
     if stop is not None:
         yield from (f"break {stop}", "continue")
+    if subjects is not None:
+        yield f"shell while [ ! -e {subjects} ]; do sleep 0.05; done"
+        yield from ("set logging on", f"source {subjects}", "set logging off", "backtrace")

@@ -353,8 +353,14 @@ class _Crowd:
         if not left:
             message = f"no worker is left; the last, {outcome.worker}: {why}"
             raise HostError("workers", f"{message}; the same command goes on")
-        self._client.retire_workers([address], close_workers=True)
+        retire(self._client, address)
         self._say(f"worker {outcome.worker} was taken out: {why}")
+
+
+def retire(client: Client, address: str) -> Any:
+    """Send a worker away for good; of an asynchronous client to be awaited."""
+    # Removed by the scheduler it could not tell this from a line that broke (`serving`).
+    return client.retire_workers([address], close_workers=True, remove=False)
 
 
 def send(client: Client, address: str, digest: str, package: str, pieces: Iterable[bytes]) -> int:

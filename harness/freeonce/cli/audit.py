@@ -243,4 +243,5 @@ def _known(expect: Path | None) -> tuple[Known, ...]:
     try:
         return parse_expected(expect.read_text(), str(expect))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {expect}: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read {expect}: {why}") from error

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,8 +39,8 @@ class Report:
     """All that a file may tell. `results`: planted faults too, those `beside` by name.
 
     `points`: of `--fail-each`, None without it; the plain runs are among the results.
-    `when`: it ended. `broken_off`: how far a run came that was; empty for a whole one.
-    `document`: for JSON, where it is not a run's.
+    `when`: it ended. `broken_off`: how far a run came that was; empty for a whole one; `not_run`:
+    names of the rest. `document`: for JSON, where it is not a run's.
     """
 
     host: Mapping[str, str]
@@ -50,6 +51,7 @@ class Report:
     places: Everywhere
     when: str
     broken_off: str = ""
+    not_run: Sequence[str] = ()
     document: Mapping[str, object] | None = None
 
     @property
@@ -69,7 +71,12 @@ def _json(report: Report) -> str:
         document = dict(report.document)
     elif report.points is None:
         document = run_document(
-            report.host, report.asked_for, report.faults, report.places, report.broken_off
+            report.host,
+            report.asked_for,
+            report.faults,
+            report.places,
+            report.broken_off,
+            not_run=report.not_run,
         )
     else:
         document = failures_document(
@@ -135,6 +142,38 @@ WRITERS: dict[str, tuple[str, Callable[[Report], str | bytes]]] = {
 }
 
 
+IN_FOLDER = {
+    "json": "report.json",
+    "junit": "report.xml",
+    "html": "report.html",
+    "sarif": "report.sarif",
+    "trace": "report.pftrace",
+    "folded": "acquired.folded",
+    "folded_count": "acquired-count.folded",
+}
+"""What `--out` calls each file; ci/lane calls them so too."""
+OF_PLAIN_RUNS = ("trace", "folded", "folded_count")
+
+
+def in_folder(folder: Path, failures: bool) -> Files:
+    """A file for each format that can be written here. `failures`: as for `chosen`.
+
+    What an earlier run left of them is removed: nobody takes it for this one's. Raises
+    click.UsageError when that cannot be.
+    """
+    left_out = {*OF_PLAIN_RUNS} if failures else set()
+    if find_spec("perfetto") is None:
+        left_out.add("trace")
+    files = {name: folder / file for name, file in IN_FOLDER.items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files.values():
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"--out {folder}: {error.filename}: {error.strerror}") from error
+    return {name: file for name, file in files.items() if name not in left_out}
+
+
 def output_options(command: Command) -> Command:
     """An option for each file, passed on as `NAME_file`."""
     for name, (text, _) in reversed(WRITERS.items()):
@@ -153,7 +192,7 @@ def chosen(options: Mapping[str, Path | None], failures: bool) -> Files:
             writable(file)
         elif name != "json":
             raise click.UsageError("only --json may go to standard output")
-    for name in ("trace", "folded", "folded_count"):
+    for name in OF_PLAIN_RUNS:
         if failures and name in files:
             option = f"--{name.replace('_', '-')}"
             message = f"{option} would tell of the plain runs alone, without any failure"

@@ -12,10 +12,14 @@ SHARE = 20
 
 
 class Pace:
-    """When reports are written again. `first`: seconds until they are for the first time."""
+    """When reports are written again. `first`: seconds until they are for the first time.
 
-    def __init__(self, first: float = 0.0) -> None:
+    `every`: seconds from one time to the next at least; None: EVERY_SECONDS.
+    """
+
+    def __init__(self, first: float = 0.0, every: float | None = None) -> None:
         self._next = time.monotonic() + first
+        self._every = every
 
     def keep(self, files: Files, report: Callable[[], Report]) -> None:
         """Write them if it is time. What cannot be written is told at the end."""
@@ -26,4 +30,5 @@ class Pace:
         for _ in write_reports(on_disk, report()):
             pass
         took = time.monotonic() - start
-        self._next = start + took + max(EVERY_SECONDS, SHARE * took)
+        every = EVERY_SECONDS if self._every is None else self._every
+        self._next = start + took + max(every, SHARE * took)

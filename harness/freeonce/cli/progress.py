@@ -151,8 +151,9 @@ def with_progress(
 
         def chosen(scenarios: Scenarios, faults: Scenarios) -> None:
             gathered.beside.update(fault.name for fault in faults)
-            gathered.total = len(scenarios) * options.repeat + len(faults)
-            shown.chosen(len(scenarios), len(faults), gathered.total)
+            gathered.planned += [one.name for one in scenarios for _ in range(options.repeat)]
+            gathered.planned += [one.name for one in faults]
+            shown.chosen(len(scenarios), len(faults), len(gathered.planned))
 
         def starting(scenario: Scenario) -> None:
             shown.starting(scenario.name)
@@ -179,7 +180,7 @@ def with_failures(
             status.update(Text(name))
 
         scenarios, faults = chosen_for_failures(crew.scenarios(), patterns, options)
-        gathered.total = len(scenarios) + len(faults)
+        gathered.planned += [one.name for one in (*scenarios, *faults)]
         gathered.beside.update(fault.name for fault in faults)
         for points in run_each(crew, scenarios, options, each, told):
             gathered.add_points(points)

@@ -11,6 +11,7 @@ from freeonce.audit.attempts import Where
 from freeonce.cli.completion import scenario_names
 from freeonce.cli.failing import WherePoint, limit_option
 from freeonce.cli.gathered import Gathered
+from freeonce.cli.last import Last
 from freeonce.cli.loudness import loudness_options, stderr_console
 from freeonce.cli.options import (
     accelerator_option,
@@ -19,7 +20,7 @@ from freeonce.cli.options import (
     shared_option,
 )
 from freeonce.cli.output import STDOUT, Out
-from freeonce.cli.outputs import PICTURES, chosen, output_options
+from freeonce.cli.outputs import PICTURES, chosen, in_folder, output_options
 from freeonce.cli.progress import with_failures, with_progress
 from freeonce.cli.telling import Teller
 from freeonce.guest import COMMAND_SECONDS
@@ -67,6 +68,30 @@ from freeonce.run.task import Options
 @shared_option
 @jobs_option
 @click.option("--no-faults", is_flag=True, help="Leave the planted faults out.")
+@click.option(
+    "--pattern",
+    "sections",
+    multiple=True,
+    metavar="GLOB",
+    help="Scenarios of sections that match, as 'freeonce list' names them.",
+)
+@click.option(
+    "--rerun-failed",
+    is_flag=True,
+    help="What the last runs left open: not as expected, or not run.",
+)
+@click.option(
+    "--maxfail",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Stop after N scenarios that are not as expected.",
+)
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep a report of every format in this folder, current while results come.",
+)
 @loudness_options
 @output_options
 @click.pass_context
@@ -86,6 +111,10 @@ def run(
     shared: bool,
     jobs: int | None,
     no_faults: bool,
+    sections: tuple[str, ...],
+    rerun_failed: bool,
+    maxfail: int | None,
+    folder: Path | None,
     quiet: bool,
     verbose: bool,
     **outputs: Path | None,
@@ -96,24 +125,32 @@ def run(
     4 some verdict incomplete.
     """
     failing = fail_each or fail_at is not None
+    contradictions = {
+        "allocations that fail go neither with --repeat nor --act real": failing
+        and (repeat > 1 or act == "real"),
+        "--fail-at is one point of --fail-each; give one of them": fail_each
+        and fail_at is not None,
+        "--fail-limit is for --fail-each": fail_limit is not None and not fail_each,
+        "--jobs is for clones; with --shared-guest there is one guest": shared and jobs is not None,
+        "--rerun-failed goes neither with names nor with failures": rerun_failed
+        and (patterns or sections or failing),
+    }
+    for message in (message for message, meant in contradictions.items() if meant):
+        raise click.UsageError(message)
     files = chosen(outputs, failing)
-    if failing and (repeat > 1 or act == "real"):
-        raise click.UsageError("allocations that fail go neither with --repeat nor --act real")
-    if fail_each and fail_at is not None:
-        raise click.UsageError("--fail-at is one point of --fail-each; give one of them")
-    if fail_limit is not None and not fail_each:
-        raise click.UsageError("--fail-limit is for --fail-each")
-    if shared and jobs is not None:
-        raise click.UsageError("--jobs is for clones; with --shared-guest there is one guest")
+    last = Last(rerun_failed, failing)
+    if folder is not None:
+        files = {**in_folder(folder, failing), **files}
     # With --json - nothing else goes to stdout.
     console = Out(stderr=files.get("json") == STDOUT, highlight=False)
-    options = Options("act=real" if act == "real" else "", timeout, repeat, not no_faults)
+    command = "act=real" if act == "real" else ""
+    options = Options(command, timeout, repeat, not no_faults, sections, last.again)
     each = replace(EACH, only=fail_at, limit=fail_limit)
     gathered = Gathered(pictures=not PICTURES.isdisjoint(files), failing=failing)
     with stderr_console(quiet, verbose) as errors:
         setting = find_setting(accel, machine=machine)
         crew = crew_of(setting, shared, jobs)
-        teller = Teller(setting, files, console, errors, quiet)
+        teller = Teller(setting, files, console, errors, quiet, current=folder is not None)
         work: Generator[object] = (
             with_failures(crew, patterns, options, gathered, errors, each=each)
             if failing
@@ -121,13 +158,17 @@ def run(
         )
         try:
             # All guests are gone before anything is told.
-            with closing(work):
+            with closing(work), last.kept(gathered):
                 for _ in work:
                     teller.as_it_goes(gathered)
+                    last.as_it_goes(gathered)
+                    if maxfail is not None and len(gathered.wrong) >= maxfail:
+                        break
         except BaseException:
             # Ctrl-C too: what was done before is not lost with the rest.
             if gathered.results:
                 teller.tell(gathered, gathered.how_far)
             raise
-        status = teller.tell(gathered)
+        why = f"{gathered.how_far}, as --maxfail {maxfail} asks" if gathered.not_run else ""
+        status = teller.tell(gathered, why)
     context.exit(status)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from freeonce.project.chosen import chosen_image, project
+from freeonce.project.chosen import chosen_image, crate_of, project
 from freeonce.project.file import kernel_from
 from freeonce.project.making import KERNEL, make_image, need_packages
 
@@ -27,8 +27,10 @@ def setup(kernel: str | None, install: bool, no_packages: bool, outer: bool) -> 
     kernels = (kernel_from(kernel, Path.cwd()),) if kernel else ours.kernels if ours else (KERNEL,)
     for one in kernels:
         if not no_packages:
-            need_packages(one, install=install)
+            need_packages(one, install=install, crate=bool(ours and ours.crate))
         made = make_image(one, "outer" if outer else "image")
         click.echo(f"ready: {made}", err=True)
     if ours and not outer:
+        if crate := crate_of(ours):
+            crate.fetch()
         click.echo(f"ready: {chosen_image(scenarios=True)}", err=True)

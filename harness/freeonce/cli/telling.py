@@ -16,19 +16,31 @@ from freeonce.report.terminal import print_problems, print_report
 from freeonce.run.conclude import exit_status
 from freeonce.subject.symbols import places as places_of
 
+CURRENT_SECONDS = 1.0
+
 
 class Teller:
-    """Tells what is gathered. `console`: for the report; `errors`: for how it goes on."""
+    """Tells what is gathered. `console`: for the report; `errors`: for how it goes on.
+
+    `current`: the files are to be as of now from the first result on, not of half a minute ago.
+    """
 
     def __init__(
-        self, setting: Setting, files: Files, console: Console, errors: Console, quiet: bool
+        self,
+        setting: Setting,
+        files: Files,
+        console: Console,
+        errors: Console,
+        quiet: bool,
+        *,
+        current: bool = False,
     ) -> None:
         self._setting = setting
         self._files = files
         self._console = console
         self._errors = errors
         self._quiet = quiet
-        self._pace = Pace(EVERY_SECONDS)
+        self._pace = Pace(0.0, CURRENT_SECONDS) if current else Pace(EVERY_SECONDS)
 
     def as_it_goes(self, gathered: Gathered) -> None:
         """Write the files now and then, so that who is killed leaves what was done before."""
@@ -76,6 +88,7 @@ class Teller:
             places=places,
             when=now(),
             broken_off=broken_off,
+            not_run=gathered.not_run if broken_off else (),
         )
 
     def _print(self, report: Report) -> None:
@@ -88,6 +101,9 @@ class Teller:
             print_report(console, report.host, report.asked_for, report.faults, places)
         if report.broken_off:
             console.print(Text(report.broken_off, style="bold yellow"))
+        if report.not_run:
+            names = ", ".join(dict.fromkeys(report.not_run))
+            console.print(Text(f"not run: {names}"), soft_wrap=not console.is_terminal)
 
     def _print_points(self, report: Report) -> None:
         wrong = any(not one.as_expected for one in report.with_points)

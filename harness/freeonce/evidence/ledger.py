@@ -1,4 +1,4 @@
-"""The ledger: bytes of the window to records. Format: guest/LEDGER.md, version 2."""
+"""The ledger: bytes of the window to records. Format: guest/LEDGER.md, version 3."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -10,7 +10,7 @@ from freeonce.errors import EvidenceError
 from freeonce.evidence.text import one_line
 
 MAGIC = b"FREEONCE"
-VERSION = 2
+VERSION = 3
 HEADER_BYTES = 4096
 RECORD_BYTES = 64
 TEXT_BYTES = 24
@@ -34,6 +34,7 @@ HEADER = np.dtype(
         ("appended", "<u8"),
         ("release", "S64"),
         ("page_offset", "<u8"),
+        ("drained", "<u8"),
     ]
 )
 
@@ -61,6 +62,7 @@ RECORD = np.dtype(
 
 Records = npt.NDArray[np.void]
 """One-dimensional array of RECORD."""
+Words = npt.NDArray[np.uint64]
 
 
 class Type(IntEnum):
@@ -166,12 +168,15 @@ class Flag(IntEnum):
     IDENTITY = 16
     TAIL = 32
     UNLOAD = 64
+    EXACT = 64
     WRAPPED = 128
     KEPT = 2
     DEFERRED = 8
     LIFE = 16
     GONE = 2
     FOREIGN = 4
+    PAGED = 8
+    RAISED = 16
 
 
 class Phase(IntEnum):
@@ -199,6 +204,8 @@ class Blind(IntEnum):
     STACKS = 2
     RELEASE = 3
     HOOKS = 4
+    REST = 5
+    ROOM = 6
 
 
 class Quiesced(IntEnum):
@@ -251,17 +258,21 @@ HOST_REGISTERS = (
 
 @dataclass(frozen=True)
 class Header:
-    """The window's first page. `appended` counts attempts, `capacity` what fits."""
+    """The window's first page. `appended` counts attempts, `capacity` what fits.
+
+    `drained`: how many records may have been written over, as the host has them.
+    """
 
     capacity: int
     appended: int
     release: str
     page_offset: int
+    drained: int = 0
 
     @property
     def count(self) -> int:
-        """Records that stand in the window."""
-        return min(self.appended, self.capacity)
+        """Records that were written, those that the host has drained among them."""
+        return min(self.appended, self.drained + self.capacity)
 
     @property
     def dropped(self) -> int:
@@ -288,22 +299,51 @@ def parse_header(data: bytes, window_bytes: int) -> Header:
     capacity = (window_bytes - HEADER_BYTES) // RECORD_BYTES
     if raw["capacity"] != capacity:
         raise EvidenceError(f"the ledger claims {raw['capacity']} records, not {capacity}")
+    if raw["drained"] > raw["appended"]:
+        raise EvidenceError("the ledger says that more of it was drained than it ever had")
     return Header(
         capacity=capacity,
         appended=int(raw["appended"]),
         release=one_line(bytes(raw["release"])),
         page_offset=int(raw["page_offset"]),
+        drained=int(raw["drained"]),
     )
+
+
+def _hashed(words: npt.NDArray[np.uint64], first: npt.NDArray[np.uint64]) -> Words:
+    prime = np.uint64(CHECK_PRIME)
+    hashed = (prime ^ first) * prime
+    for column in range(1, words.shape[1]):
+        hashed = (hashed ^ words[:, column]) * prime
+    return hashed
+
+
+def _words(records: Records) -> Words:
+    """Eight a record."""
+    return np.ascontiguousarray(records).view("<u8").reshape(-1, RECORD_BYTES // 8)
 
 
 def check_words(records: Records) -> npt.NDArray[np.uint32]:
     """The check that each record should have."""
-    words = np.ascontiguousarray(records).view("<u8").reshape(-1, RECORD_BYTES // 8)
-    prime = np.uint64(CHECK_PRIME)
-    hashed = (prime ^ records["sequence"].astype(np.uint64)) * prime
-    for column in range(1, words.shape[1]):
-        hashed = (hashed ^ words[:, column]) * prime
+    hashed = _hashed(_words(records), records["sequence"].astype(np.uint64))
     return (hashed >> np.uint64(32)).astype(np.uint32)
+
+
+def digest(data: bytes) -> int:
+    """Of whole records as they stand, whatever they are. Those of parts add up, modulo 2^64."""
+    words = _words(np.frombuffer(data, RECORD))
+    return int(np.sum(_hashed(words, words[:, 0]), dtype=np.uint64))
+
+
+def finished(data: bytes, first: int) -> int:
+    """How many records stand whole in a row from the first on, whose index is `first`.
+
+    Behind them somebody is still writing, or was interrupted for good.
+    """
+    records = np.frombuffer(data, RECORD, count=len(data) // RECORD_BYTES)
+    sequence = np.arange(first + 1, first + len(records) + 1, dtype=np.uint64)
+    good = (records["sequence"] == sequence) & (records["check"] == check_words(records))
+    return len(records) if np.all(good) else int(np.argmin(good))
 
 
 @dataclass(frozen=True)

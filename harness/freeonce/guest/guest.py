@@ -1,6 +1,8 @@
 """One running guest: the machine, our module in it, and what can be asked of it."""
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from freeonce.deadline import Deadline
 from freeonce.errors import CommandFailed, GuestLost, HostError, Loss
@@ -36,6 +38,7 @@ class Guest(Readable):
         super().__init__(config, line)
         self.process = process
         self.console = console
+        self._act: Callable[[], None] | None = None
         self.table: bytes | None = None
         """The scenarios as a template's guest told them; None to ask this one."""
 
@@ -47,6 +50,24 @@ class Guest(Readable):
         if status not in ("running", "paused", "prelaunch"):
             tail = self.console.tail()
             raise GuestLost(f"the guest stopped: {status}", tail, loss_of(status, tail))
+        act, self._act = self._act, None
+        if act is not None:
+            try:
+                act()
+            finally:
+                self._act = act
+
+    @contextmanager
+    def meanwhile(self, act: Callable[[], None]) -> Iterator[None]:
+        """In this block do that again and again while a command in the guest is waited for.
+
+        It may use the control line, which nobody else uses in the block.
+        """
+        self._act = act
+        try:
+            yield
+        finally:
+            self._act = None
 
     def use(self, line: Control) -> None:
         """Take the control line."""
@@ -113,7 +134,11 @@ class Guest(Readable):
 
     def begin(self, name: str) -> None:
         """Have a scenario run when the guest does, and do not wait for it: for a debugger."""
-        self._control.tell(f"run {name}", Deadline(COMMAND_SECONDS, "telling the guest"))
+        self.tell_to(f"run {name}")
+
+    def tell_to(self, request: str) -> None:
+        """Have the guest do anything, when it runs, and do not wait for it; the last request."""
+        self._control.tell(request, Deadline(COMMAND_SECONDS, "telling the guest"))
 
     def rewind(self) -> None:
         """Begin the ledger anew, when all of it was read."""

@@ -36,9 +36,17 @@ class Readable:
         """
         with self.monitor.paused():
             header = self.header()
-            start = self.config.window.base + HEADER_BYTES + first * RECORD_BYTES
-            count = max(header.count - first, 0)
-            return header, self.monitor.read_memory(start, count * RECORD_BYTES)
+            return header, self.records(first, header.count - first, header.capacity)
+
+    def records(self, first: int, count: int, capacity: int) -> bytes:
+        """At most `capacity` records from `first` on, as they stand in memory now."""
+        begin, count = first % capacity, max(min(count, capacity), 0)
+        to_end = min(count, capacity - begin)
+        base = self.config.window.base + HEADER_BYTES
+        data = self.monitor.read_memory(base + begin * RECORD_BYTES, to_end * RECORD_BYTES)
+        if count > to_end:
+            data += self.monitor.read_memory(base, (count - to_end) * RECORD_BYTES)
+        return data
 
     def look(self, extents: Sequence[Extent]) -> Snapshot:
         """Guest-physical memory; what lies outside of the guest's memory is left out.
@@ -55,6 +63,8 @@ class Readable:
 
     def translate(self, gvas: Sequence[int]) -> dict[int, int | None]:
         """The gpa of each gva, by the page tables that the CPU uses now."""
+        if not gvas:
+            return {}
         registers = self.monitor.registers()
         found = {}
         for name in ("CR3", "CR4"):

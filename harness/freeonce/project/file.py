@@ -17,13 +17,16 @@ SCENARIOS = (".rs", ".c")
 class Project:
     """A folder with a `freeonce.toml`. Paths are as its user writes them from where he stands.
 
-    `kernels`: the first is what guests boot. `scenarios`: a folder with files of them, if any.
+    `kernels`: the first is what guests boot. `scenarios`: a folder with files of them, if any;
+    `crate`: a cargo package that has some. `families`: what it says of functions of its own.
     `defaults`: what each verb takes for an option that is not given, by its parameters' names.
     """
 
     folder: Path
     kernels: tuple[str, ...]
     scenarios: Path | None
+    crate: Path | None
+    families: dict[str, Any]
     defaults: dict[str, dict[str, Any]]
 
 
@@ -60,6 +63,8 @@ def load_project(file: Path) -> Project:
         folder=file.parent,
         kernels=tuple(kernel_from(one, file.parent) for one in tables.kernels),
         scenarios=folder if _has_scenarios(folder) else None,
+        crate=file.parent / tables.crate if tables.crate else None,
+        families=tables.model_dump()["families"],
         defaults={"run": machine, "shell": machine, "audit": audit},
     )
 
@@ -90,14 +95,30 @@ def _told(errors: list[Any], text: str, shown: str) -> list[str]:
     return said
 
 
+PART = r"""(?:[\w\-]+|"[^"]*"|'[^']*')"""
+KEY = rf"{PART}(?:\s*\.\s*{PART})*"
+
+
 def line_of(keys: list[str], text: str) -> int:
-    """The number of the line where a key stands, its table's when it is not there, else 1."""
+    """The number of the line where a key stands, its table's when it is not there, else 1.
+
+    An inline table stands in one line, and is the place of all that is in it.
+    """
     table: list[str] = []
     best = 1
     for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*\[+\s*([\w.\-]+)\s*\]+", line):
-            table = header[1].split(".")
-            best = number if table == keys[: len(table)] else best
-        elif (key := re.match(r"\s*([\w\-]+)\s*=", line)) and [*table, key[1]] == keys:
+        if header := re.match(rf"\s*\[+\s*({KEY})\s*\]+\s*(#.*)?$", line):
+            path = table = _parts(header[1])
+        elif key := re.match(rf"\s*({KEY})\s*=", line):
+            path = [*table, *_parts(key[1])]
+        else:
+            continue
+        if path == keys:
             return number
+        if path == keys[: len(path)]:
+            best = number
     return best
+
+
+def _parts(key: str) -> list[str]:
+    return [part.strip("\"'") for part in re.findall(PART, key)]

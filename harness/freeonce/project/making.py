@@ -15,14 +15,19 @@ MISSING = 3
 """What ci/install-deps ends with when something is missing."""
 
 
-def need_packages(kernel: str, *, install: bool) -> None:
+def need_packages(kernel: str, *, install: bool, crate: bool = False) -> None:
     """Look whether the system's packages are there that images are made with.
 
-    `install`: those that are not are installed, by apt. Raises HostError `missing-packages`;
-    what to install is on stderr.
+    `install`: those that are not are installed, by apt. `crate`: cargo is one of them. Raises
+    HostError `missing-packages`; what to install is on stderr.
     """
     words = ["run"] if install else ["run", "--list"]
-    done = _run([str(sources.root() / "ci/install-deps"), *words], kernel)
+    command = [
+        "env",
+        *(["NEEDS_CARGO=1"] if crate else []),
+        str(sources.root() / "ci/install-deps"),
+    ]
+    done = _run([*command, *words], kernel)
     if done:
         raise HostError("missing-packages", "something that images are made with is not installed")
 

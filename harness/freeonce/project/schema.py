@@ -70,13 +70,41 @@ class AuditTable(_Table):
         return {name: value for name, value in said.items() if value}
 
 
+class AcquireTable(_Table):
+    """A function that acquires, by the keys of guest/instrument/families/families.toml."""
+
+    is_: Annotated[Text, Field(alias="is")]
+    size: str | None = None
+    handle: str | None = None
+    fails: str | None = None
+    taken: str | None = None
+
+
+class ReleaseTable(_Table):
+    """A function that releases, likewise."""
+
+    is_: Annotated[Text, Field(alias="is")]
+    handle: str | None = None
+    null: bool | None = None
+
+
+class FamilyTable(_Table):
+    """`[families.NAME]`: functions more of a family. `includes`: the kernel's headers with them."""
+
+    includes: list[Annotated[str, Field(pattern=r"^[\w./-]+\.h$")]] = []
+    acquire: Annotated[list[AcquireTable], Field(min_length=1)]
+    release: Annotated[list[ReleaseTable], Field(min_length=1)]
+
+
 class Tables(_Table):
     """The whole file."""
 
     kernels: Annotated[list[Text], Field(min_length=1)] = ["cloud"]
     scenarios: str = "scenarios"
+    crate: There | None = None
     machine: MachineTable = MachineTable()
     audit: AuditTable = AuditTable()
+    families: dict[str, FamilyTable] = {}
 
 
 def _target(word: str, folder: Path) -> str:

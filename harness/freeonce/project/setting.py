@@ -56,13 +56,16 @@ class Setting:
         return document
 
 
-def find_setting(accel: str, svm: bool = True, machine: Machine = MACHINE) -> Setting:
+def find_setting(
+    accel: str, svm: bool = True, machine: Machine = MACHINE, kernel: str | None = None
+) -> Setting:
     """Where guests come from. `svm`: whether they need it, as those with scenarios do.
 
-    In a project it has the project's kernel and its scenarios. Raises HostError, with what to do,
-    for the first thing that is missing; UsageError for a project that is wrong.
+    In a project it has the project's scenarios and its first kernel, or `kernel` of them. Raises
+    HostError, with what to do, for the first thing that is missing; UsageError for a project
+    that is wrong.
     """
-    return setting_of(chosen_image(scenarios=svm), accel, svm, machine)
+    return setting_of(chosen_image(scenarios=svm, kernel=kernel), accel, svm, machine)
 
 
 def setting_of(manifest: Path, accel: str, svm: bool = True, machine: Machine = MACHINE) -> Setting:

@@ -4,6 +4,8 @@ A clone has `guest/`, `images/` and `ci/` in its root; a wheel has the same in `
 """
 
 import hashlib
+import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -34,19 +36,32 @@ def digest() -> str:
 def digest_of(*folders: Path, words: tuple[str, ...] = ()) -> str:
     """Of the files in folders, by their paths in them and their contents. Raises OSError.
 
-    What is hidden is left out: editors keep locks and copies so.
+    What is hidden is left out: editors keep locks and copies so. And folders that say they are a
+    cache, as cargo's target does.
     """
     whole = hashlib.sha256()
     for word in words:
         _add(whole, word.encode(errors="surrogateescape"))
     for folder in folders:
-        for file in sorted(folder.rglob("*")):
-            name = file.relative_to(folder)
-            hidden = any(part.startswith(".") or part == "__pycache__" for part in name.parts)
-            if file.is_file() and not hidden:
-                _add(whole, str(name).encode(errors="surrogateescape"))
-                _add(whole, file.read_bytes())
+        for file in sorted(_files(folder)):
+            _add(whole, str(file.relative_to(folder)).encode(errors="surrogateescape"))
+            _add(whole, file.read_bytes())
     return whole.hexdigest()[:32]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path, folders, names in os.walk(folder):
+        here = Path(path)
+        folders[:] = [one for one in folders if not (_hidden(one) or (here / one / CACHE).exists())]
+        yield from (here / one for one in names if not _hidden(one) and (here / one).is_file())
+
+
+CACHE = "CACHEDIR.TAG"
+"""In a folder that whoever made it can make again (bford.info/cachedir)."""
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__pycache__"
 
 
 def _add(whole: "hashlib._Hash", part: bytes) -> None:

@@ -86,10 +86,12 @@ def run_document(
     faults: Sequence[Planted] = (),
     places: Everywhere = NOWHERE,
     broken_off: str = "",
+    *,
+    not_run: Sequence[str] = (),
 ) -> dict[str, object]:
     """The whole run. `faults`: the planted ones, those that ran beside the results too.
 
-    `broken_off`: how far it came, when it did not come to its end.
+    `broken_off`: how far it came, when it did not come to its end; `not_run`: names of the rest.
     """
     return {
         "schema": SCHEMA,
@@ -99,6 +101,7 @@ def run_document(
         and all(result.as_expected for result in results)
         and all(fault.caught for fault in faults),
         "broken_off": broken_off or None,
+        "not_run": list(not_run),
         "planted": [asdict(one) for one in faults],
         "scenarios": [result_document(result, places) for result in results],
     }

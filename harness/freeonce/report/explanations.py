@@ -150,7 +150,7 @@ _ALL = (
     Explanation(
         Rule.MISMATCHED_FREE,
         "A release by the call of the other kind: pool memory by the contiguous call, or the "
-        "other way round.",
+        "other way round. By the names of Windows also one with another tag or cache type.",
         "let p = PhysicalAllocator.allocate(layout)?; // contiguous\n"
         "unsafe { Global.deallocate(p.cast(), layout) } // pool",
         "the owner's account: the kind of the release's call is not the allocation's",

@@ -20,17 +20,28 @@ from freeonce.report.answer import QUESTION, answer
 from freeonce.report.bands import Band
 from freeonce.report.embedding import asset, packed, page_of
 from freeonce.report.explanations import EXPLANATIONS
-from freeonce.report.lifetimes import Bar, Limits, Picture, picture
+from freeonce.report.lifetimes import Bar, Limits, Picture, during, picture
 from freeonce.report.memory_map import Map, memory_map
 from freeonce.report.places import NOWHERE, Everywhere, Places, where
+from freeonce.report.sites import call_sites
 from freeonce.report.terminal import summary
+from freeonce.report.usage import usage
 from freeonce.report.words import expected_words, sentence
+from freeonce.subject.places import Place
 
 ROOM = "freeonce.report"
 BARS = 60_000
 """Bars in the whole page: what a browser parses in well under a second."""
 MOST, LEAST = Limits(400, 500), Limits(12, 24)
 """Of one scenario, however few or many there are."""
+
+
+FINDINGS = 2_000
+"""Of one scenario that are told in the page."""
+SITES = 100_000
+"""Rows of one scenario's table of call sites."""
+SLICES = 400
+"""Of its time, in the picture of what was live."""
 
 
 def limits(scenarios: int) -> Limits:
@@ -91,7 +102,7 @@ def _sections(results: Sequence[Result]) -> list[tuple[str, list[dict[str, objec
 
 def _row(index: int, result: Result) -> dict[str, object]:
     judgement = result.judgement
-    words = [sentence(one, result.why.get(one)) for one in judgement.findings]
+    words = [sentence(one, result.why.get(one)) for one in judgement.findings[:FINDINGS]]
     return {
         "index": index,
         "name": result.scenario.name,
@@ -117,8 +128,9 @@ def _drawing(result: Result, most: Limits, places: Places) -> dict[str, object]:
         "expected": _expected(result),
         "findings": [
             {"rule": one.rule, "words": _words(result, one, places), "witness": one.witness}
-            for one in judgement.findings
+            for one in judgement.findings[:FINDINGS]
         ],
+        "more_findings": max(len(judgement.findings) - FINDINGS, 0),
         "reasons": judgement.reasons,
         "witnesses": {name: str(account) for name, account in judgement.witnesses.items()},
         "span": drawn.span,
@@ -130,7 +142,36 @@ def _drawing(result: Result, most: Limits, places: Places) -> dict[str, object]:
         "left_out": _left_out(drawn, seen),
         "stretches": _stretches(drawn, seen),
         "read": seen.read,
+        **(_all_of(result, places) if drawn.bars_left_out else {"usage": [], "sites": []}),
     }
+
+
+def _all_of(result: Result, places: Places) -> dict[str, object]:
+    """Of a run with more allocations than are drawn one by one: all of them by time, and by place.
+
+    `sites`: rows of place, family, acquired, released, most at a time, most bytes, all bytes.
+    """
+    evidence = result.evidence
+    live = usage(evidence.run, during(evidence.records), SLICES)
+    sites = call_sites(evidence.records)
+    return {
+        "usage": [{"family": one.family, "size": one.size, "live": one.live} for one in live],
+        "sites": [
+            [
+                *(_place(places.get(one.site)), one.family, one.acquired, one.released),
+                *(one.most, one.most_bytes, one.size),
+            ]
+            for one in sites[:SITES]
+        ],
+        "more_sites": max(len(sites) - SITES, 0),
+    }
+
+
+def _place(place: Place | None) -> str:
+    if place is None:
+        return "?"
+    function = place.frame.function if place.frame.file else ""
+    return f"{function} {place}".strip()
 
 
 def _expected(result: Result) -> str:

@@ -19,6 +19,7 @@ from freeonce.audit.points import Point, Points, passed
 from freeonce.audit.result import Result
 from freeonce.audit.rules import KIND_NAMES
 from freeonce.evidence.ledger import Flag, Kind, Records, Type, Witness
+from freeonce.evidence.oops import digest
 from freeonce.evidence.scenarios import Expectation
 from freeonce.report.cpu import cpu_document, cpu_words
 from freeonce.report.excused import NONE, Excuses, Suppression
@@ -163,15 +164,16 @@ class Count:
 def by_family(records: Records) -> dict[str, Count]:
     """Each family that was used. Released: by the owner, or by the kernel for it, once each."""
     owner = records["witness"] == Witness.LEDGER
-    acquired = records[owner & (records["type"] == Type.ALLOCATE)]
+    acquired = np.flatnonzero(owner & (records["type"] == Type.ALLOCATE))
     given_back = (records["type"] == Type.RELEASE) & (records["flags"] & Flag.WITHHELD == 0)
-    released = np.isin(acquired["serial"], records["serial"][given_back])
+    kinds = records["kind"][acquired]
+    released = np.isin(records["serial"][acquired], records["serial"][given_back])
     return {
         KIND_NAMES[Kind(int(kind))]: Count(
-            int(np.count_nonzero(acquired["kind"] == kind)),
-            int(np.count_nonzero(released & (acquired["kind"] == kind))),
+            int(np.count_nonzero(kinds == kind)),
+            int(np.count_nonzero(released & (kinds == kind))),
         )
-        for kind in np.unique(acquired["kind"])
+        for kind in np.unique(kinds)
     }
 
 
@@ -443,7 +445,8 @@ def _print_reasons(console: Console, told: Told) -> None:
     others = [text for text in all_reasons if text not in named]
     for text, name in [*named.items(), *((text, "") for text in others)]:
         console.print()
-        console.print(Text.assemble((f"{name}: " if name else "", "bold yellow"), text))
+        words = digest(text)
+        console.print(Text.assemble((f"{name}: " if name else "", "bold yellow"), words))
 
 
 def _summary(told: Told) -> str:

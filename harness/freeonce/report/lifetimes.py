@@ -116,7 +116,7 @@ def picture(
     records: Records, judgement: Judgement, limits: Limits = EVERYTHING, run: Run | None = None
 ) -> Picture:
     """The picture of one run from its records, in order; `run`: the same taken apart."""
-    inside = _during(records)
+    inside = during(records)
     if not len(inside):
         return NOTHING
     clock = _Clock(inside)
@@ -142,7 +142,7 @@ def picture(
     )
 
 
-def _during(records: Records) -> Records:
+def during(records: Records) -> Records:
     """The records from where the scenario runs to its end, or to the last before a loss."""
     on = np.flatnonzero(records["type"] == Type.WITNESS_ON)
     end = np.flatnonzero(records["type"] == Type.END)

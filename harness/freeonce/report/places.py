@@ -32,6 +32,9 @@ class Everywhere:
 
 NOWHERE = Everywhere()
 
+MOST_CALLERS = 2
+"""Of the frames that led to a place, so many are shown."""
+
 OF_ALLOCATION = {Rule.LEAK, Rule.USE_AFTER_FREE, Rule.OUT_OF_BOUNDS, Rule.MISPLACED}
 
 
@@ -49,7 +52,12 @@ def origin(finding: Finding, places: Places) -> tuple[str, Place] | None:
 def where(finding: Finding, places: Places) -> list[str]:
     """All places that a finding speaks of, in words: its own, and that of another release."""
     own = origin(finding, places)
-    said = [f"{own[0]} {own[1]}"] if own else []
+    said = [f"{own[0]} {_with_callers(own[1])}"] if own else []
     released = places.get(finding.released_site)
     first = "first " if finding.rule is Rule.DOUBLE_FREE else ""
-    return [*said, f"{first}released at {released}"] if released else said
+    return [*said, f"{first}released at {_with_callers(released)}"] if released else said
+
+
+def _with_callers(place: Place) -> str:
+    """A helper that many call says little: who called it, too."""
+    return ", from ".join(str(frame) for frame in (place.frame, *place.callers[:MOST_CALLERS]))

@@ -40,18 +40,18 @@ def call_sites(records: Records) -> list[CallSite]:
     Released: by the owner, or by the kernel for it. Linear but for one sort.
     """
     owner = records["witness"] == Witness.LEDGER
-    acquired = records[owner & (records["type"] == Type.ALLOCATE)]
+    acquired = np.flatnonzero(owner & (records["type"] == Type.ALLOCATE))
     if not len(acquired):
         return []
-    keys = np.stack([acquired["site"].astype(np.int64), acquired["kind"].astype(np.int64)])
-    groups, group = np.unique(keys, axis=1, return_inverse=True)
-    group = group.reshape(-1)
-    sizes = acquired["size"].astype(np.int64)
-    back = _released(records, acquired)
+    # Columns, not records: there may be millions.
+    keys = records["site"][acquired].astype(np.int64) << 8 | records["kind"][acquired]
+    groups, group = np.unique(keys, return_inverse=True)
+    sizes = records["size"][acquired].astype(np.int64)
+    back = _released(records, records["serial"][acquired])
     is_back = back >= 0
     # An acquisition adds at its sequence, and what came back takes away at its own.
     whose = np.concatenate([group, group[is_back]])
-    when = np.concatenate([acquired["sequence"].astype(np.int64), back[is_back]])
+    when = np.concatenate([records["sequence"][acquired].astype(np.int64), back[is_back]])
     bytes_ = np.concatenate([sizes, -sizes[is_back]])
     ones = np.where(np.arange(len(whose)) < len(group), 1, -1)
     order = np.lexsort((when, whose))
@@ -59,8 +59,8 @@ def call_sites(records: Records) -> list[CallSite]:
     most, most_bytes = (_most(values[order], starts) for values in (ones, bytes_))
     found = [
         CallSite(
-            site=int(groups[0, number]),
-            family=KIND_NAMES[Kind(int(groups[1, number]))],
+            site=int(groups[number]) >> 8,
+            family=KIND_NAMES[Kind(int(groups[number]) & 0xFF)],
             acquired=made,
             released=returned,
             size=total,
@@ -70,8 +70,8 @@ def call_sites(records: Records) -> list[CallSite]:
         for number, (made, returned, total) in enumerate(
             zip(
                 np.bincount(group).tolist(),
-                np.bincount(group[is_back], minlength=groups.shape[1]).tolist(),
-                _sums(group, sizes, groups.shape[1]).tolist(),
+                np.bincount(group[is_back], minlength=len(groups)).tolist(),
+                _sums(group, sizes, len(groups)).tolist(),
                 strict=True,
             )
         )
@@ -79,15 +79,15 @@ def call_sites(records: Records) -> list[CallSite]:
     return sorted(found, key=lambda one: (-one.most_bytes, -one.most, one.site))
 
 
-def _released(records: Records, acquired: Records) -> Numbers:
-    """Of each acquisition the sequence of its first release; -1 where there is none."""
+def _released(records: Records, acquired: npt.NDArray[np.uint32]) -> Numbers:
+    """Of each acquired serial the sequence of its first release; -1 where there is none."""
     right = (records["type"] == Type.RELEASE) & (records["flags"] & Flag.WITHHELD == 0)
     serials, first = np.unique(records["serial"][right], return_index=True)
     if not len(serials):
         return np.full(len(acquired), -1)
-    at = np.minimum(np.searchsorted(serials, acquired["serial"]), len(serials) - 1)
+    at = np.minimum(np.searchsorted(serials, acquired), len(serials) - 1)
     sequences: Numbers = records["sequence"][right].astype(np.int64)[first[at]]
-    return np.where(serials[at] == acquired["serial"], sequences, -1)
+    return np.where(serials[at] == acquired, sequences, -1)
 
 
 def _most(changes: Numbers, starts: Numbers) -> Numbers:

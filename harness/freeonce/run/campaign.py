@@ -30,14 +30,15 @@ def run_all(
 ) -> Iterator[Result]:
     """The results one by one, in the guest's order, whoever runs them.
 
-    With patterns the planted faults run after what is named, unless `options.faults` is
+    When some are named the planted faults run after them, unless `options.faults` is
     off. `chosen` is told which scenarios will run and which planted faults beside them,
     `starting` which one does now. Raises UsageError for a pattern that matches none,
     GuestLost or HostError when not even the first guest can be had.
     """
     everything = crew.scenarios()
-    scenarios = select(everything, patterns, options.faults)
-    beside = planted_beside(everything, scenarios, options.faults) if patterns else ()
+    scenarios = select(everything, patterns, options.faults, options.sections, options.again)
+    named = bool(patterns or options.sections or options.again)
+    beside = planted_beside(everything, scenarios, options.faults) if named else ()
     chosen(scenarios, beside)
     tasks = [Task(scenario, options) for scenario in scenarios for _ in range(options.repeat)]
     tasks += [Task(scenario, options) for scenario in beside]

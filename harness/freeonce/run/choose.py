@@ -15,25 +15,47 @@ def hint(name: str, names: Sequence[str]) -> str:
 
 
 def select(
-    scenarios: Sequence[Scenario], patterns: Sequence[str], faults: bool = True
+    scenarios: Sequence[Scenario],
+    patterns: Sequence[str],
+    faults: bool = True,
+    sections: Sequence[str] = (),
+    again: Sequence[str] = (),
 ) -> tuple[Scenario, ...]:
     """The scenarios that match any pattern (fnmatch), in the guest's order.
 
-    Without a pattern all but those that lose the guest, and the planted faults only with
+    `sections`: patterns of their sections, in letters of either case. `again`: whole names.
+    Without any of these all but those that lose the guest, and the planted faults only with
     `faults`. What is named runs whatever it is.
 
-    Raises UsageError for a pattern that matches none.
+    Raises UsageError for a pattern that matches none, and when no name of `again` is left.
     """
     names = [scenario.name for scenario in scenarios]
     for pattern in patterns:
         if not fnmatch.filter(names, pattern):
             raise UsageError(f"no scenario matches {pattern!r}; {hint(pattern, names)}")
+    headings = list(dict.fromkeys(scenario.section for scenario in scenarios))
+    for pattern in sections:
+        if not any(_of_section(heading, pattern) for heading in headings):
+            raise UsageError(f"no section matches {pattern!r}; there are: {'; '.join(headings)}")
+    if again and not set(again) & set(names):
+        raise UsageError("what the last run left open is no scenario any more: " + ", ".join(again))
+    if not (patterns or sections or again):
+        return tuple(
+            scenario
+            for scenario in scenarios
+            if scenario.ends is None and (faults or not scenario.is_planted)
+        )
     return tuple(
         scenario
         for scenario in scenarios
         if any(fnmatch.fnmatch(scenario.name, pattern) for pattern in patterns)
-        or (not patterns and scenario.ends is None and (faults or not scenario.is_planted))
+        or any(_of_section(scenario.section, pattern) for pattern in sections)
+        or scenario.name in again
     )
+
+
+def _of_section(heading: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(heading.lower(), pattern.lower())
 
 
 def planted_beside(

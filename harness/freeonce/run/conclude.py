@@ -8,6 +8,7 @@ from freeonce.audit.audit import judge
 from freeonce.audit.life import Life, Target
 from freeonce.audit.match import match
 from freeonce.audit.model import Rule, Verdict
+from freeonce.audit.phases import without_room
 from freeonce.audit.result import Evidence, Result
 from freeonce.audit.rules import KIND_NAMES
 from freeonce.audit.untold import untold
@@ -93,7 +94,8 @@ def conclude_life(name: str, targets: tuple[Target, ...], lived: Lived, seconds:
     """
     said = tuple(one.message for one in lived.reasons)
     result = conclude_led(name, targets, lived.evidence, seconds, said)
-    reasons = (*lived.reasons, *untold(targets, lived.evidence.records))
+    records = lived.evidence.records
+    reasons = (*lived.reasons, *without_room(records), *untold(targets, records))
     ran = tuple(lived.ran)
     return Life(targets, lived.stage, reasons, ran, result, lived.bounds)
 

@@ -62,6 +62,8 @@ def of_carried(arguments: Iterable[str]) -> list[GuestFile]:
     files = []
     for argument in arguments:
         host, _, guest = argument.partition(":")
+        if not host:
+            raise UsageError(f"--file {argument!r}: no file of this machine is named")
         if guest and not guest.startswith("/"):
             raise UsageError(f"--file {argument}: {guest} is not the whole path in the guest")
         files.append(_carried(Path(host), guest or f"{FOLDER}/{Path(host).name}"))

@@ -112,8 +112,8 @@ def chosen_for_failures(
 
     Without a pattern all that must be clean. Raises UsageError for a pattern that matches none.
     """
-    chosen = select(scenarios, patterns)
-    if not patterns:
+    chosen = select(scenarios, patterns, sections=options.sections)
+    if not (patterns or options.sections):
         chosen = tuple(one for one in chosen if not one.expected)
     return chosen, planted_beside(scenarios, chosen, options.faults)
 

@@ -11,10 +11,19 @@ from freeonce.audit.model import Account, Asked
 from freeonce.audit.result import NOTHING, Evidence
 from freeonce.audit.run import Run, joined, settled, take_apart
 from freeonce.errors import CommandFailed, EvidenceError, GuestLost, Loss
-from freeonce.evidence.ledger import RECORD_BYTES, Flag, Header, Records, Type, parse_records
+from freeonce.evidence.ledger import (
+    RECORD_BYTES,
+    Flag,
+    Header,
+    Parsed,
+    Records,
+    Type,
+    parse_records,
+)
 from freeonce.evidence.quote import quoted
 from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest
+from freeonce.guest.drain import Drain
 from freeonce.run.task import Options
 
 LIFE = "life"
@@ -47,7 +56,10 @@ def hear(guest: Guest, scenario: Scenario, options: Options) -> tuple[Evidence, 
 
 def weigh(host_bytes: bytes, first: int, dropped: int) -> tuple[Records, tuple[str, ...]]:
     """The records of a run in the bytes that the host read, and what is wrong with those."""
-    parsed = parse_records(host_bytes, first)
+    return _weighed(parse_records(host_bytes, first), dropped)
+
+
+def _weighed(parsed: Parsed, dropped: int) -> tuple[Records, tuple[str, ...]]:
     doubts = []
     if dropped:
         doubts.append(f"the ledger is full: {dropped} records were dropped")
@@ -76,7 +88,8 @@ def asked_of(guest: Guest, command: str) -> Asked:
 class Early:
     """The ledger before the run was settled, and the memory it speaks of: of one moment.
 
-    `records`, `doubts`: what `weigh` makes of `data`. `run`: the records taken apart.
+    `data`: as it stood in the window. `records`, `doubts`: what `weigh` makes of that, and of what
+    was drained before. `run`: the records taken apart.
     """
 
     data: bytes
@@ -86,13 +99,19 @@ class Early:
     memory: Memory | None
 
 
-def look(guest: Guest, before: Header) -> Early:
+def look(guest: Guest, before: Header, drained: Drain | None = None) -> Early:
     """Read both while the guest stands still. Raises EvidenceError when there is no ledger."""
     with guest.monitor.paused():
-        _, data = guest.window(before.count)
-        records, doubts = weigh(data, before.count, 0)
+        first = drained.next if drained else before.count
+        _, data = guest.window(first)
+        records, doubts = _weighed(_all(drained, parse_records(data, first)), 0)
         run = take_apart(records)
         return Early(data, records, doubts, run, _memory(guest, run, before.page_offset))
+
+
+def _all(drained: Drain | None, *rest: Parsed) -> Parsed:
+    """What was drained, with the rest."""
+    return drained.with_rest(*rest) if drained else rest[0]
 
 
 def _memory(guest: Guest, run: Run, page_offset: int) -> Memory | None:
@@ -104,7 +123,9 @@ def _memory(guest: Guest, run: Run, page_offset: int) -> Memory | None:
     return Memory(snapshot, gpas, page_offset, wanted.unread)
 
 
-def whole(early: Early, data: bytes, first: int, dropped: int) -> Evidence:
+def whole(
+    early: Early, data: bytes, first: int, dropped: int, drained: Drain | None = None
+) -> Evidence:
     """The records of the settled run: those that were read early, and the tail since then.
 
     What differs from before, or is more than settling, is weighed and taken apart anew.
@@ -112,37 +133,43 @@ def whole(early: Early, data: bytes, first: int, dropped: int) -> Evidence:
     tail = parse_records(data[len(early.data) :], first + len(early.data) // RECORD_BYTES)
     same = data.startswith(early.data) and not (early.doubts or tail.torn or tail.damaged)
     run = settled(early.run, tail.records) if same and not dropped else None
-    if run is not None:
+    if run is not None and not drained:
         return Evidence(joined(early.records, tail.records), early.memory, apart=run)
-    records, doubts = weigh(data, first, dropped)
+    records, doubts = _weighed(_all(drained, parse_records(data, first)), dropped)
+    if run is not None:
+        return Evidence(records, early.memory, apart=run)
     if not data.startswith(early.data):
         doubts += ("the ledger was rewritten after the run",)
     return Evidence(records, early.memory, doubts)
 
 
-def collect(guest: Guest, before: Header, command: str = "") -> tuple[Evidence, bool]:
+def collect(
+    guest: Guest, before: Header, command: str = "", drained: Drain | None = None
+) -> tuple[Evidence, bool]:
     """All evidence of the run since `before`, and whether the guest is fit for another.
 
     The run is settled by this. `command`: the words it was asked for with.
 
     Raises EvidenceError when the window holds no ledger, GuestLost when QEMU is gone.
     """
-    early = look(guest, before)
+    early = look(guest, before, drained)
+    first = drained.next if drained else before.count
     told: bytes | None = None
     lost: tuple[str, ...] = ()
-    loss = None
+    loss, agrees = None, True
     try:
         guest.settle()
-        told = guest.tell(before.count)
+        agrees = drained.agrees() if drained else True
+        told = guest.tell(first)
     except CommandFailed as error:
         lost = (str(error),)
     except GuestLost as error:
         lost, loss = (lost_words(error),), error.loss
-    header, data = guest.window(before.count)
-    evidence = whole(early, data, before.count, header.dropped - before.dropped)
+    header, data = guest.window(first)
+    evidence = whole(early, data, first, header.dropped - before.dropped, drained)
     account = Account.MISSING
     if told is not None:
-        account = Account.AGREE if told == data else Account.DISAGREE
+        account = Account.AGREE if agrees and told == data else Account.DISAGREE
     evidence = replace(
         evidence,
         doubts=(*evidence.doubts, *lost),
@@ -173,11 +200,13 @@ def _unloaded(guest: Guest, before: Header, data: bytes, evidence: Evidence) -> 
     return replace(evidence, doubts=doubts, unloaded=parsed.records)
 
 
-def salvage(guest: Guest, before: Header, error: GuestLost, command: str) -> Evidence:
+def salvage(
+    guest: Guest, before: Header, error: GuestLost, command: str, drained: Drain | None = None
+) -> Evidence:
     """What can still be read of a run whose guest was lost in it."""
     reason = lost_words(error)
     try:
-        early = look(guest, before)
+        early = look(guest, before, drained)
     except (GuestLost, EvidenceError) as second:
         doubts = (reason, f"its ledger cannot be read: {second}")
         return Evidence(NOTHING, doubts=doubts, loss=error.loss)

@@ -23,6 +23,7 @@ from freeonce.evidence.ledger import Header
 from freeonce.evidence.text import printable
 from freeonce.guest import CONTROL, Guest
 from freeonce.guest.bounded import Ended, run_bounded
+from freeonce.guest.drain import Drain, drain
 from freeonce.guest.files import GuestFile, send
 from freeonce.run.exercise import FOLDER, Exercise
 from freeonce.run.hear import LIFE, collect, lost_words, salvage
@@ -107,17 +108,8 @@ def live(guest: Guest, plan: Plan, count: bool = False) -> Lived:
     lived = Lived()
     try:
         before = prepare_guest(guest, plan)
-        try:
-            guest.ask("life begin count" if count else "life begin")
-            _through(guest, plan, lived)
-            lived.stage = Stage.QUIESCE
-            guest.ask("life end", plan.limits.quiesce)
-            lived.stage = Stage.JUDGE
-            lived.evidence, _ = collect(guest, before, LIFE)
-        except (GuestLost, CommandFailed) as error:
-            lost = error if isinstance(error, GuestLost) else _unruly(error)
-            lived.stopped(_obstacle(lived), lost_words(lost))
-            lived.evidence = salvage(guest, before, lost, LIFE)
+        with drain(guest, before.count) as drained:
+            _drained(guest, before, plan, lived, drained, "count" if count else "")
     except SubjectError as error:
         lived.stopped(error.reason, str(error))
     except GuestLost as error:
@@ -126,6 +118,28 @@ def live(guest: Guest, plan: Plan, count: bool = False) -> Lived:
     except (EvidenceError, CommandFailed) as error:
         lived.stopped(Obstacle.GUEST_LOST, str(error))
     return lived
+
+
+def _drained(  # noqa: PLR0917
+    guest: Guest, before: Header, plan: Plan, lived: Lived, drained: Drain, options: str
+) -> None:
+    """From begin to evidence, with the host taking records meanwhile."""
+    try:
+        guest.ask(f"life begin drain {options}".strip())
+        with guest.meanwhile(drained.take):
+            _through(guest, plan, lived)
+        # From now on nobody waits for us.
+        drained.take()
+        lived.stage = Stage.QUIESCE
+        guest.ask("life end", plan.limits.quiesce)
+        lived.stage = Stage.JUDGE
+        lived.evidence, _ = collect(guest, before, LIFE, drained)
+    except (GuestLost, CommandFailed) as error:
+        lost = error if isinstance(error, GuestLost) else _unruly(error)
+        lived.stopped(_obstacle(lived), lost_words(lost))
+        lived.evidence = salvage(guest, before, lost, LIFE, drained)
+    if drained.doubt:
+        lived.stopped(Obstacle.NOT_DRAINED, drained.doubt)
 
 
 def _unruly(error: CommandFailed) -> GuestLost:

@@ -98,7 +98,7 @@ def lead_each(
     """One life of the plan for each point. Otherwise as `lead_turns`."""
 
     def ready(guest: Guest) -> None:
-        _ready(guest, plan)
+        make_ready(guest, plan)
 
     yield from lead_turns(make, ready, lambda _, __: None, points, seconds)
 
@@ -151,7 +151,8 @@ def lead_turns(
             yield Led(left.pop(0), Evidence(NOTHING, doubts=(str(error),), loss=loss))
 
 
-def _ready(guest: Guest, plan: Plan) -> None:
+def make_ready(guest: Guest, plan: Plan) -> None:
+    """All that a life of the plan needs, so that `lead` leads it."""
     prepare_guest(guest, plan)
     send(guest, [GuestFile(STEPS, steps(plan))])
     guest.command(EAGER)

@@ -23,13 +23,16 @@ class Options:
     """How a scenario is run. `command`: words for the guest's `run` file, as `fail=2`.
 
     `seconds`: how long it may take. `repeat`: how often it is run. `faults`: whether the
-    planted faults run, by themselves or beside what is named.
+    planted faults run, by themselves or beside what is named. `sections`: patterns of sections
+    that run too. `again`: names that run too, if there are such scenarios still.
     """
 
     command: str = ""
     seconds: float = COMMAND_SECONDS
     repeat: int = 1
     faults: bool = True
+    sections: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
 
 
 PLAIN = Options()

@@ -1,6 +1,7 @@
 """A folder with a Kbuild file to modules, built against the image's headers in a scratch copy."""
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ BUILT = ("*.o", "*.ko", "*.cmd", "*.mod", "*.mod.c", "modules.order", "Module.sy
 """What an earlier build left, for whichever kernel."""
 WORDS = 20_000
 """Characters of a compiler's words that are shown."""
+MAKES_OWN = re.compile(r"make(\[\d+\])?: \*\*\* ")
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,11 @@ def _copy(folder: Path, scratch: Path) -> Path:
     for neighbour in real.parent.iterdir():
         if neighbour.name != real.name:
             (scratch / neighbour.name).symlink_to(neighbour)
-    shutil.copytree(real, copy, symlinks=True, ignore=shutil.ignore_patterns(*BUILT))
+    try:
+        shutil.copytree(real, copy, symlinks=True, ignore=shutil.ignore_patterns(*BUILT))
+    except shutil.Error as error:
+        problems = "; ".join(sorted({str(why) for _, _, why in error.args[0]}))
+        raise UsageError(f"cannot copy {folder}: {problems}") from error
     return copy
 
 
@@ -102,5 +108,12 @@ def _make(copy: Path, folder: Path, headers: Headers) -> str:
         raise SubjectError(Obstacle.DOES_NOT_BUILD, message) from error
     said = done.stdout.decode("utf-8", "replace").replace(str(copy), str(folder))
     if done.returncode:
-        raise SubjectError(Obstacle.DOES_NOT_BUILD, f"{folder} does not build:\n{said[-WORDS:]}")
+        words = _reason(said)[-WORDS:]
+        raise SubjectError(Obstacle.DOES_NOT_BUILD, f"{folder} does not build:\n{words}")
     return said
+
+
+def _reason(said: str) -> str:
+    """Without make's own last words, unless there are no others: they name the kernel's files."""
+    others = [line for line in said.splitlines() if not MAKES_OWN.match(line)]
+    return "\n".join(others).strip() or said

@@ -6,7 +6,7 @@ and VM_HSAVE_PA are written. By their bytes: no symbol names them.
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,17 @@ NAMES = {
     b"\x0f\x01\xdf": "invlpga",
     b"\x0f\x30": "wrmsr",
 }
+
+HOOKS: Mapping[str, tuple[str | None, str | None]] = {
+    "vmrun": ("vmrun", "vmexit"),
+    "vmload": ("save_area", None),
+    "vmsave": ("save_area", None),
+    "clgi": ("clgi", None),
+    "stgi": (None, "stgi"),
+    "invlpga": (None, "invlpga"),
+    "wrmsr": (None, "wrmsr"),
+}
+"""What is called before and behind each."""
 
 RELATIVE = ("j", "call", "loop", "xbegin")
 """How the names of those begin that go on at an address relative to their own."""

@@ -50,10 +50,14 @@ class Frame:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a call stands: the frame that a person looks for, and all of them, innermost first."""
+    """Where a call stands: the frame that a person looks for, and all of them, innermost first.
+
+    `callers`: those of its author's that led there.
+    """
 
     frame: Frame
     frames: tuple[Frame, ...]
+    callers: tuple[Frame, ...] = ()
 
     def __str__(self) -> str:
         return str(self.frame)
@@ -219,7 +223,7 @@ def choose(frames: Sequence[Frame]) -> Place | None:
     written = [frame for frame in own if not _hands_on(frame)]
     for good in (scenario, written, own, list(frames)):
         if good:
-            return Place(good[0], tuple(frames))
+            return Place(good[0], tuple(frames), tuple(good[1:]))
     return None
 
 

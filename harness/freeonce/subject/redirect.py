@@ -14,7 +14,8 @@ import numpy as np
 from freeonce.subject.elf import SYMBOL, UNDEFINED, Elf, damaged, rewrite
 from freeonce.subject.families import Hook, Wrapper
 from freeonce.subject.module import DEBUG, Module, parse_module
-from freeonce.subject.trampolines import Found, Patched, led_by_calls
+from freeonce.subject.moving import Found
+from freeonce.subject.trampolines import Patched, led_by_calls
 from freeonce.subject.unaudited import Unaudited, unaudited
 
 VERSION = struct.Struct("<Q56s")

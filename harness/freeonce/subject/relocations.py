@@ -18,6 +18,8 @@ PC32, PLT32 = 2, 4
 """R_X86_64_PC32 and R_X86_64_PLT32: relative to where they stand."""
 WIDE = (1, 24)
 """R_X86_64_64 and R_X86_64_PC64, of 8 bytes; a module's others have 4."""
+EXCEPTIONS = "__ex_table"
+"""The section that names instructions which may fault, and where to go on then."""
 
 
 class Reference(NamedTuple):
@@ -95,6 +97,16 @@ class Relocations:
             targets = symbols["value"][numbers].astype(np.int64) + table["addend"] + ahead
             for i in np.flatnonzero(np.isin(numbers, mine) & (targets >= start) & (targets < end)):
                 yield Reference(of, int(table["offset"][i]), int(targets[i]), bool(code))
+
+    def meant(self, section: int, offset: int) -> tuple[int, int] | None:
+        """The section and offset that the distance which stands there leads to."""
+        if section not in self.tables:
+            return None
+        table = self.tables[section][1]
+        for entry in table[(table["offset"] == offset) & (table["info"] & 0xFFFFFFFF == PC32)]:
+            symbol = self.elf.symbols[int(entry["info"]) >> 32]
+            return int(symbol["section"]), int(symbol["value"]) + int(entry["addend"])
+        return None
 
     def add(self, section: int, offset: int, kind: int, symbol: int, addend: int) -> None:
         """One more. `symbol`: its index, which may be one that is not there yet."""

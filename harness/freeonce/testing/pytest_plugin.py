@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from freeonce.audit.result import Result
     from freeonce.machine.monitor import Monitor
     from freeonce.machine.template import Template
+    from freeonce.project.file import Project
     from freeonce.project.setting import Setting
     from freeonce.report.places import Everywhere
     from freeonce.run.prepare import Wish
@@ -58,8 +59,46 @@ def _give_up(reason: str) -> NoReturn:
     pytest.fail(f"{SKIPPED}{reason}", pytrace=False)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test with a guest runs for each kernel of the project, one with a target for each."""
+    if not {"freeonce_kernel", "freeonce_target"} & {*metafunc.fixturenames}:
+        return
+    ours = _project()
+    kernels = ours.kernels if ours else ()
+    if "freeonce_kernel" in metafunc.fixturenames and len(kernels) > 1:
+        metafunc.parametrize("freeonce_kernel", kernels, indirect=True, scope="session")
+    if "freeonce_target" in metafunc.fixturenames:
+        targets = ours.defaults["audit"].get("targets", []) if ours else []
+        metafunc.parametrize("freeonce_target", targets, indirect=True)
+
+
+def _project() -> "Project | None":
+    """None for one that is wrong, too: the first fixture that needs it says so."""
+    from freeonce.errors import UsageError  # noqa: PLC0415
+    from freeonce.project.chosen import project  # noqa: PLC0415
+
+    try:
+        return project()
+    except UsageError:
+        return None
+
+
 @pytest.fixture(scope="session")
-def freeonce_setting(pytestconfig: pytest.Config) -> "Setting":
+def freeonce_kernel(request: pytest.FixtureRequest) -> str | None:
+    """The kernel that guests boot, as `freeonce.toml` names it; None: the first, or without one."""
+    kernel: str | None = getattr(request, "param", None)
+    return kernel
+
+
+@pytest.fixture
+def freeonce_target(request: pytest.FixtureRequest) -> str:
+    """One of the `targets` of `[audit]` in `freeonce.toml`, for `audit_module`."""
+    target: str = request.param
+    return target
+
+
+@pytest.fixture(scope="session")
+def freeonce_setting(pytestconfig: pytest.Config, freeonce_kernel: str | None) -> "Setting":
     """Image, QEMU and accelerator. Fails, with what to do, where one is missing."""
     from freeonce.errors import HostError, UsageError  # noqa: PLC0415
     from freeonce.project.platform import unfit  # noqa: PLC0415
@@ -69,7 +108,7 @@ def freeonce_setting(pytestconfig: pytest.Config) -> "Setting":
     from freeonce.project.setting import find_setting  # noqa: PLC0415
 
     try:
-        return find_setting(pytestconfig.getoption("--freeonce-accel"))
+        return find_setting(pytestconfig.getoption("--freeonce-accel"), kernel=freeonce_kernel)
     except (HostError, UsageError) as error:
         _give_up(str(error))
 

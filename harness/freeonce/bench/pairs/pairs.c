@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
-// 100,000 pairs of kmalloc() and kfree(), and how long they took. It knows nothing of freeonce.
+// Pairs of kmalloc() and kfree(), and how long they took. It knows nothing of freeonce.
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
-#define PAIRS 100000
 #define AT_A_TIME 1000
 #define SIZE 64
+
+static unsigned int pairs = 100000;
+module_param(pairs, uint, 0);
 
 static unsigned long nanoseconds;
 module_param(nanoseconds, ulong, 0444);
@@ -23,11 +25,11 @@ static noinline void work(int count)
 static int __init pairs_init(void)
 {
 	ktime_t start;
-	int done;
+	unsigned int done;
 
 	work(AT_A_TIME); /* warm */
 	start = ktime_get();
-	for (done = 0; done < PAIRS; done += AT_A_TIME) {
+	for (done = 0; done < pairs; done += AT_A_TIME) {
 		work(AT_A_TIME);
 		cond_resched();
 	}

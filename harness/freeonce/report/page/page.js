@@ -269,6 +269,96 @@ function lifetimes(drawing, width, byOrder) {
   return picture;
 }
 
+// --- What was live over time ---
+
+const LANE = 64; // px, of one family
+
+function usage(drawing, width) {
+  const height = drawing.usage.length * LANE + 26;
+  const picture = svg("svg", { width, height, role: "group", "aria-label": "live memory over time" });
+  const scale = axis(drawing, width, false);
+  grid(picture, scale, height, false);
+  drawing.usage.forEach((one, at) => drawUsage(picture, one, at * LANE + 4, scale, drawing.span));
+  return picture;
+}
+
+function drawUsage(picture, one, y, scale, span) {
+  const most = Math.max(1, ...one.size);
+  const wide = scale.room / one.size.length;
+  const base = y + LANE - 8;
+  const steps = one.size.map((size) => `V${base - ((LANE - 14) * size) / most}h${wide}`);
+  picture.append(
+    svg("text", { x: GUTTER - 8, y: y + 20, "text-anchor": "end" }, one.family),
+    svg("text", { x: GUTTER - 8, y: y + 36, "text-anchor": "end", class: "small" }, `at most ${bytes(most)}`),
+    svg("path", { d: `M${GUTTER},${base}${steps.join("")}V${base}z`, class: `bar ${one.family}` }),
+  );
+  // As many places to hover as somebody can tell apart, and one tab stop each.
+  const by = Math.ceil(one.size.length / 40);
+  for (let first = 0; first < one.size.length; first += by) {
+    const until = Math.min(first + by, one.size.length);
+    const x = GUTTER + wide * first;
+    const from = (span * first) / one.size.length;
+    const words = `${one.family}, from ${duration(from)}: at most ${bytes(Math.max(...one.size.slice(first, until)))} in `
+      + `${Math.max(...one.live.slice(first, until))} allocations`;
+    thing(picture, words, [svg("rect", { x, y, width: wide * (until - first), height: LANE - 8, class: "hover" })]);
+  }
+}
+
+// --- Call sites: as many as there are, drawn a part at a time ---
+
+const SITE_COLUMNS = ["acquired at", "family", "acquired", "released", "most", "most bytes", "bytes"];
+const PART = 200;
+
+function sites(drawing) {
+  const state = { words: [], by: 5, down: true, shown: PART };
+  const box = html("div", undefined, { class: "sites" });
+  const find = html("input", undefined, { type: "search", placeholder: "function, file, family", "aria-label": "filter the call sites" });
+  const said = html("output", undefined, { role: "status" });
+  const table = html("table");
+  const body = html("tbody");
+  const more = html("button", `${PART} more`, { type: "button" });
+  const found = drawing.sites.map((row) => ({ row, words: `${row[0]} ${row[1]}`.toLowerCase() }));
+  let chosen = [];
+  const draw = () => {
+    const part = chosen.slice(body.rows.length, state.shown);
+    for (const { row } of part) {
+      const made = body.insertRow();
+      row.forEach((cell) => made.append(html("td", cell)));
+    }
+    more.hidden = body.rows.length >= chosen.length;
+    const beyond = drawing.more_sites ? `, ${drawing.more_sites} more are not in this page (--json has all)` : "";
+    said.textContent = `${body.rows.length} of ${chosen.length} shown${beyond}`;
+  };
+  const choose = () => {
+    chosen = found.filter((one) => state.words.every((word) => one.words.includes(word)));
+    const sign = state.down ? -1 : 1;
+    chosen.sort((a, b) => sign * (a.row[state.by] < b.row[state.by] ? -1 : a.row[state.by] > b.row[state.by] ? 1 : 0));
+    state.shown = PART;
+    body.replaceChildren();
+    draw();
+  };
+  const heads = SITE_COLUMNS.map((name, at) => {
+    const head = html("th", undefined, { scope: "col" });
+    const button = html("button", name, { type: "button" });
+    button.addEventListener("click", () => {
+      state.down = state.by === at ? !state.down : at > 1;
+      state.by = at;
+      heads.forEach((one) => one.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", state.down ? "descending" : "ascending");
+      choose();
+    });
+    head.append(button);
+    return head;
+  });
+  table.createTHead().insertRow().append(...heads);
+  table.append(body);
+  find.addEventListener("input", () => { state.words = find.value.toLowerCase().split(/\s+/).filter(Boolean); choose(); });
+  more.addEventListener("click", () => { state.shown += PART; draw(); });
+  box.append(find, " ", said, table, more);
+  choose();
+  return box;
+}
+
 // --- The memory map ---
 
 function memory(drawing, width) {
@@ -370,6 +460,17 @@ function mapped(drawing) {
   return { parts, redraw, frame };
 }
 
+function live(drawing) {
+  const frame = html("div", undefined, { class: "picture" });
+  const redraw = () => {
+    if (!frame.clientWidth) return;
+    const picture = usage(drawing, Math.max(360, frame.clientWidth));
+    frame.replaceChildren(picture);
+    roam(picture);
+  };
+  return { parts: [html("h4", "Live memory over time, the most in each slice"), frame], redraw, frame };
+}
+
 function findings(drawing) {
   const list = html("ul", undefined, { class: "findings" });
   for (const one of drawing.findings) {
@@ -377,6 +478,7 @@ function findings(drawing) {
     item.append(html("a", one.rule, { href: `#rule-${one.rule}` }), `: ${one.words}`, html("span", ` (${one.witness})`, { class: "dim" }));
     list.append(item);
   }
+  if (drawing.more_findings) list.append(html("li", `and ${drawing.more_findings} more (--json tells all)`, { class: "dim" }));
   for (const reason of drawing.reasons) list.append(html("li")), list.lastChild.append(html("pre", reason));
   return list;
 }
@@ -412,7 +514,12 @@ function detail(drawing) {
   const pictures = [];
   if (drawing.bars.length || drawing.marks.length) pictures.push(drawn(drawing));
   if (drawing.stretches.length) pictures.push(mapped(drawing));
+  // Of what is too much to be drawn one by one, all of it comes first.
+  const all = drawing.usage.length ? [live(drawing)] : [];
+  for (const one of all) cell.append(...one.parts);
+  if (drawing.sites.length) cell.append(html("h4", "Where it was acquired"), sites(drawing));
   for (const one of pictures) cell.append(...one.parts);
+  pictures.push(...all);
   cell.append(html("h4", "The witnesses side by side"), accounts(drawing));
   const row = html("tr", undefined, { class: "detail" });
   row.append(cell);

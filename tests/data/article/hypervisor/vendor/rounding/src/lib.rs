@@ -1,0 +1,5 @@
+#![no_std]
+
+pub const fn up(size: usize, to: usize) -> usize {
+    size.div_ceil(to) * to
+}
