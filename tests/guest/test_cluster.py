@@ -14,17 +14,19 @@ from pathlib import Path
 
 import dask
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 
 from freeonce.campaign import images
-from freeonce.campaign.cluster import AHEAD, local, needs, remote, run
-from freeonce.campaign.identity import file_digest
+from freeonce.campaign.cluster import AHEAD, local, needs, remote, retire, run
+from freeonce.campaign.identity import file_digest, kernel_digest
 from freeonce.campaign.outcome import Outcome, from_text, lacking, to_text
 from freeonce.campaign.perform import NO_IMAGE
 from freeonce.campaign.serving import serve
 from freeonce.campaign.task import Body, Task
 from freeonce.campaign.trust import TRIES
+from freeonce.deadline import patience
 from freeonce.errors import EvidenceError, HostError
+from freeonce.project.image import load_image
 from tests.unit.test_campaign_images import image
 
 SLOTS = 2
@@ -157,7 +159,8 @@ class TestLocal:
     ) -> None:
         manifest = image(tmp_path / "shared/one")
         digest = file_digest(manifest)
-        given = [replace(task, body=task.body | {"image": digest}) for task in tasks(12)]
+        meant: Body = {"image": digest, "package": kernel_digest(load_image(manifest))}
+        given = [replace(task, body=task.body | meant) for task in tasks(12)]
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "host"))
         said: list[str] = []
         with local(SLOTS, tmp_path / "scratch") as client:
@@ -227,6 +230,30 @@ class TestLocal:
                 next(coming)
                 assert taken <= answered + AHEAD * SLOTS
             del coming
+
+
+@pytest.mark.xdist_group("cluster")
+def test_a_worker_that_was_taken_out_ends(tmp_path: Path) -> None:
+    async def come_and_go(cluster: LocalCluster, client: Client) -> int:
+        work = asyncio.ensure_future(serve(cluster.scheduler_address, 1, {}))
+        try:
+            await client.wait_for_workers(1)
+            (address,) = cluster.scheduler.workers
+            await retire(client, address)
+            # Where it came back it would do so within seconds, and never end.
+            await asyncio.wait_for(work, 20 * patience())
+            return len(cluster.scheduler.workers)
+        finally:
+            work.cancel()
+
+    async def lead() -> int:
+        async with (
+            LocalCluster(n_workers=0, asynchronous=True, dashboard_address=None) as cluster,
+            Client(cluster, asynchronous=True) as client,
+        ):
+            return await come_and_go(cluster, client)
+
+    assert asyncio.run(lead()) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Three hosts with addresses of their own: cut off and brought back, they lose nothing."""
 
 import secrets
+import socket
 import subprocess
 import time
 from functools import partial
@@ -50,6 +51,11 @@ def test_hosts_that_are_cut_off_and_come_back_lose_nothing(tmp_path: Path) -> No
         wanted = len(results(store)) + count
         until(partial(at_least, wanted, store, campaign), SECONDS, f"no {wanted} results")
 
+    def worked(name: str) -> set[str]:
+        """The workers that this host has now and that gave a result."""
+        here = {f"{socket.gethostname()}:{process}" for process in marked(marks[name])}
+        return here & {kept.worker for kept in results(store)}
+
     with (
         network("one", "two", "three") as net,
         scheduler(
@@ -63,15 +69,15 @@ def test_hosts_that_are_cut_off_and_come_back_lose_nothing(tmp_path: Path) -> No
             begun(*net.on("two"), *work, settings=settings["two"]) as two,
         ):
             with begun(*net.on("two"), *command, settings=settings["client"]) as campaign:
-                come(2, campaign)
-                before = {kept.worker for kept in results(store)}
+                until(lambda: all(map(worked, ("one", "two"))), SECONDS, "not both hosts work")
                 # So long that its tasks go to others; it comes back as another worker.
                 net.cut("one")
                 time.sleep(1.5 * GIVEN_UP_SECONDS)
                 come(4, campaign)
+                before = {kept.worker for kept in results(store)}
                 net.join("one")
                 until(
-                    lambda: {kept.worker for kept in results(store)} - before != set(),
+                    lambda: worked("one") - before != set(),
                     SECONDS,
                     "who was cut off does not work again",
                 )

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from freeonce.campaign.store import reading
+from freeonce.campaign.trust import TRIES
 from freeonce.errors import UsageError
 from tests.death.life import MARK
 from tests.guest.campaigning import FREEONCE, SCHEDULER, folders_of, marked, results, words_of
@@ -63,6 +64,8 @@ def led(
     with _Cast(folder, mark, found) as cast:
         _lead(cast, found, start + seconds, chance, folders)
     _look(folder, found, mark, folders)
+    if _is_taken(cast.port):
+        found.wrong.append(f"left: somebody listens at port {cast.port}")
     found.seconds += time.monotonic() - start
     found.parts += 1
     keep(folder, found)
@@ -102,7 +105,8 @@ class _Cast:
             f'[[scenarios]]\nnames = ["c/pool"]\nrepeat = {found.guests}\n'
             f"[[audits]]\ntargets = ['{folder}/none.ko']\nrepeat = {found.tasks - found.guests}\n"
         )
-        address = f"tcp://127.0.0.1:{_free_port()}"
+        self.port = _free_port()
+        address = f"tcp://127.0.0.1:{self.port}"
         self._words = {
             "scheduler": (*SCHEDULER, "--host", address, "--dashboard-address", "127.0.0.1:0"),
             "nanny": (*FREEONCE, "worker", address, "--slots", "2", "--accel", "tcg"),
@@ -168,6 +172,14 @@ def _free_port() -> int:
         return int(line.getsockname()[1])
 
 
+def _is_taken(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return True
+    return False
+
+
 def _lead(
     cast: _Cast, found: Killed, until: float, chance: random.Random, folders: set[Path]
 ) -> None:
@@ -180,10 +192,10 @@ def _lead(
         if ended is not None and ended not in (*LOST, -signal.SIGKILL):
             found.wrong.append(f"a client ended with {ended}")
         time.sleep(POLL_SECONDS)
+        folders |= folders_of(cast.mark)
         done = found.kills.total()
         if done < found.wanted and _count(cast.store) >= due(found):
             time.sleep(chance.uniform(0, 1))
-            folders |= folders_of(cast.mark)
             _kill(cast, found, chance)
 
 
@@ -224,10 +236,25 @@ def _look(folder: Path, found: Killed, mark: str, folders: set[Path]) -> None:
     kept = results(folder / "plan.results")
     found.results = len(kept)
     found.verdicts = Counter(f"{one.kind}: {one.verdict}" for one in kept)
-    if len({(one.kind, one.number) for one in kept}) != len(kept):
-        found.wrong.append("a result is there twice")
-    if found.over and len(kept) != found.tasks:
-        found.wrong.append(f"{found.tasks - len(kept)} results are missing")
+    found.wrong += strange(found)
+    if found.over and not folders:
+        found.wrong.append("no folder was seen: whether one is left is not known")
+
+
+def strange(found: Killed) -> Iterator[str]:
+    """What is wrong with the results that there are."""
+    if found.over and found.results != found.tasks:
+        yield f"there are {found.results} results of {found.tasks} tasks"
+    verdicts = found.verdicts.copy()
+    # A file that is no module is never judged.
+    audits = verdicts.pop("audit: incomplete", 0)
+    clean, lost = verdicts.pop("scenario: clean", 0), verdicts.pop("scenario: incomplete", 0)
+    yield from (f"{count} results are {verdict}" for verdict, count in verdicts.items())
+    if clean + lost > found.guests or audits > found.tasks - found.guests:
+        yield "a result is there twice"
+    # Nobody gives up what was tried less often.
+    if lost > found.kills.total() // TRIES:
+        yield f"{lost} scenarios are incomplete, of {found.kills.total()} kills"
 
 
 def _left(mark: str, folders: set[Path]) -> Iterator[str]:

@@ -19,7 +19,9 @@ LOST = Outcome("incomplete", False, 0.0, "w", {"reasons": ["QEMU"]}, by_host=Tru
 
 def crowd(workers: Iterable[str]) -> _Crowd:
     found = {"workers": {one: {"resources": {SLOT: 1}} for one in workers}}
-    client: Any = SimpleNamespace(scheduler_info=lambda **_: found)
+    client: Any = SimpleNamespace(
+        scheduler_info=lambda **_: found, retire_workers=lambda *_, **__: None
+    )
     return _Crowd(client, str, lambda _: None)
 
 
@@ -53,6 +55,15 @@ def test_what_everybody_refused_is_told() -> None:
     some._again.append(_Given(TASK, refused))
     assert some._next_given(iter(())) is None
     assert list(some._nobodys) == [(TASK, refused)]
+
+
+def test_a_worker_that_was_taken_out_and_has_not_ended_is_none_that_is_left() -> None:
+    some = crowd(["one", "two"])
+    refused = lacking("w", "harness", "another")
+    some._take_out("one", refused)
+    assert set(some._workers.resources(anew=True)) == {"two"}
+    with pytest.raises(HostError, match="no worker is left"):
+        some._take_out("two", refused)
 
 
 @pytest.mark.parametrize(

@@ -262,7 +262,7 @@ class Batches:
 
 
 def led(monkeypatch: pytest.MonkeyPatch, batches: Batches, count: int) -> list[int]:
-    monkeypatch.setattr(lives, "_ready", lambda *_: None)
+    monkeypatch.setattr(lives, "make_ready", lambda *_: None)
     monkeypatch.setattr(lives, "_batch", batches.batch)
     points = [Where(number) for number in range(1, count + 1)]
     return [one.where.number for one in lead_each(batches.make, Plan(()), points, 1.0)]
@@ -289,10 +289,10 @@ def test_without_a_guest_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> Any:
         raise GuestLost("no guest")
 
-    monkeypatch.setattr(lives, "_ready", never)
+    monkeypatch.setattr(lives, "make_ready", never)
     with pytest.raises(GuestLost, match="no guest"):
         list(lead_each(Batches(set(), set()).make, Plan(()), [Where(1)], 1.0))
-    monkeypatch.setattr(lives, "_ready", lambda *_: (_ for _ in ()).throw(HostError("x", "no")))
+    monkeypatch.setattr(lives, "make_ready", lambda *_: (_ for _ in ()).throw(HostError("x", "no")))
     with pytest.raises(HostError):
         list(lead_each(Batches(set(), set()).make, Plan(()), [Where(1)], 1.0))
 
@@ -311,7 +311,7 @@ def test_when_no_guest_can_be_prepared_every_life_says_why(
     def never(*_: object) -> Any:
         raise error
 
-    monkeypatch.setattr(lives, "_ready", never)
+    monkeypatch.setattr(lives, "make_ready", never)
     points = [Where(1), Where(2)]
     found = list(lead_each(Batches(set(), set()).make, Plan(()), points, 1.0))
     assert [one.where for one in found] == points

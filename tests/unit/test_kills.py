@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kills.campaign import Killed, before, due, keep, table
+from tests.kills.campaign import Killed, before, due, keep, strange, table
 
 
 def test_parts_go_on_where_they_were_ended(tmp_path: Path) -> None:
@@ -37,3 +37,27 @@ def test_what_was_wrong_is_told() -> None:
     assert "| guest | 2 |" in text
     assert "| all | 2 of 2 |" in text
     assert "- a result is there twice" in text
+
+
+def verdicts(clean: int, lost: int, audits: int, **other: int) -> Counter[str]:
+    named = {"scenario: clean": clean, "scenario: incomplete": lost, "audit: incomplete": audits}
+    return Counter({one: count for one, count in {**named, **other}.items() if count})
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        (verdicts(4, 0, 5), ""),
+        (verdicts(3, 1, 5), ""),
+        (verdicts(2, 2, 5), "2 scenarios are incomplete, of 3 kills"),
+        (verdicts(4, 0, 4), "there are 8 results of 9 tasks"),
+        (verdicts(5, 0, 4), "a result is there twice"),
+        (verdicts(3, 0, 6), "a result is there twice"),
+        (verdicts(3, 0, 5, **{"scenario: faulty": 1}), "1 results are scenario: faulty"),
+        (verdicts(4, 0, 4, **{"audit: clean": 1}), "1 results are audit: clean"),
+    ],
+)
+def test_results_that_no_kill_explains_are_told(said: Counter[str], wrong: str) -> None:
+    found = Killed(9, 4, 3, Counter(guest=1, worker=2), over=True)
+    found.results, found.verdicts = said.total(), said
+    assert list(strange(found)) == ([wrong] if wrong else [])

@@ -255,15 +255,18 @@ def end_of(records: Records) -> int:
 
 
 def ending_of(records: Records) -> int:
-    """The sequence at which the instrument begins to end a run: of the first CPU state told again.
+    """The sequence at which the instrument begins to end a run: it tells each CPU's state again.
 
-    What is released from there on is released too late, as after the end itself.
+    What is released from there on is released too late, as after the end itself. Without an
+    end, and where no state is told again, it is that of the end.
     """
     end = end_of(records)
     states = records[(records["type"] == Type.CPU_STATE) & (records["sequence"] < end)]
-    _, first = np.unique(states["serial"], return_index=True)
-    again = np.delete(states["sequence"], first)
-    return int(again[0]) if len(again) else end
+    if end == NEVER or not len(states):
+        return end
+    _, last, times = np.unique(states["serial"][::-1], return_index=True, return_counts=True)
+    again = states["sequence"][::-1][last[times > 1]]
+    return int(again.min()) if len(again) else end
 
 
 def status_of(records: Records) -> int | None:

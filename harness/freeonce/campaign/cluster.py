@@ -115,6 +115,7 @@ class Workers:
         self._client = client
         self._until = 0.0
         self._workers: dict[str, dict[str, float]] = {}
+        self._out: set[str] = set()
 
     def resources(self, *, anew: bool = False) -> dict[str, dict[str, float]]:
         """What each has, by its address."""
@@ -123,7 +124,13 @@ class Workers:
             self._until = now + LOOK_SECONDS
             found = self._client.scheduler_info(n_workers=-1)["workers"]
             self._workers = {address: one["resources"] for address, one in found.items()}
-        return self._workers
+        # One that was taken out is told of until it has ended.
+        return {one: has for one, has in self._workers.items() if one not in self._out}
+
+    def take_out(self, address: str) -> None:
+        """It gets no task any more, and ends."""
+        self._out.add(address)
+        retire(self._client, address)
 
     def slots(self) -> int:
         """How many guests run at a time. At least 1: who has no worker yet may get one."""
@@ -353,8 +360,14 @@ class _Crowd:
         if not left:
             message = f"no worker is left; the last, {outcome.worker}: {why}"
             raise HostError("workers", f"{message}; the same command goes on")
-        self._client.retire_workers([address], close_workers=True)
+        self._workers.take_out(address)
         self._say(f"worker {outcome.worker} was taken out: {why}")
+
+
+def retire(client: Client, address: str) -> Any:
+    """Send a worker away for good; of an asynchronous client to be awaited."""
+    # Removed by the scheduler it could not tell this from a line that broke (`serving`).
+    return client.retire_workers([address], close_workers=True, remove=False)
 
 
 def send(client: Client, address: str, digest: str, package: str, pieces: Iterable[bytes]) -> int:
