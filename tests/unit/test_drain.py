@@ -248,6 +248,7 @@ def test_without_a_place_for_it_a_short_life_is_whole_and_a_long_one_is_told(
     window: Window, drained: Drain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PLACE", "/nowhere")
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere/either")
     window.write(7)
     drained.take()
     assert drained.doubt == ""

@@ -221,10 +221,10 @@ def choose(frames: Sequence[Frame]) -> Place | None:
     own = [frame for frame in frames if frame.module]
     scenario = [frame for frame in own if SCENARIO.match(frame.file or "")]
     written = [frame for frame in own if not _hands_on(frame)]
-    for good in (scenario, written, own, list(frames)):
-        if good:
-            return Place(good[0], tuple(frames), tuple(good[1:]))
-    return None
+    if authors := scenario or written:
+        return Place(authors[0], tuple(frames), tuple(authors[1:]))
+    known = own or list(frames)
+    return Place(known[0], tuple(frames)) if known else None
 
 
 def _hands_on(frame: Frame) -> bool:
