@@ -55,8 +55,8 @@ def test_a_helper_is_told_with_who_called_it() -> None:
     history = run().allocate(1, 0x1000)
     history.rows[-1]["site"] = 0x80
     (leak,) = result("a", history.end().settle()).judgement.findings
-    said = f"allocated at {SCENARIO}, from {callers[0]}, from {callers[1]}"
-    assert where(leak, {0x80: place}) == [said]
+    said = [f"allocated at {SCENARIO}", f"  from {callers[0]}", f"  from {callers[1]}"]
+    assert where(leak, {0x80: place}) == said
 
 
 def test_a_leak_that_was_released_too_late_says_where() -> None:

@@ -52,12 +52,12 @@ def origin(finding: Finding, places: Places) -> tuple[str, Place] | None:
 def where(finding: Finding, places: Places) -> list[str]:
     """All places that a finding speaks of, in words: its own, and that of another release."""
     own = origin(finding, places)
-    said = [f"{own[0]} {_with_callers(own[1])}"] if own else []
+    said = _with_callers(*own) if own else []
     released = places.get(finding.released_site)
     first = "first " if finding.rule is Rule.DOUBLE_FREE else ""
-    return [*said, f"{first}released at {_with_callers(released)}"] if released else said
+    return [*said, *_with_callers(f"{first}released at", released)] if released else said
 
 
-def _with_callers(place: Place) -> str:
-    """A helper that many call says little: who called it, too."""
-    return ", from ".join(str(frame) for frame in (place.frame, *place.callers[:MOST_CALLERS]))
+def _with_callers(said: str, place: Place) -> list[str]:
+    """A helper that many call says little: who called it, too, in lines of their own."""
+    return [f"{said} {place}", *(f"  from {frame}" for frame in place.callers[:MOST_CALLERS])]
