@@ -252,6 +252,7 @@ PLAIN = {
     *(f"windows/c/{name}" for name in ("pool", "at_dispatch_level", "contiguous", "refused")),
     *(f"windows/rust/{name}" for name in ("pool", "contiguous")),
     *(f"kernel/{name}" for name in ("string", "slab", "caches", "pages", "vmalloc", "percpu")),
+    *(f"kernel/{name}" for name in ("timer-deleted", "work-flushed")),
 }
 """Of these `as_expected` says all; that the document is by the contract is a test of its own."""
 
