@@ -12,7 +12,7 @@ settings.load_profile("freeonce")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Raises UsageError when pytest-xdist cannot group tests: what they share would be made anew."""
+    """Raises UsageError when pytest-xdist cannot group tests: what they share is made anew."""
     grouped = [one for one in items if one.get_closest_marker("xdist_group")]
     if config.getoption("loadgroup", False) and not all("@" in one.nodeid for one in grouped):
         raise pytest.UsageError(f"pytest-xdist groups no tests with pytest {pytest.__version__}")
