@@ -3,6 +3,8 @@
 import errno
 import os
 import tomllib
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,19 @@ MODULES = TESTS / "modules"
 EXPECTED = tomllib.loads((MODULES / "expected.toml").read_text())
 # Its life is that of clean_taker.
 LIVES = [name for name in EXPECTED if name != "clean_giver"]
+CLEAN_OF = 3
+"""Of so many clean lives CI leads one."""
+
+
+def lives() -> Iterator[object]:
+    """All of them. CI leads a part: the first fault of each rule and family, some clean ones."""
+    seen: set[tuple[str, str]] = set()
+    clean = count()
+    for name in LIVES:
+        kinds = {(one["rule"], one["family"]) for one in EXPECTED[name]["finds"]}
+        led = bool(kinds - seen) if kinds else next(clean) % CLEAN_OF == 0
+        seen |= kinds
+        yield pytest.param(name, marks=() if led else pytest.mark.long)
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +71,7 @@ def life_of(name: str, place: Place, built: Path) -> Lived:
     return lead(*place, wish)
 
 
-@pytest.mark.parametrize("name", LIVES)
+@pytest.mark.parametrize("name", lives())
 def test_a_fault_is_found_by_its_rule_and_nothing_else_is(
     name: str, place: Place, built: Path
 ) -> None:
