@@ -61,6 +61,7 @@ def test_a_life_longer_than_its_window_is_clean(small: Place, module: Path) -> N
     assert lived.life.result.judgement.allocations == PAIRS
 
 
+@pytest.mark.long
 def test_its_faults_at_begin_middle_and_end_are_found(small: Place, module: Path) -> None:
     check_whole(led(small, module, f"pairs={PAIRS} faulty=1"), FAULTS)
 
@@ -85,6 +86,7 @@ def test_a_host_that_stops_reading_makes_the_guest_wait(
     assert lived.life.result.judgement.allocations == PAIRS
 
 
+@pytest.mark.long
 def test_who_waits_in_vain_goes_on_and_the_life_is_incomplete(
     small: Place, module: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +118,7 @@ def test_a_host_that_takes_no_more_says_so_and_nobody_waits_or_is_accused(
     assert "planted" in lived.life.reasons[0].message
 
 
+@pytest.mark.long
 def test_who_may_not_sleep_does_not_wait_and_what_is_lost_is_never_clean(
     small: Place, module: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +128,7 @@ def test_who_may_not_sleep_does_not_wait_and_what_is_lost_is_never_clean(
     assert any("full" in one for one in lived.life.result.judgement.reasons), lived.told
 
 
+@pytest.mark.long
 def test_what_the_guest_says_of_what_was_drained_must_be_what_was_read(
     small: Place, module: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +144,7 @@ def test_what_the_guest_says_of_what_was_drained_must_be_what_was_read(
     assert lived.life.result.evidence.account is Account.DISAGREE
 
 
+@pytest.mark.long
 def test_a_guest_that_dies_leaves_what_was_drained_and_what_stood_in_its_window(
     small: Place, module: Path
 ) -> None:

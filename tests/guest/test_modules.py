@@ -29,7 +29,7 @@ MODULES = TESTS / "modules"
 EXPECTED = tomllib.loads((MODULES / "expected.toml").read_text())
 # Its life is that of clean_taker.
 LIVES = [name for name in EXPECTED if name != "clean_giver"]
-CLEAN_OF = 3
+CLEAN_OF = 4
 """Of so many clean lives CI leads one."""
 
 
