@@ -71,7 +71,7 @@ def life_of(name: str, place: Place, built: Path) -> Lived:
     return lead(*place, wish)
 
 
-@pytest.mark.parametrize("name", lives())
+@pytest.mark.parametrize("name", list(lives()))
 def test_a_fault_is_found_by_its_rule_and_nothing_else_is(
     name: str, place: Place, built: Path
 ) -> None:
