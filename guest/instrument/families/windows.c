@@ -99,17 +99,35 @@ static s32 node_of(NODE_REQUIREMENT preferred)
 	return min_t(u32, preferred, S32_MAX);
 }
 
-PVOID MmAllocateContiguousMemory(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS HighestAcceptableAddress)
+/* As MmAllocateContiguousMemory...() asks for it. A boundary of 0 is none. */
+struct where {
+	PHYSICAL_ADDRESS lowest;
+	PHYSICAL_ADDRESS highest;
+	PHYSICAL_ADDRESS boundary;
+};
+
+static void *mm_allocate(size_t size, struct where where, MEMORY_CACHING_TYPE cache,
+			 NODE_REQUIREMENT node, void *frame)
 {
 	struct contiguous_request request = {
-		.size = NumberOfBytes,
+		.size = size,
 		.align = PAGE_SIZE,
-		.highest = HighestAcceptableAddress.QuadPart,
-		.cache = CACHE_WB,
-		.node = -1,
+		.lowest = where.lowest.QuadPart,
+		.highest = where.highest.QuadPart,
+		.boundary = where.boundary.QuadPart,
+		.cache = cache_of(cache),
+		.node = node_of(node),
 	};
 
-	return contiguous_take(&request, __builtin_frame_address(0));
+	return contiguous_take(&request, frame);
+}
+
+PVOID MmAllocateContiguousMemory(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS HighestAcceptableAddress)
+{
+	struct where where = { .highest = HighestAcceptableAddress };
+
+	return mm_allocate(NumberOfBytes, where, MmCached, MM_ANY_NODE_OK,
+			   __builtin_frame_address(0));
 }
 EXPORT_SYMBOL_GPL(MmAllocateContiguousMemory);
 
@@ -119,17 +137,12 @@ PVOID MmAllocateContiguousMemorySpecifyCache(SIZE_T NumberOfBytes,
 					     PHYSICAL_ADDRESS BoundaryAddressMultiple,
 					     MEMORY_CACHING_TYPE CacheType)
 {
-	struct contiguous_request request = {
-		.size = NumberOfBytes,
-		.align = PAGE_SIZE,
-		.lowest = LowestAcceptableAddress.QuadPart,
-		.highest = HighestAcceptableAddress.QuadPart,
-		.boundary = BoundaryAddressMultiple.QuadPart,
-		.cache = cache_of(CacheType),
-		.node = -1,
+	struct where where = {
+		LowestAcceptableAddress, HighestAcceptableAddress, BoundaryAddressMultiple,
 	};
 
-	return contiguous_take(&request, __builtin_frame_address(0));
+	return mm_allocate(NumberOfBytes, where, CacheType, MM_ANY_NODE_OK,
+			   __builtin_frame_address(0));
 }
 EXPORT_SYMBOL_GPL(MmAllocateContiguousMemorySpecifyCache);
 
@@ -140,17 +153,12 @@ PVOID MmAllocateContiguousMemorySpecifyCacheNode(SIZE_T NumberOfBytes,
 						 MEMORY_CACHING_TYPE CacheType,
 						 NODE_REQUIREMENT PreferredNode)
 {
-	struct contiguous_request request = {
-		.size = NumberOfBytes,
-		.align = PAGE_SIZE,
-		.lowest = LowestAcceptableAddress.QuadPart,
-		.highest = HighestAcceptableAddress.QuadPart,
-		.boundary = BoundaryAddressMultiple.QuadPart,
-		.cache = cache_of(CacheType),
-		.node = node_of(PreferredNode),
+	struct where where = {
+		LowestAcceptableAddress, HighestAcceptableAddress, BoundaryAddressMultiple,
 	};
 
-	return contiguous_take(&request, __builtin_frame_address(0));
+	return mm_allocate(NumberOfBytes, where, CacheType, PreferredNode,
+			   __builtin_frame_address(0));
 }
 EXPORT_SYMBOL_GPL(MmAllocateContiguousMemorySpecifyCacheNode);
 
