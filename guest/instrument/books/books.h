@@ -122,7 +122,7 @@ struct holding {
 	bool sorted;
 	bool busy;                /* HELD, and somebody is at its memory: not in quarantine */
 	bool exact;               /* single pages, each with a count of its own, not one block */
-	bool outlived;            /* GONE, and of its pages some that others have are not */
+	bool outlived;            /* GONE, and exact, and some of its pages are not, which others have */
 	bool whole;               /* must not be poisoned: who gets it next expects it as it is */
 	bool poisoned;
 	bool taken;               /* by the kernel, while it was busy */

@@ -261,7 +261,7 @@ static enum outcome release_live(const struct release *give, struct holding *hol
 		holding->state = HOLDING_DEFERRED;
 		return outcome;
 	}
-	holding->outlived = outlived(holding);
+	holding->outlived = holding->exact && outlived(holding);
 	holding_is_gone(holding);
 	return outcome;
 }
