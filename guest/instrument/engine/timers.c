@@ -9,7 +9,6 @@
 #include <linux/timer.h>
 
 #include "engine/run.h"
-#include "kernel/kernel.h"
 
 #define PATIENCE_MS 10000
 

@@ -33,7 +33,7 @@ static bool crowded(void)
  * Nor between the two steps of somebody who goes to sleep. Without a count of its spin locks a kernel
  * does not know whether it may sleep, and preemptible() is false.
  */
-static bool may_sleep(void)
+static bool may_wait(void)
 {
 	return preemptible() && in_task() && !rcu_preempt_depth() &&
 	       !(current->flags & PF_MEMALLOC) && READ_ONCE(current->__state) == TASK_RUNNING;
@@ -51,7 +51,7 @@ void drain_give_up(void)
 
 void drain_await_room(void)
 {
-	if (likely(!crowded()) || !may_sleep())
+	if (likely(!crowded()) || !may_wait())
 		return;
 	if (!wait_event_idle_timeout(room, !crowded(), msecs_to_jiffies(READ_ONCE(room_patience_ms))))
 		drain_give_up();
