@@ -24,7 +24,7 @@ from freeonce.errors import (
     SubjectError,
 )
 from freeonce.evidence.ledger import Blind, Broken, Flag, Kind, Phase, Quiesced, Type
-from freeonce.evidence.oops import SHORT, digest, first_words
+from freeonce.evidence.oops import SHORT, first_words, shortened
 from freeonce.run import lives
 from freeonce.run.exercise import Exercise
 from freeonce.run.life import Load, Plan
@@ -204,7 +204,7 @@ def test_of_a_long_console_a_terminal_gets_what_matters() -> None:
         "Kernel panic - not syncing",
     ]
     said = [f"guest: [    7.1] {line}" for line in console]
-    assert digest("\n".join([REASON, *said])).split("\n") == [
+    assert shortened("\n".join([REASON, *said])).split("\n") == [
         REASON,
         f"guest: {FIRST}",
         "guest: Call Trace:",
@@ -218,7 +218,7 @@ def test_of_a_long_console_a_terminal_gets_what_matters() -> None:
 @pytest.mark.parametrize("lines", [0, 1, SHORT, SHORT + 40])
 def test_what_is_short_or_no_oops_is_told_whole(lines: int) -> None:
     said = "\n".join([REASON, *(f"guest: {number}" for number in range(lines))])
-    assert digest(said) == said
+    assert shortened(said) == said
 
 
 def test_a_life_is_steps_that_the_guest_takes_by_itself() -> None:

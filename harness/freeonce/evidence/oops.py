@@ -28,7 +28,7 @@ def first_words(console: str) -> str:
     return f"{said[1].strip()[:LONGEST]}" + (f"; in {place[:LONGEST]}" if place else "")
 
 
-def digest(said: str) -> str:
+def shortened(said: str) -> str:
     """What a reader needs of a reason in which a console stands: for a terminal.
 
     Of more than SHORT lines: the reason itself, what the kernel said first, with its function,

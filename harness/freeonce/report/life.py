@@ -19,7 +19,7 @@ from freeonce.audit.points import Point, Points, passed
 from freeonce.audit.result import Result
 from freeonce.audit.rules import KIND_NAMES
 from freeonce.evidence.ledger import Flag, Kind, Records, Type, Witness
-from freeonce.evidence.oops import digest
+from freeonce.evidence.oops import shortened
 from freeonce.evidence.scenarios import Expectation
 from freeonce.report.cpu import cpu_document, cpu_words
 from freeonce.report.excused import NONE, Excuses, Suppression
@@ -445,7 +445,7 @@ def _print_reasons(console: Console, told: Told) -> None:
     others = [text for text in all_reasons if text not in named]
     for text, name in [*named.items(), *((text, "") for text in others)]:
         console.print()
-        words = digest(text)
+        words = shortened(text)
         console.print(Text.assemble((f"{name}: " if name else "", "bold yellow"), words))
 
 

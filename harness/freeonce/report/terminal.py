@@ -12,7 +12,7 @@ from rich.text import Text
 from freeonce.audit.faults import Planted, rate
 from freeonce.audit.model import Verdict
 from freeonce.audit.result import Result
-from freeonce.evidence.oops import digest
+from freeonce.evidence.oops import shortened
 from freeonce.report.answer import QUESTION, answer
 from freeonce.report.lines import put
 from freeonce.report.places import NOWHERE, Everywhere, where
@@ -65,7 +65,7 @@ def found_lines(result: Result, places: Everywhere) -> list[Text]:
         lines += [Text(f"    {said}", style="dim") for said in where(finding, places.of(result))]
     if len(findings) > MOST_SHOWN:
         lines.append(Text(f"and {len(findings) - MOST_SHOWN} more (--json tells all)"))
-    return [*lines, *(Text(digest(reason)) for reason in result.judgement.reasons)]
+    return [*lines, *(Text(shortened(reason)) for reason in result.judgement.reasons)]
 
 
 @dataclass(frozen=True)
