@@ -14,6 +14,7 @@ from freeonce.audit.model import Account, Asked, Judgement, Rule, Verdict
 from freeonce.audit.operands import HANDLER
 from freeonce.evidence.ledger import (
     RECORD_BYTES,
+    Blind,
     Flag,
     Kind,
     Records,
@@ -117,6 +118,16 @@ def test_a_release_after_the_settling_is_a_leak_too() -> None:
     history = ended_with_a_leak().settle()
     released_late(history, serial=0, run=0, flags=int(Flag.WITHHELD))
     assert leak(history.judged()) == "released only after the end"
+
+
+def test_a_kernel_that_did_not_come_to_rest_after_the_end_is_no_verdict() -> None:
+    """What it puts off may yet write to memory that the host has looked at."""
+    history = run().allocate(1, A).release(1, A).end()
+    history.add(Type.BLIND, detail=int(Blind.REST))
+    judgement = history.settle().judged()
+    assert judgement.verdict is Verdict.INCOMPLETE
+    said = "the kernel did not come to rest when a scenario was over (1 times)"
+    assert said in judgement.reasons
 
 
 def test_the_second_release_of_released_memory_after_the_end_is_no_verdict() -> None:
