@@ -255,7 +255,7 @@ def test_without_a_place_for_it_a_short_life_is_whole_and_a_long_one_is_told(
     assert indices(drained, steps(0, 7)) == list(range(7))
     window.write(40)
     drained.take()
-    assert "no room for the ledger in /nowhere" in drained.doubt
+    assert "no room on disk for the ledger" in drained.doubt
 
 
 @contextmanager
@@ -287,7 +287,7 @@ def test_what_does_not_fit_on_the_disk_meanwhile_stays_in_the_window(
     window.write(40)
     with no_file_beyond(50 * RECORD_BYTES):
         drained.take()
-        assert "no room for the ledger" in drained.doubt
+        assert "no room on disk for the ledger" in drained.doubt
         assert drained.next == 40
         assert indices(drained, steps(40, 40)) == list(range(80))
 

@@ -176,7 +176,7 @@ class Drain:
 
 def _no_room(error: Exception) -> str:
     why = error.strerror if isinstance(error, OSError) else "it is more than there is memory"
-    return f"no room for the ledger in {PLACE}: {why}"
+    return f"no room on disk for the ledger, which is kept in {PLACE}: {why}"
 
 
 @contextmanager
