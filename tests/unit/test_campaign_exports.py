@@ -11,8 +11,9 @@ import xmlschema
 from click.testing import CliRunner
 from junitparser import JUnitXml
 
-from freeonce.campaign.exports import junit_text, sarif_text
+from freeonce.campaign.junit import junit_text
 from freeonce.campaign.outcome import Outcome
+from freeonce.campaign.sarif import sarif_text
 from freeonce.campaign.store import writing
 from freeonce.campaign.task import Task
 from freeonce.cli.results import results

@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from freeonce.campaign.compare import differences, findings, in_short
-from freeonce.campaign.exports import junit_text, sarif_text
+from freeonce.campaign.junit import junit_text
 from freeonce.campaign.overview import page, told
+from freeonce.campaign.sarif import sarif_text
 from freeonce.campaign.store import Kept, reading
 from freeonce.cli.options import output_option
 from freeonce.cli.output import STDOUT, Out, writable, write

@@ -1,12 +1,10 @@
-"""Results of a store for CI and for code scanning: JUnit and SARIF. Pure."""
+"""Results of a store as SARIF, for code scanning. Pure."""
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from freeonce.audit.model import Rule, Verdict
 from freeonce.audit.points import Outcome
@@ -15,50 +13,6 @@ from freeonce.campaign.overview import Told, told
 from freeonce.campaign.store import Kept
 from freeonce.report import sarif
 from freeonce.subject.places import Frame
-
-
-def junit_text(results: Iterable[Kept]) -> str:
-    """A test case for each task, by the schema of Jenkins' xUnit plugin.
-
-    Of several results of a task, with other images, the last counts.
-    """
-    last = {(one.task, one.number): one for one in map(told, results)}
-    numbers = _numbers(last.values())
-    suite = TestSuite("freeonce campaign")
-    for one in last.values():
-        suite.add_testcase(_case(one, numbers[one.task]))
-    suite.time = round(suite.time, 3)
-    xml = JUnitXml("freeonce")
-    xml.add_testsuite(suite)
-    xml.time = suite.time
-    return bytes(xml.tostring()).decode()  # type: ignore[no-untyped-call]
-
-
-def _numbers(every: Iterable[Told]) -> dict[str, int]:
-    """By task: which of those with its label it is, from 1. The same whichever came first."""
-    alike: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    for one in every:
-        alike[one.kind, one.label].add(one.task)
-    return {
-        task: number for tasks in alike.values() for number, task in enumerate(sorted(tasks), 1)
-    }
-
-
-def _case(one: Told, which: int) -> TestCase:
-    """`which`: of the tasks with its label."""
-    # Of cases with the same names GitLab believes the first alone.
-    name = one.label if which == 1 else f"{one.label} ({which})"
-    name = f"{name} #{one.number + 1}" if one.number else name
-    case = TestCase(name, f"freeonce.{one.kind}", round(one.seconds, 3))
-    if one.as_expected and one.verdict != Verdict.UNSUPPORTED:
-        case.system_out = one.words
-        return case
-    kinds = {Verdict.INCOMPLETE: Error, Verdict.UNSUPPORTED: Skipped}
-    kind = next((kind for verdict, kind in kinds.items() if verdict == one.verdict), Failure)
-    said = kind(one.words or "not as expected", one.verdict)
-    said.text = one.words
-    case.result = [said]
-    return case
 
 
 @dataclass(frozen=True)
