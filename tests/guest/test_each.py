@@ -19,6 +19,7 @@ from freeonce.run.audit import Failures, audit_each
 from freeonce.run.life import Limits
 from freeonce.run.lives import lead_each
 from freeonce.run.prepare import Prepared, Wish, prepare
+from freeonce.run.supply import Supply
 from freeonce.subject.build import build
 from tests.guest.lives import Place, headers_of, made_once, shared
 from tests.guest.test_modules import EXPECTED, MODULES
@@ -116,7 +117,7 @@ def test_lives_share_a_guest_until_one_leaves_something_behind(
         for name, guests in (("fail_clean", 1), ("fail_leak", 2)):
             plan = prepared(name, place, built, scratch).plan
             make = Guests(*place, name)
-            led = list(lead_each(make, plan, [*points[:2], points[3]], 30))
+            led = list(lead_each(make, plan, Supply([*points[:2], points[3]]), 30))
             assert [one.where for one in led] == [*points[:2], points[3]]
             # Nothing of the module is there, whatever failed.
             assert make.left == [False] * guests
