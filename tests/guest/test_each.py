@@ -8,17 +8,21 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from freeonce.audit import memory
 from freeonce.audit.attempts import Each, Where
 from freeonce.audit.life import Stage
+from freeonce.audit.phases import untouched
 from freeonce.audit.points import Outcome, Point
 from freeonce.guest import Guest, clone
 from freeonce.machine.template import Template
 from freeonce.project.setting import Setting
 from freeonce.report.found import found
 from freeonce.run.audit import Failures, audit_each
+from freeonce.run.hear import at_a_glance, glance, look
 from freeonce.run.life import Limits
-from freeonce.run.lives import lead_each
+from freeonce.run.lives import lead_each, make_ready
 from freeonce.run.prepare import Prepared, Wish, prepare
+from freeonce.run.supply import Supply
 from freeonce.subject.build import build
 from tests.guest.lives import Place, headers_of, made_once, shared
 from tests.guest.test_modules import EXPECTED, MODULES
@@ -116,7 +120,7 @@ def test_lives_share_a_guest_until_one_leaves_something_behind(
         for name, guests in (("fail_clean", 1), ("fail_leak", 2)):
             plan = prepared(name, place, built, scratch).plan
             make = Guests(*place, name)
-            led = list(lead_each(make, plan, [*points[:2], points[3]], 30))
+            led = list(lead_each(make, plan, Supply([*points[:2], points[3]]), 30))
             assert [one.where for one in led] == [*points[:2], points[3]]
             # Nothing of the module is there, whatever failed.
             assert make.left == [False] * guests
@@ -129,3 +133,32 @@ def test_a_life_that_is_led_again_tells_the_same(place: Place, built: Path) -> N
     alone = failures("fail_double_free", place, built, Each(only=Where(2))).points.points[0]
     among = failures("fail_double_free", place, built, Each()).points.points[1]
     assert (alone.outcome, alone.detail) == (among.outcome, among.detail)
+
+
+def test_what_a_life_left_is_read_while_the_guest_runs_as_when_it_stands(
+    place: Place, built: Path
+) -> None:
+    """Of one that left something behind, or with no way past QMP, it takes a look."""
+    setting, source = place
+    with TemporaryDirectory() as scratch, clone(source, setting.image) as guest:
+        make_ready(guest, prepared("fail_leak", place, built, scratch).plan)
+        with at_a_glance(guest) as running:
+            before = guest.header()
+            guest.ask("lead fail=99")
+            seen = glance(running, before)
+            assert seen is not None
+            still = look(guest, before)
+            assert (seen.data, seen.doubts) == (still.data, still.doubts)
+            extents = memory.wanted(seen.run, before.page_offset).extents
+            assert extents
+            assert seen.memory is not None
+            assert still.memory is not None
+            for one in extents:
+                data = still.memory.snapshot.read(one.gpa, one.size)
+                assert seen.memory.snapshot.read(one.gpa, one.size) == data
+            assert glance(None, before) is None
+            guest.settle()
+            before = guest.header()
+            guest.ask("lead fail=2")
+            assert glance(running, before) is None
+            assert not untouched(look(guest, before).run)

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from freeonce.audit.life import Life, Stage
 from freeonce.audit.points import Points
 from freeonce.cli import audit as verb
+from freeonce.project.machine import Machine
 from freeonce.run.audit import Audited
 from tests.unit.history import run
 from tests.unit.results import HOST, result
@@ -23,11 +24,12 @@ from tests.unit.test_excused import crashed
 def test_what_was_led_before_is_in_the_files(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, end: type[BaseException]
 ) -> None:
-    setting: Any = SimpleNamespace(document=lambda: HOST)
+    setting: Any = SimpleNamespace(document=lambda: HOST, machine=Machine())
     life = Life((TARGET,), Stage.JUDGE, (), (), result("leaky", run().end().settle()))
     seen: list[int] = []
 
-    def audited(*_: Any, so_far: Callable[[Callable[[], Audited], str], None]) -> Audited:
+    def audited(*_: Any, guests: int, so_far: Callable[[Callable[[], Audited], str], None]) -> Any:
+        assert guests >= 1
         for count in (0, 1):
             points = Points(life.result, (crashed(),) * count, 2)
             done = Audited(life, setting, TRACES, points)

@@ -300,7 +300,7 @@ def led(monkeypatch: pytest.MonkeyPatch, *many: Prepared, clean: tuple[str, ...]
     refused = evidence(Phase.COMING, Phase.INIT_FAILED, Phase.GONE)
 
     def turns(_: Any, __: Any, ___: Any, given: Any, ____: Any) -> Iterator[Any]:
-        for one in given:
+        while one := next(iter(given.take(1)), None):
             name = one.prepared.targets[0].name
             said = "WARNING: x" if name == "warned" else ""
             yield Led(one, refused if name == "refused" else whole, said)

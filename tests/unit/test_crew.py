@@ -268,16 +268,6 @@ def test_who_stops_listening_ends_the_guests_that_are_still_being_made(
     assert ended == [True]
 
 
-def test_a_qemu_that_starts_when_all_is_over_is_ended_at_once() -> None:
-    crew = pristine(Guests(), 1)
-    killed = threading.Event()
-    with crew:
-        pass
-    with crew._ended_with_us():
-        announce(cast(Process, FakeProcess(killed.set)))
-    assert killed.is_set()
-
-
 def test_a_slow_scenario_does_not_let_the_others_run_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -29,6 +29,7 @@ from freeonce.run import lives
 from freeonce.run.exercise import Exercise
 from freeonce.run.life import Load, Plan
 from freeonce.run.lives import lead_each, steps
+from freeonce.run.supply import Supply
 from tests.unit.history import History, run
 
 ALL = Quiesced.RCU | Quiesced.WORK | Quiesced.DEFERRED
@@ -265,7 +266,7 @@ def led(monkeypatch: pytest.MonkeyPatch, batches: Batches, count: int) -> list[i
     monkeypatch.setattr(lives, "make_ready", lambda *_: None)
     monkeypatch.setattr(lives, "_batch", batches.batch)
     points = [Where(number) for number in range(1, count + 1)]
-    return [one.where.number for one in lead_each(batches.make, Plan(()), points, 1.0)]
+    return [one.where.number for one in lead_each(batches.make, Plan(()), Supply(points), 1.0)]
 
 
 def test_lives_are_led_in_one_guest_and_ever_more_at_a_time(
@@ -291,10 +292,10 @@ def test_without_a_guest_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(lives, "make_ready", never)
     with pytest.raises(GuestLost, match="no guest"):
-        list(lead_each(Batches(set(), set()).make, Plan(()), [Where(1)], 1.0))
+        list(lead_each(Batches(set(), set()).make, Plan(()), Supply([Where(1)]), 1.0))
     monkeypatch.setattr(lives, "make_ready", lambda *_: (_ for _ in ()).throw(HostError("x", "no")))
     with pytest.raises(HostError):
-        list(lead_each(Batches(set(), set()).make, Plan(()), [Where(1)], 1.0))
+        list(lead_each(Batches(set(), set()).make, Plan(()), Supply([Where(1)]), 1.0))
 
 
 @pytest.mark.parametrize(
@@ -313,7 +314,7 @@ def test_when_no_guest_can_be_prepared_every_life_says_why(
 
     monkeypatch.setattr(lives, "make_ready", never)
     points = [Where(1), Where(2)]
-    found = list(lead_each(Batches(set(), set()).make, Plan(()), points, 1.0))
+    found = list(lead_each(Batches(set(), set()).make, Plan(()), Supply(points), 1.0))
     assert [one.where for one in found] == points
     assert [one.evidence.doubts for one in found] == [(str(error),)] * 2
 

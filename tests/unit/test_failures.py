@@ -218,10 +218,11 @@ class _Leader:
     """Of a life with these acquisitions, whose failures are led in the other order."""
 
     def __init__(self, *numbers: int) -> None:
-        self._plain = result(counted(run(), *numbers).end().settle())
+        records = counted(run(), *numbers).end().settle()
+        self._plain = Plain(result(records), attempts(records.records()))
 
     def plain(self) -> Plain:
-        return Plain(self._plain, sound=True)
+        return self._plain
 
     def failing(self, points: Sequence[Where]) -> Iterator[Point]:
         return (point(where, HANDLED) for where in reversed(points))

@@ -32,7 +32,8 @@ class Each:
     """Which points are wanted. `stage`: of a life, None for all of it.
 
     `alone`, `after`: with only that acquisition failing; with all after it failing too.
-    `limit`: at most so many acquisitions of one stack. `only`: this point and no other.
+    `limit`: at most so many acquisitions of one stack. `only`: this point and no other. `cpus`:
+    of guests in which a life has a failure.
     """
 
     stage: Stage | None = None
@@ -40,6 +41,7 @@ class Each:
     after: bool = False
     limit: int | None = None
     only: Where | None = None
+    cpus: int = 1
 
 
 def each_of(text: str) -> Each:

@@ -16,6 +16,7 @@ from freeonce.audit import (
     phases,
     rules,
 )
+from freeonce.audit.alike import Apart
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Asked, Finding, Judgement, Rule, Verdict
 from freeonce.audit.rules import KIND_NAMES
@@ -54,17 +55,16 @@ def judge(
     `run`: the records taken apart, where that was done already.
     """
     run = take_apart(records) if run is None else run
-    found = [finding for rule in ALL_RULES for finding in rule(run)]
-    if phases.is_life(asked) and not phases.all_gone(run):
-        # What a module holds while it is there is its own business.
-        found = [one for one in found if one.rule is not Rule.LEAK]
-    if unloaded is not None:
-        found += cpu_state.at_unload(unloaded)
-    disputes = [*run.disputes, *rules.unwithheld(run, found)]
-
     by_kernel, kernel_disputes = kernel.compare(records)
     by_memory, memory_disputes = memory.compare(run, looked) if looked else ([], [])
-    disputes += kernel_disputes + memory_disputes
+    disputes = [*run.disputes, *kernel_disputes, *memory_disputes]
+    shown = frozenset(one.serial for one in by_memory)
+    found = _found(run, asked, Apart(_pointers(disputes), shown))
+    if unheld := rules.unwithheld(run, found):
+        disputes += unheld
+        found = _found(run, asked, Apart(_pointers(disputes), shown))
+    if unloaded is not None:
+        found += cpu_state.at_unload(unloaded)
     reasons = (
         *doubts,
         *frame.reasons(run, records, asked),
@@ -98,6 +98,20 @@ def judge(
         events=len(records),
         witnesses=_accounts(findings, disputes, records, looked, guest_account),
     )
+
+
+def _found(run: Run, asked: Asked, apart: Apart) -> list[Finding]:
+    """What the rules find in the account."""
+    found = [one for rule in ALL_RULES for one in rule(run)]
+    found += [one for counted in rules.COUNTED for one in counted(run, apart)]
+    if phases.is_life(asked) and not phases.all_gone(run):
+        # What a module holds while it is there is its own business.
+        found = [one for one in found if one.rule is not Rule.LEAK]
+    return found
+
+
+def _pointers(disputes: Iterable[Dispute]) -> frozenset[int]:
+    return frozenset(one.pointer for one in disputes)
 
 
 def _confirmed(found: list[Finding], by_memory: list[Finding]) -> list[Finding]:
@@ -142,7 +156,11 @@ def _together(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
 
 
 def _counted(group: list[Finding]) -> Finding:
-    sizes = [one.size * one.count for one in group if one.size is not None]
+    sizes = [
+        one.size * one.count if one.total is None else one.total
+        for one in group
+        if one.size is not None
+    ]
     count = sum(one.count for one in group)
     return replace(group[0], count=count, total=sum(sizes) if sizes else None)
 

@@ -10,9 +10,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from freeonce.audit.alike import NOBODY, Apart, alike, counted, of_allocates, of_releases
 from freeonce.audit.families import FAMILIES, of_subjects, right_call, takes_null
 from freeonce.audit.model import Finding, Rule
-from freeonce.audit.run import NONE, Dispute, Mask, Run
+from freeonce.audit.run import NONE, Dispute, Indices, Mask, Run
 from freeonce.evidence.ledger import (
     ALIGN_INVALID,
     POISON_RELEASED,
@@ -75,14 +76,21 @@ def make_finding(
     )
 
 
-def leaks(run: Run) -> list[Finding]:
+def leaks(run: Run, apart: Apart = NOBODY) -> list[Finding]:
     """`leak`: allocated, and nobody released it by the end of the run.
 
     Not proven while the run is not over: it may still have come.
     """
     if not run.over:
         return []
-    return [_leak(run, int(index)) for index in np.flatnonzero(~run.released)]
+    left = np.flatnonzero(~run.released)
+    sites, kinds = run.allocates["site"][left], run.allocates["kind"][left]
+    # What was released too late has a second stack.
+    late = np.zeros(len(left), dtype=np.intp)
+    of_late = np.flatnonzero(np.isin(left, list(run.late)))
+    late[of_late] = [int(run.late[index]["site"]) + 1 for index in left[of_late].tolist()]
+    found = alike(run, sites, (kinds, late), of_allocates(run, left), apart)
+    return [counted(_leak(run, int(left[i])), count, total) for i, count, total in found]
 
 
 def _leak(run: Run, index: int) -> Finding:
@@ -93,15 +101,15 @@ def _leak(run: Run, index: int) -> Finding:
     return replace(found, released_site=int(late["site"]))
 
 
-def null_frees(run: Run) -> list[Finding]:
+def null_frees(run: Run, apart: Apart = NOBODY) -> list[Finding]:
     """`null-free`: a release of null by a call that does not take it.
 
     Where one function of a family takes null and another does not, the module withholds what
     is wrong.
     """
     return [
-        replace(make_finding(run, Rule.NULL_FREE, run.releases[i], None), count=count)
-        for i, count in _each(run, _of_null(run))
+        counted(make_finding(run, Rule.NULL_FREE, run.releases[i], None), count, total)
+        for i, count, total in _each(run, _of_null(run), apart)
     ]
 
 
@@ -113,28 +121,21 @@ def _of_null(run: Run) -> Mask:
     return wrong
 
 
-def _each(run: Run, chosen: Mask) -> Iterator[tuple[int, int]]:
-    """The indices of these releases, each with 1.
+def _each(run: Run, chosen: Mask, apart: Apart) -> Iterator[tuple[int, int, int]]:
+    """The indices of these releases, with how many each stands for and of how many bytes.
 
-    In a life only the first of one pointer, allocation, call and stack, with how many there are:
-    a module that releases the same again and again makes one finding.
+    In a life the first of one family, call and stack stands for all: a module that releases the
+    same again and again makes one finding.
     """
     found = np.flatnonzero(chosen)
-    counts = np.ones(len(found), dtype=np.intp)
-    if run.is_life and len(found):
-        of = choose(run.releases, chosen)
-        # Without a stack nothing says that two are of one place.
-        alone = np.where(of["site"] == 0, found, NONE)
-        columns = (of["pointer"], run.target[found], of["kind"], of["site"], alone)
-        order = np.lexsort(columns)
-        differs = [column[order][1:] != column[order][:-1] for column in columns]
-        starts = np.flatnonzero(np.concatenate(([True], np.any(differs, axis=0))))
-        # The order is stable: the first of each is the earliest.
-        counts = np.diff(np.append(starts, len(found)))
-        first = order[starts]
-        again = np.argsort(first)
-        found, counts = found[first][again], counts[again]
-    yield from zip(found.tolist(), counts.tolist(), strict=True)
+    index = run.target[found]
+    named = index != NONE
+    made, first = np.zeros_like(found), np.zeros_like(found)
+    made[named] = run.allocates["kind"][index[named]]
+    first[named] = _released_sites(run, index[named])
+    site, kinds = run.releases["site"][found], run.releases["kind"][found]
+    for i, count, total in alike(run, site, (kinds, made, first), of_releases(run, found), apart):
+        yield int(found[i]), count, total
 
 
 def _withheld(run: Run) -> Mask:
@@ -185,13 +186,14 @@ def _never_allocated(pointer: int) -> str:
     return "never allocated"
 
 
-def double_frees(run: Run) -> list[Finding]:
+def double_frees(run: Run, apart: Apart = NOBODY) -> list[Finding]:
     """`double-free`: any release of an allocation after its first one."""
     found = []
-    for i, count in _each(run, run.again):
+    for i, count, total in _each(run, run.again, apart):
         index = int(run.target[i])
         one = make_finding(run, Rule.DOUBLE_FREE, run.releases[i], run.allocates[index])
-        found.append(replace(one, released_site=released_site(run, index), count=count))
+        one = replace(one, released_site=released_site(run, index))
+        found.append(counted(one, count, total))
     return found + _taken_again(run)
 
 
@@ -211,17 +213,24 @@ def _taken_again(run: Run) -> list[Finding]:
 
 def released_site(run: Run, index: int) -> int:
     """Where the first release of an allocation was made; 0: nobody knows."""
-    own = run.first_release(index)
-    if own is not None:
-        return int(own["site"])
-    taken = int(run.taken_from[index])
-    return int(run.taken["site"][taken]) if taken != NONE else 0
+    return int(_released_sites(run, np.array([index], dtype=np.intp))[0])
 
 
-def mismatched_frees(run: Run) -> list[Finding]:
+def _released_sites(run: Run, indices: Indices) -> Indices:
+    """The same for many. Of its owner's release, else of the kernel's."""
+    sites = np.zeros_like(indices)
+    for place, releases in (
+        (run.taken_from[indices], run.taken),
+        (run.first_at[indices], run.releases),
+    ):
+        sites[place != NONE] = releases["site"][place[place != NONE]]
+    return sites
+
+
+def mismatched_frees(run: Run, apart: Apart = NOBODY) -> list[Finding]:
     """`mismatched-free`: a release of live memory by a call that is not right for it."""
     found = []
-    for i, count in _each(run, _mismatched(run)):
+    for i, count, total in _each(run, _mismatched(run), apart):
         record, allocate = run.releases[i], run.allocates[run.target[i]]
         detail = f"by the {KIND_NAMES[Kind(int(record['kind']))]} call"
         if record["kind"] == allocate["kind"] == Kind.PAGES:
@@ -230,7 +239,7 @@ def mismatched_frees(run: Run) -> list[Finding]:
         elif record["kind"] == allocate["kind"]:
             detail = "to another cache"
         one = make_finding(run, Rule.MISMATCHED_FREE, record, allocate, detail)
-        found.append(replace(one, count=count))
+        found.append(counted(one, count, total))
     return found + _misnamed(run)
 
 
@@ -364,20 +373,23 @@ def _bytes(record: np.void) -> str:
     return f"{int(record['size'])} bytes"
 
 
-def broken(run: Run) -> list[Finding]:
+def broken(run: Run, apart: Apart = NOBODY) -> list[Finding]:
     """`out-of-bounds` and `use-after-free`: guards and poison that the instrument found broken."""
     found = []
-    told = choose(run.records, run.records["type"] == Type.BROKEN)
-    told = choose(told, np.isin(told["detail"], list(Broken)))
-    for record, index in zip(told, run.by_serials(told["serial"]).tolist(), strict=True):
-        if index == NONE:
-            continue
-        allocate = run.allocates[index]
+    said = choose(run.records, run.records["type"] == Type.BROKEN)
+    said = choose(said, np.isin(said["detail"], list(Broken)))
+    indices = run.by_serials(said["serial"])
+    said, indices = choose(said, indices != NONE), indices[indices != NONE]
+    sites, kinds = run.allocates["site"][indices], run.allocates["kind"][indices]
+    others = (kinds, said["detail"] == Broken.POISON, _released_sites(run, indices))
+    about = of_allocates(run, indices)
+    for i, count, total in alike(run, sites, others, about, apart):
+        record, allocate = said[i], run.allocates[indices[i]]
         rule, detail = _broken(record, allocate)
         one = make_finding(run, rule, allocate, allocate, detail, witness="memory")
-        found.append(
-            replace(one, sequence=int(record["sequence"]), released_site=released_site(run, index))
-        )
+        site = released_site(run, int(indices[i]))
+        one = replace(one, sequence=int(record["sequence"]), released_site=site)
+        found.append(counted(one, count, total))
     return found
 
 
@@ -500,18 +512,9 @@ def past_the_ledger(run: Run) -> list[Finding]:
     return found
 
 
-RULES = (
-    broken,
-    past_the_ledger,
-    null_frees,
-    invalid_frees,
-    double_frees,
-    mismatched_frees,
-    wrong_size_frees,
-    misplaced,
-    not_restored,
-    leaks,
-)
+RULES = (past_the_ledger, invalid_frees, wrong_size_frees, misplaced, not_restored)
+COUNTED = (broken, null_frees, double_frees, mismatched_frees, leaks)
+"""Those of which one finding stands for all that are alike. Each takes what is apart."""
 
 
 def unwithheld(run: Run, findings: list[Finding]) -> list[Dispute]:

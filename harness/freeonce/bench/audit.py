@@ -51,7 +51,7 @@ def audit_seconds(records: Records) -> float:
     """Seconds to judge ledger and kernel witness of a clean run."""
     start = time.perf_counter()
     run = take_apart(records)
-    findings = [finding for rule in rules.RULES for finding in rule(run)]
+    findings = [one for rule in (*rules.RULES, *rules.COUNTED) for one in rule(run)]
     unledgered, disputes = kernel.compare(records)
     seconds = time.perf_counter() - start
     if findings or unledgered or disputes or run.disputes:

@@ -14,7 +14,7 @@ from freeonce.audit.points import Point
 from freeonce.cli.excusing import excuse_options
 from freeonce.cli.failing import EachPoint, WherePoint, WithBareOption, limit_option
 from freeonce.cli.loudness import loudness_options, stderr_console
-from freeonce.cli.options import accelerator_option, machine_options
+from freeonce.cli.options import accelerator_option, jobs_option, machine_options
 from freeonce.cli.output import STDOUT, Out, written_out
 from freeonce.cli.outputs import (
     UNWRITTEN,
@@ -28,13 +28,13 @@ from freeonce.cli.outputs import (
 )
 from freeonce.cli.pace import Pace
 from freeonce.errors import HostError, UsageError
-from freeonce.project.machine import Machine
+from freeonce.project.machine import MOST_CPUS, Machine
 from freeonce.project.setting import find_setting
 from freeonce.report.excused import Excuses
 from freeonce.report.expected import Known, parse_expected
 from freeonce.report.failures import print_failures
 from freeonce.report.life import Told, audit_document, places_of, print_excused, print_life, tell
-from freeonce.run.audit import Audited, audited
+from freeonce.run.audit import Audited, audited, guests_at_once
 from freeonce.run.conclude import INCOMPLETE, exit_status
 from freeonce.run.life import DEFAULT_LIMITS, Limits
 from freeonce.run.prepare import Wish
@@ -79,6 +79,12 @@ FILE = click.Path(path_type=Path)
 )
 @click.option("--fail-point", type=WherePoint(), help="Only acquisition N of --fail-each.")
 @limit_option
+@click.option(
+    "--fail-cpus",
+    type=click.IntRange(min=1, max=MOST_CPUS),
+    help="CPUs of guests in which an acquisition fails. Default: 1, the quickest without KVM.",
+)
+@jobs_option
 @excuse_options
 @accelerator_option
 @machine_options
@@ -103,6 +109,8 @@ def audit(
     fail_each: Each | None,
     fail_point: Where | None,
     fail_limit: int | None,
+    fail_cpus: int | None,
+    jobs: int | None,
     excuses: Excuses,
     accel: str,
     machine: Machine,
@@ -118,7 +126,7 @@ def audit(
     Exit status: 0 every verdict as expected, 1 some not, 2 usage, 3 this host cannot,
     4 some verdict incomplete.
     """
-    each = _each(fail_each, fail_point, fail_limit)
+    each = _each(fail_each, fail_point, fail_limit, fail_cpus)
     files = chosen(outputs, failures=each is not None)
     if each is not None and no_unload:
         raise click.UsageError("a life that is to be led again must come to its end: --no-unload")
@@ -144,7 +152,13 @@ def audit(
         try:
             with errors.status("reading the modules") as status:
                 done = audited(
-                    wish, setting, each, status.update, partial(_warn, errors), so_far=kept.so_far
+                    wish,
+                    setting,
+                    each,
+                    status.update,
+                    partial(_warn, errors),
+                    guests=guests_at_once(setting, jobs),
+                    so_far=kept.so_far,
                 )
         except BaseException:
             # Ctrl-C too: what was led before is not lost with the rest.
@@ -206,15 +220,19 @@ def _warn(errors: Console, text: str) -> None:
     errors.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _each(each: Each | None, only: Where | None, limit: int | None) -> Each | None:
+def _each(
+    each: Each | None, only: Where | None, limit: int | None, cpus: int | None
+) -> Each | None:
     """The points that these options ask for. Raises click.UsageError."""
     if each is not None and only is not None:
         raise click.UsageError("--fail-point is one point of --fail-each; give one of them")
     if limit is not None and each is None:
         raise click.UsageError("--fail-limit is for --fail-each")
+    if cpus is not None and each is None and only is None:
+        raise click.UsageError("--fail-cpus is for --fail-each and --fail-point")
     if only is not None:
-        return Each(only=only)
-    return replace(each, limit=limit) if each is not None else None
+        each = Each(only=only)
+    return replace(each, limit=limit, cpus=cpus or Each.cpus) if each is not None else None
 
 
 def _printed(console: Console, report: Report, told: Told, quiet: bool, verbose: bool) -> bool:

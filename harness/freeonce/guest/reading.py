@@ -1,7 +1,7 @@
 """What the host reads of a guest, whether that runs, stands or has died."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from freeonce.errors import EvidenceError
@@ -21,14 +21,21 @@ class Readable:
     All of it is untrusted. Every method raises GuestLost when QEMU is gone.
     """
 
-    def __init__(self, config: MachineConfig, line: Monitor) -> None:
+    def __init__(
+        self,
+        config: MachineConfig,
+        line: Monitor,
+        read: Callable[[int, int], bytes] | None = None,
+    ) -> None:
+        """`read`: bytes from a gpa on, by another way than QMP."""
         self.config = config
         self.monitor = line
+        self._read = read or line.read_memory
 
     def header(self) -> Header:
         """The ledger's header, read by the host. Raises EvidenceError."""
         window = self.config.window
-        return parse_header(self.monitor.read_memory(window.base, HEADER_BYTES), window.size)
+        return parse_header(self._read(window.base, HEADER_BYTES), window.size)
 
     def window(self, first: int, *, drained: int | None = None) -> tuple[Header, bytes]:
         """The header and the records from `first` (0-based), as they stand in memory.
@@ -47,9 +54,9 @@ class Readable:
         begin, count = first % capacity, max(min(count, capacity), 0)
         to_end = min(count, capacity - begin)
         base = self.config.window.base + HEADER_BYTES
-        data = self.monitor.read_memory(base + begin * RECORD_BYTES, to_end * RECORD_BYTES)
+        data = self._read(base + begin * RECORD_BYTES, to_end * RECORD_BYTES)
         if count > to_end:
-            data += self.monitor.read_memory(base, (count - to_end) * RECORD_BYTES)
+            data += self._read(base, (count - to_end) * RECORD_BYTES)
         return data
 
     def look(self, extents: Sequence[Extent]) -> Snapshot:
@@ -61,9 +68,7 @@ class Readable:
         reads = merge(inside)
         if sum(extent.size for extent in reads) > MAX_LOOK:
             raise EvidenceError(f"the ledger names more than {MAX_LOOK} bytes to look at")
-        return Snapshot(
-            (extent.gpa, self.monitor.read_memory(extent.gpa, extent.size)) for extent in reads
-        )
+        return Snapshot((extent.gpa, self._read(extent.gpa, extent.size)) for extent in reads)
 
     def translate(self, gvas: Sequence[int]) -> dict[int, int | None]:
         """The gpa of each gva, by the page tables that the CPU uses now."""

@@ -1,5 +1,6 @@
 """One audit: a template with room for a life, a clone of it, the life in that, its failures."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,13 +18,17 @@ from freeonce.errors import GuestLost, HostError, Obstacle, SubjectError
 from freeonce.guest import clone, template_of
 from freeonce.machine.argv import MIB, Window
 from freeonce.machine.template import Template
+from freeonce.project.host import cores, free_memory
 from freeonce.project.setting import Setting
 from freeonce.run.conclude import conclude_led, conclude_life
-from freeonce.run.failures import Plain, sweep
+from freeonce.run.crew import CLONE_BYTES
+from freeonce.run.failures import UNSOUND, Plain, counted, sweep
 from freeonce.run.hear import lost_words
 from freeonce.run.life import Lived, Plan, live
 from freeonce.run.lives import lead_each
 from freeonce.run.prepare import Prepared, Wish, prepare
+from freeonce.run.side_by_side import side_by_side
+from freeonce.run.supply import Supply
 from freeonce.subject.places import Frame, Source
 from freeonce.subject.traces import Stacks, traces
 
@@ -33,6 +38,11 @@ MEMORY = 512
 """MiB, at least."""
 SECONDS, SLOWER = 10.0, 10.0
 """A life with a failure hangs when it takes so much longer, and so many times as long."""
+FEW = 8
+"""Points for which another guest is not worth its start."""
+A_CORE = 2
+"""Guests of one CPU that a core bears: a life waits for timers and readers a third of its time."""
+UNSOUND_THERE = "the run without failures is not clean in a guest with the CPUs of --fail-cpus"
 
 
 @contextmanager
@@ -42,6 +52,12 @@ def ready(setting: Setting) -> Iterator[tuple[Setting, Template]]:
     setting = replace(setting, window=WINDOW, machine=machine, specimens=False)
     with template_of(setting) as source:
         yield setting, source
+
+
+def guests_at_once(setting: Setting, jobs: int | None = None) -> int:
+    """Guests for lives with failures: `jobs`, None: as many as cores and free memory bear."""
+    most = free_memory() // (max(setting.machine.memory, MEMORY) * MIB + CLONE_BYTES)
+    return jobs or max(1, min(A_CORE * cores(), most))
 
 
 NO_GUEST = "no guest could be had"
@@ -73,12 +89,14 @@ def audited(
     doing: Note = lambda _: None,
     warn: Note = lambda _: None,
     *,
+    guests: int = 1,
     so_far: SoFar = lambda _, __: None,
 ) -> Audited:
     """From the wish to the life, and with `each` to lives with failures.
 
     A subject that cannot be judged is a life that ended early. `doing`: is told what goes on,
     `warn` what the compiler says and what makes reports poorer, `so_far` what there is already.
+    `guests`: of lives with failures, at once.
     Raises UsageError, HostError.
     """
     with ExitStack() as stack:
@@ -108,7 +126,7 @@ def audited(
                 doing(f"{_name(prepared)}: {how_far}")
                 so_far(partial(audited_so_far, found), f"broken off after {how_far}")
 
-            every = audit_each(setting, source, prepared, each, done)
+            every = audit_each(setting, source, prepared, each, done, guests)
             return audited_so_far(lambda: every)
         except GuestLost as lost:
             life = unborn(wish.targets, Stage.BOOT, Obstacle.GUEST_LOST, lost_words(lost), prepared)
@@ -171,20 +189,32 @@ class Failures:
     stacks: Stacks
 
 
-def audit_each(
+def audit_each(  # noqa: PLR0917
     setting: Setting,
     source: Template,
     prepared: Prepared,
     each: Each,
     done: Callable[[Callable[[], Failures], int, int], None],
+    guests: int = 1,
 ) -> Failures:
     """The same, and then a life for each acquisition that is to fail (`run/failures.py`).
 
-    `done`: as of `sweep`. Raises UsageError too, for a point that
-    there is not.
+    `done`: as of `sweep`. `guests`: how many lead such lives at once. Raises UsageError too, for
+    a point that there is not.
     """
-    leader = Lives(setting, source, prepared)
+    machine = replace(setting.machine, cpus=each.cpus)
+    of_plain = setting, source
+    with ExitStack() as stack:
+        of_failing = of_plain
+        if machine != setting.machine:
+            of_failing = stack.enter_context(ready(replace(setting, machine=machine)))
+        leader = Lives(of_plain, of_failing, prepared, guests)
+        return _swept(leader, each, done)
 
+
+def _swept(
+    leader: "Lives", each: Each, done: Callable[[Callable[[], Failures], int, int], None]
+) -> Failures:
     def found(points: Callable[[], Points]) -> Failures:
         return Failures(leader.life, points(), leader.stacks)
 
@@ -205,49 +235,76 @@ def most_seconds(plan: Plan) -> float:
 class Lives:
     """Lives of what was prepared, in clones (`run/failures.py`, Leader).
 
-    `life`: the one without failures, once it was led. `stacks`: that points speak of.
+    `life`: the one without failures, once it was led. `stacks`: that points speak of. `failing`:
+    the setting of guests for lives with a failure, and their template; `guests`: how many at once.
     """
 
     life: Life
 
-    def __init__(self, setting: Setting, source: Template, prepared: Prepared) -> None:
-        self._setting = setting
-        self._source = source
+    def __init__(
+        self,
+        of_plain: tuple[Setting, Template],
+        of_failing: tuple[Setting, Template],
+        prepared: Prepared,
+        guests: int = 1,
+    ) -> None:
+        self._of_plain = of_plain
+        self._of_failing = of_failing
         self._prepared = prepared
+        self._guests = guests
         self._who = _name(prepared), prepared.targets
+        self._numbering = threading.Lock()
         self.stacks = Stacks(prepared.sources)
 
     def plain(self) -> Plain:
+        """Acquisitions are counted where they are to fail: another machine may make others."""
+        alike = self._of_plain[0] == self._of_failing[0]
+        life = self.life = audit(*self._of_plain, self._prepared, count=alike)
+        counting = life if alike or not self._sound(life) else self._counted()
+        if not self._sound(counting):
+            return Plain(life.result, unled=UNSOUND if counting is life else UNSOUND_THERE)
+        records = counting.result.evidence.records
+        found, unled = counted(records, counting.bounds)
+        self._seconds = counting.result.seconds
+        if not alike:
+            numbers = self.stacks.numbers(records, {one.site for one in found})
+            found = tuple(replace(one, site=numbers.get(one.site, 0)) for one in found)
+        return Plain(life.result, found, unled)
+
+    def _counted(self) -> Life:
+        return audit(*self._of_failing, self._prepared, count=True)
+
+    def _sound(self, life: Life) -> bool:
         """One that does not load, and gives back what it had, may have failures as well."""
-        life = self.life = audit(self._setting, self._source, self._prepared, count=True)
-        result = life.result
         if any(one.obstacle is not Obstacle.DOES_NOT_LOAD for one in life.reasons):
-            return Plain(result, sound=False)
-        judged = conclude_led(result.scenario.name, life.targets, result.evidence, result.seconds)
-        sound = judged.judgement.verdict is Verdict.CLEAN
-        return Plain(result, sound, life.bounds)
+            return False
+        judged = conclude_led(*self._who, life.result.evidence, life.result.seconds)
+        return judged.judgement.verdict is Verdict.CLEAN
 
     def failing(self, points: Sequence[Where]) -> Iterator[Point]:
         """A life for each point; what is left when no guest can be had any more is not known."""
-        left = list(points)
+        left = dict.fromkeys(points)
+        supply = Supply(points, min(self._guests, -(-len(points) // FEW)) or 1)
         try:
-            for one in self._led(points):
-                left.remove(Where(one.number, one.after))
+            for one in side_by_side([partial(self._led, supply)] * supply.guests):
+                del left[Where(one.number, one.after)]
                 yield one
         except GuestLost as lost:
             evidence = Evidence(NOTHING, doubts=(f"{NO_GUEST}: {lost}",))
             for where in left:
                 yield point(where, conclude_led(*self._who, evidence, 0.0))
 
-    def _led(self, points: Sequence[Where]) -> Iterator[Point]:
-        seconds = min(
-            most_seconds(self._prepared.plan), SECONDS + SLOWER * self.life.result.seconds
-        )
-        make = partial(clone, self._source, self._setting.image)
+    def _led(self, supply: Supply[Where]) -> Iterator[Point]:
+        """In one guest after the other; each is judged by who led it."""
+        plan, (setting, source) = self._prepared.plan, self._of_failing
+        seconds = min(most_seconds(plan), SECONDS + SLOWER * self._seconds)
+        make = partial(clone, source, setting.image)
         start = time.monotonic()
-        for led in lead_each(make, self._prepared.plan, points, seconds):
+        for led in lead_each(make, plan, supply, seconds):
             now = time.monotonic()
             result = conclude_led(*self._who, led.evidence, now - start)
             start = now
             one = point(led.where, result, led.said)
-            yield renumbered(one, self.stacks.numbers(result.evidence.records, sites_of(one)))
+            with self._numbering:
+                numbers = self.stacks.numbers(result.evidence.records, sites_of(one))
+            yield renumbered(one, numbers)

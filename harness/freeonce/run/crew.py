@@ -12,10 +12,10 @@ from freeonce.audit.result import NOTHING, Evidence, Result
 from freeonce.errors import GuestLost, HostError
 from freeonce.guest import Guest
 from freeonce.machine.argv import MIB
-from freeonce.machine.process import Process, observed
 from freeonce.project.host import cores, free_memory
 from freeonce.run.campaign import run_one
 from freeonce.run.conclude import conclude
+from freeonce.run.started import Started
 from freeonce.run.task import Boot, Scenarios, Starting, Task
 
 AHEAD = 16
@@ -92,7 +92,7 @@ class Pristine(AbstractContextManager["Pristine"]):
         self._free = free
         self._running = 0
         self._head_start: float | None = None
-        self._live: set[Process] = set()
+        self._started = Started()
         self._over = False
         self._changed = threading.Condition()
         self._pool = ThreadPoolExecutor(jobs)
@@ -101,9 +101,8 @@ class Pristine(AbstractContextManager["Pristine"]):
         """Whoever still runs is ended, not waited for."""
         with self._changed:
             self._over = True
-            for process in self._live:
-                process.kill()
             self._changed.notify_all()
+        self._started.end()
         self._pool.shutdown(cancel_futures=True)
 
     def scenarios(self) -> Scenarios:
@@ -135,7 +134,7 @@ class Pristine(AbstractContextManager["Pristine"]):
         with self._turn(first):
             starting(task.scenario)
             try:
-                with self._ended_with_us(), self._make() as guest:
+                with self._started.noted(), self._make() as guest:
                     if self._over:
                         raise GuestLost("the campaign is over")
                     result, _ = run_one(guest, task.scenario, task.options)
@@ -169,26 +168,6 @@ class Pristine(AbstractContextManager["Pristine"]):
 
     def _no_room(self) -> bool:
         return self._running > 0 and self._free() < self._room
-
-    @contextmanager
-    def _ended_with_us(self) -> Iterator[None]:
-        """Each QEMU that this thread starts ends when all is over, also one still being made."""
-        started: list[Process] = []
-
-        def note(process: Process) -> None:
-            with self._changed:
-                started.append(process)
-                self._live.add(process)
-                over = self._over
-            if over:
-                process.kill()
-
-        try:
-            with observed(note):
-                yield
-        finally:
-            with self._changed:
-                self._live.difference_update(started)
 
 
 Answer = SimpleQueue[Result | BaseException]

@@ -8,11 +8,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from freeonce.audit.attempts import Each, Where, all_told, attempts, wanted
+from freeonce.audit.attempts import Attempt, Each, Where, all_told, attempts, wanted
 from freeonce.audit.life import Bounds
 from freeonce.audit.points import Point, Points, point
 from freeonce.audit.result import Result
 from freeonce.errors import UsageError
+from freeonce.evidence.ledger import Records
 from freeonce.evidence.scenarios import Scenario
 from freeonce.run.choose import planted_beside, select
 from freeonce.run.task import Crew, Options, Scenarios, Task
@@ -26,14 +27,25 @@ EACH = Each(after=True)
 
 @dataclass(frozen=True)
 class Plain:
-    """A run without failures. `sound`: failures may be held against it.
+    """A run without failures, and the acquisitions that may fail.
 
-    `bounds`: of a life, between its stages.
+    `unled`: why no failure may be held against it, empty when that is not so.
     """
 
     result: Result
-    sound: bool
-    bounds: Bounds | None = None
+    found: tuple[Attempt, ...] = ()
+    unled: str = ""
+
+
+UNSOUND = "the run without failures is not clean"
+
+
+def counted(records: Records, bounds: Bounds | None = None) -> tuple[tuple[Attempt, ...], str]:
+    """The acquisitions that a sound run told, and why none may fail. `bounds`: of a life."""
+    found = attempts(records, bounds)
+    if not all_told(found, records):
+        return (), "not every acquisition was told before it was made"
+    return found, ""
 
 
 class Leader(Protocol):
@@ -58,15 +70,12 @@ def sweep(leader: Leader, each: Each, done: Done = lambda *_: None) -> Points:
     Raises UsageError when fewer acquisitions are made than `each.only` says.
     """
     plain = leader.plain()
-    result, sound = plain.result, plain.sound
-    found = attempts(result.evidence.records, plain.bounds) if sound else ()
-    if sound and each.only is not None and each.only.number > len(found):
+    result, found = plain.result, plain.found
+    if plain.unled:
+        return Points(result, (), unled=plain.unled)
+    if each.only is not None and each.only.number > len(found):
         message = f"{result.scenario.name} makes {len(found)} allocations, so that none is number"
         raise UsageError(f"{message} {each.only.number}")
-    if not sound:
-        return Points(result, (), unled="the run without failures is not clean")
-    if not all_told(found, result.evidence.records):
-        return Points(result, (), unled="not every acquisition was told before it was made")
     chosen, sampled = wanted(found, each)
     stages = {one.number: one.stage for one in found}
     points: list[Point] = []
@@ -92,7 +101,9 @@ class _Scenario:
 
     def plain(self) -> Plain:
         (result,) = self._run([COUNT])
-        return Plain(result, result.as_expected)
+        if not result.as_expected:
+            return Plain(result, unled=UNSOUND)
+        return Plain(result, *counted(result.evidence.records))
 
     def failing(self, points: Sequence[Where]) -> Iterator[Point]:
         results = self._run([where.options for where in points])

@@ -1,5 +1,7 @@
 """The one place that hears a run's witnesses: runs a scenario and reads its evidence twice."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +10,7 @@ from freeonce.audit import cpu_state, memory
 from freeonce.audit.frame import before_begin
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Asked
+from freeonce.audit.phases import untouched
 from freeonce.audit.result import NOTHING, Evidence
 from freeonce.audit.run import Run, joined, settled, take_apart
 from freeonce.errors import CommandFailed, EvidenceError, GuestLost, Loss
@@ -24,6 +27,8 @@ from freeonce.evidence.quote import quoted
 from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest
 from freeonce.guest.drain import Drain
+from freeonce.guest.reading import Readable
+from freeonce.machine.mapped import mapped
 from freeonce.run.task import Options
 
 LIFE = "life"
@@ -107,6 +112,34 @@ def look(guest: Guest, before: Header, drained: Drain | None = None) -> Early:
         records, doubts = _weighed(_all(drained, parse_records(data, first)), 0)
         run = take_apart(records)
         return Early(data, records, doubts, run, _memory(guest, run, before.page_offset))
+
+
+@contextmanager
+def at_a_glance(guest: Guest) -> Iterator[Readable | None]:
+    """The same guest read while it runs and past QMP; None where it cannot be."""
+    with mapped(guest.config, guest.process, guest.monitor) as memory:
+        yield Readable(guest.config, guest.monitor, memory.read) if memory else None
+
+
+def glance(running: Readable | None, before: Header) -> Early | None:
+    """What `look` would find of a life that is over and left nothing behind, where nothing moves.
+
+    None where it is not such a life, or cannot be read: then it takes a look.
+    """
+    if running is None:
+        return None
+    try:
+        header, first = running.header(), before.count
+        data = running.records(first, header.count - first, header.capacity)
+        records, doubts = _weighed(parse_records(data, first), 0)
+        run = take_apart(records)
+        wanted = memory.wanted(run, before.page_offset)
+        if doubts or wanted.gvas or not run.over or not untouched(run):
+            return None
+        seen = Memory(running.look(wanted.extents), {}, before.page_offset, wanted.unread)
+    except (EvidenceError, OSError):
+        return None
+    return Early(data, records, doubts, run, seen)
 
 
 def _all(drained: Drain | None, *rest: Parsed) -> Parsed:

@@ -27,9 +27,11 @@ from freeonce.evidence.ledger import RECORD_BYTES, Header
 from freeonce.evidence.text import one_line
 from freeonce.guest import Guest
 from freeonce.guest.files import GuestFile, send
+from freeonce.guest.reading import Readable
 from freeonce.run.exercise import FOLDER
-from freeonce.run.hear import LIFE, Early, asked_of, look, salvage, whole
+from freeonce.run.hear import LIFE, Early, asked_of, at_a_glance, glance, look, salvage, whole
 from freeonce.run.life import Plan, prepare_guest
+from freeonce.run.supply import Supply
 
 STEPS = "/tmp/steps"
 BATCH = 256
@@ -93,7 +95,7 @@ def _quoted(parameter: str) -> str:
 
 
 def lead_each(
-    make: Boot, plan: Plan, points: Sequence[Where], seconds: float
+    make: Boot, plan: Plan, points: Supply[Where], seconds: float
 ) -> Iterator[Led[Where]]:
     """One life of the plan for each point. Otherwise as `lead_turns`."""
 
@@ -107,7 +109,7 @@ def lead_turns(
     make: Boot,
     ready: Callable[[Guest], None],
     before: Callable[[Guest, T], None],
-    turns: Sequence[T],
+    turns: Supply[T],
     seconds: float,
 ) -> Iterator[Led[T]]:
     """One life for each turn. `make`: a clone that waits; `seconds`: that a life may take.
@@ -115,40 +117,47 @@ def lead_turns(
     `ready`: prepares a new guest, `before` one for the life that comes; it raises CommandFailed
     where that cannot be led. A life that no guest survives, nor the look at it, is told without
     evidence, and so are all that are left when no guest can be prepared. Raises GuestLost or
-    HostError when none can be had.
+    HostError when none can be had; what was not led is given back then. One guest at a time:
+    several may be led at once from one supply, each by its own call.
     """
-    left = list(turns)
     size, tries = 1, 0
-    while left:
+    mine = turns.take(size)
+    while mine:
         is_ready = False
         try:
             with make() as guest:
                 ready(guest)
                 is_ready = True
-                while left:
-                    done, fit = _batch(guest, left[:size], seconds, before)
+                while mine:
+                    done, fit = _batch(guest, mine, seconds, before)
                     tries = 0
                     yield from done
                     gone = {one.where for one in done}
-                    left = [where for where in left if where not in gone]
+                    turns.give_back([where for where in mine if where not in gone])
                     size = min(2 * size, BATCH) if fit else 1
+                    mine = turns.take(size)
                     if not fit:
                         break
         except FreeonceError as error:
             if not isinstance(error, GuestLost | CommandFailed | EvidenceError | SubjectError):
+                turns.give_back(mine)
                 raise
             tries, size = tries + 1, 1
             if tries < TRIES:
                 continue
             if not is_ready:
                 if isinstance(error, GuestLost):
+                    turns.give_back(mine)
                     raise
-                for where in left:
-                    yield Led(where, Evidence(NOTHING, doubts=(str(error),)))
+                while mine:
+                    yield from (Led(one, Evidence(NOTHING, doubts=(str(error),))) for one in mine)
+                    mine = turns.take(BATCH)
                 return
             tries = 0
             loss = error.loss if isinstance(error, GuestLost) else Loss.CONTROL
-            yield Led(left.pop(0), Evidence(NOTHING, doubts=(str(error),), loss=loss))
+            yield Led(mine[0], Evidence(NOTHING, doubts=(str(error),), loss=loss))
+            turns.give_back(mine[1:])
+            mine = turns.take(size)
 
 
 def make_ready(guest: Guest, plan: Plan) -> None:
@@ -175,6 +184,17 @@ def _batch(
 
     When it is lost in one, that one alone: of those before it the guest can tell no more.
     """
+    with at_a_glance(guest) as running:
+        return _batch_of(guest, running, turns, seconds, prepare)
+
+
+def _batch_of(
+    guest: Guest,
+    running: Readable | None,
+    turns: Sequence[T],
+    seconds: float,
+    prepare: Callable[[Guest, T], None],
+) -> tuple[list[Led[T]], bool]:
     start = guest.header()
     if _half_full(start):
         guest.rewind()
@@ -190,7 +210,7 @@ def _batch(
             break
         try:
             fit, doubt = _led(guest, where, seconds)
-            early = look(guest, before)
+            early = (glance(running, before) if fit else None) or look(guest, before)
         except EvidenceError as error:
             return [Led(where, Evidence(NOTHING, doubts=(str(error),), loss=Loss.LEDGER))], False
         except GuestLost as lost:

@@ -27,6 +27,7 @@ from freeonce.run.hear import lost_words
 from freeonce.run.life import MODULES, USE_MODPROBE, Plan
 from freeonce.run.lives import EAGER, STEPS, Led, lead_turns, steps
 from freeonce.run.prepare import Prepared
+from freeonce.run.supply import Supply
 
 THERE = "/tmp/there"
 NOTE = f"cut -d ' ' -f 1 /proc/modules >{THERE}"
@@ -63,7 +64,7 @@ def lives_of(
     make = partial(clone, source, setting.image)
     seconds = max((most_seconds(one.plan) for one in many), default=0.0)
     start = time.monotonic()
-    turns = [_Turn(one) for one in many]
+    turns = Supply([_Turn(one) for one in many])
     for led in lead_turns(make, _ready, _before, turns, seconds):
         now = time.monotonic()
         life = _clean(led, now - start)
