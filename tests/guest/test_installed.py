@@ -62,6 +62,15 @@ def do(tmp_path: Path) -> Do:
     return line
 
 
+OFFLINE = "unshare --map-root-user --net"
+"""A network namespace of one's own: nobody is reached from it, and the loopback must be set up."""
+
+
+def summary(said: str) -> list[str]:
+    """What a verb came to, without how long it took."""
+    return re.findall(r"\d+ scenarios: .*|^\w+: clean.*|\d+ passed", said, re.M)
+
+
 @pytest.mark.long
 def test_the_page_leads_from_a_wheel_to_findings(do: Do, tmp_path: Path) -> None:
     install, *rest = commands()
@@ -73,6 +82,12 @@ def test_the_page_leads_from_a_wheel_to_findings(do: Do, tmp_path: Path) -> None
     assert "2 scenarios: 2 clean" in said["freeonce run"]
     assert "note: clean" in said["freeonce audit"]
     assert "3 passed" in said["pytest"]
+    # A second time there is no network: nothing is downloaded, and nothing made again.
+    for command in rest[rest.index("freeonce setup") :]:
+        again = do(f"{OFFLINE} sh -c 'ip link set lo up && {command}'")
+        assert summary(again) == summary(said[command])
+        assert "images: " not in again
+        assert "compiling" not in again
     kept = do("freeonce cache")
     assert f"{tmp_path}/home/.cache/freeonce/" in kept
     assert str(ROOT) not in kept

@@ -80,6 +80,8 @@ pub struct Scenario {
     lesson: *const c_char,
     expected: *const Expectation,
     expected_count: usize,
+    cpus: u32,
+    shares: u32,
     run_in_c: *const c_void,
     body: fn() -> Outcome,
 }
@@ -104,6 +106,8 @@ impl Scenario {
             lesson: lesson.as_ptr(),
             expected: ptr::null(),
             expected_count: 0,
+            cpus: 1,
+            shares: 0,
             run_in_c: ptr::null(),
             body,
         }
@@ -121,6 +125,20 @@ impl Scenario {
     pub const fn losing(mut self, how: &'static CStr) -> Self {
         declared::loss(how);
         self.ends = how.as_ptr();
+        self
+    }
+
+    /// How many CPUs it needs at least. One that does not say needs one, and is given no other.
+    #[track_caller]
+    pub const fn cpus(mut self, count: u32) -> Self {
+        declared::cpus(count);
+        self.cpus = count;
+        self
+    }
+
+    /// When clean it leaves nothing behind: others may come before and after it in one guest.
+    pub const fn shares(mut self) -> Self {
+        self.shares = 1;
         self
     }
 

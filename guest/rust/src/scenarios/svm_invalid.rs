@@ -51,7 +51,10 @@ const fn rule(
     body: fn() -> Outcome,
     expected: &'static [Expectation],
 ) -> Scenario {
-    Scenario::new(name, SECTION, lesson, body).needs(c"svm:consistency").expecting(expected)
+    Scenario::new(name, SECTION, lesson, body)
+        .needs(c"svm:consistency")
+        .expecting(expected)
+        .shares()
 }
 
 /// A map above the limit is refused by the CPU and misplaced by our own rule.
