@@ -22,6 +22,11 @@ def commands() -> list[str]:
     return [line.split("#")[0].strip() for line in block[0].splitlines()]
 
 
+def python_blocks() -> str:
+    """All of the page, as one file."""
+    return "\n\n".join(re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S))
+
+
 @pytest.fixture
 def do(tmp_path: Path) -> Do:
     """Runs a line in a shell that has a fresh virtual environment first in its PATH; what it said.
@@ -88,6 +93,9 @@ def test_the_page_leads_from_a_wheel_to_findings(do: Do, tmp_path: Path) -> None
         assert summary(again) == summary(said[command])
         assert "images: " not in again
         assert "compiling" not in again
+    # What else the page has of tests, as it stands.
+    (tmp_path / "empty/mine/tests/test_page.py").write_text(python_blocks())
+    assert "6 passed" in do("pytest")
     kept = do("freeonce cache")
     assert f"{tmp_path}/home/.cache/freeonce/" in kept
     assert str(ROOT) not in kept
