@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def python_blocks() -> str:
 def do(tmp_path: Path) -> Do:
     """Runs a line in a shell that has a fresh virtual environment first in its PATH; what it said.
 
-    A `cd` lasts.
+    A `cd` lasts. What is printed is a transcript, with seconds: `pytest -rP` shows it.
     """
     environment = {
         name: value
@@ -50,8 +51,10 @@ def do(tmp_path: Path) -> Do:
     def line(command: str) -> str:
         nonlocal here
         if command.startswith("cd "):
+            print(f"$ {command}")
             here /= command.removeprefix("cd ")
             return ""
+        start = time.monotonic()
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=here,
@@ -61,6 +64,7 @@ def do(tmp_path: Path) -> Do:
             text=True,
             check=False,
         )
+        print(f"$ {command}\n{done.stdout}({time.monotonic() - start:.1f} s)\n")
         assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}"
         return done.stdout
 
