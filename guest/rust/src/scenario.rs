@@ -36,6 +36,15 @@ pub const CONTIGUOUS: &CStr = c"contiguous";
 pub const SLAB: &CStr = c"slab";
 
 /// A finding of this rule on memory of this kind. A word that there is not does not compile.
+///
+/// ```
+/// # use freeonce::scenario::{Expectation, POOL, finding};
+/// const RIGHT: Expectation = finding(c"leak", POOL).at(c"teardown").of(c"bitmap");
+/// ```
+/// ```compile_fail
+/// # use freeonce::scenario::{Expectation, POOL, finding};
+/// const WRONG: Expectation = finding(c"leek", POOL);
+/// ```
 #[track_caller]
 pub const fn finding(rule: &'static CStr, kind: &'static CStr) -> Expectation {
     declared::rule(rule);
@@ -129,6 +138,17 @@ impl Scenario {
     }
 
     /// How many CPUs it needs at least. One that does not say needs one, and is given no other.
+    ///
+    /// ```
+    /// # use freeonce::scenario::{Outcome, Scenario};
+    /// # fn body() -> Outcome { Ok(()) }
+    /// const ON_TWO: Scenario = Scenario::new(c"mine/two", c"Mine", c"Two CPUs.", body).cpus(2);
+    /// ```
+    /// ```compile_fail
+    /// # use freeonce::scenario::{Outcome, Scenario};
+    /// # fn body() -> Outcome { Ok(()) }
+    /// const ON_NONE: Scenario = Scenario::new(c"mine/none", c"Mine", c"None.", body).cpus(0);
+    /// ```
     #[track_caller]
     pub const fn cpus(mut self, count: u32) -> Self {
         declared::cpus(count);

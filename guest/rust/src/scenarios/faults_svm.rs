@@ -43,12 +43,12 @@ fn released<T>(owner: &Physical<T>) {
 }
 
 fn vmcb_entered_after() -> Outcome {
-    let L2 { mut bound, vmcb, host_vmcb: _host, .. } = l2()?;
+    let L2 { bound, vmcb, host_vmcb: _host, .. } = l2()?;
     let svm = Svm::on()?;
     released(&vmcb);
     step("VMRUN");
     // SAFETY: none: the VMCB is released. That the module keeps it makes this bearable.
-    let status = unsafe { kernel::freeonce_svm_run(&mut *bound.0) };
+    let status = unsafe { kernel::freeonce_svm_run(bound.0.get()) };
     drop(svm);
     drop(bound);
     mem::forget(vmcb);
@@ -82,7 +82,8 @@ fn page_released_while_bound() -> Outcome {
     let mut l2 = l2()?;
     l2.bind()?;
     step("release");
-    l2.memory.release_early();
+    // SAFETY: none, until it is forgotten below: that it is released too early is the fault.
+    unsafe { l2.memory.release_early() };
     let L2 { bound, memory, .. } = l2;
     drop(bound);
     mem::forget(memory);
