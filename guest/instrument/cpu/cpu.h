@@ -37,6 +37,7 @@ typedef int (*on_cpu_body)(void *argument);
 u32 freeonce_cpu_count(void);
 int freeonce_on_cpu(u32 cpu, on_cpu_body body, void *argument);
 int freeonce_on_each_cpu(on_cpu_body body, void *argument);
+void one_cpu_only(bool only);
 
 /*
  * bound.c, foreign.c: every physical address that the CPU is given with a vcpu, and for how long.

@@ -206,6 +206,7 @@ class Blind(IntEnum):
     HOOKS = 4
     REST = 5
     ROOM = 6
+    CPUS = 7
 
 
 class Quiesced(IntEnum):
