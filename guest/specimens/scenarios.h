@@ -46,7 +46,7 @@ struct scenario_array {
 /* How many CPUs it needs at least. One that declares none needs one, and is given no other. */
 #define CPUS(COUNT) .cpus = DECLARED_CPUS(COUNT)
 
-/* When clean it leaves nothing behind: others may come before and after it in one guest. */
+/* It leaves nothing behind: others may come before and after it in one guest. */
 #define SHARES .shares = 1
 
 /* Exactly these findings, in any order. */

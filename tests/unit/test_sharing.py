@@ -61,14 +61,13 @@ def test_who_shares_nothing_is_not_kept_waiting_for_the_next() -> None:
     ("scenario", "options"),
     [
         (ALONE, PLAIN),
-        (replace(ONE, expected=(Expectation("leak", "pool"),)), PLAIN),
         (replace(ONE, ends="panic"), PLAIN),
         (ONE, Options("fail=1")),
         (ONE, Options(repeat=2)),
         (ONE, Options(pristine=True)),
     ],
 )
-def test_what_is_not_plain_and_clean_has_a_guest_of_its_own(
+def test_what_is_not_run_as_it_is_has_a_guest_of_its_own(
     scenario: Scenario, options: Options
 ) -> None:
     assert not may_share(Task(scenario, options))
@@ -130,6 +129,17 @@ def test_what_was_not_clean_behind_another_is_led_again_alone(
     guests, told = led(monkeypatch, [ONE, OTHER, replace(ONE, name="a/third")], work)
     assert guests.ran == [(1, "a/one"), (1, "a/other"), (2, "a/other"), (2, "a/third")]
     assert [one.judgement.verdict for one in told] == [Verdict.CLEAN] * 3
+
+
+def test_what_is_found_as_declared_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    leaks = (Expectation("leak", "pool"),)
+
+    def work(_: int, name: str) -> tuple[Result, bool]:
+        return result(name, LEAK, leaks) if name == "a/other" else result(name, CLEAN), True
+
+    guests, told = led(monkeypatch, [ONE, replace(OTHER, expected=leaks), ONE], work)
+    assert guests.ran == [(1, "a/one"), (1, "a/other"), (1, "a/one")]
+    assert [one.judgement.verdict for one in told][1] is Verdict.FAULTY
 
 
 @pytest.mark.parametrize("fit", [True, False])

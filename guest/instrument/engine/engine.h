@@ -29,7 +29,7 @@ struct scenario {
 	const struct expectation *expected;
 	size_t expected_count;
 	u32 cpus;   /* that it needs at least; 0 for 1 */
-	u32 shares; /* when clean it leaves nothing: others may come before and after it in its guest */
+	u32 shares; /* it leaves nothing: others may come before and after it in its guest */
 	int (*run)(void);      /* C; NULL in a Rust scenario */
 	const void *rust_body; /* Rust's own */
 };

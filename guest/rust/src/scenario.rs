@@ -156,7 +156,7 @@ impl Scenario {
         self
     }
 
-    /// When clean it leaves nothing behind: others may come before and after it in one guest.
+    /// It leaves nothing behind: others may come before and after it in one guest.
     pub const fn shares(mut self) -> Self {
         self.shares = 1;
         self

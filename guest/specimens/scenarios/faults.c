@@ -274,23 +274,24 @@ static int contiguous_cache_left(void)
 }
 
 #define LIE(NAME, RUN, LESSON) \
-	FAULT("witnesses-disagree/pool/c/" NAME, "witnesses-disagree", "pool", RUN, LESSON)
+	FAULT("witnesses-disagree/pool/c/" NAME, "witnesses-disagree", "pool", RUN, LESSON, \
+	      SHARES)
 
 #define FAULTS(KIND)                                                                           \
 	FAULT("leak/" #KIND "/c", "leak", #KIND, KIND##_leak,                                  \
-	      "Memory that is never released is a leak."),                                     \
+	      "Memory that is never released is a leak.", SHARES),                                     \
 	FAULT("double-free/" #KIND "/c", "double-free", #KIND, KIND##_double_free,             \
-	      "The second release of one allocation is one too many."),                        \
+	      "The second release of one allocation is one too many.", SHARES),                        \
 	FAULT("null-free/" #KIND "/c", "null-free", #KIND, KIND##_null_free,                   \
-	      "Releasing null is harmless to kfree() and fatal to others; it is never meant."), \
+	      "Releasing null is harmless to kfree() and fatal to others; it is never meant.", SHARES), \
 	FAULT("invalid-free/" #KIND "/c/never-allocated", "invalid-free", #KIND,               \
-	      KIND##_never_allocated_free, "Only what was allocated can be released."),        \
+	      KIND##_never_allocated_free, "Only what was allocated can be released.", SHARES),        \
 	FAULT("invalid-free/" #KIND "/c/interior", "invalid-free", #KIND, KIND##_interior_free, \
-	      "A release takes the pointer that the allocation gave, not one inside of it."),  \
+	      "A release takes the pointer that the allocation gave, not one inside of it.", SHARES),  \
 	FAULT("mismatched-free/" #KIND "/c", "mismatched-free", #KIND, KIND##_mismatched_free, \
-	      "Memory goes back by the call that matches the one it came from."),              \
+	      "Memory goes back by the call that matches the one it came from.", SHARES),              \
 	FAULT("wrong-size-free/" #KIND "/c", "wrong-size-free", #KIND, KIND##_wrong_size_free, \
-	      "The owner must believe the size that it allocated."),                           \
+	      "The owner must believe the size that it allocated.", SHARES),                           \
 	FAULT("use-after-free/" #KIND "/c", "use-after-free", #KIND, KIND##_use_after_free,    \
 	      "A write into released memory breaks the poison in it."),                        \
 	FAULT("out-of-bounds/" #KIND "/c/live", "out-of-bounds", #KIND,                        \

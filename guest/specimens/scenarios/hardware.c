@@ -448,16 +448,17 @@ static int host_save_area_left_at_unload(void)
 
 #define USED(NAME, RUN, LESSON)                                                      \
 	FAULT("hardware-use-after-free/contiguous/c/" NAME,                 \
-		       "hardware-use-after-free", "contiguous", RUN, LESSON, .needs = "svm")
+		       "hardware-use-after-free", "contiguous", RUN, LESSON, .needs = "svm", SHARES)
 #define MISPLACED(KIND, NAME, RUN, LESSON) \
-	FAULT("misplaced/" KIND "/c/" NAME, "misplaced", KIND, RUN, LESSON, .needs = "svm")
+	FAULT("misplaced/" KIND "/c/" NAME, "misplaced", KIND, RUN, LESSON, .needs = "svm", SHARES)
 #define LEFT(NAME, RUN, LESSON, ...) \
 	FAULT("not-restored/none/c/" NAME, "not-restored", "none", RUN, LESSON, \
 	      .needs = "svm", __VA_ARGS__)
 
 static const struct scenario hardware_scenarios[] = {
-	USED("vmcb-entered", vmcb_entered,
-	     "VMRUN with the address of a released VMCB: #VMEXIT writes into it."),
+	FAULT("hardware-use-after-free/contiguous/c/vmcb-entered", "hardware-use-after-free",
+	      "contiguous", vmcb_entered,
+	      "VMRUN with the address of a released VMCB: #VMEXIT writes into it.", .needs = "svm"),
 	USED("vmcb", vmcb_lost_while_bound,
 	     "A VMCB released while its L2 can still be entered."),
 	USED("host-vmcb", host_vmcb_lost_while_bound,

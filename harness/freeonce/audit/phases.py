@@ -61,10 +61,8 @@ def all_gone(run: Run) -> bool:
 
 
 def left_nothing(run: Run) -> bool:
-    """Whether no memory was found broken, no release withheld, and nothing lost sight of."""
-    if np.any(np.isin(run.records["type"], (Type.BROKEN, Type.BLIND))):
-        return False
-    return not np.any(run.releases["flags"] & Flag.WITHHELD)
+    """Whether no memory was found broken, and nothing lost sight of."""
+    return not np.any(np.isin(run.records["type"], (Type.BROKEN, Type.BLIND)))
 
 
 def untouched(run: Run) -> bool:
@@ -78,7 +76,7 @@ def untouched(run: Run) -> bool:
     waited = Quiesced.RCU | Quiesced.WORK | Quiesced.DEFERRED
     if len(rest) != 1 or int(rest[0]["detail"]) & waited != waited or int(rest[0]["size"]):
         return False
-    if not left_nothing(run):
+    if not left_nothing(run) or np.any(run.releases["flags"] & Flag.WITHHELD):
         return False
     phases = records[records["type"] == Type.PHASE]
     gone = phases["serial"][phases["detail"] == Phase.GONE]

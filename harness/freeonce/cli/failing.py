@@ -10,7 +10,7 @@ BARE = "--fail-each"
 ALL = f"{BARE}=all"
 
 
-class WherePoint(click.ParamType[Where]):
+class WherePoint(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
     """`3`, or `3+` with all after it."""
 
     name = "N[+]"
@@ -25,7 +25,7 @@ class WherePoint(click.ParamType[Where]):
         return Where(int(match[1]), bool(match[2]))
 
 
-class EachPoint(click.ParamType[Each]):
+class EachPoint(click.ParamType):  # type: ignore[type-arg]
     """A stage of a life, or all; with + in front also with everything after it failing."""
 
     name = "[+][STAGE]"

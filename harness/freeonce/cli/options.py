@@ -14,7 +14,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 LOOPBACK = "127.0.0.1"
 
 
-class Address(click.ParamType[tuple[str, int]]):
+class Address(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
     """Where to listen: a port, on this machine alone unless a host stands before it."""
 
     name = "[HOST:]PORT"

@@ -29,8 +29,8 @@ class Scenario:
     """One named piece of guest code. `index`: its place in the guest's table.
 
     `needs`: a feature that the CPU may lack. `ends`: how it loses the guest (`Loss`);
-    such a one is only run when named. `cpus`: that it needs at least. `shares`: when clean it
-    leaves nothing behind, so that others may come before and after it in one guest.
+    such a one is only run when named. `cpus`: that it needs at least. `shares`: it leaves
+    nothing behind, so that others may come before and after it in one guest.
     """
 
     index: int

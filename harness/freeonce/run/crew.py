@@ -145,8 +145,8 @@ class Pristine(AbstractContextManager["Pristine"]):
     def _in_one_guest(self, turn: list[Task], starting: Starting) -> Iterator[Result]:
         """The results of the first, and of those behind it as far as each left nothing.
 
-        Of one that is not the first nothing is told but that it was clean: what else it comes to
-        it comes to again, as the first in a guest.
+        Of one that is not the first nothing is told but that it was as expected, and left nothing:
+        what else it comes to it comes to again, as the first in a guest.
         """
         told = 0
         try:

@@ -15,10 +15,8 @@ TOGETHER = 16
 
 
 def leaves_nothing(task: Task) -> bool:
-    """Whether it is held to that: it declares so, nothing must be found, and nothing fails."""
-    scenario = task.scenario
-    clean = not scenario.expected and scenario.ends is None
-    return scenario.shares and clean and not task.options.command
+    """Whether it is held to that: it declares so, keeps its guest, and is run as it is."""
+    return task.scenario.shares and task.scenario.ends is None and not task.options.command
 
 
 def may_share(task: Task) -> bool:
@@ -47,15 +45,20 @@ def _follows(one: Task, other: Task) -> bool:
 
 
 def spotless(result: Result) -> bool:
-    """Whether nothing speaks against another in the same guest, by the verdict."""
-    fine = result.judgement.verdict in (Verdict.CLEAN, Verdict.UNSUPPORTED)
-    return fine and result.as_expected
+    """Whether nothing speaks against another in the same guest, by the verdict.
+
+    What was found must be what it declares: that is withheld in the run, or made good at its end.
+    """
+    return result.as_expected and result.judgement.verdict is not Verdict.INCOMPLETE
 
 
 def left_behind(guest: Guest, result: Result) -> str:
-    """What a run that seems clean left in its guest, in words; empty: nothing. Raises GuestLost."""
+    """What a run that is as expected left in its guest, in words; empty: nothing.
+
+    Raises GuestLost.
+    """
     if not left_nothing(result.evidence.run):
-        return "memory or releases are not as before"
+        return "memory was broken"
     try:
         guest.ask("sound")
     except CommandFailed as error:

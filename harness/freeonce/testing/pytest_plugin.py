@@ -259,7 +259,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         raise
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
     """Say out loud what was not tested here, and why."""
     skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", ())]
     # File, line and reason; a list when another process sent it.

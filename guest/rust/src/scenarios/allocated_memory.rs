@@ -60,6 +60,7 @@ const SCENARIOS: &[Scenario] = &[
         c"Assigning into zeroed memory drops a value that was never there, and a Drop that only frees storage forgets what the storage owns.",
         first,
     )
+    .shares()
     .expecting(&[NULL_FREE, inner_leak(CONTIGUOUS)]),
     Scenario::new(
         c"allocated_memory/pool_owns_pool",
@@ -67,6 +68,7 @@ const SCENARIOS: &[Scenario] = &[
         c"The same two faults with one kind of memory only: mixing kinds is not the cause.",
         pool_owns_pool,
     )
+    .shares()
     .expecting(&[NULL_FREE, inner_leak(POOL)]),
     Scenario::new(
         c"allocated_memory/contiguous_owns_pool",
@@ -74,6 +76,7 @@ const SCENARIOS: &[Scenario] = &[
         c"The outer kind makes no difference: the null is freed by what the zeroed kind field says.",
         contiguous_owns_pool,
     )
+    .shares()
     .expecting(&[NULL_FREE, inner_leak(POOL)]),
     Scenario::new(
         c"allocated_memory/contiguous_owns_contiguous",
@@ -81,6 +84,7 @@ const SCENARIOS: &[Scenario] = &[
         c"Even with only contiguous memory in sight the null goes to the pool's free call.",
         contiguous_owns_contiguous,
     )
+    .shares()
     .expecting(&[NULL_FREE, inner_leak(CONTIGUOUS)]),
 ];
 crate::scenarios!(SCENARIOS);

@@ -47,6 +47,7 @@ const SCENARIOS: &[Scenario] = &[
         c"*mut T in place of NonNull<T> changes nothing: neither fault is about the pointer's type.",
         raw_pointer,
     )
+    .shares()
     .expecting(&[NULL_FREE, inner_leak(CONTIGUOUS)]),
     Scenario::new(
         c"allocated_memory/without_kind",
@@ -54,6 +55,7 @@ const SCENARIOS: &[Scenario] = &[
         c"Without the kind field the null goes to the contiguous call; it is still a null.",
         without_kind,
     )
+    .shares()
     .expecting(&[
         finding(c"null-free", CONTIGUOUS).at(c"assign").because(
             c"the assignment drops the old value first, and that is zeroed memory: a null pointer",
@@ -66,6 +68,7 @@ const SCENARIOS: &[Scenario] = &[
         c"PhantomData<T> tells the drop checker about ownership; it does not make Drop drop the T.",
         unique,
     )
+    .shares()
     .expecting(&[NULL_FREE, inner_leak(CONTIGUOUS)]),
     Scenario::new(
         c"allocated_memory/may_dangle",
@@ -73,6 +76,7 @@ const SCENARIOS: &[Scenario] = &[
         c"#[may_dangle] relaxes what the compiler accepts; it changes nothing that runs.",
         may_dangle,
     )
+    .shares()
     .expecting(&[NULL_FREE, inner_leak(CONTIGUOUS)]),
 ];
 crate::scenarios!(SCENARIOS);

@@ -72,6 +72,7 @@ const SCENARIOS: &[Scenario] = &[
         c"Box drops what is in it, so nothing leaks; the assignment still drops a zeroed Box.",
         zeroed_then_assigned,
     )
+    .shares()
     .expecting(&[NULL_FREE]),
     Scenario::new(
         c"box/zeroed_then_assigned_prebuilt",
@@ -79,6 +80,7 @@ const SCENARIOS: &[Scenario] = &[
         c"Building the inner value early does not help while the outer one starts as zeros.",
         zeroed_then_assigned_prebuilt,
     )
+    .shares()
     .expecting(&[NULL_FREE]),
     Scenario::new(
         c"box/maybe_uninit_never_dropped",
@@ -86,6 +88,7 @@ const SCENARIOS: &[Scenario] = &[
         c"MaybeUninit<T> never drops its T: without assume_init the inner Box is forgotten.",
         maybe_uninit_never_dropped,
     )
+    .shares()
     .expecting(&[finding(c"leak", POOL)
         .of(c"bar")
         .because(c"its owner is a MaybeUninit, which never drops what is in it")]),

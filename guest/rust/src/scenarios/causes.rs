@@ -50,6 +50,7 @@ const SCENARIOS: &[Scenario] = &[
         c"Assignment, and a Drop that frees storage only: both faults.",
         assign_drop_storage,
     )
+    .shares()
     .expecting(&[NULL_FREE, inner_leak(CONTIGUOUS)]),
     Scenario::new(
         c"allocated_memory/write_drop_storage",
@@ -57,6 +58,7 @@ const SCENARIOS: &[Scenario] = &[
         c"ptr::write drops no old value: the null free is gone, the leak stays.",
         write_drop_storage,
     )
+    .shares()
     .expecting(&[inner_leak(CONTIGUOUS)]),
     Scenario::new(
         c"allocated_memory/assign_drop_in_place",
@@ -64,6 +66,7 @@ const SCENARIOS: &[Scenario] = &[
         c"drop_in_place before the storage goes: the leak is gone, the null free stays.",
         assign_drop_in_place,
     )
+    .shares()
     .expecting(&[NULL_FREE]),
     Scenario::new(
         c"allocated_memory/write_drop_in_place",

@@ -113,9 +113,17 @@ fn misaligned<A: Allocator>(allocator: A) -> Outcome {
     Ok(())
 }
 
-macro_rules! fault {
+/// Memory is broken by it, and stays so.
+macro_rules! breaks {
     ($name:literal, $rule:literal, $kind:ident, $body:expr, $lesson:literal) => {
         Scenario::new($name, SECTION, $lesson, || $body).expecting(&[finding($rule, $kind)])
+    };
+}
+
+/// What it does wrong is withheld, or made good when it is settled.
+macro_rules! fault {
+    ($name:literal, $rule:literal, $kind:ident, $body:expr, $lesson:literal) => {
+        breaks!($name, $rule, $kind, $body, $lesson).shares()
     };
 }
 
@@ -149,13 +157,13 @@ const SCENARIOS: &[Scenario] = &[
         c"A cast of the pointer changes the layout that the release believes."),
     fault!(c"fault/wrong-size-free/contiguous/rust", c"wrong-size-free", CONTIGUOUS, wrong_size_free(PhysicalAllocator),
         c"A cast of the pointer changes the layout that the release believes."),
-    fault!(c"fault/use-after-free/pool/rust", c"use-after-free", POOL, use_after_free(Global),
+    breaks!(c"fault/use-after-free/pool/rust", c"use-after-free", POOL, use_after_free(Global),
         c"A pointer that outlives its Box writes into released memory."),
-    fault!(c"fault/use-after-free/contiguous/rust", c"use-after-free", CONTIGUOUS, use_after_free(PhysicalAllocator),
+    breaks!(c"fault/use-after-free/contiguous/rust", c"use-after-free", CONTIGUOUS, use_after_free(PhysicalAllocator),
         c"A pointer that outlives its Box writes into released memory."),
-    fault!(c"fault/out-of-bounds/pool/rust", c"out-of-bounds", POOL, out_of_bounds(Global),
+    breaks!(c"fault/out-of-bounds/pool/rust", c"out-of-bounds", POOL, out_of_bounds(Global),
         c"A raw pointer knows no bounds."),
-    fault!(c"fault/out-of-bounds/contiguous/rust", c"out-of-bounds", CONTIGUOUS, out_of_bounds(PhysicalAllocator),
+    breaks!(c"fault/out-of-bounds/contiguous/rust", c"out-of-bounds", CONTIGUOUS, out_of_bounds(PhysicalAllocator),
         c"A raw pointer knows no bounds."),
     fault!(c"fault/misplaced/pool/rust", c"misplaced", POOL, misaligned(Global),
         c"An allocator that ignores the alignment of the type is caught."),

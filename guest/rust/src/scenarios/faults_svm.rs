@@ -364,13 +364,13 @@ const HARDWARE: &CStr = c"hardware-use-after-free";
 
 macro_rules! hardware {
     ($name:literal, $body:expr, $lesson:literal) => {
-        fault($name, $lesson, || $body, &[finding(HARDWARE, CONTIGUOUS)])
+        fault($name, $lesson, || $body, &[finding(HARDWARE, CONTIGUOUS)]).shares()
     };
 }
 
 #[rustfmt::skip]
 const SCENARIOS: &[Scenario] = &[
-    hardware!(c"fault/hardware-use-after-free/contiguous/rust/vmcb-entered", vmcb_entered_after(),
+    fault!(HARDWARE, CONTIGUOUS, c"fault/hardware-use-after-free/contiguous/rust/vmcb-entered", vmcb_entered_after(),
         c"VMRUN with the address of a released VMCB: #VMEXIT writes into it."),
     hardware!(c"fault/hardware-use-after-free/contiguous/rust/vmcb", released_while_bound!(vmcb),
         c"A VMCB released while its L2 can still be entered."),

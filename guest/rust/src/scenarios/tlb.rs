@@ -237,7 +237,7 @@ const fn right(name: &'static CStr, lesson: &'static CStr, body: fn() -> Outcome
 const FOUND: &[Expectation] = &[finding(c"hardware-use-after-free", CONTIGUOUS).of(c"page")];
 
 const fn fault(name: &'static CStr, lesson: &'static CStr, body: fn() -> Outcome) -> Scenario {
-    Scenario::new(name, PLANTED_SECTION, lesson, body).needs(c"svm").expecting(FOUND)
+    Scenario::new(name, PLANTED_SECTION, lesson, body).needs(c"svm").shares().expecting(FOUND)
 }
 
 #[rustfmt::skip]

@@ -137,6 +137,7 @@ const SCENARIOS: &[Scenario] = &[
         c"ExAllocatePoolWithTag and no ExFreePool.",
         leak,
     )
+    .shares()
     .expecting(&[finding(c"leak", POOL)]),
     Scenario::new(
         c"fault/null-free/contiguous/rust/windows",
@@ -144,6 +145,7 @@ const SCENARIOS: &[Scenario] = &[
         c"MmFreeContiguousMemory of null.",
         null_free,
     )
+    .shares()
     .expecting(&[finding(c"null-free", CONTIGUOUS)]),
     Scenario::new(
         c"fault/double-free/pool/rust/windows",
@@ -151,6 +153,7 @@ const SCENARIOS: &[Scenario] = &[
         c"ExFreePool twice.",
         double_free,
     )
+    .shares()
     .expecting(&[finding(c"double-free", POOL)]),
     Scenario::new(
         c"fault/mismatched-free/pool/rust/windows-tag",
@@ -158,6 +161,7 @@ const SCENARIOS: &[Scenario] = &[
         c"ExFreePoolWithTag with another tag: Windows stops with BAD_POOL_CALLER.",
         another_tag,
     )
+    .shares()
     .expecting(&[finding(c"mismatched-free", POOL)]),
     Scenario::new(
         c"fault/mismatched-free/contiguous/rust/windows-cache",
@@ -165,6 +169,7 @@ const SCENARIOS: &[Scenario] = &[
         c"Cached memory is released as uncached.",
         another_cache,
     )
+    .shares()
     .expecting(&[finding(c"mismatched-free", CONTIGUOUS)]),
     Scenario::new(
         c"fault/wrong-size-free/contiguous/rust/windows",
@@ -172,6 +177,7 @@ const SCENARIOS: &[Scenario] = &[
         c"Two pages are released as 192 bytes.",
         another_size,
     )
+    .shares()
     .expecting(&[finding(c"wrong-size-free", CONTIGUOUS)]),
     Scenario::new(
         c"fault/mismatched-free/pool/rust/windows-call",
@@ -179,6 +185,7 @@ const SCENARIOS: &[Scenario] = &[
         c"MmFreeContiguousMemory of pool memory.",
         another_call,
     )
+    .shares()
     .expecting(&[finding(c"mismatched-free", POOL)]),
 ];
 crate::scenarios!(SCENARIOS);
