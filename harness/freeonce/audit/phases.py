@@ -9,7 +9,17 @@ from freeonce.audit.life import Reason
 from freeonce.audit.model import Asked
 from freeonce.audit.run import Run
 from freeonce.errors import Obstacle
-from freeonce.evidence.ledger import Blind, Broken, Flag, Phase, Quiesced, Records, Type, text_of
+from freeonce.evidence.ledger import (
+    Blind,
+    Broken,
+    Flag,
+    Phase,
+    Quiesced,
+    Records,
+    Type,
+    among,
+    text_of,
+)
 from freeonce.evidence.stacks import told
 
 BLIND = {
@@ -70,7 +80,7 @@ def untouched(run: Run) -> bool:
     waited = Quiesced.RCU | Quiesced.WORK | Quiesced.DEFERRED
     if len(rest) != 1 or int(rest[0]["detail"]) & waited != waited or int(rest[0]["size"]):
         return False
-    if np.any(np.isin(records["type"], (Type.BROKEN, Type.BLIND))):
+    if np.any(among(records["type"], (Type.BROKEN, Type.BLIND))):
         return False
     if np.any(run.releases["flags"] & Flag.WITHHELD):
         return False
@@ -142,7 +152,7 @@ def _live_at(run: Run, sequence: int) -> int:
 
 def _numbers(records: Records) -> list[int]:
     """The loads that the records speak of."""
-    mine = np.isin(records["type"], (Type.SUBJECT, Type.PHASE))
+    mine = among(records["type"], (Type.SUBJECT, Type.PHASE))
     numbers: list[int] = np.unique(records["serial"][mine]).tolist()
     return numbers
 
@@ -154,7 +164,7 @@ def _loads(records: Records) -> Iterator[str]:
         yield "no module was loaded"
     by_load: dict[int, list[int]] = {number: [] for number in numbers}
     names: dict[int, str] = {}
-    for record in records[np.isin(records["type"], (Type.SUBJECT, Type.PHASE))]:
+    for record in records[among(records["type"], (Type.SUBJECT, Type.PHASE))]:
         number = int(record["serial"])
         if record["type"] == Type.PHASE:
             by_load[number].append(int(record["detail"]))

@@ -18,6 +18,7 @@ from freeonce.evidence.ledger import (
     Records,
     Type,
     Witness,
+    among,
     choose,
     signed,
 )
@@ -522,7 +523,7 @@ def _disputed_taken(allocates: Records, taken: Records, records: Records) -> lis
 def _disputed_kinds(records: Records) -> list[Dispute]:
     kinds = (Type.ALLOCATE, Type.RELEASE, Type.RECLAIM)
     known = (records["kind"] != Kind.NONE) & (records["kind"] <= max(Kind))
-    chosen = np.isin(records["type"], kinds) & ~known
+    chosen = among(records["type"], kinds) & ~known
     return [Dispute(record, "memory of no kind") for record in records[chosen]]
 
 
