@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from freeonce.audit.families import of_subjects
+from freeonce.audit.families import no_memory, of_subjects
 from freeonce.evidence.ledger import (
     Flag,
     Kind,
@@ -455,9 +455,14 @@ def _disputed_allocates(allocates: Records, over: Sequences) -> list[Dispute]:
         Dispute(record, f"the ledger gives out serial {record['serial']} out of order")
         for record in allocates[serials <= highest]
     ]
-    order = np.argsort(allocates["pointer"], kind="stable")
-    pointers, sequences = allocates["pointer"][order], allocates["sequence"][order]
-    again = (pointers[1:] == pointers[:-1]) & (over[order[:-1]] > sequences[1:])
+    # A driver that a subsystem knows may be the first member of memory that its owner took.
+    known = no_memory(allocates["kind"])
+    order = np.lexsort((known, allocates["pointer"]))
+    pointers, known, sequences = (
+        column[order] for column in (allocates["pointer"], known, allocates["sequence"])
+    )
+    alike = (pointers[1:] == pointers[:-1]) & (known[1:] == known[:-1])
+    again = alike & (over[order[:-1]] > sequences[1:])
     found += [
         Dispute(allocates[index], "the ledger gives out this address twice in one run")
         for index in np.sort(order[1:][again])
