@@ -64,6 +64,12 @@ static int lead(const char *options)
 	return error ? error : found_wrong() ? EUCLEAN : 0;
 }
 
+static int sound(const char *unused)
+{
+	(void)unused;
+	return found_wrong() ? EUCLEAN : 0;
+}
+
 static int settle(const char *unused)
 {
 	(void)unused;
@@ -126,7 +132,7 @@ static const struct {
 	int (*act)(const char *argument);
 } verbs[] = {
 	{ "ping", ping },     { "run", run },	      { "settle", settle },
-	{ "life", life },     { "lead", lead },
+	{ "life", life },     { "lead", lead },	      { "sound", sound },
 	{ "reseed", reseed }, { "clock", set_clock }, { "rewind", rewind_ledger },
 	{ "drained", drained },
 };

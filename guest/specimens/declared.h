@@ -9,6 +9,8 @@
 /* Bytes. With the options of a run behind it, it is one line to the control file. */
 #define SCENARIO_NAME_MOST 80
 
+#define SCENARIO_CPUS_MOST 64
+
 #define SAME_WORD(A, B) (__builtin_strcmp(A, B) == 0)
 
 #define IS_RULE(W)                                                                      \
@@ -39,6 +41,9 @@
 #define DECLARED_RULE(W) CHECKED(W, IS_RULE(W), "there is no rule " #W)
 #define DECLARED_KIND(W) CHECKED(W, IS_KIND(W), "there is no kind " #W)
 #define DECLARED_LOSS(W) CHECKED(W, IS_LOSS(W), "no guest is lost by " #W)
+#define DECLARED_CPUS(N)                                                      \
+	CHECKED(N, (N) >= 1 && (N) <= SCENARIO_CPUS_MOST,                     \
+		"a scenario needs 1 to 64 CPUs, unlike " #N)
 #define DECLARED_NAME(W)                                            \
 	CHECKED(W, sizeof(W) > 1 && sizeof(W) - 1 <= SCENARIO_NAME_MOST, \
 		"the name of a scenario has 1 to 80 bytes, unlike " #W)

@@ -22,7 +22,10 @@ struct scenario_array {
 	static const struct scenario_array ARRAY##_in_table                       \
 		__used __section("scenarios") = { ARRAY, ARRAY_SIZE(ARRAY) }
 
-/* One scenario that must be clean; behind RUN `EXPECT(FINDING(...), ...)`, `ENDS`, `.needs`. */
+/*
+ * One scenario that must be clean; behind RUN `EXPECT(FINDING(...), ...)`, `ENDS`, `CPUS`, `SHARES`,
+ * `.needs`.
+ */
 #define SCENARIO(NAME, SECTION, LESSON, RUN, ...) \
 	{                                         \
 		.name = DECLARED_NAME(NAME),      \
@@ -40,6 +43,12 @@ struct scenario_array {
 /* How it loses its guest. It is then only run when named. */
 #define ENDS(LOSS) .ends = DECLARED_LOSS(LOSS)
 
+/* How many CPUs it needs at least. One that declares none needs one, and is given no other. */
+#define CPUS(COUNT) .cpus = DECLARED_CPUS(COUNT)
+
+/* When clean it leaves nothing behind: others may come before and after it in one guest. */
+#define SHARES .shares = 1
+
 /* Exactly these findings, in any order. */
 #define EXPECT(...)                                                        \
 	.expected = (const struct expectation[]){ __VA_ARGS__ },           \
@@ -53,7 +62,7 @@ struct scenario_array {
 
 /* The same calls used as they should be: nothing to find. */
 #define OF_KERNEL(NAME, RUN, LESSON) \
-	SCENARIO("kernel/" NAME, "The kernel's own allocators, from C", LESSON, RUN)
+	SCENARIO("kernel/" NAME, "The kernel's own allocators, from C", LESSON, RUN, SHARES)
 
 #define STEP(text) freeonce_step(text, sizeof(text) - 1)
 #define LABEL(pointer, text) freeonce_label(pointer, text, sizeof(text) - 1)

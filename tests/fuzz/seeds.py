@@ -15,9 +15,9 @@ from tests.unit.modules import compiled
 
 LONGEST = 200
 TABLE = (
-    b"scenario\tfault/leak/pool/c\tFaults\tC\t-\t-\tA lesson.\n"
+    b"scenario\tfault/leak/pool/c\tFaults\tC\t-\t-\t1\t-\tA lesson.\n"
     b"expect\tleak\tpool\there\tit\tit does\n"
-    b"scenario\tmine/[/x]\tMine\tRust\tsvm\tpanic\t<script>alert(1)</script>\n"
+    b"scenario\tmine/[/x]\tMine\tRust\tsvm\tpanic\t1\t-\t<script>alert(1)</script>\n"
 )
 
 

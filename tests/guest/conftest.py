@@ -42,13 +42,13 @@ def place() -> Iterator[Place]:
 
 
 @pytest.fixture(scope="session")
-def places() -> Iterator[Callable[[int], Place]]:
-    """Where lives are led, by the number of CPUs. kvm-amd is one that needs SVM."""
+def places() -> Iterator[Callable[[Machine], Place]]:
+    """Where lives are led, by the machine. kvm-amd is one that needs SVM."""
     with ExitStack() as stack:
 
         @cache
-        def found(cpus: int) -> Place:
-            return stack.enter_context(ready(find_setting("auto", machine=Machine(cpus=cpus))))
+        def found(machine: Machine) -> Place:
+            return stack.enter_context(ready(find_setting("auto", machine=machine)))
 
         yield found
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from freeonce.project.image import Image
+from freeonce.project.machine import Machine
 from freeonce.run.life import Limits
 from freeonce.run.prepare import Wish
 from tests.guest.lives import TESTS, compiled, made_once
@@ -15,6 +17,7 @@ from tests.guest.lives import TESTS, compiled, made_once
 DEBIAN = TESTS / "debian"
 EXERCISES: Mapping[str, Mapping[str, Any]] = tomllib.loads((DEBIAN / "exercises.toml").read_text())
 SECONDS = 300.0
+FIRMWARE = (Path("/usr/share/seabios"), Path("/usr/share/qemu"))
 
 
 def unpacked(package: str, session: Path) -> Path:
@@ -36,6 +39,11 @@ def source_of(package: str, session: Path) -> Path:
     return folder
 
 
+def programs_of(session: Path) -> Path:
+    """Ours, compiled."""
+    return made_once(session, "programs", lambda into: compiled(DEBIAN / "programs", into))
+
+
 def program(name: str, programs: Path) -> Path:
     """Ours, or the host's."""
     ours = programs / name
@@ -44,9 +52,26 @@ def program(name: str, programs: Path) -> Path:
     return Path(found)
 
 
-def wish(name: str, session: Path) -> Wish:
+def firmware(name: str) -> str:
+    """A file of QEMU's, with the folder where the exercise has it."""
+    (found,) = (file for folder in FIRMWARE if (file := folder / name).exists())
+    return f"{found}:/audit/firmware/{name}"
+
+
+def machine_of(name: str) -> Machine:
+    """What it needs."""
     about = EXERCISES[name]
-    programs = made_once(session, "programs", lambda into: compiled(DEBIAN / "programs", into))
+    return Machine(**{key: about[key] for key in ("cpus", "memory") if key in about})
+
+
+def wish(name: str, session: Path, image: Image) -> Wish:
+    """`image`: the guest's own, whose files an exercise may boot an L2 of."""
+    about = EXERCISES[name]
+    carried = [
+        *(str(program(one, programs_of(session))) for one in about.get("files", [])),
+        *map(firmware, about.get("firmware", [])),
+        *(f"{getattr(image, one)}:/audit/{one}" for one in about.get("image", [])),
+    ]
     source = about.get("source")
     targets = [str(source_of(source, session))] if source else about.get("targets", [name])
     return Wish(
@@ -54,6 +79,6 @@ def wish(name: str, session: Path) -> Wish:
         parameters=about.get("params", ""),
         dependencies=tuple(about.get("deps", [])),
         exercises=(DEBIAN / f"{name}.sh",),
-        carried=tuple(str(program(one, programs)) for one in about.get("files", [])),
-        limits=Limits(exercise=SECONDS),
+        carried=tuple(carried),
+        limits=Limits(exercise=about.get("seconds", SECONDS)),
     )

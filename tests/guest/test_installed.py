@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,11 +23,16 @@ def commands() -> list[str]:
     return [line.split("#")[0].strip() for line in block[0].splitlines()]
 
 
+def python_blocks() -> str:
+    """All of the page, as one file."""
+    return "\n\n".join(re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S))
+
+
 @pytest.fixture
 def do(tmp_path: Path) -> Do:
     """Runs a line in a shell that has a fresh virtual environment first in its PATH; what it said.
 
-    A `cd` lasts.
+    A `cd` lasts. What is printed is a transcript, with seconds: `pytest -rP` shows it.
     """
     environment = {
         name: value
@@ -45,8 +51,10 @@ def do(tmp_path: Path) -> Do:
     def line(command: str) -> str:
         nonlocal here
         if command.startswith("cd "):
+            print(f"$ {command}")
             here /= command.removeprefix("cd ")
             return ""
+        start = time.monotonic()
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=here,
@@ -56,10 +64,20 @@ def do(tmp_path: Path) -> Do:
             text=True,
             check=False,
         )
+        print(f"$ {command}\n{done.stdout}({time.monotonic() - start:.1f} s)\n")
         assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}"
         return done.stdout
 
     return line
+
+
+OFFLINE = "unshare --map-root-user --net"
+"""A network namespace of one's own: nobody is reached from it, and the loopback must be set up."""
+
+
+def summary(said: str) -> list[str]:
+    """What a verb came to, without how long it took."""
+    return re.findall(r"\d+ scenarios: .*|^\w+: clean.*|\d+ passed", said, re.M)
 
 
 @pytest.mark.long
@@ -73,6 +91,15 @@ def test_the_page_leads_from_a_wheel_to_findings(do: Do, tmp_path: Path) -> None
     assert "2 scenarios: 2 clean" in said["freeonce run"]
     assert "note: clean" in said["freeonce audit"]
     assert "3 passed" in said["pytest"]
+    # A second time there is no network: nothing is downloaded, and nothing made again.
+    for command in rest[rest.index("freeonce setup") :]:
+        again = do(f"{OFFLINE} sh -c 'ip link set lo up && {command}'")
+        assert summary(again) == summary(said[command])
+        assert "images: " not in again
+        assert "compiling" not in again
+    # What else the page has of tests, as it stands.
+    (tmp_path / "empty/mine/tests/test_page.py").write_text(python_blocks())
+    assert "6 passed" in do("pytest")
     kept = do("freeonce cache")
     assert f"{tmp_path}/home/.cache/freeonce/" in kept
     assert str(ROOT) not in kept

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from freeonce.audit.model import Verdict
+from freeonce.project.machine import Machine
 from freeonce.subject.build import Headers, build
 from tests.guest.exercises import unpacked, wish
 from tests.guest.lives import Lived, Place, check_whole, headers_of, lead, made_once
@@ -17,6 +18,8 @@ from tests.kvm_amd import faults
 from tests.kvm_amd.faults import FAULTS, Change, Fault, put
 
 pytestmark = pytest.mark.long
+
+ONE_CPU = Machine(cpus=1)
 
 KBUILD = Path(faults.__file__).with_name("Kbuild")
 ONE_MACHINE = {"kvm": "kvm_user 1", "kvm-nested": "kvm_nested --faulty 1"}
@@ -28,9 +31,9 @@ def version(makefile: Path) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def source(places: Callable[[int], Place], session: Path) -> Path:
+def source(places: Callable[[Machine], Place], session: Path) -> Path:
     """arch/x86/kvm of the guest's kernel."""
-    headers = headers_of(places(1)[0])
+    headers = headers_of(places(ONE_CPU)[0])
     major, minor, patch = version((headers.source or headers.headers) / "Makefile")
     package = f"linux-source-{major}.{minor}"
     if not shutil.which("apt-get"):
@@ -62,7 +65,7 @@ def module(changes: tuple[Change, ...], source: Path, headers: Headers, scratch:
 @pytest.fixture
 def lived(
     request: pytest.FixtureRequest,
-    places: Callable[[int], Place],
+    places: Callable[[Machine], Place],
     source: Path,
     session: Path,
     tmp_path: Path,
@@ -70,9 +73,9 @@ def lived(
     """A life of kvm with it."""
     fault: Fault | str = request.param
     exercise, changes = (fault, ()) if isinstance(fault, str) else (fault.exercise, fault.changes)
-    setting, template = places(1)
+    setting, template = places(ONE_CPU)
     built = module(changes, source, headers_of(setting), tmp_path)
-    asked = replace(wish(exercise, session), targets=("kvm", str(built)))
+    asked = replace(wish(exercise, session, setting.image), targets=("kvm", str(built)))
     if changes:
         asked = replace(asked, exercises=(), commands=(ONE_MACHINE[exercise],))
     return lead(setting, template, asked)

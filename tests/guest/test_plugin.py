@@ -1,10 +1,15 @@
 """tests/example, as a user runs it: from its own folder, by two workers."""
 
+import os
 import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+
+import pytest
+
+from freeonce.project.begin import begin
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "example"
 
@@ -37,3 +42,24 @@ def test_the_example_shows_a_finding_in_words(tmp_path: Path) -> None:
     assert null.startswith('  null-free: null released by the pool call at "assign";')
     assert leak.startswith("  leak: `bar`, 64 bytes contiguous, never released;")
     assert done.returncode == 1
+
+
+@pytest.mark.long
+def test_workers_compile_and_boot_once(tmp_path: Path) -> None:
+    """A project's scenarios and template are made by the first worker; the others wait for it."""
+    project, templates, cache = (tmp_path / name for name in ("mine", "templates", "cache"))
+    list(begin(project, ("c",)))
+    text = "def test_{}(freeonce_guest):\n    pass\n"
+    (project / "tests/test_more.py").write_text("".join(map(text.format, range(4))))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "2", "-s", "--freeonce-accel=tcg"],
+        cwd=project,
+        env=os.environ | {"FREEONCE_TEMPLATES": str(templates), "XDG_CACHE_HOME": str(cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "5 passed" in done.stdout, done.stdout + done.stderr
+    assert done.stderr.count("compiling the scenarios") == 1, done.stderr
+    # Each worker's guests are clones of the one template.
+    assert len([one for one in templates.iterdir() if one.is_dir()]) == 1

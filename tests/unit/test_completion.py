@@ -20,7 +20,7 @@ NAMES = ["c/pool", "fault/leak/pool/c", "fault/leak/pool/rust", "svm/vmrun_exits
 
 @pytest.fixture(autouse=True)
 def template(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = "".join(f"scenario\t{name}\tSection\tc\t-\t-\tLesson.\n" for name in NAMES)
+    table = "".join(f"scenario\t{name}\tSection\tc\t-\t-\t1\t-\tLesson.\n" for name in NAMES)
     monkeypatch.setattr(completion, "known_table", lambda _: table.encode())
     # Whatever completes starts no program, and so no guest.
     monkeypatch.setattr(subprocess, "Popen", None)

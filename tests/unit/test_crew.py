@@ -78,7 +78,7 @@ def little_head_start(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pristine(guests: Any, jobs: int, **more: Any) -> Pristine:
-    return Pristine(guests, lambda: SCENARIOS, jobs, **more)
+    return Pristine(lambda _: guests(), lambda: SCENARIOS, jobs, **more)
 
 
 def names(results: Iterator[Result]) -> list[str]:

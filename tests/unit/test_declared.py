@@ -39,8 +39,15 @@ const char *const rule = DECLARED_RULE({rule});
 const char *const kind = DECLARED_KIND({kind});
 const char *const loss = DECLARED_LOSS({loss});
 const char *const name = DECLARED_NAME({name});
+const int cpus = DECLARED_CPUS({cpus});
 """
-RIGHT = {"rule": '"leak"', "kind": '"pool"', "loss": '"panic"', "name": '"mine/' + "x" * 75 + '"'}
+RIGHT = {
+    "rule": '"leak"',
+    "kind": '"pool"',
+    "loss": '"panic"',
+    "name": '"mine/' + "x" * 75 + '"',
+    "cpus": "64",
+}
 
 
 def compile_c(folder: Path, words: dict[str, str]) -> str:
@@ -69,6 +76,8 @@ def test_c_takes_what_there_is(tmp_path: Path) -> None:
         ({"loss": '"boredom"'}, 6, 'no guest is lost by \\"boredom\\"'),
         ({"name": '"mine/' + "x" * 76 + '"'}, 7, "the name of a scenario has 1 to 80 bytes"),
         ({"name": '""'}, 7, "the name of a scenario has 1 to 80 bytes"),
+        ({"cpus": "0"}, 8, "a scenario needs 1 to 64 CPUs"),
+        ({"cpus": "65"}, 8, "a scenario needs 1 to 64 CPUs"),
     ],
 )
 def test_c_refuses_the_rest_with_its_line(
@@ -88,13 +97,14 @@ const _: () = declared::rule({rule});
 const _: () = declared::kind({kind});
 const _: () = declared::loss({loss});
 const _: () = declared::name({name});
+const _: () = declared::cpus({cpus});
 """
 
 
 def compile_rust(folder: Path, words: dict[str, str]) -> str:
     file = folder / "mine.rs"
     declared = ROOT / "guest/rust/src/declared.rs"
-    literals = {name: f"c{word}" for name, word in words.items()}
+    literals = {name: f"c{word}" if '"' in word else word for name, word in words.items()}
     file.write_text(IN_A_CRATE.format(declared=declared, **literals))
     command = ["rustc", "--edition", "2024", "--crate-type", "rlib", "--emit", "metadata"]
     done = subprocess.run(
@@ -111,6 +121,8 @@ def compile_rust(folder: Path, words: dict[str, str]) -> str:
         ({"kind": '"pol"'}, 7, "there is no such kind"),
         ({"loss": '"boredom"'}, 8, "no guest is lost like this"),
         ({"name": '"mine/' + "x" * 76 + '"'}, 9, "the name of a scenario has 1 to 80 bytes"),
+        ({"cpus": "0"}, 10, "a scenario needs 1 to 64 CPUs"),
+        ({"cpus": "65"}, 10, "a scenario needs 1 to 64 CPUs"),
     ],
 )
 def test_rust_does_likewise(wrong: dict[str, str], line: int, said: str, tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ class Told:
 def told(words: bytes) -> Told:
     """Words wherever a guest has some: by the way that its bytes take, errors included."""
     field = words.replace(b"\n", b" ")
-    head = b"\t".join([b"scenario", b"fault/" + field, field, field, b"-", b"-", field])
+    declared = [b"-", b"-", b"1", b"-"]
+    head = b"\t".join([b"scenario", b"fault/" + field, field, field, *declared, field])
     (scenario,) = parse_scenarios(head + b"\nexpect\tleak\tpool" + 3 * (b"\t" + field) + b"\n")
     faulty = run().allocate(1, 0x1000)
     _text(faulty.add(Type.STEP), words)

@@ -55,6 +55,11 @@ def test_unknown_names_are_answered_with_near_ones(package: Package) -> None:
         package.module("zzzzzzzz")
 
 
+def test_what_is_built_in_is_there_already(package: Package) -> None:
+    assert package.has_built_in("ext4")
+    assert not package.has_built_in("card")
+
+
 def test_what_is_missing_is_named_with_who_needs_it(package: Package, tmp_path: Path) -> None:
     with pytest.raises(SubjectError, match="orphan needs the module nowhere") as error:
         order(package, "orphan")

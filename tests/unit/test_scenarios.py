@@ -10,10 +10,10 @@ from freeonce.errors import EvidenceError
 from freeonce.evidence.scenarios import Expectation, Scenario, parse_scenarios
 
 TABLE = (
-    b"scenario\ta/first\tSection\tRust\t-\t-\tA lesson.\n"
+    b"scenario\ta/first\tSection\tRust\t-\t-\t1\t-\tA lesson.\n"
     b"expect\tnull-free\tpool\tassign\t\tbecause of that\n"
     b"expect\tleak\tcontiguous\t\tbar\t\n"
-    b"scenario\tb/second\tOther\tC\tsvm\toops\tAnother lesson.\n"
+    b"scenario\tb/second\tOther\tC\tsvm\toops\t2\tshares\tAnother lesson.\n"
 )
 
 
@@ -31,7 +31,9 @@ def test_declarations_are_taken_in_order() -> None:
             Expectation("leak", "contiguous", what="bar"),
         ),
     )
-    assert second == Scenario(1, "b/second", "Other", "C", "svm", "Another lesson.", (), "oops")
+    assert second == Scenario(
+        1, "b/second", "Other", "C", "svm", "Another lesson.", (), "oops", cpus=2, shares=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,11 @@ def test_declarations_are_taken_in_order() -> None:
         b"nonsense\n",
         b"expect\tleak\tpool\t\t\t\n",
         b"scenario\tonly\tthree\n",
-        TABLE + b"scenario\ta/first\tSection\tRust\t-\t-\tTwice.\n",
+        TABLE + b"scenario\ta/first\tSection\tRust\t-\t-\t1\t-\tTwice.\n",
+        b"scenario\ta/first\tSection\tRust\t-\t-\t0\t-\tNo CPU.\n",
+        b"scenario\ta/first\tSection\tRust\t-\t-\t65\t-\tTooMany.\n",
+        b"scenario\ta/first\tSection\tRust\t-\t-\t\xc2\xb2\t-\tA digit, and no number.\n",
+        b"scenario\ta/first\tSection\tRust\t-\t-\t1\tperhaps\tSharesPerhaps.\n",
         TABLE + b"expect\ttoo\tfew\n",
         TABLE + b"expect\tleak\tpool\t\t\t\n" * 1001,
     ],
@@ -58,11 +64,11 @@ def test_no_bytes_crash_the_parser(text: bytes) -> None:
 
 
 def test_a_list_without_end_is_refused() -> None:
-    endless = "".join(f"scenario\t{number}\tS\tC\t-\t-\tL.\n" for number in range(10_001))
+    endless = "".join(f"scenario\t{number}\tS\tC\t-\t-\t1\t-\tL.\n" for number in range(10_001))
     with pytest.raises(EvidenceError, match="more than"):
         parse_scenarios(endless.encode())
 
 
 def test_a_table_cannot_move_the_cursor() -> None:
-    (scenario,) = parse_scenarios(b"scenario\ta\x1b[2J\tS\tC\t-\t-\tL\x07.\n")
+    (scenario,) = parse_scenarios(b"scenario\ta\x1b[2J\tS\tC\t-\t-\t1\t-\tL\x07.\n")
     assert (scenario.name, scenario.lesson) == (r"a\x1b[2J", r"L\x07.")

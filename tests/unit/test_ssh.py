@@ -238,7 +238,36 @@ def test_what_is_no_ssh_is_a_lost_guest(
 
     threading.Thread(target=one, daemon=True).start()
     with pytest.raises(GuestLost):
-        run(keys, int(listener.getsockname()[1]), seconds=5)
+        run(keys, int(listener.getsockname()[1]), seconds=2)
+
+
+def test_a_line_that_ends_before_anything_was_said_is_made_anew(
+    keys: Path, listener: socket.socket
+) -> None:
+    def answer(channel: paramiko.Channel, _: bytes) -> bool:
+        def work() -> None:
+            channel.send_exit_status(0)
+            channel.close()
+
+        return later(work)
+
+    def hang_up_once() -> None:
+        listener.accept()[0].close()
+        serve(listener, keys, answer)
+
+    threading.Thread(target=hang_up_once, daemon=True).start()
+    assert run(keys, int(listener.getsockname()[1])) == b""
+
+
+def test_who_gives_up_does_not_wait_for_a_guest_that_says_nothing(
+    keys: Path, listener: socket.socket
+) -> None:
+    start = time.monotonic()
+    deadline = Deadline(60, "connecting")
+    port = int(listener.getsockname()[1])
+    with ssh(port, keys / "client", keys / "host.pub", deadline, lambda: None):
+        time.sleep(0.2)
+    assert time.monotonic() - start < 15
 
 
 def test_a_banner_moves_no_cursor_and_begins_no_line(keys: Path, listener: socket.socket) -> None:

@@ -1,5 +1,6 @@
 """The names of Windows: what a release names must be its allocation's, and where it may come."""
 
+import fnmatch
 import re
 from pathlib import Path
 
@@ -104,3 +105,18 @@ def test_c_and_rust_have_the_same_numbers() -> None:
         "POOL_RAISE_IF_ALLOCATION_FAILURE",
         "POOL_COLD_ALLOCATION",
     }
+
+
+def test_the_page_names_what_there_is() -> None:
+    page = (ROOT / "docs/from-windows.md").read_text()
+    (pattern,) = re.findall(r"`freeonce run --pattern '(.*?)'`", page)
+    sections = declared("specimens/scenarios/windows.c", r'#define SECTION "(.*?)"')
+    sections |= declared("rust/src/scenarios/windows.rs", r'SECTION: &CStr = c"(.*?)"')
+    assert len(sections) == 2
+    assert all(fnmatch.fnmatchcase(one.lower(), pattern.lower()) for one in sections)
+    # "...SpecifyCache" stands for the rest of a name, and "MmFree..." for several names.
+    names = re.findall(r"\b(?:Ex|Mm)\w+(?!\w|\.\.\.)|\.\.\.Specify\w+", page)
+    in_c = declared("instrument/families/windows.h", r"\b((?:Ex|Mm)\w+)\(")
+    wholes = {name.replace("...", "MmAllocateContiguousMemory") for name in names}
+    kinds = {"MmNonCached", "MmCached", "MmWriteCombined"}
+    assert wholes - kinds == in_c

@@ -25,9 +25,10 @@ static int tell(const struct scenario *scenario, void *to)
 	struct seq_file *file = to;
 	size_t i;
 
-	seq_printf(file, "scenario\t%s\t%s\t%s\t%s\t%s\t%s\n", scenario->name,
+	seq_printf(file, "scenario\t%s\t%s\t%s\t%s\t%s\t%u\t%s\t%s\n", scenario->name,
 		   scenario->section, scenario->language, scenario->needs ?: "-",
-		   scenario->ends ?: "-", scenario->lesson);
+		   scenario->ends ?: "-", scenario_cpus(scenario),
+		   scenario->shares ? "shares" : "-", scenario->lesson);
 	for (i = 0; i < scenario->expected_count; i++) {
 		const struct expectation *expect = &scenario->expected[i];
 

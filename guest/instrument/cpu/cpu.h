@@ -37,9 +37,10 @@ typedef int (*on_cpu_body)(void *argument);
 u32 freeonce_cpu_count(void);
 int freeonce_on_cpu(u32 cpu, on_cpu_body body, void *argument);
 int freeonce_on_each_cpu(on_cpu_body body, void *argument);
+void one_cpu_only(bool only);
 
 /*
- * binding.c: every physical address that the CPU is given with a vcpu, and for how long.
+ * bound.c, foreign.c: every physical address that the CPU is given with a vcpu, and for how long.
  *
  * A vcpu is bound by its first VMRUN, or before by freeonce_vcpu_bind(); from then
  * on the CPU may use all that its VMCB reaches, until freeonce_vcpu_unbind(). What a CPU's TLB

@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
+#include "books/books.h"
 #include "cpu/cpu.h"
 
 struct task {
@@ -16,10 +17,17 @@ struct task {
 };
 
 static DEFINE_PER_CPU(struct task, tasks);
+static bool only_one; /* by the run mutex */
+
+/* While a scenario is on that declares one CPU: whatever the machine has, it gets no other. */
+void one_cpu_only(bool only)
+{
+	only_one = only;
+}
 
 u32 freeonce_cpu_count(void)
 {
-	return num_online_cpus();
+	return only_one ? 1 : num_online_cpus();
 }
 EXPORT_SYMBOL_GPL(freeonce_cpu_count);
 
@@ -51,6 +59,10 @@ static int finish(u32 cpu)
 /* What `body` returns, or -ENODEV. Under the run mutex, like all that scenarios call. */
 int freeonce_on_cpu(u32 cpu, on_cpu_body body, void *argument)
 {
+	if (only_one && cpu) {
+		books_blind(BLIND_CPUS, 0);
+		return -ENODEV;
+	}
 	if (cpu >= nr_cpu_ids || !cpu_online(cpu))
 		return -ENODEV;
 	start(cpu, body, argument);
@@ -64,9 +76,9 @@ int freeonce_on_each_cpu(on_cpu_body body, void *argument)
 	int error = 0;
 	u32 cpu;
 
-	for_each_online_cpu(cpu)
+	for (cpu = 0; cpu < freeonce_cpu_count(); cpu++)
 		start(cpu, body, argument);
-	for_each_online_cpu(cpu)
+	for (cpu = 0; cpu < freeonce_cpu_count(); cpu++)
 		error = finish(cpu) ?: error;
 	return error;
 }

@@ -74,7 +74,7 @@ void operand_tell_on(u32 cpu, u32 number, const struct operand *operand, bool go
 void page_walk(struct operands *operands, const struct paging *paging, bool identity);
 bool page_walk_is_current(const struct operands *operands);
 
-/* binding.c: what vcpus are given. */
+/* binding.c, bound.c, foreign.c: what vcpus are given. */
 bool binding_holds(u64 gpa, size_t size); /* with the lock of claims.c */
 void binding_look(u64 gpa, size_t size);
 void binding_let_go(u64 gpa, size_t size);

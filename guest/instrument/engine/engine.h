@@ -28,6 +28,8 @@ struct scenario {
 	const char *lesson;
 	const struct expectation *expected;
 	size_t expected_count;
+	u32 cpus;   /* that it needs at least; 0 for 1 */
+	u32 shares; /* when clean it leaves nothing: others may come before and after it in its guest */
 	int (*run)(void);      /* C; NULL in a Rust scenario */
 	const void *rust_body; /* Rust's own */
 };
@@ -49,6 +51,7 @@ int scenario_run(const char *name, const struct run_options *options);
 void scenario_settle(void);
 void scenario_rewind(void);
 int scenario_each(int (*tell)(const struct scenario *scenario, void *to), void *to);
+u32 scenario_cpus(const struct scenario *scenario);
 int scenario_bench(int (*measure)(const struct scenario_table *table, void *into), void *into);
 void freeonce_unload_after(void);
 bool freeonce_unload_wanted(void);

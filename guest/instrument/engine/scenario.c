@@ -29,6 +29,11 @@ static const struct scenario *scenario_named(const char *name, u32 *index)
 	return NULL;
 }
 
+u32 scenario_cpus(const struct scenario *scenario)
+{
+	return scenario->cpus ?: 1;
+}
+
 static const char *missing(const struct scenario *scenario)
 {
 	/* "svm:" and a part of it that the scenario itself looks for. */
@@ -142,7 +147,9 @@ int scenario_run(const char *name, const struct run_options *options)
 	scenario = scenario_named(name, &index);
 	if (scenario) {
 		begin(scenario, index, options);
+		one_cpu_only(scenario_cpus(scenario) == 1);
 		error = run(scenario);
+		one_cpu_only(false);
 		run_end(error, unload_wanted ? FLAG_UNLOAD : 0);
 		/* Before the host looks at the memory: what was put off may yet write to it. */
 		if (!rest_awaited())

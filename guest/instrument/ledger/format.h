@@ -131,6 +131,7 @@ enum ledger_blind {
 	BLIND_HOOKS = 4,
 	BLIND_REST = 5,
 	BLIND_ROOM = 6,
+	BLIND_CPUS = 7,
 };
 
 enum ledger_quiesced {

@@ -6,6 +6,7 @@ use core::ffi::CStr;
 
 /// Bytes. With the options of a run behind it, it is one line to the control file.
 const SCENARIO_NAME_MOST: usize = 80;
+const SCENARIO_CPUS_MOST: u32 = 64;
 
 const RULES: &[&str] = &[
     "leak",
@@ -72,4 +73,9 @@ pub const fn loss(word: &CStr) {
 pub const fn name(word: &CStr) {
     let length = word.to_bytes().len();
     assert!(0 < length && length <= SCENARIO_NAME_MOST, "the name of a scenario has 1 to 80 bytes");
+}
+
+#[track_caller]
+pub const fn cpus(count: u32) {
+    assert!(1 <= count && count <= SCENARIO_CPUS_MOST, "a scenario needs 1 to 64 CPUs");
 }

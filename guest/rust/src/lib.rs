@@ -2,6 +2,25 @@
 //! The Rust half of specimens.ko: owners over the two allocators of freeonce.ko, and the scenarios.
 //!
 //! C owns the module. It enters here in two places, both in `scenario.rs`.
+//!
+//! A scenario is a function and its entry in an array, which [`scenarios!`] puts into the table:
+//!
+//! ```no_run
+//! #![feature(allocator_api)]
+//! use freeonce::physical::PhysicalAllocator;
+//! use freeonce::scenario::{CONTIGUOUS, Outcome, Scenario, finding};
+//!
+//! fn forgotten() -> Outcome {
+//!     std::mem::forget(Box::try_new_in(0u64, PhysicalAllocator)?);
+//!     Ok(())
+//! }
+//!
+//! const SCENARIOS: &[Scenario] = &[
+//!     Scenario::new(c"mine/forgotten", c"My code", c"Who forgets a Box leaks it.", forgotten)
+//!         .expecting(&[finding(c"leak", CONTIGUOUS)]),
+//! ];
+//! freeonce::scenarios!(SCENARIOS);
+//! ```
 #![no_std]
 #![feature(allocator_api, dropck_eyepatch)]
 // Stable in newer compilers, needed by the oldest that we take (1.85).
@@ -18,6 +37,8 @@ mod declared;
 mod hypervisor;
 mod kernel;
 pub mod ledger;
+// A host, where examples of these pages run, has one of its own.
+#[cfg(target_os = "none")]
 mod panic;
 pub mod physical;
 pub mod pool;

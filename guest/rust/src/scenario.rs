@@ -36,6 +36,15 @@ pub const CONTIGUOUS: &CStr = c"contiguous";
 pub const SLAB: &CStr = c"slab";
 
 /// A finding of this rule on memory of this kind. A word that there is not does not compile.
+///
+/// ```
+/// # use freeonce::scenario::{Expectation, POOL, finding};
+/// const RIGHT: Expectation = finding(c"leak", POOL).at(c"teardown").of(c"bitmap");
+/// ```
+/// ```compile_fail
+/// # use freeonce::scenario::{Expectation, POOL, finding};
+/// const WRONG: Expectation = finding(c"leek", POOL);
+/// ```
 #[track_caller]
 pub const fn finding(rule: &'static CStr, kind: &'static CStr) -> Expectation {
     declared::rule(rule);
@@ -80,6 +89,8 @@ pub struct Scenario {
     lesson: *const c_char,
     expected: *const Expectation,
     expected_count: usize,
+    cpus: u32,
+    shares: u32,
     run_in_c: *const c_void,
     body: fn() -> Outcome,
 }
@@ -104,6 +115,8 @@ impl Scenario {
             lesson: lesson.as_ptr(),
             expected: ptr::null(),
             expected_count: 0,
+            cpus: 1,
+            shares: 0,
             run_in_c: ptr::null(),
             body,
         }
@@ -121,6 +134,31 @@ impl Scenario {
     pub const fn losing(mut self, how: &'static CStr) -> Self {
         declared::loss(how);
         self.ends = how.as_ptr();
+        self
+    }
+
+    /// How many CPUs it needs at least. One that does not say needs one, and is given no other.
+    ///
+    /// ```
+    /// # use freeonce::scenario::{Outcome, Scenario};
+    /// # fn body() -> Outcome { Ok(()) }
+    /// const ON_TWO: Scenario = Scenario::new(c"mine/two", c"Mine", c"Two CPUs.", body).cpus(2);
+    /// ```
+    /// ```compile_fail
+    /// # use freeonce::scenario::{Outcome, Scenario};
+    /// # fn body() -> Outcome { Ok(()) }
+    /// const ON_NONE: Scenario = Scenario::new(c"mine/none", c"Mine", c"None.", body).cpus(0);
+    /// ```
+    #[track_caller]
+    pub const fn cpus(mut self, count: u32) -> Self {
+        declared::cpus(count);
+        self.cpus = count;
+        self
+    }
+
+    /// When clean it leaves nothing behind: others may come before and after it in one guest.
+    pub const fn shares(mut self) -> Self {
+        self.shares = 1;
         self
     }
 

@@ -147,15 +147,15 @@ static int placement(void)
 static const struct scenario basic_scenarios[] = {
 	SCENARIO("c/pool", "The two allocators, from C",
 		 "Pool memory can be taken and released with interrupts off.",
-		 pool),
+		 pool, SHARES),
 	SCENARIO("c/contiguous", "The two allocators, from C",
 		 "Physically contiguous memory comes in pages and goes back by its own call.",
-		 contiguous),
+		 contiguous, SHARES),
 	SCENARIO("c/refused", "The two allocators, from C",
 		 "The pool has a limit, and contiguous memory may sleep: otherwise it is refused.",
-		 refused),
+		 refused, SHARES),
 	SCENARIO("c/placement", "The two allocators, from C",
 		 "A constraint is met or the request is refused; it is never relaxed.",
-		 placement),
+		 placement, SHARES),
 };
 SCENARIOS(basic_scenarios);

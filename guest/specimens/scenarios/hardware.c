@@ -451,9 +451,9 @@ static int host_save_area_left_at_unload(void)
 		       "hardware-use-after-free", "contiguous", RUN, LESSON, .needs = "svm")
 #define MISPLACED(KIND, NAME, RUN, LESSON) \
 	FAULT("misplaced/" KIND "/c/" NAME, "misplaced", KIND, RUN, LESSON, .needs = "svm")
-#define LEFT(NAME, RUN, LESSON) \
+#define LEFT(NAME, RUN, LESSON, ...) \
 	FAULT("not-restored/none/c/" NAME, "not-restored", "none", RUN, LESSON, \
-	      .needs = "svm")
+	      .needs = "svm", __VA_ARGS__)
 
 static const struct scenario hardware_scenarios[] = {
 	USED("vmcb-entered", vmcb_entered,
@@ -502,7 +502,7 @@ static const struct scenario hardware_scenarios[] = {
 		  "A map above what the CPU has address bits for."),
 	LEFT("efer", efer_left, "EFER.SVME left on."),
 	LEFT("efer-elsewhere", efer_left_elsewhere,
-	     "EFER.SVME left on, on another CPU than the scenario's."),
+	     "EFER.SVME left on, on another CPU than the scenario's.", CPUS(2)),
 	LEFT("vm-hsave-pa", host_save_area_left, "VM_HSAVE_PA left behind."),
 	LEFT("efer-at-unload", efer_left_at_unload, "EFER.SVME left on when the module went."),
 	LEFT("vm-hsave-pa-at-unload", host_save_area_left_at_unload,
@@ -516,10 +516,10 @@ SCENARIOS(hardware_scenarios);
 static const struct scenario l2_scenarios[] = {
 	SCENARIO("c/l2", "The two allocators, from C",
 		 "An L2 made by hand: the CPU has no claim on it after the unbinding.",
-		 vmmcall, .needs = "svm"),
+		 vmmcall, .needs = "svm", SHARES),
 	SCENARIO("c/l2_static", "The two allocators, from C",
 		 "Static memory may be given to the CPU: it is there as long as its module.",
-		 in_static_memory, .needs = "svm"),
+		 in_static_memory, .needs = "svm", SHARES),
 	SCENARIO("module/unload", "The module",
 		 "A module that used SVM leaves every CPU as it found it.",
 		 unload, .needs = "svm"),

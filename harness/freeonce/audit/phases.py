@@ -28,6 +28,7 @@ BLIND = {
     Blind.RELEASE: "the instrument could not follow a release",
     Blind.ROOM: "the host did not take records in time, and the ledger had no room",
     Blind.HOOKS: "the instrument could not follow what a hypervisor gave the CPU",
+    Blind.CPUS: "it asked for another CPU, and declares that it needs one",
     Blind.REST: "the kernel did not come to rest when a scenario was over",
 }
 AWAITED = {
@@ -69,6 +70,13 @@ def all_gone(run: Run) -> bool:
     return bool(np.all(np.isin(_numbers(run.records), gone)))
 
 
+def left_nothing(run: Run) -> bool:
+    """Whether no memory was found broken, no release withheld, and nothing lost sight of."""
+    if np.any(among(run.records["type"], (Type.BROKEN, Type.BLIND))):
+        return False
+    return not np.any(run.releases["flags"] & Flag.WITHHELD)
+
+
 def untouched(run: Run) -> bool:
     """Whether a life left nothing behind, so that another may follow it in the same guest.
 
@@ -80,9 +88,7 @@ def untouched(run: Run) -> bool:
     waited = Quiesced.RCU | Quiesced.WORK | Quiesced.DEFERRED
     if len(rest) != 1 or int(rest[0]["detail"]) & waited != waited or int(rest[0]["size"]):
         return False
-    if np.any(among(records["type"], (Type.BROKEN, Type.BLIND))):
-        return False
-    if np.any(run.releases["flags"] & Flag.WITHHELD):
+    if not left_nothing(run):
         return False
     phases = records[records["type"] == Type.PHASE]
     gone = phases["serial"][phases["detail"] == Phase.GONE]

@@ -1,7 +1,7 @@
 """Measure, print a table, and write every sample.
 
 Usage: python -m freeonce.bench FILE [ROUNDS [PART...]]
-PART: guests, lives, failures, length, audit, long
+PART: guests, runs, lives, failures, length, audit, long
 """
 
 import json
@@ -36,13 +36,13 @@ def _guests(setting: Setting, rounds: int) -> Iterator[Figure]:
         yield guests.throughput(setting, rounds)
         yield from guests.memory(setting, source)
         yield from guests.round_trips(setting, source)
-    yield from guests.runs(rounds)
     yield from guests.pairs(setting, rounds)
     yield from guests.vmruns(setting, rounds)
 
 
 PARTS: Mapping[str, Callable[[Setting, int], Iterable[Figure]]] = {
     "guests": _guests,
+    "runs": lambda _, rounds: guests.runs(rounds),
     "lives": lives.figures,
     "failures": failures.figures,
     "length": lambda setting, _: length.in_guest(setting),

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -137,6 +138,7 @@ def round_trips(setting: Setting, source: Template) -> list[Figure]:
 
 
 RUN = [sys.executable, "-m", "freeonce.cli.main", "run"]
+OWN_GUESTS = ("--pristine", "--cpus", "2")
 FIRST_VERDICT = re.compile(r"\d+ of \d+ after \d+ s: \d+ ")
 
 
@@ -164,12 +166,23 @@ def runs(rounds: int) -> list[Figure]:
     def program(*arguments: str) -> None:
         subprocess.run([*RUN, *arguments], check=True, capture_output=True)
 
+    def work(*arguments: str) -> tuple[float, float]:
+        """Seconds, and CPU seconds of the program and all its guests."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = _timed(lambda: program(*arguments))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return seconds, sum(after[:2]) - sum(before[:2])
+
     first = tuple(_first_verdict() for _ in range(rounds))
-    every = tuple(_timed(program) for _ in range(rounds))
+    # In turns, on a machine that may be busier later.
+    both = [(work(), work(*OWN_GUESTS)) for _ in range(rounds)]
+    times, cpu = (tuple(one[at] / own[at] for one, own in both) for at in (0, 1))
     single = tuple(_timed(lambda: program("--no-faults", SCENARIO)) for _ in range(rounds))
     return [
         Figure("first verdict of `freeonce run`", "s", first, goal=1),
-        Figure("whole `freeonce run`", "s", every, goal=20),
+        Figure("whole `freeonce run`", "s", tuple(one[0] for one, _ in both), goal=20),
+        Figure("the same, x each in a guest with 2 CPUs", "", times, goal=0.5),
+        Figure("its CPU time, x each in a guest with 2 CPUs", "", cpu, goal=0.5),
         Figure("`freeonce run` of one scenario", "s", single, goal=1),
     ]
 

@@ -125,7 +125,7 @@ def _scenario(body: Body, setting: Setting) -> Outcome:
         known = parse_scenarios(source.table)
         scenario = next(one for one in known if one.name == body["name"])
         if "fail_each" in body:
-            crew = Pristine(lambda: clone(source, setting.image), lambda: known)
+            crew = Pristine(lambda _: clone(source, setting.image), lambda: known)
             with crew:
                 return _failing(body, setting, crew, scenario, options)
         with clone(source, setting.image) as guest:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from freeonce.project.machine import Machine, split_arguments
+from freeonce.project.machine import CPUS, Machine, split_arguments
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -60,7 +60,9 @@ _MACHINE_OPTIONS = (
         help="The guest's memory.",
     ),
     click.option(
-        "--cpus", type=int, default=Machine.cpus, show_default=True, help="The guest's CPUs."
+        "--cpus",
+        type=int,
+        help=f"The guest's CPUs. [default: {CPUS}; of a scenario by itself what it declares]",
     ),
     click.option(
         "--append", multiple=True, metavar="ARGS", help="More for the kernel's command line."
@@ -82,7 +84,7 @@ def machine_options(command: Command) -> Command:
     def combined(
         *args: Any,
         memory: int,
-        cpus: int,
+        cpus: int | None,
         append: tuple[str, ...],
         qemu_arg: tuple[str, ...],
         **rest: Any,

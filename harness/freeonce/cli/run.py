@@ -68,6 +68,11 @@ from freeonce.run.task import Options
 @limit_option
 @shared_option
 @jobs_option
+@click.option(
+    "--pristine",
+    is_flag=True,
+    help="A guest of its own for each scenario, also for those that share one.",
+)
 @click.option("--no-faults", is_flag=True, help="Leave the planted faults out.")
 @click.option(
     "--pattern",
@@ -111,6 +116,7 @@ def run(
     fail_limit: int | None,
     shared: bool,
     jobs: int | None,
+    pristine: bool,
     no_faults: bool,
     sections: tuple[str, ...],
     rerun_failed: bool,
@@ -133,6 +139,7 @@ def run(
         and fail_at is not None,
         "--fail-limit is for --fail-each": fail_limit is not None and not fail_each,
         "--jobs is for clones; with --shared-guest there is one guest": shared and jobs is not None,
+        "--pristine is for clones; with --shared-guest there is one guest": shared and pristine,
         "--rerun-failed goes neither with names nor with failures": rerun_failed
         and (patterns or sections or failing),
     }
@@ -145,7 +152,7 @@ def run(
     # With --json - nothing else goes to stdout.
     console = Out(stderr=files.get("json") == STDOUT, highlight=False)
     command = "act=real" if act == "real" else ""
-    options = Options(command, timeout, repeat, not no_faults, sections, last.again)
+    options = Options(command, timeout, repeat, not no_faults, sections, last.again, pristine)
     each = replace(EACH, only=fail_at, limit=fail_limit)
     gathered = Gathered(pictures=not PICTURES.isdisjoint(files), failing=failing)
     if folder is not None:

@@ -209,6 +209,7 @@ class Blind(IntEnum):
     HOOKS = 4
     REST = 5
     ROOM = 6
+    CPUS = 7
 
 
 class Quiesced(IntEnum):

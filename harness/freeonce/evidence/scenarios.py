@@ -7,6 +7,8 @@ from freeonce.evidence.text import printable
 
 MAX_SCENARIOS = 10_000
 MAX_EXPECTED = 100
+CPUS = frozenset(map(str, range(1, 65)))
+"""What a scenario may need (guest/specimens/declared.h)."""
 FAULTS = "fault/"
 """How the names of planted faults begin."""
 
@@ -27,7 +29,8 @@ class Scenario:
     """One named piece of guest code. `index`: its place in the guest's table.
 
     `needs`: a feature that the CPU may lack. `ends`: how it loses the guest (`Loss`);
-    such a one is only run when named.
+    such a one is only run when named. `cpus`: that it needs at least. `shares`: when clean it
+    leaves nothing behind, so that others may come before and after it in one guest.
     """
 
     index: int
@@ -38,6 +41,8 @@ class Scenario:
     lesson: str
     expected: tuple[Expectation, ...]
     ends: str | None = None
+    cpus: int = 1
+    shares: bool = False
 
     @property
     def is_planted(self) -> bool:
@@ -58,7 +63,7 @@ def parse_scenarios(raw: bytes) -> tuple[Scenario, ...]:
         match line.split("\t"):
             case [""]:
                 continue
-            case ["scenario", name, *rest] if len(rest) == 5 and name not in heads:
+            case ["scenario", name, *rest] if _is_head(rest) and name not in heads:
                 heads[name], expected[name] = tuple(rest), []
             case ["expect", rule, kind, at, what, because] if name in heads:
                 one = Expectation(rule, kind, at or None, what or None, because or None)
@@ -82,6 +87,17 @@ def parse_scenarios(raw: bytes) -> tuple[Scenario, ...]:
             lesson,
             tuple(expected[name]),
             None if ends == "-" else ends,
+            int(cpus),
+            shares == "shares",
         )
-        for index, (name, (section, language, needs, ends, lesson)) in enumerate(heads.items())
+        for index, (name, head) in enumerate(heads.items())
+        for section, language, needs, ends, cpus, shares, lesson in (head,)
     )
+
+
+def _is_head(fields: list[str]) -> bool:
+    """Of a scenario, behind its name."""
+    match fields:
+        case [_, _, _, _, cpus, "-" | "shares", _]:
+            return cpus in CPUS
+    return False

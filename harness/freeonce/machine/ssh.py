@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,20 +46,23 @@ class Ssh:
     """
 
     def __init__(
-        self, transport: "paramiko.Transport", connected: "Future[None]", check: Callable[[], None]
+        self,
+        connected: "Future[paramiko.Transport]",
+        close: Callable[[], None],
+        check: Callable[[], None],
     ) -> None:
-        self._transport = transport
         self._connected = connected
+        self._close = close
         self._check = check
 
-    def _connect(self, deadline: Deadline) -> None:
+    def _transport(self, deadline: Deadline) -> "paramiko.Transport":
         """Wait until the connection stands."""
         while not self._connected.done():
             try:
                 self._connected.exception(min(CHECK_SECONDS, deadline.left()))
             except TimeoutError:
                 self._check()
-        self._connected.result()
+        return self._connected.result()
 
     def run(self, command: str, deadline: Deadline, data: bytes | None = None) -> bytes:
         """A command's standard output. `data`: all of its standard input, which then ends.
@@ -68,11 +71,12 @@ class Ssh:
         a signal ended it (RFC 4254, 6.10: then there is no status, but an answer).
         """
         with _lost_on_any_error(repr(command), self._check), self._limit(deadline):
-            self._connect(deadline)
-            return self._run(command, deadline, data)
+            return self._run(self._transport(deadline), command, deadline, data)
 
-    def _run(self, command: str, deadline: Deadline, data: bytes | None) -> bytes:
-        with self._transport.open_session(timeout=deadline.left()) as channel:
+    def _run(
+        self, transport: "paramiko.Transport", command: str, deadline: Deadline, data: bytes | None
+    ) -> bytes:
+        with transport.open_session(timeout=deadline.left()) as channel:
             channel.exec_command(command)
             if data is not None:
                 channel.sendall(data)
@@ -94,11 +98,9 @@ class Ssh:
         """
         what = f"port {port} of the guest"
         with _lost_on_any_error(what, self._check), self._limit(deadline):
-            self._connect(deadline)
+            transport = self._transport(deadline)
             ends = ("127.0.0.1", port), ("127.0.0.1", 0)
-            with self._transport.open_channel(
-                "direct-tcpip", *ends, timeout=deadline.left()
-            ) as channel:
+            with transport.open_channel("direct-tcpip", *ends, timeout=deadline.left()) as channel:
                 channel.sendall(request)
                 output, _ = self._drain(channel, what, deadline, lambda: True)
         return output
@@ -106,7 +108,7 @@ class Ssh:
     @contextmanager
     def _limit(self, deadline: Deadline) -> Iterator[None]:
         """Close the connection at the deadline: paramiko waits for some answers without one."""
-        timer = threading.Timer(deadline.left(), self._transport.close)
+        timer = threading.Timer(deadline.left(), self._close)
         timer.daemon = True
         timer.start()
         try:
@@ -141,7 +143,7 @@ class Ssh:
                 break
             if not moved:
                 time.sleep(POLL_SECONDS)
-        if not self._transport.is_active():
+        if not channel.get_transport().is_active():
             raise EOFError("the connection broke")
         return bytes(output), bytes(errors)
 
@@ -175,6 +177,60 @@ def _words(error: Exception) -> str:
     return harmless(" ".join(printable(str(error)).split()))[:WORDS] or type(error).__name__
 
 
+class _Dialer:
+    """Makes lines to a port of this machine until there is one on which somebody speaks.
+
+    An SSH server speaks first (RFC 4253, 4.2). A guest that is short of time has been seen to hang
+    up before it did; nothing was asked on such a line yet.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._lock = threading.Lock()
+        self._lines = ExitStack()
+        self._is_over = False
+
+    def dial(self, deadline: Deadline) -> "paramiko.Transport":
+        """A connection on which nobody is known yet. Raises EOFError, OSError, DeadlineExceeded."""
+        # Here, not above: `load_library` may have it by now, and nothing before needs it.
+        import paramiko  # noqa: PLC0415
+
+        line = self._line(deadline)
+        while not line.recv(1, socket.MSG_PEEK):
+            time.sleep(min(CHECK_SECONDS, deadline.left()))
+            line = self._line(deadline)
+        with self._lock:
+            transport = paramiko.Transport(line)
+            self._lines.callback(transport.close)
+            self._lines.callback(_hang_up, line)
+        return transport
+
+    def _line(self, deadline: Deadline) -> socket.socket:
+        with self._lock:
+            self._lines.close()
+            if self._is_over:
+                raise EOFError("the connection was given up")
+            line = socket.create_connection(("127.0.0.1", self._port), timeout=deadline.left())
+            self._lines.callback(line.close)
+            self._lines.callback(_hang_up, line)
+            # It sends two short messages after the key exchange; the second would wait for an
+            # acknowledgement that QEMU's side delays by 40 ms.
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return line
+
+    def close(self) -> None:
+        """End the line, and dial no more."""
+        with self._lock:
+            self._is_over = True
+            self._lines.close()
+
+
+def _hang_up(line: socket.socket) -> None:
+    """Wake who waits for it in another thread: closing it does not, or not at once."""
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
+
+
 @contextmanager
 def ssh(
     port: int, client_key: Path, host_key: Path, deadline: Deadline, check: Callable[[], None]
@@ -183,41 +239,21 @@ def ssh(
 
     What goes wrong with that, another host key too, is raised by what is asked first.
     """
-    # Here, not above: `load_library` may have it by now, and nothing before needs it.
-    import paramiko  # noqa: PLC0415
+    dialer = _Dialer(port)
 
-    with ExitStack() as stack:
-        with _lost_on_any_error(f"port {port}", check):
-            line = socket.create_connection(("127.0.0.1", port), timeout=deadline.left())
-            stack.callback(line.close)
-            # It sends two short messages after the key exchange; the second would wait for an
-            # acknowledgement that QEMU's side delays by 40 ms.
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            transport = paramiko.Transport(line)
-        background = stack.enter_context(ThreadPoolExecutor(1))
-        stack.callback(_close, line, transport)
+    def connect() -> "paramiko.Transport":
+        import paramiko  # noqa: PLC0415
+
         client = paramiko.Ed25519Key.from_private_key_file(str(client_key))
         host = paramiko.Ed25519Key(data=_key_blob(host_key))
-        connected = background.submit(_connect, transport, client, host, deadline)
-        yield Ssh(transport, connected, check)
+        transport = dialer.dial(deadline)
+        transport.banner_timeout = transport.handshake_timeout = deadline.left()
+        transport.auth_timeout = deadline.left()
+        transport.connect(hostkey=host, username="root", pkey=client)
+        return transport
 
-
-def _connect(
-    transport: "paramiko.Transport",
-    client: "paramiko.PKey",
-    host: "paramiko.PKey",
-    deadline: Deadline,
-) -> None:
-    transport.banner_timeout = transport.handshake_timeout = deadline.left()
-    transport.auth_timeout = deadline.left()
-    transport.connect(hostkey=host, username="root", pkey=client)
-
-
-def _close(line: socket.socket, transport: "paramiko.Transport") -> None:
-    # Its thread waits for the guest, and wakes at once only by this.
-    with suppress(OSError):
-        line.shutdown(socket.SHUT_RDWR)
-    transport.close()
+    with ThreadPoolExecutor(1) as background, closing(dialer):
+        yield Ssh(background.submit(connect), dialer.close, check)
 
 
 def _key_blob(public: Path) -> bytes:

@@ -11,6 +11,8 @@ LEAST_MEMORY = 160
 MOST_MEMORY = 2560
 """MiB. With more, q35 moves a part above 4 GiB, and an address is no offset any more."""
 MOST_CPUS = 64
+CPUS = 2
+"""Where neither a user says how many, nor a scenario."""
 COMMAND_LINE_BYTES = 1024
 """Of the 2048 that the kernel takes (COMMAND_LINE_SIZE); the others are ours."""
 OUR_PARAMETERS = ("console", "memmap", "oops", "panic")
@@ -29,13 +31,14 @@ OUR_ARGUMENTS: dict[str, str | None] = {
 
 @dataclass(frozen=True)
 class Machine:
-    """`memory`: MiB. `append`: for the kernel's command line. `qemu`: arguments for QEMU.
+    """`memory`: MiB. `cpus`: None for as many as what runs there needs. `append`: for the kernel's
+    command line. `qemu`: arguments for QEMU.
 
     All of it is part of a template's key.
     """
 
     memory: int = 256
-    cpus: int = 2
+    cpus: int | None = None
     append: str = ""
     qemu: tuple[str, ...] = ()
 
@@ -43,14 +46,15 @@ class Machine:
         """Raise UsageError for what could not work, with what to do."""
         if not LEAST_MEMORY <= self.memory <= MOST_MEMORY:
             raise UsageError(f"--memory {self.memory}: from {LEAST_MEMORY} to {MOST_MEMORY} MiB")
-        if not 1 <= self.cpus <= MOST_CPUS:
+        if self.cpus is not None and not 1 <= self.cpus <= MOST_CPUS:
             raise UsageError(f"--cpus {self.cpus}: from 1 to {MOST_CPUS}")
         _check_append(self.append)
         for argument in self.qemu:
             _check_argument(argument)
 
     def __str__(self) -> str:
-        said = [f"{self.memory} MiB", f"{self.cpus} CPU{'s' if self.cpus > 1 else ''}"]
+        said = [f"{self.memory} MiB"]
+        said += [f"{self.cpus} CPU{'s' if self.cpus > 1 else ''}"] if self.cpus else []
         said += [f"kernel arguments '{self.append}'"] if self.append else []
         said += [f"QEMU arguments '{shlex.join(self.qemu)}'"] if self.qemu else []
         return ", ".join(said)

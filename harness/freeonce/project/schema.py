@@ -31,7 +31,7 @@ class MachineTable(_Table):
     """`[machine]`: as the options of `freeonce run`."""
 
     memory: int = Machine.memory
-    cpus: int = Machine.cpus
+    cpus: int | None = Machine.cpus
     append: str = ""
     qemu: list[str] = []
 

@@ -1,6 +1,6 @@
 """What every verb that makes guests needs: image, QEMU, accelerator, and the machine of these."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from freeonce.machine.argv import MIB, MachineConfig, Window
@@ -8,7 +8,7 @@ from freeonce.project.accelerator import Accelerator, choose_accelerator
 from freeonce.project.chosen import chosen_image
 from freeonce.project.host import Qemu, find_qemu
 from freeonce.project.image import Image, load_image
-from freeonce.project.machine import Machine
+from freeonce.project.machine import CPUS, Machine
 
 MACHINE = Machine()
 
@@ -34,13 +34,17 @@ class Setting:
             initramfs=self.image.initramfs,
             window=self.window,
             memory=self.machine.memory * MIB,
-            cpus=self.machine.cpus,
+            cpus=self.machine.cpus or CPUS,
             append=self.machine.append,
             extra=self.machine.qemu,
             sandbox=self.qemu.sandbox,
             features=frozenset({"svm"}) if self.accelerator.svm else frozenset(),
             specimens=self.specimens,
         )
+
+    def needing(self, cpus: int) -> "Setting":
+        """For what needs so many CPUs, unless the user says how many."""
+        return replace(self, machine=replace(self.machine, cpus=self.machine.cpus or cpus))
 
     def document(self) -> dict[str, str]:
         """What a report says of the host."""

@@ -55,6 +55,8 @@ def scenario_document(scenario: Scenario) -> dict[str, object]:
         "language": scenario.language,
         "needs": scenario.needs,
         "ends": scenario.ends,
+        "cpus": scenario.cpus,
+        "shares": scenario.shares,
         "lesson": scenario.lesson,
         "expected": [expectation_document(one) for one in scenario.expected],
     }

@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from freeonce.audit.result import Result
+from freeonce.errors import GuestLost
 from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest
 from freeonce.run.choose import planted_beside, select
 from freeonce.run.conclude import conclude
-from freeonce.run.hear import hear
+from freeonce.run.hear import hear, lost_words
+from freeonce.run.sharing import leaves_nothing, left_behind, spotless
 from freeonce.run.task import PLAIN, Crew, Options, Scenarios, Starting, Task
 
 
@@ -17,7 +20,19 @@ def run_one(guest: Guest, scenario: Scenario, options: Options = PLAIN) -> tuple
     start = time.monotonic()
     evidence, fit = hear(guest, scenario, options)
     seconds = time.monotonic() - start
-    return conclude(scenario, evidence, seconds, guest.config.features), fit
+    result = conclude(scenario, evidence, seconds, guest.config.features)
+    if not (fit and leaves_nothing(Task(scenario, options)) and spotless(result)):
+        return result, fit
+    # Alone in a guest it is held to that, too: where it runs makes no difference.
+    try:
+        left = left_behind(guest, result)
+    except GuestLost as error:
+        left = lost_words(error)
+    if not left:
+        return result, True
+    doubts = (*evidence.doubts, f"it declares that it leaves nothing behind, but {left}")
+    evidence = replace(evidence, doubts=doubts)
+    return conclude(scenario, evidence, seconds, guest.config.features), False
 
 
 def run_all(

@@ -1,4 +1,4 @@
-"""Who runs a campaign's scenarios: one guest for all, or a clone for each, some at a time."""
+"""Who runs a campaign's scenarios: one guest for all, or clones, some at a time."""
 
 import threading
 import time
@@ -15,8 +15,9 @@ from freeonce.machine.argv import MIB
 from freeonce.project.host import cores, free_memory
 from freeonce.run.campaign import run_one
 from freeonce.run.conclude import conclude
+from freeonce.run.sharing import spotless, turns
 from freeonce.run.started import Started
-from freeonce.run.task import Boot, Scenarios, Starting, Task
+from freeonce.run.task import Boot, BootWith, Scenarios, Starting, Task
 
 AHEAD = 16
 """Tasks a worker that may be done before the result that is reported next."""
@@ -71,15 +72,15 @@ class SharedGuest(AbstractContextManager["SharedGuest"]):
 
 
 class Pristine(AbstractContextManager["Pristine"]):
-    """A guest of its own for each scenario, at most `jobs` at a time.
+    """A guest of its own for each scenario, or for some that share one; `jobs` at a time at most.
 
-    `make` makes guests, `known` are their scenarios. No new one is begun while less than
-    `room` bytes of memory are free and another still runs.
+    `make` makes guests with so many CPUs, `known` are their scenarios. No new one is begun while
+    less than `room` bytes of memory are free and another still runs.
     """
 
     def __init__(
         self,
-        make: Boot,
+        make: BootWith,
         known: Callable[[], Scenarios],
         jobs: int = 1,
         room: int = 0,
@@ -112,35 +113,59 @@ class Pristine(AbstractContextManager["Pristine"]):
     def run(self, tasks: Iterable[Task], starting: Starting) -> Iterator[Result]:
         """The results in the order of the tasks, whichever is done first."""
         pending: deque[Answer] = deque()
-        for task in tasks:
-            answer: Answer = SimpleQueue()
+        for turn in turns(tasks):
+            answers: list[Answer] = [SimpleQueue() for _ in turn]
             first = self._head_start is None
             if first:
                 self._head_start = time.monotonic() + HEAD_START_SECONDS
-            self._pool.submit(self._answer, answer, task, first, starting)
-            pending.append(answer)
+            self._pool.submit(self._answer, turn, answers, first, starting)
+            pending.extend(answers)
             while pending and (not pending[0].empty() or len(pending) > AHEAD * self._jobs):
                 yield _wait(pending.popleft())
         while pending:
             yield _wait(pending.popleft())
 
-    def _answer(self, answer: "Answer", task: Task, first: bool, starting: Starting) -> None:
+    def _answer(
+        self, turn: list[Task], answers: "list[Answer]", first: bool, starting: Starting
+    ) -> None:
+        done = 0
         try:
-            answer.put(self._one(task, first, starting))
+            while done < len(turn):
+                with self._turn(first):
+                    for result in self._in_one_guest(turn[done:], starting):
+                        answers[done].put(result)
+                        done += 1
+                        if first:
+                            self._let_others_go()
+                first = False
         except BaseException as error:
-            answer.put(error)
+            for answer in answers[done:]:
+                answer.put(error)
 
-    def _one(self, task: Task, first: bool, starting: Starting) -> Result:
-        with self._turn(first):
-            starting(task.scenario)
-            try:
-                with self._started.noted(), self._make() as guest:
+    def _in_one_guest(self, turn: list[Task], starting: Starting) -> Iterator[Result]:
+        """The results of the first, and of those behind it as far as each left nothing.
+
+        Of one that is not the first nothing is told but that it was clean: what else it comes to
+        it comes to again, as the first in a guest.
+        """
+        told = 0
+        try:
+            with self._started.noted(), self._make(turn[0].scenario.cpus) as guest:
+                for task in turn:
+                    starting(task.scenario)
                     if self._over:
                         raise GuestLost("the campaign is over")
-                    result, _ = run_one(guest, task.scenario, task.options)
-                    return result
-            except (GuestLost, HostError) as error:
-                return _without_guest(task, error)
+                    result, fit = run_one(guest, task.scenario, task.options)
+                    fit = fit and spotless(result)
+                    if told and not fit:
+                        return
+                    yield result
+                    told += 1
+                    if not fit:
+                        return
+        except (GuestLost, HostError) as error:
+            if not told:
+                yield _without_guest(turn[0], error)
 
     @contextmanager
     def _turn(self, first: bool) -> Iterator[None]:
@@ -159,9 +184,12 @@ class Pristine(AbstractContextManager["Pristine"]):
         finally:
             with self._changed:
                 self._running -= 1
-                if first:
-                    self._head_start = 0.0
                 self._changed.notify_all()
+
+    def _let_others_go(self) -> None:
+        with self._changed:
+            self._head_start = 0.0
+            self._changed.notify_all()
 
     def _held_back(self) -> bool:
         return self._head_start is not None and time.monotonic() < self._head_start

@@ -64,7 +64,8 @@ def prepare(wish: Wish, image: Image, scratch: Path) -> Prepared:
     package = Package(image.modules)
     finder = _Finder(package, Headers(image.headers, image.headers_source), scratch)
     targets = [module for target in wish.targets for module in finder.find(target)]
-    others = [module for name in wish.dependencies for module in finder.find(name)]
+    needed = (name for name in wish.dependencies if not package.has_built_in(name))
+    others = [module for name in needed for module in finder.find(name)]
     _distinct(targets)
     for module in (*targets, *others):
         check_release(module, image.release)

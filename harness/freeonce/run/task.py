@@ -14,6 +14,9 @@ Scenarios = tuple[Scenario, ...]
 Boot = Callable[[], AbstractContextManager[Guest]]
 """Makes a fresh guest."""
 
+BootWith = Callable[[int], AbstractContextManager[Guest]]
+"""Makes one for what needs so many CPUs."""
+
 Starting = Callable[[Scenario], None]
 """Is told what runs now, from whichever thread runs it."""
 
@@ -24,7 +27,8 @@ class Options:
 
     `seconds`: how long it may take. `repeat`: how often it is run. `faults`: whether the
     planted faults run, by themselves or beside what is named. `sections`: patterns of sections
-    that run too. `again`: names that run too, if there are such scenarios still.
+    that run too. `again`: names that run too, if there are such scenarios still. `pristine`: each
+    in a guest of its own, also those that share.
     """
 
     command: str = ""
@@ -33,6 +37,7 @@ class Options:
     faults: bool = True
     sections: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
+    pristine: bool = False
 
 
 PLAIN = Options()

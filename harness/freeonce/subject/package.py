@@ -53,6 +53,10 @@ class Package:
         words = [line.split() for line in lines]
         return {one[1]: one[2] for one in words if len(one) == 3 and one[0] == "alias"}
 
+    def has_built_in(self, name: str) -> bool:
+        """Whether that module is part of the kernel itself, and so always there."""
+        return canonical(name) in self.builtin
+
     def asked_for(self, name: str) -> Iterator[str]:
         """The module that a modprobe finds by that name, if there is one."""
         for known in (canonical(name), canonical(self.aliases.get(name, ""))):
@@ -68,7 +72,7 @@ class Package:
         wanted = canonical(name)
         if wanted in self.files:
             return read_module(self.files[wanted])
-        if wanted in self.builtin:
+        if self.has_built_in(name):
             raise UsageError(
                 f"{name} is built into the guest's kernel: there is no file whose calls could "
                 f"be led to the audit"

@@ -13,7 +13,7 @@ use crate::ledger::named;
 use crate::physical::gpa;
 use crate::scenario::{Failed, NO_MEMORY, Outcome};
 use crate::svm::{
-    IOPM_BYTES, Intercept, MSRPM_BYTES, Pages, Physical, Vmcb, cpu_count, on_cpu, zeroed,
+    Given, IOPM_BYTES, Intercept, MSRPM_BYTES, Pages, Physical, Vmcb, cpu_count, on_cpu, zeroed,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -61,13 +61,13 @@ pub struct ProcessorData {
 pub struct Processor {
     cpu: u32,
     entered: bool,
-    pub data: Physical<ProcessorData>,
+    pub data: Physical<Given<ProcessorData>>,
 }
 
 impl Processor {
     pub fn try_new(cpu: u32) -> Result<Self, Failed> {
         // SAFETY: integers and bytes are valid as zeros; a MaybeUninit is whatever it is.
-        let data = named("processor", unsafe { zeroed::<ProcessorData>()? });
+        let data = named("processor", unsafe { zeroed::<Given<ProcessorData>>()? });
         Ok(Processor { cpu, entered: false, data })
     }
 
@@ -76,7 +76,7 @@ impl Processor {
     /// # Safety
     /// `shared` stays where it is until this has left, by `devirtualize` or when it is dropped.
     pub unsafe fn virtualize(&mut self, shared: &Shared) -> Outcome {
-        let data = &raw mut *self.data;
+        let data = self.data.get();
         let shared = ptr::from_ref(shared);
         let target = Target { data, shared };
         on_cpu(self.cpu, || target.enter())?;
@@ -89,7 +89,7 @@ impl Processor {
         if !mem::take(&mut self.entered) {
             return;
         }
-        let target = Target { data: &raw mut *self.data, shared: ptr::null() };
+        let target = Target { data: self.data.get(), shared: ptr::null() };
         // Nobody is there to hear of an error; the audit sees what is left behind.
         let _ = on_cpu(self.cpu, || target.leave());
     }

@@ -104,43 +104,50 @@ const SCENARIOS: &[Scenario] = &[
         SECTION,
         c"With the allocator in the type, each Box knows its own release call.",
         physical_box,
-    ),
+    )
+    .shares(),
     Scenario::new(
         c"allocator/global_box",
         SECTION,
         c"Box::new, here in its fallible form, takes from the global allocator: the pool.",
         global_box,
-    ),
+    )
+    .shares(),
     Scenario::new(
         c"allocator/box_new_in_global",
         SECTION,
         c"Box::new_in(_, Global) is Box::new; so are their fallible forms.",
         box_new_in_global,
-    ),
+    )
+    .shares(),
     Scenario::new(
         c"allocator/try_new_in",
         SECTION,
         c"Box::try_new_in lets the caller handle a failed allocation.",
         try_new_in,
-    ),
+    )
+    .shares(),
     Scenario::new(
         c"allocator/try_new_in_fails",
         SECTION,
         c"A failed allocation is an Err; nothing was taken and nothing leaks.",
         try_new_in_fails,
-    ),
+    )
+    .shares(),
     Scenario::new(
         c"allocator/zero_sized",
         SECTION,
         c"An Allocator serves what has no size, and takes nothing for it.",
         zero_sized,
-    ),
+    )
+    .shares(),
     Scenario::new(
         c"allocator/nested_mixed",
         SECTION,
         c"Owners of both kinds, three deep: the compiler releases them inside out.",
         nested_mixed,
-    ),
+    )
+    .shares(),
     Scenario::new(
         c"alloc_error/new_in_fails",
         SECTION,

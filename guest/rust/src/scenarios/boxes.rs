@@ -64,7 +64,8 @@ const SCENARIOS: &[Scenario] = &[
         SECTION,
         c"Build the inner value first and move it in: no half-made Foo ever exists.",
         built_then_moved,
-    ),
+    )
+    .shares(),
     Scenario::new(
         c"box/zeroed_then_assigned",
         SECTION,

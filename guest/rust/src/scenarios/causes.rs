@@ -70,6 +70,7 @@ const SCENARIOS: &[Scenario] = &[
         SECTION,
         c"Both mended: clean. The compiler did what the source says all along.",
         write_drop_in_place,
-    ),
+    )
+    .shares(),
 ];
 crate::scenarios!(SCENARIOS);

@@ -43,12 +43,12 @@ fn released<T>(owner: &Physical<T>) {
 }
 
 fn vmcb_entered_after() -> Outcome {
-    let L2 { mut bound, vmcb, host_vmcb: _host, .. } = l2()?;
+    let L2 { bound, vmcb, host_vmcb: _host, .. } = l2()?;
     let svm = Svm::on()?;
     released(&vmcb);
     step("VMRUN");
     // SAFETY: none: the VMCB is released. That the module keeps it makes this bearable.
-    let status = unsafe { kernel::freeonce_svm_run(&mut *bound.0) };
+    let status = unsafe { kernel::freeonce_svm_run(bound.0.get()) };
     drop(svm);
     drop(bound);
     mem::forget(vmcb);
@@ -82,7 +82,8 @@ fn page_released_while_bound() -> Outcome {
     let mut l2 = l2()?;
     l2.bind()?;
     step("release");
-    l2.memory.release_early();
+    // SAFETY: none, until it is forgotten below: that it is released too early is the fault.
+    unsafe { l2.memory.release_early() };
     let L2 { bound, memory, .. } = l2;
     drop(bound);
     mem::forget(memory);
@@ -408,13 +409,13 @@ const SCENARIOS: &[Scenario] = &[
     fault!(c"misplaced", CONTIGUOUS, c"fault/misplaced/contiguous/rust/vmcb-shared", vmcb_shared(),
         c"Two L2s that can both be entered have one VMCB."),
     fault!(c"misplaced", CONTIGUOUS, c"fault/misplaced/contiguous/rust/host-save-area-shared", host_save_area_shared(),
-        c"Two CPUs save the host in one page."),
+        c"Two CPUs save the host in one page.").cpus(2),
     fault!(c"misplaced", NONE, c"fault/misplaced/none/rust/msrpm-above", bound_after(|vmcb| vmcb.msrpm_base = physical_limit()),
         c"A map above what the CPU has address bits for."),
     fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/efer", efer_left(),
         c"EFER.SVME left on."),
     fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/efer-elsewhere", efer_left_on_the_last_cpu(),
-        c"EFER.SVME left on, on another CPU than the scenario's."),
+        c"EFER.SVME left on, on another CPU than the scenario's.").cpus(2),
     fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/vm-hsave-pa", host_save_area_left(),
         c"VM_HSAVE_PA left behind."),
     fault!(c"not-restored", NONE, c"fault/not-restored/none/rust/efer-at-unload", unloaded(kernel::LEFT_EFER),

@@ -225,7 +225,7 @@ const fn scenario(
     body: fn() -> Outcome,
     expected: &'static [Expectation],
 ) -> Scenario {
-    Scenario::new(name, SECTION, lesson, body).needs(c"svm").expecting(expected)
+    Scenario::new(name, SECTION, lesson, body).needs(c"svm").cpus(2).expecting(expected)
 }
 
 #[rustfmt::skip]

@@ -55,7 +55,8 @@ const SCENARIOS: &[Scenario] = &[Scenario::new(
     c"The kernel's own allocators, from Rust",
     c"What the kernel allocated has an owner in Rust, whose Drop calls kfree().",
     dropped,
-)];
+)
+.shares()];
 crate::scenarios!(SCENARIOS);
 
 const SECTION: &CStr = c"Planted faults, from Rust";

@@ -258,7 +258,7 @@ fn planted_register() -> Outcome {
 }
 
 const fn exit(name: &'static CStr, lesson: &'static CStr, body: fn() -> Outcome) -> Scenario {
-    Scenario::new(name, SECTION, lesson, body).needs(c"svm")
+    Scenario::new(name, SECTION, lesson, body).needs(c"svm").shares()
 }
 
 /// As `exit`, for a part of SVM that a CPU may lack.
@@ -268,7 +268,7 @@ const fn part(
     lesson: &'static CStr,
     body: fn() -> Outcome,
 ) -> Scenario {
-    Scenario::new(name, SECTION, lesson, body).needs(needs)
+    Scenario::new(name, SECTION, lesson, body).needs(needs).shares()
 }
 
 /// What a CPU without that part does instead, and how to say it.
@@ -290,8 +290,8 @@ const SCENARIOS: &[Scenario] = &[
         || play(&l2_real_mode, nothing, None)),
     exit(c"svm/without_nested_paging", c"The L2's own page tables lead straight to L1's memory.", without_nested_paging),
     exit(c"svm/page_for_a_while", c"A page that was mapped and unmapped is the owner's again when the TLB is flushed.", page_for_a_while),
-    exit(c"svm/on_every_cpu", c"An L2 runs on any CPU of L1.", on_every_cpu),
-    exit(c"svm/all_cpus_at_once", c"Each CPU has its L2 and its host save area.", all_at_once),
+    exit(c"svm/on_every_cpu", c"An L2 runs on any CPU of L1.", on_every_cpu).cpus(2),
+    exit(c"svm/all_cpus_at_once", c"Each CPU has its L2 and its host save area.", all_at_once).cpus(2),
     exit(c"svm/several_in_turn", c"L2s with ASIDs of their own share a CPU.", several_in_turn),
     exit(c"svm/budget", c"An L2 that loops or exits for ever is ended.", budget),
     exit(c"svm/registers", c"What an L2 does to registers, L1 never sees.", registers),

@@ -29,7 +29,7 @@ fn refuses(spoil: fn(&mut Vmcb)) -> Outcome {
     let mut sound = unsafe { zeroed::<Vmcb>()? };
     // A copy by pointers: a VMCB is too large for a kernel stack.
     // SAFETY: two VMCBs that do not overlap.
-    unsafe { ptr::copy_nonoverlapping(&raw const *l2.vmcb, &raw mut *sound, 1) };
+    unsafe { ptr::copy_nonoverlapping(&raw const **l2.vmcb, &raw mut *sound, 1) };
     spoil(&mut l2.vmcb);
     let svm = Svm::on()?;
     if l2.run(&svm, &mut Budget::default())? != Exit::Invalid {
@@ -38,7 +38,7 @@ fn refuses(spoil: fn(&mut Vmcb)) -> Outcome {
     }
     // What a refused VMRUN leaves in the state-save area is undefined.
     // SAFETY: as above.
-    unsafe { ptr::copy_nonoverlapping(&raw const *sound, &raw mut *l2.vmcb, 1) };
+    unsafe { ptr::copy_nonoverlapping(&raw const *sound, &raw mut **l2.vmcb, 1) };
     match l2.run(&svm, &mut Budget::default())? {
         Exit::Vmmcall => Ok(()),
         _ => Err(UNEXPECTED),
@@ -51,7 +51,10 @@ const fn rule(
     body: fn() -> Outcome,
     expected: &'static [Expectation],
 ) -> Scenario {
-    Scenario::new(name, SECTION, lesson, body).needs(c"svm:consistency").expecting(expected)
+    Scenario::new(name, SECTION, lesson, body)
+        .needs(c"svm:consistency")
+        .expecting(expected)
+        .shares()
 }
 
 /// A map above the limit is refused by the CPU and misplaced by our own rule.

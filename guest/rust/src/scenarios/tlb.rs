@@ -231,7 +231,7 @@ const SECTION: &CStr = c"SVM";
 const PLANTED_SECTION: &CStr = c"Planted faults, from Rust";
 
 const fn right(name: &'static CStr, lesson: &'static CStr, body: fn() -> Outcome) -> Scenario {
-    Scenario::new(name, SECTION, lesson, body).needs(c"svm")
+    Scenario::new(name, SECTION, lesson, body).needs(c"svm").shares()
 }
 
 const FOUND: &[Expectation] = &[finding(c"hardware-use-after-free", CONTIGUOUS).of(c"page")];
@@ -243,9 +243,9 @@ const fn fault(name: &'static CStr, lesson: &'static CStr, body: fn() -> Outcome
 #[rustfmt::skip]
 const SCENARIOS: &[Scenario] = &[
     right(c"svm/tlb/flushed_on_both_cpus", c"An L2 was on two CPUs, so both flush what it has lost.",
-        || on_two_cpus(flushed_on_both_cpus)),
+        || on_two_cpus(flushed_on_both_cpus)).cpus(2),
     right(c"svm/tlb/new_asid_on_migration", c"An ASID that nobody uses any more needs no flush.",
-        || on_two_cpus(new_asid_on_migration)),
+        || on_two_cpus(new_asid_on_migration)).cpus(2),
     right(c"svm/tlb/released_before_the_flush", c"A page may go before the flush, if nobody enters in between.",
         released_before_the_flush),
     right(c"svm/tlb/flushed_by_another_l2", c"TLB_CONTROL 1 flushes the TLB of a CPU for all its L2s.",
@@ -268,7 +268,7 @@ const PLANTED: &[Scenario] = &[
         released_under_another_asid),
     fault(c"fault/hardware-use-after-free/contiguous/rust/nested-page-stale-cpu",
         c"A page that an L2 had on one CPU, and that was released when another CPU had flushed.",
-        || on_two_cpus(released_after_the_flush_of_another_cpu)),
+        || on_two_cpus(released_after_the_flush_of_another_cpu)).cpus(2),
     fault(c"fault/hardware-use-after-free/contiguous/rust/nested-page-stale-next-l2",
         c"An L2 goes with its page, and the next one gets its ASID without a flush.",
         || asid_again(false)),

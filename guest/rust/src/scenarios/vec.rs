@@ -46,18 +46,21 @@ const SCENARIOS: &[Scenario] = &[
         SECTION,
         c"A growing Vec releases each buffer it outgrows.",
         pool_growth,
-    ),
+    )
+    .shares(),
     Scenario::new(
         c"vec/contiguous_growth",
         SECTION,
         c"The same with contiguous buffers: 2,000 pushes, 10 allocations, 10 releases.",
         contiguous_growth,
-    ),
+    )
+    .shares(),
     Scenario::new(
         c"vec/of_boxes",
         SECTION,
         c"A contiguous Vec of pool Boxes releases every Box, then its own buffer.",
         of_boxes,
-    ),
+    )
+    .shares(),
 ];
 crate::scenarios!(SCENARIOS);

@@ -122,13 +122,15 @@ const SCENARIOS: &[Scenario] = &[
         SECTION,
         c"Pool of any type is released with its tag, or without naming one.",
         pool,
-    ),
+    )
+    .shares(),
     Scenario::new(
         c"windows/rust/contiguous",
         SECTION,
         c"Contiguous memory lies where it was asked for, and its addresses lead to each other.",
         contiguous_memory,
-    ),
+    )
+    .shares(),
     Scenario::new(
         c"fault/leak/pool/rust/windows",
         PLANTED,

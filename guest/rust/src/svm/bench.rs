@@ -22,7 +22,7 @@ fn measured(measure: Measure, into: *mut c_void) -> Outcome {
         return Err(UNEXPECTED);
     }
     // SAFETY: SVM is on here, and all that the VMCB reaches lives until the call is over.
-    unsafe { measure(&mut *l2.bound.0, into) };
+    unsafe { measure(l2.bound.0.get(), into) };
     Ok(())
 }
 

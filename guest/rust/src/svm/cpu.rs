@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! CPUs: to be bound to one, to run code on others, to turn SVM on.
 
-use super::{Pages, Physical, zeroed};
+use super::{Given, Pages, Physical, zeroed};
 use crate::kernel;
 use crate::physical::gpa;
 use crate::scenario::{Failed, Outcome};
@@ -58,7 +58,7 @@ pub fn on_each_cpu<F: Fn() -> Outcome + Sync>(body: F) -> Outcome {
 /// This CPU in SVM operation (15.4). Off when dropped, before its host save area goes.
 pub struct Svm {
     _on: On,
-    _host_save_area: Physical<Pages<4096>>,
+    _host_save_area: Physical<Given<Pages<4096>>>,
     _pinned: Pinned,
 }
 
@@ -76,7 +76,7 @@ impl Svm {
     pub fn on() -> Result<Self, Failed> {
         let pinned = Pinned::here();
         // SAFETY: bytes are valid as zeros.
-        let host_save_area = unsafe { zeroed::<Pages<4096>>()? };
+        let host_save_area = unsafe { zeroed::<Given<Pages<4096>>>()? };
         // SAFETY: the page lives until after `On` is dropped.
         match unsafe { kernel::freeonce_svm_on(gpa(&*host_save_area)) } {
             0 => Ok(Svm { _on: On, _host_save_area: host_save_area, _pinned: pinned }),

@@ -5,7 +5,7 @@ use super::memory::{self, Memory};
 use super::npt::{NestedPageTable, TableFlags};
 use super::program::Mode;
 use super::vmcb::Vmcb;
-use super::{Exit, IOPM_BYTES, MSRPM_BYTES, Pages, Physical, Program, Svm, zeroed};
+use super::{Exit, Given, IOPM_BYTES, MSRPM_BYTES, Pages, Physical, Program, Svm, zeroed};
 use crate::kernel::{self, Vcpu};
 use crate::ledger::step;
 use crate::physical::gpa;
@@ -53,25 +53,30 @@ impl Default for Budget {
 }
 
 /// The L2 may be entered until this is dropped: from then on the CPU has no claim on its memory.
-pub struct Bound(pub Box<Vcpu>);
+pub struct Bound(pub(crate) Box<Given<Vcpu>>);
 
 impl Drop for Bound {
     fn drop(&mut self) {
         // SAFETY: the VMCB lives: whoever owns both declares this first.
-        unsafe { kernel::freeonce_vcpu_unbind(&mut *self.0) }
+        unsafe { kernel::freeonce_vcpu_unbind(self.0.get()) }
     }
 }
 
-/// Fields in the order in which they are dropped: unbound first.
+/// An L2 and all that the CPU is given with it.
+///
+/// Whoever may change its VMCB, its permission maps or its page tables decides what the CPU writes, and
+/// where: to users of this crate that is `unsafe`. The scenarios beside it take the fields, for they
+/// are to break this.
+// In the order in which they are dropped: unbound first.
 pub struct L2 {
-    pub bound: Bound,
-    pub vmcb: Physical<Vmcb>,
+    pub(crate) bound: Bound,
+    pub(crate) vmcb: Physical<Given<Vmcb>>,
     /// What VMSAVE of the host goes to; the world switch brings it back.
-    pub host_vmcb: Physical<Pages<4096>>,
-    pub iopm: Physical<Pages<IOPM_BYTES>>,
-    pub msrpm: Physical<Pages<MSRPM_BYTES>>,
-    pub memory: Memory,
-    pub npt: Option<NestedPageTable>,
+    pub(crate) host_vmcb: Physical<Given<Pages<4096>>>,
+    pub(crate) iopm: Physical<Pages<IOPM_BYTES>>,
+    pub(crate) msrpm: Physical<Pages<MSRPM_BYTES>>,
+    pub(crate) memory: Memory,
+    pub(crate) npt: Option<NestedPageTable>,
 }
 
 /// For a root, the tables below it and no spare.
@@ -97,8 +102,8 @@ impl L2 {
         // SAFETY: bytes and the VMCB's integers are valid as zeros.
         let (mut vmcb, host_vmcb, mut iopm, mut msrpm) = unsafe {
             (
-                zeroed::<Vmcb>()?,
-                zeroed::<Pages<4096>>()?,
+                zeroed::<Given<Vmcb>>()?,
+                zeroed::<Given<Pages<4096>>>()?,
                 zeroed::<Pages<IOPM_BYTES>>()?,
                 zeroed::<Pages<MSRPM_BYTES>>()?,
             )
@@ -120,14 +125,14 @@ impl L2 {
             Mode::Protected => vmcb.protected_mode(&tables, memory::CODE, memory::STACK_TOP),
             Mode::Long => vmcb.long_mode(&tables, memory::CODE, memory::STACK_TOP),
         }
-        let bound = Bound(Box::try_new(Vcpu::of(&vmcb, gpa(&*host_vmcb)))?);
+        let bound = Bound(Box::try_new(Given::new(Vcpu::of(&vmcb, gpa(&*host_vmcb))))?);
         Ok(L2 { bound, vmcb, host_vmcb, iopm, msrpm, memory, npt })
     }
 
     /// Gives the CPU its addresses now and not at the first entry.
     pub fn bind(&mut self) -> Result<(), Failed> {
         // SAFETY: all that the VMCB reaches is ours.
-        match unsafe { kernel::freeonce_vcpu_bind(&mut *self.bound.0) } {
+        match unsafe { kernel::freeonce_vcpu_bind(self.bound.0.get()) } {
             0 => Ok(()),
             error => Err(Failed(error)),
         }
@@ -136,14 +141,14 @@ impl L2 {
     /// One VMRUN, whatever ends it.
     pub fn enter(&mut self, _svm: &Svm) -> Result<Exit, Failed> {
         // SAFETY: SVM is on here, and every address in the VMCB leads into memory that we own.
-        let status = unsafe { kernel::freeonce_svm_run(&mut *self.bound.0) };
+        let status = unsafe { kernel::freeonce_svm_run(self.bound.0.get()) };
         self.exit(status)
     }
 
     /// One VMRUN at which an NMI of the host is pending.
     pub fn enter_into_nmi(&mut self, _svm: &Svm) -> Result<Exit, Failed> {
         // SAFETY: as above.
-        let status = unsafe { kernel::freeonce_svm_run_into_nmi(&mut *self.bound.0) };
+        let status = unsafe { kernel::freeonce_svm_run_into_nmi(self.bound.0.get()) };
         self.exit(status)
     }
 
@@ -166,9 +171,22 @@ impl L2 {
         }
     }
 
+    /// What the last #VMEXIT left.
+    pub fn vmcb(&self) -> &Vmcb {
+        &self.vmcb
+    }
+
+    /// To change what the next VMRUN is given.
+    ///
+    /// # Safety
+    /// What it leads to is memory of this L2, and what could hang or crash L1 stays intercepted.
+    pub unsafe fn vmcb_mut(&mut self) -> &mut Vmcb {
+        &mut self.vmcb
+    }
+
     /// Another page in its nested page table, without a flush: one of an allocation, which stays
     /// where it is until the run is settled, even when it is released.
-    pub fn map(&mut self, at: u64, to: u64) -> Result<(), Failed> {
+    pub(crate) fn map(&mut self, at: u64, to: u64) -> Result<(), Failed> {
         if !kernel::freeonce_known(to, memory::PAGE as usize) {
             return Err(UNEXPECTED);
         }
@@ -176,7 +194,7 @@ impl L2 {
         unsafe { self.map_anything(at, to) }
     }
 
-    /// As [`L2::map`], of any page of the machine.
+    /// Another page in its nested page table, without a flush: any of the machine.
     ///
     /// # Safety
     /// The program of this L2 does not write there, or what stands there is nobody's.
@@ -189,16 +207,18 @@ impl L2 {
         self.npt.as_mut().ok_or(UNEXPECTED)?.set_leaf(at, 0)
     }
 
-    pub fn pass_ports_below(&mut self, port: usize) {
+    /// The program's accesses to these ports reach the devices.
+    pub(crate) fn pass_ports_below(&mut self, port: usize) {
         self.iopm.0[..port / 8].fill(0);
     }
 
-    pub fn pass_all_msrs(&mut self) {
+    /// The program's accesses to MSRs reach the CPU.
+    pub(crate) fn pass_all_msrs(&mut self) {
         self.msrpm.0.fill(0);
     }
 
     /// Two bits an MSR, of the first two ranges (15.11): read, write.
-    pub fn intercept_msr(&mut self, msr: u32, read: bool, write: bool) {
+    pub(crate) fn intercept_msr(&mut self, msr: u32, read: bool, write: bool) {
         let bit = match msr {
             0..0x2000 => msr as usize * 2,
             _ => (0x2000 + (msr as usize & 0x1fff)) * 2,

@@ -4,7 +4,7 @@
 //! The same addresses stand in `specimens/l2/program.h`. Volume 2: descriptors 4.8, TSS
 //! 12.2.5, page tables 5.3.
 
-use super::{Physical, zeroed};
+use super::{Given, Physical, zeroed};
 use crate::kernel;
 use crate::physical::{PhysicalAllocator, gpa};
 use crate::scenario::{Outcome, UNEXPECTED};
@@ -80,13 +80,13 @@ pub struct Tables {
 #[repr(C, align(4096))]
 struct Block([[u8; PAGE as usize]; COUNT]);
 
-pub struct Memory(Physical<Block>);
+pub struct Memory(Physical<Given<Block>>);
 
 impl Memory {
     /// `nested`: its page tables lead to the L2's gpas; otherwise to L1's.
     pub fn try_new(nested: bool) -> Result<Self, AllocError> {
         // SAFETY: bytes are valid as zeros.
-        let mut memory = Memory(unsafe { zeroed::<Block>()? });
+        let mut memory = Memory(unsafe { zeroed::<Given<Block>>()? });
         let base = if nested { 0 } else { memory.gpa() };
         memory.write_descriptors();
         memory.write_page_tables(base);
@@ -102,9 +102,12 @@ impl Memory {
     }
 
     /// Releases the block while its owner still owns it: a planted fault.
-    pub fn release_early(&self) {
+    ///
+    /// # Safety
+    /// The owner is forgotten, and nobody uses it.
+    pub(crate) unsafe fn release_early(&self) {
         let pointer = NonNull::from(&*self.0).cast();
-        // SAFETY: none; the owner must be forgotten.
+        // SAFETY: by the contract above.
         unsafe { PhysicalAllocator.deallocate(pointer, Layout::new::<Block>()) }
     }
 

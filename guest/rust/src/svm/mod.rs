@@ -24,6 +24,8 @@ use crate::physical::PhysicalAllocator;
 use alloc::boxed::Box;
 use core::alloc::AllocError;
 use core::arch::x86_64::{__cpuid_count, CpuidResult};
+use core::cell::UnsafeCell;
+use core::ops::{Deref, DerefMut};
 
 pub type Physical<T> = Box<T, PhysicalAllocator>;
 
@@ -32,6 +34,40 @@ pub struct Pages<const BYTES: usize>(pub [u8; BYTES]);
 
 pub const IOPM_BYTES: usize = 12 << 10; // 15.10.1
 pub const MSRPM_BYTES: usize = 8 << 10; // 15.11
+
+/// Memory that a CPU or C writes, too, while an owner in Rust has it.
+///
+/// They write only in calls that borrow the owner mutably, as [`L2::enter`]: nobody else looks then.
+#[repr(transparent)]
+pub struct Given<T> {
+    cell: UnsafeCell<T>,
+}
+
+impl<T> Given<T> {
+    pub fn new(value: T) -> Self {
+        Given { cell: UnsafeCell::new(value) }
+    }
+
+    /// For who writes it behind the compiler's back.
+    pub fn get(&self) -> *mut T {
+        self.cell.get()
+    }
+}
+
+impl<T> Deref for Given<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: nobody writes while the owner is borrowed: see above.
+        unsafe { &*self.cell.get() }
+    }
+}
+
+impl<T> DerefMut for Given<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.cell.get_mut()
+    }
+}
 
 /// Zeroed memory for a `T` that is valid as zeros, contiguous, page-aligned by its type.
 ///
@@ -50,7 +86,7 @@ pub fn cpuid(leaf: u32, subleaf: u32) -> CpuidResult {
     unsafe { __cpuid_count(leaf, subleaf) }
 }
 
-/// The first address that the CPU has no bits for (CPUID Fn8000_0008_EAX[7:0]).
+/// The first address that the CPU has no bits for (CPUID Fn8000_0008_EAX, bits 7 to 0).
 pub fn physical_limit() -> u64 {
     1 << (cpuid(0x8000_0008, 0).eax & 0xff)
 }

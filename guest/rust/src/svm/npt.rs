@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A nested page table. AMD manual volume 2, 15.25.
 
-use super::{Physical, zeroed};
+use super::{Given, Physical, zeroed};
 use crate::kernel;
 use crate::physical::gpa;
 use crate::scenario::{Failed, Outcome, UNEXPECTED};
@@ -25,7 +25,7 @@ const PRESENT: u64 = 1;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 /// As many levels as the host's own paging has (15.25.3). The first table is the root.
 pub struct NestedPageTable {
-    tables: Vec<Physical<Table>>,
+    tables: Vec<Physical<Given<Table>>>,
     levels: u32,
     used: usize,
 }
@@ -42,7 +42,7 @@ impl NestedPageTable {
         npt.tables.try_reserve_exact(tables).map_err(|_| crate::scenario::NO_MEMORY)?;
         for _ in 0..tables {
             // SAFETY: integers are valid as zeros.
-            npt.tables.push(unsafe { zeroed::<Table>()? });
+            npt.tables.push(unsafe { zeroed::<Given<Table>>()? });
         }
         Ok(npt)
     }
@@ -103,7 +103,7 @@ impl NestedPageTable {
     }
 
     /// Takes the table of that number away, to be released too early.
-    pub fn take_table(&mut self, number: usize) -> Physical<Table> {
+    pub fn take_table(&mut self, number: usize) -> Physical<Given<Table>> {
         self.tables.remove(number)
     }
 }

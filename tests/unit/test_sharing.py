@@ -1,0 +1,213 @@
+"""Scenarios that follow each other in one guest: which, how far, and what is told of them."""
+
+import errno
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from freeonce.audit.model import Account, Asked, Verdict
+from freeonce.audit.result import Evidence, Result
+from freeonce.errors import CommandFailed, GuestLost, Loss
+from freeonce.evidence.scenarios import Expectation, Scenario
+from freeonce.guest import Guest
+from freeonce.run import campaign, crew
+from freeonce.run.campaign import run_one
+from freeonce.run.crew import Pristine
+from freeonce.run.sharing import TOGETHER, may_share, turns
+from freeonce.run.task import PLAIN, Options, Task
+from tests.unit.history import History
+from tests.unit.results import result
+
+ONE = Scenario(0, "a/one", "S", "C", None, "L.", (), shares=True)
+OTHER = replace(ONE, index=1, name="a/other")
+ALONE = replace(ONE, index=2, name="a/alone", shares=False)
+ON_TWO = replace(ONE, index=3, name="a/on_two", cpus=2)
+
+
+def names(groups: Iterator[list[Task]]) -> list[list[str]]:
+    return [[task.scenario.name.removeprefix("a/") for task in group] for group in groups]
+
+
+def test_those_that_share_and_need_as_many_cpus_come_together() -> None:
+    tasks = [Task(one, PLAIN) for one in (ONE, OTHER, ALONE, ONE, ON_TWO, ON_TWO, OTHER)]
+    assert names(turns(tasks)) == [
+        ["one", "other"],
+        ["alone"],
+        ["one"],
+        ["on_two", "on_two"],
+        ["other"],
+    ]
+
+
+def test_a_turn_does_not_grow_without_end() -> None:
+    lengths = [len(turn) for turn in turns([Task(ONE, PLAIN)] * (2 * TOGETHER + 1))]
+    assert lengths == [TOGETHER, TOGETHER, 1]
+
+
+def test_who_shares_nothing_is_not_kept_waiting_for_the_next() -> None:
+    def tasks() -> Iterator[Task]:
+        yield Task(ALONE, PLAIN)
+        raise AssertionError
+
+    assert names(iter([next(turns(tasks()))])) == [["alone"]]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "options"),
+    [
+        (ALONE, PLAIN),
+        (replace(ONE, expected=(Expectation("leak", "pool"),)), PLAIN),
+        (replace(ONE, ends="panic"), PLAIN),
+        (ONE, Options("fail=1")),
+        (ONE, Options(repeat=2)),
+        (ONE, Options(pristine=True)),
+    ],
+)
+def test_what_is_not_plain_and_clean_has_a_guest_of_its_own(
+    scenario: Scenario, options: Options
+) -> None:
+    assert not may_share(Task(scenario, options))
+
+
+CLEAN = History().begin().allocate(1, 0x1000).release(1, 0x1000).end().settle()
+LEAK = History().begin().allocate(1, 0x1000).end().settle()
+
+
+class Guests:
+    """Makes guests, and runs in them what `work` says, by number of guest and scenario."""
+
+    def __init__(self, work: Callable[[int, str], tuple[Result, bool]]) -> None:
+        self.ran: list[tuple[int, str]] = []
+        self.cpus: list[int] = []
+        self._work = work
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def __call__(self, cpus: int) -> Iterator[Guest]:
+        with self._lock:
+            self.cpus.append(cpus)
+            yield cast(Guest, SimpleNamespace(number=len(self.cpus)))
+
+    def run_one(self, guest: Guest, scenario: Scenario, _: Options) -> tuple[Result, bool]:
+        number = cast(SimpleNamespace, guest).number
+        self.ran.append((number, scenario.name))
+        return self._work(number, scenario.name)
+
+
+def led(
+    monkeypatch: pytest.MonkeyPatch,
+    scenarios: list[Scenario],
+    work: Callable[[int, str], tuple[Result, bool]] = lambda _, name: (result(name, CLEAN), True),
+) -> tuple[Guests, list[Result]]:
+    guests = Guests(work)
+    monkeypatch.setattr(crew, "run_one", guests.run_one)
+    with Pristine(guests, lambda: tuple(scenarios), 1) as pristine:
+        told = list(pristine.run([Task(one, PLAIN) for one in scenarios], lambda _: None))
+    return guests, told
+
+
+def test_one_guest_serves_all_that_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    guests, told = led(monkeypatch, [ONE, OTHER, ALONE, ON_TWO])
+    assert guests.ran == [(1, "a/one"), (1, "a/other"), (2, "a/alone"), (3, "a/on_two")]
+    assert guests.cpus == [1, 1, 2]
+    assert [one.scenario.name for one in told] == ["a/one", "a/other", "a/alone", "a/on_two"]
+
+
+def test_what_was_not_clean_behind_another_is_led_again_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And of that second time all is told, whatever it is; so is what comes behind it."""
+
+    def work(number: int, name: str) -> tuple[Result, bool]:
+        history = LEAK if name == "a/other" and number == 1 else CLEAN
+        return result(name, history), True
+
+    guests, told = led(monkeypatch, [ONE, OTHER, replace(ONE, name="a/third")], work)
+    assert guests.ran == [(1, "a/one"), (1, "a/other"), (2, "a/other"), (2, "a/third")]
+    assert [one.judgement.verdict for one in told] == [Verdict.CLEAN] * 3
+
+
+@pytest.mark.parametrize("fit", [True, False])
+def test_a_finding_or_an_unfit_guest_ends_the_sharing(
+    fit: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(_: int, name: str) -> tuple[Result, bool]:
+        return result(name, LEAK if fit and name == "a/one" else CLEAN), fit
+
+    guests, told = led(monkeypatch, [ONE, OTHER], work)
+    # Without one that is fit, the second is led again, and the same is told of it.
+    assert guests.ran == [(1, "a/one"), (2, "a/other")]
+    verdicts = [Verdict.FAULTY if fit else Verdict.CLEAN, Verdict.CLEAN]
+    assert [one.judgement.verdict for one in told] == verdicts
+
+
+EVIDENCE = Evidence(CLEAN.records(), CLEAN.memory(), (), Account.AGREE, asked=Asked(cpus=1))
+
+
+def run_with(
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception | None,
+    scenario: Scenario = ONE,
+    options: Options = PLAIN,
+    evidence: Evidence = EVIDENCE,
+) -> tuple[Result, bool]:
+    """What it comes to where the guest answers `sound` so."""
+
+    def ask(request: str) -> None:
+        assert request == "sound"
+        if error is not None:
+            raise error
+
+    guest = SimpleNamespace(ask=ask, config=SimpleNamespace(features=frozenset()))
+    own = replace(scenario, name="test/scenario", index=0)
+    monkeypatch.setattr(campaign, "hear", lambda *_: (evidence, True))
+    return run_one(cast(Guest, guest), own, options)
+
+
+def test_who_leaves_nothing_is_believed_when_the_kernel_is_sound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told, fit = run_with(monkeypatch, None)
+    assert (told.judgement.verdict, fit) == (Verdict.CLEAN, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (CommandFailed("it says", errno.EUCLEAN), "the kernel warned of something"),
+        (CommandFailed("it says", errno.EBADMSG), "it says"),
+        (GuestLost("gone", loss=Loss.QEMU), "the guest was lost"),
+    ],
+)
+def test_who_declares_it_and_leaves_something_is_told(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, fit = run_with(monkeypatch, error)
+    assert (told.judgement.verdict, told.as_expected, fit) == (Verdict.INCOMPLETE, False, False)
+    (reason,) = told.judgement.reasons
+    assert reason.startswith("it declares that it leaves nothing behind, but ")
+    assert said in reason
+
+
+@pytest.mark.parametrize("options", [Options(pristine=True), Options(repeat=2)])
+def test_alone_it_is_held_to_the_same(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, _ = run_with(monkeypatch, CommandFailed("", errno.EUCLEAN), options=options)
+    assert told.judgement.verdict is Verdict.INCOMPLETE
+
+
+def test_nobody_is_asked_who_did_not_declare_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = CommandFailed("", errno.EUCLEAN)
+    told, fit = run_with(monkeypatch, never, replace(ONE, shares=False))
+    assert (told.judgement.verdict, fit) == (Verdict.CLEAN, True)
+
+
+def test_a_finding_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = CommandFailed("", errno.EUCLEAN)
+    evidence = replace(EVIDENCE, records=LEAK.records(), memory=LEAK.memory())
+    told, _ = run_with(monkeypatch, never, evidence=evidence)
+    assert told.judgement.verdict is Verdict.FAULTY
