@@ -12,6 +12,7 @@
 #include <linux/device.h>
 #include <linux/fs.h>
 #include <linux/inetdevice.h>
+#include <linux/kdebug.h>
 #include <linux/key-type.h>
 #include <linux/leds.h>
 #include <linux/module.h>
@@ -19,6 +20,7 @@
 #include <linux/netfilter.h>
 #include <linux/nls.h>
 #include <linux/notifier.h>
+#include <linux/oom.h>
 #include <linux/pci.h>
 #include <linux/perf_event.h>
 #include <linux/platform_device.h>
@@ -29,6 +31,7 @@
 #include <net/addrconf.h>
 #include <net/genetlink.h>
 #include <net/net_namespace.h>
+#include <net/netevent.h>
 #include <net/pkt_cls.h>
 #include <net/pkt_sched.h>
 #include <net/rtnetlink.h>
@@ -62,6 +65,11 @@ static struct notifier_block of_inet = { .notifier_call = notice };
 static struct notifier_block of_inet6 = { .notifier_call = notice };
 static struct notifier_block at_reboot = { .notifier_call = notice };
 static struct notifier_block of_power = { .notifier_call = notice };
+static struct notifier_block of_modules = { .notifier_call = notice };
+static struct notifier_block of_death = { .notifier_call = notice };
+static struct notifier_block of_memory = { .notifier_call = notice };
+static struct notifier_block of_neighbours = { .notifier_call = notice };
+static struct notifier_block of_acpi = { .notifier_call = notice };
 static const struct pci_device_id no_device[] = { {} };
 static struct pci_driver pci = { .name = NAME, .id_table = no_device };
 static struct platform_driver platform = { .driver.name = NAME };
@@ -180,7 +188,13 @@ static struct crypto_template template = {
 	PAIR(aead, crypto_register_aead(&aead), crypto_unregister_aead(&aead)) \
 	PAIR(aeads, crypto_register_aeads(aeads, 2), crypto_unregister_aeads(aeads, 2)) \
 	PAIR(kpp, crypto_register_kpp(&kpp), crypto_unregister_kpp(&kpp)) \
-	PAIR(template, crypto_register_template(&template), crypto_unregister_template(&template))
+	PAIR(template, crypto_register_template(&template), crypto_unregister_template(&template)) \
+	PAIR(module, register_module_notifier(&of_modules), unregister_module_notifier(&of_modules)) \
+	PAIR(die, register_die_notifier(&of_death), unregister_die_notifier(&of_death)) \
+	PAIR(oom, register_oom_notifier(&of_memory), unregister_oom_notifier(&of_memory)) \
+	PAIR(netevent, register_netevent_notifier(&of_neighbours), \
+	     unregister_netevent_notifier(&of_neighbours)) \
+	PAIR(acpi_notifier, register_acpi_notifier(&of_acpi), unregister_acpi_notifier(&of_acpi))
 
 /* No tail calls: each function has a frame of its own. */
 #define FUNCTIONS(name, take, give) \

@@ -122,3 +122,28 @@ def test_a_disputed_address_hides_only_what_is_found_of_it() -> None:
     counts = {one.rule: one.count for one in done.findings}
     assert counts.get(Rule.LEAK) == 2
     assert Rule.WITNESSES_DISAGREE in counts
+
+
+@pytest.mark.parametrize(
+    ("second", "disputed"), [(Kind.REGISTRATION, False), (Kind.SLAB, True), (Kind.MISC, False)]
+)
+def test_a_struct_that_a_subsystem_knows_may_begin_where_memory_does(
+    second: Kind, disputed: bool
+) -> None:
+    history = of_a_life()
+    taken(history, 1)
+    history.add(Type.ALLOCATE, serial=2, pointer=1 << 12, size=8, kind=int(second), site=1)
+    again = [
+        one.text
+        for one in take_apart(history.end().records()).disputes
+        if "gives out this address twice" in one.text
+    ]
+    assert bool(again) == disputed
+
+
+def test_a_struct_is_not_made_known_twice() -> None:
+    history = of_a_life()
+    for serial in (1, 2):
+        kind = int(Kind.REGISTRATION)
+        history.add(Type.ALLOCATE, serial=serial, pointer=1 << 12, size=8, kind=kind, site=1)
+    assert take_apart(history.end().records()).disputes

@@ -26,14 +26,17 @@
 #include <linux/i2c.h>
 #include <linux/inetdevice.h>
 #include <linux/io.h>
+#include <linux/kdebug.h>
 #include <linux/key-type.h>
 #include <linux/leds.h>
 #include <linux/mempool.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
 #include <linux/nls.h>
+#include <linux/oom.h>
 #include <linux/pci.h>
 #include <linux/percpu.h>
 #include <linux/perf_event.h>
@@ -52,6 +55,7 @@
 #include <net/addrconf.h>
 #include <net/genetlink.h>
 #include <net/net_namespace.h>
+#include <net/netevent.h>
 #include <net/pkt_cls.h>
 #include <net/pkt_sched.h>
 #include <net/rtnetlink.h>

@@ -22,6 +22,7 @@ from freeonce.evidence.ledger import (
     Flag,
     Records,
     Type,
+    among,
 )
 
 
@@ -86,10 +87,13 @@ class _Span:
     def of(cls, run: Run) -> "_Span":
         """The span of a run, up to its end."""
         end, ending = end_of(run.records), ending_of(run.records)
-        first, last, last_of = 1 << 32, 0, np.zeros(1 << 16, np.uint32)
-        for part in _parts(run):
+        first, last = 1 << 32, 0
+        parts = _parts(run)
+        most = max((int(part["cpu"].max()) for part in parts if len(part)), default=0)
+        last_of = np.zeros(most + 1, np.uint32)
+        for part in parts:
             kinds, sequences = part["type"], part["sequence"]
-            did = ~np.isin(kinds, FRAME) & (sequences < end) & ~late_releases(run, part)
+            did = ~among(kinds, FRAME) & (sequences < end) & ~late_releases(run, part)
             # What was withheld from the kernel while the run was ended did nothing to a CPU.
             did &= ~((kinds == Type.RELEASE) & (sequences > ending))
             if not did.any():
@@ -98,7 +102,7 @@ class _Span:
             # The sequences rise, and of several the last one stays.
             of_part[part["cpu"][did]] = sequences[did]
             last_of = np.maximum(last_of, of_part)
-            of_scenario = sequences[did & ~np.isin(kinds, FROM_BELOW)]
+            of_scenario = sequences[did & ~among(kinds, FROM_BELOW)]
             first = min(first, int(sequences[np.argmax(did)]))
             last = max(last, int(of_scenario[-1]) if len(of_scenario) else 0)
         return cls(first, last, last_of)

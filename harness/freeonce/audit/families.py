@@ -81,3 +81,9 @@ def of_subjects(kinds: Numbers) -> Mask:
     """Which are of the families of modules that know nothing of freeonce."""
     mine: Mask = kinds >= int(SUBJECTS_FIRST)
     return mine
+
+
+def no_memory(kinds: Numbers) -> Mask:
+    """Which are of families whose handle says nothing of what else lies there (LEDGER.md)."""
+    handles: Mask = kinds >= int(Kind.MEMPOOL)
+    return handles

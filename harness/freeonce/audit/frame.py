@@ -11,7 +11,7 @@ import numpy as np
 
 from freeonce.audit.model import Asked
 from freeonce.audit.run import Mask, Run, end_of, ending_of, status_of
-from freeonce.evidence.ledger import Flag, Kind, Records, Type, Witness, signed
+from freeonce.evidence.ledger import Flag, Kind, Records, Type, Witness, among, signed
 from freeonce.evidence.said import whole
 
 NAMING = (Type.STACK, Type.SYMBOL)
@@ -35,7 +35,7 @@ def before_begin(earlier: Records, records: Records) -> Iterator[str]:
         return
     kernel = earlier["witness"] == Witness.KERNEL
     kinds = earlier["type"]
-    settles = np.where(kernel, np.isin(kinds, BY_KERNEL), np.isin(kinds, (*SETTLING, *LEAVING)))
+    settles = np.where(kernel, among(kinds, BY_KERNEL), among(kinds, (*SETTLING, *LEAVING)))
     of_this = earlier["run"] == (records["run"][0] if len(records) else 0)
     one_run = len(np.unique(earlier["run"])) == 1 and not np.any(of_this)
     if not (np.all(settles) and one_run and kinds[-1] == Type.SETTLED):
@@ -124,9 +124,9 @@ def _after_the_end(run: Run, records: Records) -> Iterator[str]:
     after = records[records["sequence"] > end_of(records)]
     kinds, kernel = after["type"], after["witness"] == Witness.KERNEL
     too_late = late_releases(run, after)
-    settles = np.where(kernel, np.isin(kinds, BY_KERNEL), np.isin(kinds, SETTLING))
+    settles = np.where(kernel, among(kinds, BY_KERNEL), among(kinds, SETTLING))
     if any(_left_running(records)):
-        settles |= ~kernel & np.isin(kinds, LEAVING)
+        settles |= ~kernel & among(kinds, LEAVING)
     names = sorted({Type(int(kind)).name.lower() for kind in kinds[~settles & ~too_late]})
     if names:
         yield f"something happened after the end of the run: {', '.join(names)}"
@@ -146,7 +146,7 @@ def late_releases(run: Run, after: Records) -> Mask:
 
 def _left_running(records: Records) -> Iterator[bool]:
     """Whether SVM was still on at the end, of each CPU where it ever was."""
-    told = records[np.isin(records["type"], (Type.SVM_ON, Type.SVM_OFF))]
+    told = records[among(records["type"], (Type.SVM_ON, Type.SVM_OFF))]
     before = told[told["sequence"] < end_of(records)]
     on = {int(record["cpu"]): record["type"] == Type.SVM_ON for record in before}
     yield from map(bool, on.values())

@@ -13,7 +13,7 @@ import numpy as np
 
 from freeonce.audit.lives import FOREVER, Lives
 from freeonce.audit.run import Run
-from freeonce.evidence.ledger import Field, Flag, Records, Structure, Type
+from freeonce.evidence.ledger import Field, Flag, Records, Structure, Type, among
 
 PAGE = 4096
 
@@ -101,7 +101,7 @@ def _structure(detail: int) -> Structure:
 
 def _told(run: Run, *others: Type) -> Records:
     kinds = (Type.BIND, Type.OPERAND, Type.UNBIND, Type.SVM_OFF, Type.LEFT, *others)
-    told: Records = run.records[np.isin(run.records["type"], kinds)]
+    told: Records = run.records[among(run.records["type"], kinds)]
     return told
 
 

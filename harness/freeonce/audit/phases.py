@@ -9,7 +9,17 @@ from freeonce.audit.life import Reason
 from freeonce.audit.model import Asked
 from freeonce.audit.run import Run
 from freeonce.errors import Obstacle
-from freeonce.evidence.ledger import Blind, Broken, Flag, Phase, Quiesced, Records, Type, text_of
+from freeonce.evidence.ledger import (
+    Blind,
+    Broken,
+    Flag,
+    Phase,
+    Quiesced,
+    Records,
+    Type,
+    among,
+    text_of,
+)
 from freeonce.evidence.stacks import told
 
 BLIND = {
@@ -62,7 +72,7 @@ def all_gone(run: Run) -> bool:
 
 def left_nothing(run: Run) -> bool:
     """Whether no memory was found broken, and nothing lost sight of."""
-    return not np.any(np.isin(run.records["type"], (Type.BROKEN, Type.BLIND)))
+    return not np.any(among(run.records["type"], (Type.BROKEN, Type.BLIND)))
 
 
 def untouched(run: Run) -> bool:
@@ -146,7 +156,7 @@ def _live_at(run: Run, sequence: int) -> int:
 
 def _numbers(records: Records) -> list[int]:
     """The loads that the records speak of."""
-    mine = np.isin(records["type"], (Type.SUBJECT, Type.PHASE))
+    mine = among(records["type"], (Type.SUBJECT, Type.PHASE))
     numbers: list[int] = np.unique(records["serial"][mine]).tolist()
     return numbers
 
@@ -158,7 +168,7 @@ def _loads(records: Records) -> Iterator[str]:
         yield "no module was loaded"
     by_load: dict[int, list[int]] = {number: [] for number in numbers}
     names: dict[int, str] = {}
-    for record in records[np.isin(records["type"], (Type.SUBJECT, Type.PHASE))]:
+    for record in records[among(records["type"], (Type.SUBJECT, Type.PHASE))]:
         number = int(record["serial"])
         if record["type"] == Type.PHASE:
             by_load[number].append(int(record["detail"]))

@@ -11,13 +11,14 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from freeonce.audit.families import of_subjects
+from freeonce.audit.families import no_memory, of_subjects
 from freeonce.evidence.ledger import (
     Flag,
     Kind,
     Records,
     Type,
     Witness,
+    among,
     choose,
     signed,
 )
@@ -454,9 +455,14 @@ def _disputed_allocates(allocates: Records, over: Sequences) -> list[Dispute]:
         Dispute(record, f"the ledger gives out serial {record['serial']} out of order")
         for record in allocates[serials <= highest]
     ]
-    order = np.argsort(allocates["pointer"], kind="stable")
-    pointers, sequences = allocates["pointer"][order], allocates["sequence"][order]
-    again = (pointers[1:] == pointers[:-1]) & (over[order[:-1]] > sequences[1:])
+    # A driver that a subsystem knows may be the first member of memory that its owner took.
+    known = no_memory(allocates["kind"])
+    order = np.lexsort((known, allocates["pointer"]))
+    pointers, known, sequences = (
+        column[order] for column in (allocates["pointer"], known, allocates["sequence"])
+    )
+    alike = (pointers[1:] == pointers[:-1]) & (known[1:] == known[:-1])
+    again = alike & (over[order[:-1]] > sequences[1:])
     found += [
         Dispute(allocates[index], "the ledger gives out this address twice in one run")
         for index in np.sort(order[1:][again])
@@ -522,7 +528,7 @@ def _disputed_taken(allocates: Records, taken: Records, records: Records) -> lis
 def _disputed_kinds(records: Records) -> list[Dispute]:
     kinds = (Type.ALLOCATE, Type.RELEASE, Type.RECLAIM)
     known = (records["kind"] != Kind.NONE) & (records["kind"] <= max(Kind))
-    chosen = np.isin(records["type"], kinds) & ~known
+    chosen = among(records["type"], kinds) & ~known
     return [Dispute(record, "memory of no kind") for record in records[chosen]]
 
 

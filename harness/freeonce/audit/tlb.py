@@ -16,7 +16,7 @@ import numpy as np
 
 from freeonce.audit.lives import FOREVER
 from freeonce.audit.run import Run
-from freeonce.evidence.ledger import CPU_STATE_FLUSH_BY_ASID, CPU_STATE_SILENT, Flag, Type
+from freeonce.evidence.ledger import CPU_STATE_FLUSH_BY_ASID, CPU_STATE_SILENT, Flag, Type, among
 
 FLUSH_ALL, FLUSH_ASID = 1, 3
 """TLB_CONTROL (15.16.1). 7 leaves global entries, so it does not count."""
@@ -78,7 +78,7 @@ class Tlb:
         entered: dict[int, Entry] = {}
         flushes: defaultdict[int, int] = defaultdict(int)
         epochs: dict[tuple[int, int], tuple[int, Epoch]] = {}
-        told = run.records[np.isin(run.records["type"], (Type.VMRUN, Type.VMEXIT))]
+        told = run.records[among(run.records["type"], (Type.VMRUN, Type.VMEXIT))]
         for record in told[told["flags"] & Flag.WITHHELD == 0]:
             vcpu, cpu, sequence = (int(record[name]) for name in ("serial", "cpu", "sequence"))
             if record["type"] == Type.VMEXIT:

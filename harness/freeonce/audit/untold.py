@@ -12,6 +12,7 @@ from freeonce.evidence.ledger import (
     Records,
     Structure,
     Type,
+    among,
 )
 
 GIVES = ("vmrun", "vmload", "vmsave")
@@ -58,7 +59,7 @@ def _svm_was_on(records: Records) -> bool:
     states = records[kinds == Type.CPU_STATE]
     return bool(
         np.any(areas)
-        or np.any(np.isin(kinds, (Type.SVM_ON, Type.VMRUN)))
+        or np.any(among(kinds, (Type.SVM_ON, Type.VMRUN)))
         or np.any(states["pointer"] & np.uint64(EFER_SVME))
     )
 

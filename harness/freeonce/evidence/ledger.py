@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -119,6 +120,8 @@ NAMING = (Type.STACK, Type.SYMBOL, Type.BLIND)
 BY_KERNEL = (Type.ALLOCATE, Type.RELEASE, Type.WITNESS_ON, *NAMING)
 """All that the kernel's witness tells. The owner tells everything but WITNESS_ON."""
 
+
+KNOWN = tuple(Type)
 
 WITH_FLAGS = (
     *(Type.BEGIN, Type.END, Type.ALLOCATE, Type.ALLOCATE_FAILED, Type.RELEASE),
@@ -371,7 +374,7 @@ def parse_records(data: bytes, first: int) -> Parsed:
     good = (
         (records["sequence"] == sequence)
         & (records["check"] == check_words(records))
-        & np.isin(records["type"], [int(member) for member in Type])
+        & among(records["type"], KNOWN)
         & _tellable(records)
         & _carries(records)
         & (records["kind"] <= max(Kind))
@@ -387,7 +390,7 @@ def parse_records(data: bytes, first: int) -> Parsed:
 
 def _tellable(records: Records) -> npt.NDArray[np.bool_]:
     """Whether each is of a known witness, and of a type that this witness tells."""
-    kernel = np.isin(records["type"], [int(kind) for kind in BY_KERNEL])
+    kernel = among(records["type"], BY_KERNEL)
     owner = records["type"] != Type.WITNESS_ON
     told: npt.NDArray[np.bool_] = np.where(
         records["witness"] == Witness.KERNEL, kernel, owner & (records["witness"] == Witness.LEDGER)
@@ -401,12 +404,25 @@ def _carries(records: Records) -> npt.NDArray[np.bool_]:
     failed = kinds == Type.ALLOCATE_FAILED
     # Linux's error numbers end at 4095 (include/linux/err.h).
     right: npt.NDArray[np.bool_] = (
-        ((records["flags"] == 0) | np.isin(kinds, WITH_FLAGS))
-        & ((records["align_log2"] == 0) | np.isin(kinds, WITH_ALIGNMENT))
-        & ((records["kind"] == 0) | ~np.isin(kinds, WITHOUT_FAMILY))
+        ((records["flags"] == 0) | among(kinds, WITH_FLAGS))
+        & ((records["align_log2"] == 0) | among(kinds, WITH_ALIGNMENT))
+        & ((records["kind"] == 0) | ~among(kinds, WITHOUT_FAMILY))
         & (~failed | (records["detail"] > (1 << 32) - 4096))
     )
     return right
+
+
+@cache
+def _members(types: tuple[Type, ...]) -> npt.NDArray[np.bool_]:
+    found = np.zeros(256, dtype=np.bool_)
+    found[[int(one) for one in types]] = True
+    return found
+
+
+def among(kinds: npt.NDArray[np.uint8], types: tuple[Type, ...]) -> npt.NDArray[np.bool_]:
+    """Which of the column `type` are of these; of few records ten times as fast as isin."""
+    mine: npt.NDArray[np.bool_] = _members(types)[kinds]
+    return mine
 
 
 def choose(records: Records, mask: npt.NDArray[np.bool_]) -> Records:
