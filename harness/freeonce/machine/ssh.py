@@ -196,7 +196,7 @@ class _Dialer:
         import paramiko  # noqa: PLC0415
 
         line = self._line(deadline)
-        while not line.recv(1, socket.MSG_PEEK):
+        while not _speaks(line):
             time.sleep(min(CHECK_SECONDS, deadline.left()))
             line = self._line(deadline)
         with self._lock:
@@ -223,6 +223,14 @@ class _Dialer:
         with self._lock:
             self._is_over = True
             self._lines.close()
+
+
+def _speaks(line: socket.socket) -> bool:
+    """Wait for the first byte, which stays. False: none came before the line was ended."""
+    try:
+        return bool(line.recv(1, socket.MSG_PEEK))
+    except ConnectionResetError:
+        return False
 
 
 def _hang_up(line: socket.socket) -> None:
