@@ -195,15 +195,22 @@ class _Dialer:
         # Here, not above: `load_library` may have it by now, and nothing before needs it.
         import paramiko  # noqa: PLC0415
 
-        line = self._line(deadline)
-        while not _speaks(line):
+        while (line := self._spoken(deadline)) is None:
             time.sleep(min(CHECK_SECONDS, deadline.left()))
-            line = self._line(deadline)
         with self._lock:
             transport = paramiko.Transport(line)
             self._lines.callback(transport.close)
             self._lines.callback(_hang_up, line)
         return transport
+
+    def _spoken(self, deadline: Deadline) -> socket.socket | None:
+        """A line with something on it that was not taken yet; None when it ended before."""
+        # A reset may come while the line is made.
+        with suppress(ConnectionResetError):
+            line = self._line(deadline)
+            if line.recv(1, socket.MSG_PEEK):
+                return line
+        return None
 
     def _line(self, deadline: Deadline) -> socket.socket:
         with self._lock:
@@ -223,14 +230,6 @@ class _Dialer:
         with self._lock:
             self._is_over = True
             self._lines.close()
-
-
-def _speaks(line: socket.socket) -> bool:
-    """Wait for the first byte, which stays. False: none came before the line was ended."""
-    try:
-        return bool(line.recv(1, socket.MSG_PEEK))
-    except ConnectionResetError:
-        return False
 
 
 def _hang_up(line: socket.socket) -> None:
