@@ -1,6 +1,6 @@
 """Which acquisitions are made to fail, and whether a guest may have another life after one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from freeonce.audit.attempts import STAGES, Attempt, Each, Sampled, Where, attempts, wanted
 from freeonce.audit.life import Bounds, Stage
 from freeonce.audit.phases import hung_in, untouched
+from freeonce.audit.result import NOTHING, Evidence
 from freeonce.audit.run import take_apart
 from freeonce.cli.failing import EachPoint, WithBareOption
 from freeonce.errors import (
@@ -20,6 +21,7 @@ from freeonce.errors import (
     EvidenceError,
     GuestLost,
     HostError,
+    Loss,
     Obstacle,
     SubjectError,
 )
@@ -28,7 +30,7 @@ from freeonce.evidence.oops import SHORT, first_words, shortened
 from freeonce.run import lives
 from freeonce.run.exercise import Exercise
 from freeonce.run.life import Load, Plan
-from freeonce.run.lives import lead_each, steps
+from freeonce.run.lives import Led, lead_each, steps
 from freeonce.run.supply import Supply
 from tests.unit.history import History, run
 
@@ -238,10 +240,15 @@ def test_a_life_is_steps_that_the_guest_takes_by_itself() -> None:
 
 
 class Batches:
-    """Guests that are lost in some lives, and spoilt by others."""
+    """Guests that are lost in some lives, and spoilt by others.
 
-    def __init__(self, lost: set[int], spoilt: set[int]) -> None:
-        self.lost, self.spoilt = lost, spoilt
+    `untold`: those after which a guest is lost before it told of any life of the batch.
+    """
+
+    def __init__(
+        self, lost: set[int], spoilt: set[int], untold: Mapping[int, Exception] = {}
+    ) -> None:
+        self.lost, self.spoilt, self.untold = lost, spoilt, untold
         self.guests = 0
         self.batches: list[list[int]] = []
 
@@ -252,6 +259,9 @@ class Batches:
 
     def batch(self, _: Any, points: list[Where], *__: Any) -> tuple[list[Any], bool]:
         self.batches.append([one.number for one in points])
+        for one in points:
+            if one.number in self.untold:
+                raise self.untold[one.number]
         done: list[Any] = []
         for one in points:
             if one.number in self.lost:
@@ -262,11 +272,15 @@ class Batches:
         return done, True
 
 
-def led(monkeypatch: pytest.MonkeyPatch, batches: Batches, count: int) -> list[int]:
+def every(monkeypatch: pytest.MonkeyPatch, batches: Batches, count: int) -> list[Any]:
     monkeypatch.setattr(lives, "make_ready", lambda *_: None)
     monkeypatch.setattr(lives, "_batch", batches.batch)
     points = [Where(number) for number in range(1, count + 1)]
-    return [one.where.number for one in lead_each(batches.make, Plan(()), Supply(points), 1.0)]
+    return list(lead_each(batches.make, Plan(()), Supply(points), 1.0))
+
+
+def led(monkeypatch: pytest.MonkeyPatch, batches: Batches, count: int) -> list[int]:
+    return [one.where.number for one in every(monkeypatch, batches, count)]
 
 
 def test_lives_are_led_in_one_guest_and_ever_more_at_a_time(
@@ -284,6 +298,27 @@ def test_a_lost_guest_costs_only_its_own_point(monkeypatch: pytest.MonkeyPatch) 
     assert sorted(led(monkeypatch, batches, 8)) == list(range(1, 9))
     assert batches.batches == [[1], [2, 3], [3], [4, 5], [6, 7, 8], [7], [8]]
     assert batches.guests == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "loss"),
+    [
+        (GuestLost("gone", loss=Loss.PANIC), Loss.PANIC),
+        (CommandFailed("no answer"), Loss.CONTROL),
+        (EvidenceError("no ledger"), Loss.CONTROL),
+    ],
+)
+def test_who_is_blamed_for_a_batch_that_nobody_told_of_failed_alone(
+    error: Exception, loss: Loss, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = Batches(set(), set(), {6: error})
+    told = every(monkeypatch, batches, 8)
+    blamed = {one.where.number: one.evidence for one in told if isinstance(one, Led)}
+    assert blamed == {6: Evidence(NOTHING, doubts=(str(error),), loss=loss)}
+    assert sorted(one.where.number for one in told) == list(range(1, 9))
+    assert batches.batches == [
+        *([1], [2, 3], [4, 5, 6, 7], [4], [5, 6], [5], [6, 7], [6], [6], [7], [8]),
+    ]
 
 
 def test_without_a_guest_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:

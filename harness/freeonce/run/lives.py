@@ -142,7 +142,10 @@ def lead_turns(
             if not isinstance(error, GuestLost | CommandFailed | EvidenceError | SubjectError):
                 turns.give_back(mine)
                 raise
-            tries, size = tries + 1, 1
+            # Which of them it was nobody knows: the first alone is to fail before it is blamed.
+            turns.give_back(mine[1:])
+            mine, size = mine[:1], 1
+            tries += 1
             if tries < TRIES:
                 continue
             if not is_ready:
@@ -156,7 +159,6 @@ def lead_turns(
             tries = 0
             loss = error.loss if isinstance(error, GuestLost) else Loss.CONTROL
             yield Led(mine[0], Evidence(NOTHING, doubts=(str(error),), loss=loss))
-            turns.give_back(mine[1:])
             mine = turns.take(size)
 
 
