@@ -1,8 +1,10 @@
 """Which acquisitions are made to fail, and whether a guest may have another life after one."""
 
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,10 +32,12 @@ from freeonce.evidence.oops import SHORT, first_words, shortened
 from freeonce.run import lives
 from freeonce.run.exercise import Exercise
 from freeonce.run.life import Load, Plan
-from freeonce.run.lives import Led, lead_each, steps
+from freeonce.run.lives import TRIES, Led, lead_each, steps
+from freeonce.run.side_by_side import side_by_side
 from freeonce.run.supply import Supply
 from tests.unit.history import History, run
 
+SECONDS = 30.0
 ALL = Quiesced.RCU | Quiesced.WORK | Quiesced.DEFERRED
 
 
@@ -341,7 +345,7 @@ def test_without_a_guest_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         CommandFailed("no room"),
     ],
 )
-def test_when_no_guest_can_be_prepared_every_life_says_why(
+def test_when_no_guest_can_be_prepared_all_is_left(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def never(*_: object) -> Any:
@@ -349,9 +353,44 @@ def test_when_no_guest_can_be_prepared_every_life_says_why(
 
     monkeypatch.setattr(lives, "make_ready", never)
     points = [Where(1), Where(2)]
-    found = list(lead_each(Batches(set(), set()).make, Plan(()), Supply(points), 1.0))
-    assert [one.where for one in found] == points
-    assert [one.evidence.doubts for one in found] == [(str(error),)] * 2
+    supply = Supply(points)
+    batches = Batches(set(), set())
+    with pytest.raises(type(error), match=str(error)):
+        list(lead_each(batches.make, Plan(()), supply, 1.0))
+    assert batches.guests == TRIES
+    assert supply.take(9) == points
+
+
+def test_one_guest_that_cannot_be_prepared_leaves_the_points_to_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other leads none before that one gave up."""
+    tries: list[None] = []
+    over = threading.Event()
+
+    def ready(guest: Any, _: Plan) -> None:
+        if guest.full:
+            tries.append(None)
+            if len(tries) == TRIES:
+                over.set()
+            raise CommandFailed("no room")
+
+    def batch(_: Any, points: list[Where], *__: Any) -> tuple[list[Any], bool]:
+        assert over.wait(SECONDS)
+        return [SimpleNamespace(where=one) for one in points], True
+
+    monkeypatch.setattr(lives, "make_ready", ready)
+    monkeypatch.setattr(lives, "_batch", batch)
+    points = [Where(number) for number in range(1, 101)]
+    supply = Supply(points, guests=2)
+    both = [
+        partial(lead_each, partial(nullcontext, SimpleNamespace(full=full)), Plan(()), supply, 1.0)
+        for full in (True, False)
+    ]
+    told: list[Any] = []
+    with pytest.raises(CommandFailed, match="no room"):
+        told.extend(side_by_side(both))
+    assert sorted(one.where.number for one in told) == list(range(1, 101))
 
 
 @click.command(cls=WithBareOption)
