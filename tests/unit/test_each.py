@@ -383,10 +383,8 @@ def test_one_guest_that_cannot_be_prepared_leaves_the_points_to_the_other(
     monkeypatch.setattr(lives, "_batch", batch)
     points = [Where(number) for number in range(1, 101)]
     supply = Supply(points, guests=2)
-    both = [
-        partial(lead_each, partial(nullcontext, SimpleNamespace(full=full)), Plan(()), supply, 1.0)
-        for full in (True, False)
-    ]
+    makes: list[Any] = [partial(nullcontext, SimpleNamespace(full=full)) for full in (True, False)]
+    both = [partial(lead_each, make, Plan(()), supply, 1.0) for make in makes]
     told: list[Any] = []
     with pytest.raises(CommandFailed, match="no room"):
         told.extend(side_by_side(both))

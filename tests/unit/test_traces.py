@@ -22,16 +22,15 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_stack_that_is_numbered_while_lines_are_asked_for_is_in_the_next_report(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stacks = Stacks(())
+    stacks: Any = Stacks(())
 
     def lines_of(places: Iterable[Any], _: Any) -> Any:
         stacks.numbers(later, [1])
         return {place: (place,) for place in places}
 
     monkeypatch.setattr(traces, "lines_of", lines_of)
-    first: Any = "first"
-    later: Any = "later"
-    numbers = stacks.numbers(first, [1])
+    later = "later"
+    numbers = stacks.numbers("first", [1])
     assert stacks.traces() == {numbers[1]: ("first",)}
     assert sorted(stacks.traces().values()) == [("first",), ("later",)]
 
