@@ -22,7 +22,7 @@ from freeonce.errors import (
 )
 from freeonce.evidence.ledger import Type
 from freeonce.run import audit
-from freeonce.run.audit import FEW, UNSOUND_THERE, Lives
+from freeonce.run.audit import FEW, NO_GUEST, UNSOUND_THERE, Lives
 from freeonce.run.failures import UNSOUND
 from freeonce.run.supply import Supply
 from tests.unit.history import run
@@ -149,3 +149,8 @@ def test_without_a_guest_what_is_left_is_not_known_and_says_why(error: Exception
     assert [one.number for one in told] == [one.number for one in POINTS]
     assert {one.outcome for one in told} == {Outcome.UNKNOWN}
     assert all(str(error) in one.detail for one in told)
+    # Only what the host lacks is tried again on another (campaign/census.py, by_host).
+    of_host = isinstance(error, GuestLost | HostError)
+    for one in told:
+        reasons = one.result.judgement.reasons
+        assert any(reason.startswith(NO_GUEST) for reason in reasons) is of_host

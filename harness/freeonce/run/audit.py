@@ -60,6 +60,8 @@ def guests_at_once(setting: Setting, jobs: int | None = None) -> int:
 
 
 NO_GUEST = "no guest could be had"
+"""What this host lacks: in a campaign another is asked."""
+NOT_READY = "no guest could be made ready"
 Note = Callable[[str], None]
 """Is told something in words."""
 
@@ -289,7 +291,8 @@ class Lives:
                 yield one
         except FreeonceError as error:
             # Of one guest. The others may have led all that there was.
-            evidence = Evidence(NOTHING, doubts=(f"{NO_GUEST}: {error}",))
+            why = NO_GUEST if isinstance(error, GuestLost | HostError) else NOT_READY
+            evidence = Evidence(NOTHING, doubts=(f"{why}: {error}",))
             for where in left:
                 yield point(where, conclude_led(*self._who, evidence, 0.0))
 
