@@ -181,3 +181,31 @@ def test_who_stops_listening_ends_all() -> None:
         assert next(stream) == 1
     assert all(process.killed.is_set() for process in processes)
     assert threading.active_count() == threads
+
+
+def test_one_that_waits_for_what_another_has_is_ended_too() -> None:
+    supply = Supply(range(2), guests=2)
+    has = threading.Event()
+    processes: list[FakeProcess] = []
+
+    def holds() -> Iterator[int]:
+        with supply.share() as mine:
+            assert mine.has(1)
+            processes.append(start())
+            has.set()
+            processes[0].killed.wait(SECONDS)
+            raise GuestLost("killed")
+        yield
+
+    def waits() -> Iterator[int]:
+        assert has.wait(SECONDS)
+        with supply.share() as mine:
+            while mine.has(1):
+                yield from mine.turns
+                mine.led(mine.turns)
+
+    threads = threading.active_count()
+    with closing(cast("Generator[int]", side_by_side([holds, waits]))) as stream:
+        assert next(stream) == 1
+    assert processes[0].killed.is_set()
+    assert threading.active_count() == threads
