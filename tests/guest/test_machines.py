@@ -43,7 +43,7 @@ def in_clones(setting: Setting, patterns: list[str], options: Options = QUICK) -
 
 def tcg(setting: Setting, cpu: str) -> MachineConfig:
     """A machine with a CPU model that only TCG can give on any host."""
-    return replace(setting.config(), cpu=cpu, accelerator="tcg,thread=multi")
+    return replace(setting.config(), cpu=cpu, accelerator="tcg")
 
 
 def test_without_svm_the_module_loads_and_says_what_is_missing(setting: Setting) -> None:

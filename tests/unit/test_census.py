@@ -19,7 +19,7 @@ from freeonce.campaign.census import by_host
 from freeonce.campaign.outcome import Outcome
 from freeonce.campaign.task import Base, census_tasks
 from freeonce.cli import census as verb
-from freeonce.errors import GuestLost, Loss, Obstacle
+from freeonce.errors import CommandFailed, EvidenceError, GuestLost, Loss, Obstacle, SubjectError
 from freeonce.evidence.ledger import Phase, Type
 from freeonce.report.census import (
     NOT_YET,
@@ -295,15 +295,24 @@ class _Judged:
         return SimpleNamespace(judgement=SimpleNamespace(verdict=verdict), evidence=given)
 
 
-def led(monkeypatch: pytest.MonkeyPatch, *many: Prepared, clean: tuple[str, ...]) -> Any:
+def led(
+    monkeypatch: pytest.MonkeyPatch,
+    *many: Prepared,
+    clean: tuple[str, ...],
+    broken_off: Exception | None = None,
+) -> Any:
+    """`broken_off`: by which guests for many end after the first life."""
     whole = evidence(Phase.COMING, Phase.LIVE, Phase.GOING, Phase.GONE)
     refused = evidence(Phase.COMING, Phase.INIT_FAILED, Phase.GONE)
 
     def turns(_: Any, __: Any, ___: Any, given: Any, ____: Any) -> Iterator[Any]:
-        while one := next(iter(given.take(1)), None):
+        for one in given.take(1 if broken_off else len(many)):
             name = one.prepared.targets[0].name
             said = "WARNING: x" if name == "warned" else ""
             yield Led(one, refused if name == "refused" else whole, said)
+        given.done(1 if broken_off else len(many))
+        if broken_off is not None:
+            raise broken_off
 
     alone: list[str] = []
 
@@ -334,6 +343,17 @@ def test_only_what_is_clean_is_told_of_a_life_among_others(
     by_name = {one.targets[0].name: life for one, life in told}
     assert by_name["fine"].stage is Stage.JUDGE
     assert by_name["lost"].reasons[0].obstacle is Obstacle.GUEST_LOST
+
+
+@pytest.mark.parametrize(
+    "error", [CommandFailed("no room"), EvidenceError("x"), SubjectError(Obstacle.DAMAGED, "x")]
+)
+def test_where_no_guest_can_be_prepared_for_many_each_is_led_alone(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, alone = led(monkeypatch, *map(prepared, "abc"), clean=("a",), broken_off=error)
+    assert [one.targets[0].name for one, _ in told] == ["a", "b", "c"]
+    assert alone == ["b", "c"]
 
 
 class _Census:

@@ -1,8 +1,10 @@
 """Which acquisitions are made to fail, and whether a guest may have another life after one."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +15,7 @@ from click.testing import CliRunner
 from freeonce.audit.attempts import STAGES, Attempt, Each, Sampled, Where, attempts, wanted
 from freeonce.audit.life import Bounds, Stage
 from freeonce.audit.phases import hung_in, untouched
+from freeonce.audit.result import NOTHING, Evidence
 from freeonce.audit.run import take_apart
 from freeonce.cli.failing import EachPoint, WithBareOption
 from freeonce.errors import (
@@ -20,6 +23,7 @@ from freeonce.errors import (
     EvidenceError,
     GuestLost,
     HostError,
+    Loss,
     Obstacle,
     SubjectError,
 )
@@ -28,10 +32,12 @@ from freeonce.evidence.oops import SHORT, first_words, shortened
 from freeonce.run import lives
 from freeonce.run.exercise import Exercise
 from freeonce.run.life import Load, Plan
-from freeonce.run.lives import lead_each, steps
+from freeonce.run.lives import TRIES, Led, lead_each, steps
+from freeonce.run.side_by_side import side_by_side
 from freeonce.run.supply import Supply
 from tests.unit.history import History, run
 
+SECONDS = 30.0
 ALL = Quiesced.RCU | Quiesced.WORK | Quiesced.DEFERRED
 
 
@@ -238,10 +244,15 @@ def test_a_life_is_steps_that_the_guest_takes_by_itself() -> None:
 
 
 class Batches:
-    """Guests that are lost in some lives, and spoilt by others."""
+    """Guests that are lost in some lives, and spoilt by others.
 
-    def __init__(self, lost: set[int], spoilt: set[int]) -> None:
-        self.lost, self.spoilt = lost, spoilt
+    `untold`: those after which a guest is lost before it told of any life of the batch.
+    """
+
+    def __init__(
+        self, lost: set[int], spoilt: set[int], untold: Mapping[int, Exception] = {}
+    ) -> None:
+        self.lost, self.spoilt, self.untold = lost, spoilt, untold
         self.guests = 0
         self.batches: list[list[int]] = []
 
@@ -252,6 +263,9 @@ class Batches:
 
     def batch(self, _: Any, points: list[Where], *__: Any) -> tuple[list[Any], bool]:
         self.batches.append([one.number for one in points])
+        for one in points:
+            if one.number in self.untold:
+                raise self.untold[one.number]
         done: list[Any] = []
         for one in points:
             if one.number in self.lost:
@@ -262,11 +276,15 @@ class Batches:
         return done, True
 
 
-def led(monkeypatch: pytest.MonkeyPatch, batches: Batches, count: int) -> list[int]:
+def every(monkeypatch: pytest.MonkeyPatch, batches: Batches, count: int) -> list[Any]:
     monkeypatch.setattr(lives, "make_ready", lambda *_: None)
     monkeypatch.setattr(lives, "_batch", batches.batch)
     points = [Where(number) for number in range(1, count + 1)]
-    return [one.where.number for one in lead_each(batches.make, Plan(()), Supply(points), 1.0)]
+    return list(lead_each(batches.make, Plan(()), Supply(points), 1.0))
+
+
+def led(monkeypatch: pytest.MonkeyPatch, batches: Batches, count: int) -> list[int]:
+    return [one.where.number for one in every(monkeypatch, batches, count)]
 
 
 def test_lives_are_led_in_one_guest_and_ever_more_at_a_time(
@@ -284,6 +302,27 @@ def test_a_lost_guest_costs_only_its_own_point(monkeypatch: pytest.MonkeyPatch) 
     assert sorted(led(monkeypatch, batches, 8)) == list(range(1, 9))
     assert batches.batches == [[1], [2, 3], [3], [4, 5], [6, 7, 8], [7], [8]]
     assert batches.guests == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "loss"),
+    [
+        (GuestLost("gone", loss=Loss.PANIC), Loss.PANIC),
+        (CommandFailed("no answer"), Loss.CONTROL),
+        (EvidenceError("no ledger"), Loss.CONTROL),
+    ],
+)
+def test_who_is_blamed_for_a_batch_that_nobody_told_of_failed_alone(
+    error: Exception, loss: Loss, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = Batches(set(), set(), {6: error})
+    told = every(monkeypatch, batches, 8)
+    blamed = {one.where.number: one.evidence for one in told if isinstance(one, Led)}
+    assert blamed == {6: Evidence(NOTHING, doubts=(str(error),), loss=loss)}
+    assert sorted(one.where.number for one in told) == list(range(1, 9))
+    assert batches.batches == [
+        *([1], [2, 3], [4, 5, 6, 7], [4], [5, 6], [5], [6, 7], [6], [6], [7], [8]),
+    ]
 
 
 def test_without_a_guest_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +345,7 @@ def test_without_a_guest_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         CommandFailed("no room"),
     ],
 )
-def test_when_no_guest_can_be_prepared_every_life_says_why(
+def test_when_no_guest_can_be_prepared_all_is_left(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def never(*_: object) -> Any:
@@ -314,9 +353,42 @@ def test_when_no_guest_can_be_prepared_every_life_says_why(
 
     monkeypatch.setattr(lives, "make_ready", never)
     points = [Where(1), Where(2)]
-    found = list(lead_each(Batches(set(), set()).make, Plan(()), Supply(points), 1.0))
-    assert [one.where for one in found] == points
-    assert [one.evidence.doubts for one in found] == [(str(error),)] * 2
+    supply = Supply(points)
+    batches = Batches(set(), set())
+    with pytest.raises(type(error), match=str(error)):
+        list(lead_each(batches.make, Plan(()), supply, 1.0))
+    assert batches.guests == TRIES
+    assert supply.take(9) == points
+
+
+def test_one_guest_that_cannot_be_prepared_leaves_the_points_to_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other leads none before that one gave up."""
+    tries: list[None] = []
+    over = threading.Event()
+
+    def ready(guest: Any, _: Plan) -> None:
+        if guest.full:
+            tries.append(None)
+            if len(tries) == TRIES:
+                over.set()
+            raise CommandFailed("no room")
+
+    def batch(_: Any, points: list[Where], *__: Any) -> tuple[list[Any], bool]:
+        assert over.wait(SECONDS)
+        return [SimpleNamespace(where=one) for one in points], True
+
+    monkeypatch.setattr(lives, "make_ready", ready)
+    monkeypatch.setattr(lives, "_batch", batch)
+    points = [Where(number) for number in range(1, 101)]
+    supply = Supply(points, guests=2)
+    makes: list[Any] = [partial(nullcontext, SimpleNamespace(full=full)) for full in (True, False)]
+    both = [partial(lead_each, make, Plan(()), supply, 1.0) for make in makes]
+    told: list[Any] = []
+    with pytest.raises(CommandFailed, match="no room"):
+        told.extend(side_by_side(both))
+    assert sorted(one.where.number for one in told) == list(range(1, 101))
 
 
 @click.command(cls=WithBareOption)

@@ -1,21 +1,32 @@
 """Whose life without failures counts: the verdict's, or one on the machine where they come."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from freeonce.audit.attempts import Where
 from freeonce.audit.life import Life, Reason, Stage
 from freeonce.audit.model import Verdict
+from freeonce.audit.points import Outcome, Point, point
 from freeonce.audit.result import Evidence
-from freeonce.errors import Obstacle
+from freeonce.errors import (
+    CommandFailed,
+    EvidenceError,
+    GuestLost,
+    HostError,
+    Obstacle,
+    SubjectError,
+)
 from freeonce.evidence.ledger import Type
 from freeonce.run import audit
-from freeonce.run.audit import UNSOUND_THERE, Lives
+from freeonce.run.audit import FEW, NO_GUEST, UNSOUND_THERE, Lives
 from freeonce.run.failures import UNSOUND
+from freeonce.run.supply import Supply
 from tests.unit.history import run
+from tests.unit.results import result
 
 TWO: Any = ("two CPUs", "its template")
 ONE: Any = ("one CPU", "its template")
@@ -94,3 +105,52 @@ def test_a_gap_in_the_count_leaves_nothing_to_fail(leads: Leads) -> None:
     plain, _ = leads({"two CPUs": replace(whole, result=result)}, TWO, TWO)
     assert plain.found == ()
     assert "not every acquisition was told" in plain.unled
+
+
+POINTS = [Where(number) for number in range(1, 2 * FEW + 1)]
+ERRORS = (
+    GuestLost("gone"),
+    HostError("no-room", "the disk is full"),
+    SubjectError(Obstacle.MISSING_MODULE, "no such module"),
+    CommandFailed("tar: no room"),
+    EvidenceError("no ledger"),
+)
+of_an_error = pytest.mark.parametrize("error", ERRORS, ids=lambda one: type(one).__name__)
+
+
+class Two(Lives):
+    """Lives in two guests. Of those `fail` are ended by the error, the other leads all."""
+
+    def __init__(self, error: Exception, fail: int) -> None:
+        prepared: Any = SimpleNamespace(targets=(), sources=())
+        super().__init__(TWO, TWO, prepared, guests=2)
+        self._error = error
+        self._fails = [fail > 0, fail > 1]
+
+    def _led(self, supply: Supply[Where]) -> Iterator[Point]:
+        with supply.share() as mine:
+            if self._fails.pop():
+                raise self._error
+            while mine.has(1):
+                yield from (point(one, result("a", run().end().settle())) for one in mine.turns)
+                mine.led(mine.turns)
+
+
+@of_an_error
+def test_what_one_guest_lacks_the_others_lead(error: Exception) -> None:
+    told = list(Two(error, fail=1).failing(POINTS))
+    assert sorted(one.number for one in told) == [one.number for one in POINTS]
+    assert {one.outcome for one in told} == {Outcome.UNREACHED}
+
+
+@of_an_error
+def test_without_a_guest_what_is_left_is_not_known_and_says_why(error: Exception) -> None:
+    told = list(Two(error, fail=2).failing(POINTS))
+    assert [one.number for one in told] == [one.number for one in POINTS]
+    assert {one.outcome for one in told} == {Outcome.UNKNOWN}
+    assert all(str(error) in one.detail for one in told)
+    # Only what the host lacks is tried again on another (campaign/census.py, by_host).
+    of_host = isinstance(error, GuestLost | HostError)
+    for one in told:
+        reasons = one.result.judgement.reasons
+        assert any(reason.startswith(NO_GUEST) for reason in reasons) is of_host

@@ -22,7 +22,7 @@ from freeonce.machine.process import QemuEnded, qemu_process
 
 CONFIG = MachineConfig(
     qemu="qemu-system-x86_64",
-    accelerator="tcg,thread=multi",
+    accelerator="tcg",
     boot=Path("/image/boot"),
     initramfs=Path("/image/initramfs.cpio"),
     cpu="max,+svm,+npt",
@@ -49,7 +49,7 @@ def test_argv_names_what_the_machine_is_made_of() -> None:
     assert argv[0] == "qemu-system-x86_64"
     assert option(argv, "-kernel") == "/image/boot"
     assert option(argv, "-initrd") == "/image/initramfs.cpio"
-    assert option(argv, "-accel") == "tcg,thread=multi"
+    assert option(argv, "-accel") == "tcg"
     assert option(argv, "-cpu") == "max,+svm,+npt"
     assert option(argv, "-m") == "256M"
     assert "-S" in argv

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import cast
 
 import pytest
@@ -54,16 +54,63 @@ def test_nobody_takes_more_than_a_share_and_what_comes_back_comes_next() -> None
     supply = Supply(range(10), guests=3)
     assert supply.take(100) == [0, 1, 2, 3]
     assert supply.take(1) == [4]
-    supply.give_back([2, 3])
+    supply.done(2, [2, 3])
     assert supply.take(2) == [2, 3]
-    assert [supply.take(9) for _ in range(6)] == [[5, 6], [7], [8], [9], [], []]
+    assert [supply.take(9) for _ in range(4)] == [[5, 6], [7], [8], [9]]
+    supply.done(8)
+    assert supply.take(9) == []
+
+
+def test_what_a_guest_has_when_it_ends_comes_back() -> None:
+    supply = Supply(range(9))
+    with suppress(GuestLost), supply.share() as mine:
+        assert mine.has(4)
+        mine.led([0, 2])
+        assert mine.turns == [1, 3]
+        assert mine.has(9)
+        assert mine.turns == [1, 3]
+        raise GuestLost("gone")
+    assert supply.take(9) == [1, 3, *range(4, 9)]
+
+
+def test_a_guest_that_finds_nothing_waits_for_what_another_may_give_back() -> None:
+    supply = Supply(range(4), guests=2)
+    has, waits, over = (threading.Event() for _ in range(3))
+
+    def is_lost() -> Iterator[int]:
+        with supply.share() as mine:
+            assert mine.has(2)
+            has.set()
+            assert waits.wait(SECONDS)
+            over.wait(0.2)
+            raise GuestLost("gone")
+        yield
+
+    def leads() -> Iterator[int]:
+        assert has.wait(SECONDS)
+        with supply.share() as mine:
+            while mine.has(1):
+                yield from mine.turns
+                led.extend(mine.turns)
+                mine.led(mine.turns)
+                if len(led) == 2:
+                    waits.set()
+        over.set()
+
+    got: list[int] = []
+    led: list[int] = []
+    with pytest.raises(GuestLost, match="gone"):
+        got.extend(side_by_side([is_lost, leads]))
+    assert sorted(got) == list(range(4))
 
 
 def from_supply(supply: Supply[int]) -> Callable[[], Iterator[int]]:
     def lead() -> Iterator[int]:
-        while mine := supply.take(5):
-            yield mine[0]
-            supply.give_back(mine[1:])
+        with supply.share() as mine:
+            while mine.has(5):
+                yield mine.turns[0]
+                mine.led(mine.turns[:1])
+                mine.keep(0)
 
     return lead
 
@@ -133,4 +180,32 @@ def test_who_stops_listening_ends_all() -> None:
     with closing(cast("Generator[int]", side_by_side([waits, waits]))) as stream:
         assert next(stream) == 1
     assert all(process.killed.is_set() for process in processes)
+    assert threading.active_count() == threads
+
+
+def test_one_that_waits_for_what_another_has_is_ended_too() -> None:
+    supply = Supply(range(2), guests=2)
+    has = threading.Event()
+    processes: list[FakeProcess] = []
+
+    def holds() -> Iterator[int]:
+        with supply.share() as mine:
+            assert mine.has(1)
+            processes.append(start())
+            has.set()
+            processes[0].killed.wait(SECONDS)
+            raise GuestLost("killed")
+        yield
+
+    def waits() -> Iterator[int]:
+        assert has.wait(SECONDS)
+        with supply.share() as mine:
+            while mine.has(1):
+                yield from mine.turns
+                mine.led(mine.turns)
+
+    threads = threading.active_count()
+    with closing(cast("Generator[int]", side_by_side([holds, waits]))) as stream:
+        assert next(stream) == 1
+    assert processes[0].killed.is_set()
     assert threading.active_count() == threads

@@ -16,9 +16,10 @@ MAX_LOOK = 256 << 20
 
 
 class Readable:
-    """A machine whose ledger, memory and page tables are read over QMP.
+    """A machine whose ledger, memory and page tables are read, all of it untrusted.
 
-    All of it is untrusted. Every method raises GuestLost when QEMU is gone.
+    Registers come over QMP, and so does memory if nothing else is said. Every method raises
+    GuestLost when QEMU is gone, and what `read` raises.
     """
 
     def __init__(
@@ -27,7 +28,7 @@ class Readable:
         line: Monitor,
         read: Callable[[int, int], bytes] | None = None,
     ) -> None:
-        """`read`: bytes from a gpa on, by another way than QMP."""
+        """`read`: bytes from a gpa on, by another way than QMP; with `Mapped` it raises OSError."""
         self.config = config
         self.monitor = line
         self._read = read or line.read_memory

@@ -21,8 +21,8 @@ class Accelerator:
 
     @property
     def argument(self) -> str:
-        """For QEMU's -accel."""
-        return "kvm" if self.name == "kvm" else "tcg,thread=multi"
+        """For QEMU's -accel. A thread for each CPU is TCG's default, but with a user's -icount."""
+        return self.name
 
     @property
     def cpu(self) -> str:

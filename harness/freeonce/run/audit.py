@@ -1,6 +1,5 @@
 """One audit: a template with room for a life, a clone of it, the life in that, its failures."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,7 +13,7 @@ from freeonce.audit.life import Life, Reason, Stage
 from freeonce.audit.model import Verdict
 from freeonce.audit.points import Point, Points, point, renumbered, sites_of
 from freeonce.audit.result import NOTHING, Evidence
-from freeonce.errors import GuestLost, HostError, Obstacle, SubjectError
+from freeonce.errors import FreeonceError, GuestLost, HostError, Obstacle, SubjectError
 from freeonce.guest import clone, template_of
 from freeonce.machine.argv import MIB, Window
 from freeonce.machine.template import Template
@@ -61,6 +60,8 @@ def guests_at_once(setting: Setting, jobs: int | None = None) -> int:
 
 
 NO_GUEST = "no guest could be had"
+"""What this host lacks: in a campaign another is asked."""
+NOT_READY = "no guest could be made ready"
 Note = Callable[[str], None]
 """Is told something in words."""
 
@@ -253,7 +254,6 @@ class Lives:
         self._prepared = prepared
         self._guests = guests
         self._who = _name(prepared), prepared.targets
-        self._numbering = threading.Lock()
         self.stacks = Stacks(prepared.sources)
 
     def plain(self) -> Plain:
@@ -289,8 +289,10 @@ class Lives:
             for one in side_by_side([partial(self._led, supply)] * supply.guests):
                 del left[Where(one.number, one.after)]
                 yield one
-        except GuestLost as lost:
-            evidence = Evidence(NOTHING, doubts=(f"{NO_GUEST}: {lost}",))
+        except FreeonceError as error:
+            # Of one guest. The others may have led all that there was.
+            why = NO_GUEST if isinstance(error, GuestLost | HostError) else NOT_READY
+            evidence = Evidence(NOTHING, doubts=(f"{why}: {error}",))
             for where in left:
                 yield point(where, conclude_led(*self._who, evidence, 0.0))
 
@@ -305,6 +307,5 @@ class Lives:
             result = conclude_led(*self._who, led.evidence, now - start)
             start = now
             one = point(led.where, result, led.said)
-            with self._numbering:
-                numbers = self.stacks.numbers(result.evidence.records, sites_of(one))
+            numbers = self.stacks.numbers(result.evidence.records, sites_of(one))
             yield renumbered(one, numbers)

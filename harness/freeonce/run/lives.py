@@ -18,7 +18,6 @@ from freeonce.audit.result import NOTHING, Evidence
 from freeonce.errors import (
     CommandFailed,
     EvidenceError,
-    FreeonceError,
     GuestLost,
     Loss,
     SubjectError,
@@ -31,7 +30,7 @@ from freeonce.guest.reading import Readable
 from freeonce.run.exercise import FOLDER
 from freeonce.run.hear import LIFE, Early, asked_of, at_a_glance, glance, look, salvage, whole
 from freeonce.run.life import Plan, prepare_guest
-from freeonce.run.supply import Supply
+from freeonce.run.supply import Share, Supply
 
 STEPS = "/tmp/steps"
 BATCH = 256
@@ -116,48 +115,49 @@ def lead_turns(
 
     `ready`: prepares a new guest, `before` one for the life that comes; it raises CommandFailed
     where that cannot be led. A life that no guest survives, nor the look at it, is told without
-    evidence, and so are all that are left when no guest can be prepared. Raises GuestLost or
-    HostError when none can be had; what was not led is given back then. One guest at a time:
-    several may be led at once from one supply, each by its own call.
+    evidence. Raises FreeonceError when no guest can be had or prepared; what was not led is given
+    back then. One guest at a time: several may be led at once from one supply, each by its own
+    call.
     """
+    with turns.share() as mine:
+        yield from _lead_share(make, ready, before, mine, seconds)
+
+
+def _lead_share(
+    make: Boot,
+    ready: Callable[[Guest], None],
+    before: Callable[[Guest, T], None],
+    mine: Share[T],
+    seconds: float,
+) -> Iterator[Led[T]]:
     size, tries = 1, 0
-    mine = turns.take(size)
-    while mine:
-        is_ready = False
+    while mine.has(size):
+        is_ready, fit = False, True
         try:
             with make() as guest:
                 ready(guest)
                 is_ready = True
-                while mine:
-                    done, fit = _batch(guest, mine, seconds, before)
-                    tries = 0
+                while fit and mine.has(size):
+                    done, fit = _batch(guest, mine.turns, seconds, before)
+                    tries, size = 0, min(2 * size, BATCH) if fit else 1
+                    mine.led({one.where for one in done})
+                    mine.keep(0)
                     yield from done
-                    gone = {one.where for one in done}
-                    turns.give_back([where for where in mine if where not in gone])
-                    size = min(2 * size, BATCH) if fit else 1
-                    mine = turns.take(size)
-                    if not fit:
-                        break
-        except FreeonceError as error:
-            if not isinstance(error, GuestLost | CommandFailed | EvidenceError | SubjectError):
-                turns.give_back(mine)
-                raise
+        except (GuestLost, CommandFailed, EvidenceError, SubjectError) as error:
+            # Which of them it was nobody knows: the first alone is to fail before it is blamed.
+            mine.keep(1)
             tries, size = tries + 1, 1
             if tries < TRIES:
                 continue
             if not is_ready:
-                if isinstance(error, GuestLost):
-                    turns.give_back(mine)
-                    raise
-                while mine:
-                    yield from (Led(one, Evidence(NOTHING, doubts=(str(error),))) for one in mine)
-                    mine = turns.take(BATCH)
-                return
+                raise
             tries = 0
             loss = error.loss if isinstance(error, GuestLost) else Loss.CONTROL
-            yield Led(mine[0], Evidence(NOTHING, doubts=(str(error),), loss=loss))
-            turns.give_back(mine[1:])
-            mine = turns.take(size)
+            blamed = mine.turns
+            mine.led(blamed)
+            yield from (
+                Led(one, Evidence(NOTHING, doubts=(str(error),), loss=loss)) for one in blamed
+            )
 
 
 def make_ready(guest: Guest, plan: Plan) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from freeonce.audit.life import Life, Stage
 from freeonce.audit.model import Verdict
-from freeonce.errors import GuestLost, Obstacle
+from freeonce.errors import CommandFailed, EvidenceError, GuestLost, Obstacle, SubjectError
 from freeonce.evidence.ledger import Phase, Records, Type
 from freeonce.guest import CONTROL, Guest, clone
 from freeonce.guest.files import GuestFile, send
@@ -65,14 +65,18 @@ def lives_of(
     seconds = max((most_seconds(one.plan) for one in many), default=0.0)
     start = time.monotonic()
     turns = Supply([_Turn(one) for one in many])
-    for led in lead_turns(make, _ready, _before, turns, seconds):
-        now = time.monotonic()
-        life = _clean(led, now - start)
-        start = now
-        if life is None:
-            alone.append(led.where.prepared)
-        else:
-            yield led.where.prepared, life
+    try:
+        for led in lead_turns(make, _ready, _before, turns, seconds):
+            now = time.monotonic()
+            life = _clean(led, now - start)
+            start = now
+            if life is None:
+                alone.append(led.where.prepared)
+            else:
+                yield led.where.prepared, life
+    except (CommandFailed, EvidenceError, SubjectError):
+        # No guest can be prepared for many. Each alone says why, or needs less.
+        alone += [one.prepared for one in turns.take(len(many))]
     for one in alone:
         try:
             yield one, audit(setting, source, one)

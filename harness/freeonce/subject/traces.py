@@ -1,5 +1,6 @@
 """The stacks of runs as frames: what their records tell, looked up in the modules' files."""
 
+import threading
 from collections.abc import Iterable, Sequence
 
 from freeonce.evidence.ledger import Records
@@ -38,7 +39,8 @@ def traces_of(
 class Stacks:
     """The stacks of many runs numbered through: one that comes again has the number that it had.
 
-    Their numbers begin at FIRST, so that none is also that of a stack in one run.
+    Their numbers begin at FIRST, so that none is also that of a stack in one run. Several guests'
+    threads may number at once, and another ask for frames meanwhile.
     """
 
     FIRST = 1 << 32
@@ -47,20 +49,24 @@ class Stacks:
         self._sources = {source.module.name: source for source in sources}
         self._modules = {name: source.module for name, source in self._sources.items()}
         self._numbers: dict[tuple[Spot, ...], int] = {}
+        self._changed = threading.Lock()
 
     def numbers(self, records: Records, wanted: Iterable[int]) -> dict[int, int]:
         """For stacks of one run, by the number that each has in it, the one that it has here."""
         found = spots(told(records), self._modules)
-        return {
-            number: self._numbers.setdefault(found[number], self.FIRST + len(self._numbers))
-            for number in wanted
-            if number in found
-        }
+        with self._changed:
+            return {
+                number: self._numbers.setdefault(found[number], self.FIRST + len(self._numbers))
+                for number in wanted
+                if number in found
+            }
 
     def traces(self) -> dict[int, tuple[Frame, ...]]:
         """All of them as frames, innermost first. Raises HostError as `traces`."""
-        lines = lines_of({spot for stack in self._numbers for spot in stack}, self._sources)
+        with self._changed:
+            numbers = dict(self._numbers)
+        lines = lines_of({spot for stack in numbers for spot in stack}, self._sources)
         return {
             number: tuple(frame for spot in stack for frame in lines[spot])
-            for stack, number in self._numbers.items()
+            for stack, number in numbers.items()
         }
