@@ -130,9 +130,7 @@ def test_who_leaves_something_is_told_and_ends_the_sharing(tmp_path: Path) -> No
     shared = lead("-j", "1")
     leaves = ["it declares that it leaves nothing behind, but the kernel warned of something"]
     asks = ["it asked for another CPU, and declares that it needs one (1 times)"]
-    behind = (
-        "it varies, or mine/first left something: behind mine/first in one guest it was faulty: "
-    )
+    behind = "it varies, or mine/first left something: behind mine/first in one guest it was"
     assert {name: one["reasons"] for name, one in shared.items() if one["reasons"]} == {
         "mine/varies": [f"{behind} faulty: leak (pool)"],
         "mine/taints": leaves,
