@@ -89,11 +89,12 @@ def test_an_exercise_is_a_program_and_has_what_it_names(name: str) -> None:
     exercise = EXERCISES[name]
     assert exercise.keys() <= {
         *("targets", "source", "params", "deps", "files", "package", "finds", "cpus"),
+        *("memory", "seconds", "image", "firmware", "before"),
     }
     script = DEBIAN / f"{name}.sh"
     assert os.access(script, os.X_OK)
     assert script.read_text().startswith("#!/bin/sh\n# ")
-    for file in exercise.get("files", []):
+    for file in (*exercise.get("files", []), *exercise.get("image", [])):
         assert file in script.read_text()
 
 

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -241,8 +242,10 @@ def test_what_is_no_ssh_is_a_lost_guest(
         run(keys, int(listener.getsockname()[1]), seconds=2)
 
 
+# SO_LINGER with 0 seconds: whoever closes then resets (socket(7)).
+@pytest.mark.parametrize("linger", [b"", struct.pack("ii", 1, 0)], ids=["end", "reset"])
 def test_a_line_that_ends_before_anything_was_said_is_made_anew(
-    keys: Path, listener: socket.socket
+    linger: bytes, keys: Path, listener: socket.socket
 ) -> None:
     def answer(channel: paramiko.Channel, _: bytes) -> bool:
         def work() -> None:
@@ -252,7 +255,10 @@ def test_a_line_that_ends_before_anything_was_said_is_made_anew(
         return later(work)
 
     def hang_up_once() -> None:
-        listener.accept()[0].close()
+        line, _ = listener.accept()
+        if linger:
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        line.close()
         serve(listener, keys, answer)
 
     threading.Thread(target=hang_up_once, daemon=True).start()

@@ -195,15 +195,22 @@ class _Dialer:
         # Here, not above: `load_library` may have it by now, and nothing before needs it.
         import paramiko  # noqa: PLC0415
 
-        line = self._line(deadline)
-        while not line.recv(1, socket.MSG_PEEK):
+        while (line := self._spoken(deadline)) is None:
             time.sleep(min(CHECK_SECONDS, deadline.left()))
-            line = self._line(deadline)
         with self._lock:
             transport = paramiko.Transport(line)
             self._lines.callback(transport.close)
             self._lines.callback(_hang_up, line)
         return transport
+
+    def _spoken(self, deadline: Deadline) -> socket.socket | None:
+        """A line with something on it that was not taken yet; None when it ended before."""
+        # A reset may come while the line is made.
+        with suppress(ConnectionResetError):
+            line = self._line(deadline)
+            if line.recv(1, socket.MSG_PEEK):
+                return line
+        return None
 
     def _line(self, deadline: Deadline) -> socket.socket:
         with self._lock:

@@ -64,8 +64,7 @@ def prepare(wish: Wish, image: Image, scratch: Path) -> Prepared:
     package = Package(image.modules)
     finder = _Finder(package, Headers(image.headers, image.headers_source), scratch)
     targets = [module for target in wish.targets for module in finder.find(target)]
-    needed = (name for name in wish.dependencies if not package.has_built_in(name))
-    others = [module for name in needed for module in finder.find(name)]
+    others = [module for name in wish.dependencies for module in finder.needed(name)]
     _distinct(targets)
     for module in (*targets, *others):
         check_release(module, image.release)
@@ -159,6 +158,11 @@ class _Finder:
             yield read_module(path)
         else:
             yield self._package.module(target)
+
+    def needed(self, name: str) -> Iterator[Module]:
+        """As `find`, of what is only loaded: what is built into the kernel is there already."""
+        if Path(name).exists() or not self._package.has_built_in(name):
+            yield from self.find(name)
 
     def _built(self, folder: Path) -> Iterator[Module]:
         if not is_source(folder):
