@@ -97,17 +97,20 @@ static int take_steps(struct way *way)
 	return 0;
 }
 
-static bool found_wrong(void)
+#define UNKNOWN (~0UL) /* more than it could ever find */
+
+/* What the kernel says in `tainted` that it found wrong, ever. */
+static unsigned long found_wrong(void)
 {
 	FILE *file = fopen(TAINTED, "re");
-	unsigned long tainted = FOUND_WRONG;
+	unsigned long tainted;
+	int read;
 
 	if (!file)
-		return true;
-	if (fscanf(file, "%lu", &tainted) != 1)
-		tainted = FOUND_WRONG;
+		return UNKNOWN;
+	read = fscanf(file, "%lu", &tainted);
 	fclose(file);
-	return tainted & FOUND_WRONG;
+	return read == 1 ? tainted & FOUND_WRONG : UNKNOWN;
 }
 
 #endif

@@ -43,7 +43,10 @@ struct scenario_array {
 /* How it loses its guest. It is then only run when named. */
 #define ENDS(LOSS) .ends = DECLARED_LOSS(LOSS)
 
-/* How many CPUs it needs at least. One that declares none needs one, and is given no other. */
+/*
+ * How many CPUs it needs; with fewer it is unsupported. One that declares none needs one, runs on the
+ * first, and is given no other.
+ */
 #define CPUS(COUNT) .cpus = DECLARED_CPUS(COUNT)
 
 /* It leaves nothing behind: others may come before and after it in one guest. */

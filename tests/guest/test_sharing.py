@@ -15,8 +15,15 @@ ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = r"""
 #include <linux/kernel.h>
 #include <linux/slab.h>
+#include <linux/smp.h>
 
 #include "scenarios.h"
+
+static int owned(void)
+{
+	kfree(kmalloc(100, GFP_KERNEL));
+	return 0;
+}
 
 /* All that it takes it gives back; the kernel is not what it was. */
 static int taints(void)
@@ -37,25 +44,51 @@ static int elsewhere(void)
 	return 0;
 }
 
-static int counts(void)
+static atomic_t calls;
+
+static int count(void *unused)
 {
-	return freeonce_cpu_count() == 1 ? 0 : -EPROTO;
+	atomic_inc(&calls);
+	return raw_smp_processor_id() == 0 ? 0 : -EPROTO;
 }
 
-static int owned(void)
+/* Its only CPU is the first, and each of its CPUs is that one. */
+static int counts(void)
 {
-	kfree(kmalloc(100, GFP_KERNEL));
-	return 0;
+	int error = freeonce_on_each_cpu(count, NULL);
+
+	if (freeonce_cpu_count() != 1 || atomic_read(&calls) != 1 || raw_smp_processor_id() != 0)
+		return -EPROTO;
+	return error;
+}
+
+static bool left;
+
+static int leaves(void)
+{
+	left = true;
+	return owned();
+}
+
+/* As it should be, but for what the one above left. */
+static int varies(void)
+{
+	if (left)
+		freeonce_pool_alloc(100, 8, 0x7470656b);
+	return owned();
 }
 
 #define MINE(NAME, RUN, ...) SCENARIO("mine/" NAME, "Mine", "A lesson.", RUN, __VA_ARGS__)
 
 static const struct scenario mine[] = {
-	MINE("first", owned, SHARES),
+	MINE("first", leaves, SHARES),
+	MINE("varies", varies, SHARES),
 	MINE("taints", taints, SHARES),
 	MINE("behind", owned, SHARES),
 	MINE("asks", elsewhere, SHARES),
 	MINE("counts", counts),
+	MINE("warns", taints),
+	MINE("after", owned, SHARES),
 	MINE("needs", elsewhere, CPUS(2)),
 };
 SCENARIOS(mine);
@@ -94,23 +127,32 @@ def test_who_leaves_something_is_told_and_ends_the_sharing(tmp_path: Path) -> No
     # Its image and its templates are of no use to anybody else.
     mine = {"XDG_CACHE_HOME": str(tmp_path), "FREEONCE_TEMPLATES": str(tmp_path)}
     lead = partial(run, "mine/*", status=4, folder=project, **mine)
-    shared = lead()
+    shared = lead("-j", "1")
     leaves = ["it declares that it leaves nothing behind, but the kernel warned of something"]
     asks = ["it asked for another CPU, and declares that it needs one (1 times)"]
+    behind = "it varies, or mine/first left something: behind mine/first in one guest it was"
     assert {name: one["reasons"] for name, one in shared.items() if one["reasons"]} == {
+        "mine/varies": [f"{behind} faulty: leak (pool)"],
         "mine/taints": leaves,
         "mine/asks": asks,
     }
     alone = lead("--pristine")
+    assert alone["mine/varies"]["verdict"] == "clean"
     # Where there are more CPUs it is given no other either, and told alike.
     one_guest = lead("--shared-guest", "--cpus", "2")
     for others in (alone, one_guest):
         assert others.keys() == shared.keys()
-    assert {name: verdict(one) for name, one in alone.items()} == {
-        name: verdict(one) for name, one in shared.items()
+    assert {name: verdict(one) for name, one in alone.items() if name != "mine/varies"} == {
+        name: verdict(one) for name, one in shared.items() if name != "mine/varies"
     }
     assert one_guest["mine/asks"]["reasons"] == asks
-    assert one_guest["mine/counts"]["verdict"] == "clean"
+    # What somebody who did not promise anything left in that guest is not told of the next.
+    for name in ("counts", "warns", "after"):
+        assert one_guest[f"mine/{name}"]["verdict"] == "clean"
+    lead = partial(run, "mine/needs", status=0, folder=project, **mine)
+    assert lead()["mine/needs"]["verdict"] == "clean"
+    few = lead("--cpus", "1")["mine/needs"]
+    assert (few["verdict"], few["reasons"]) == ("unsupported", ["not on this CPU: 2 CPUs"])
 
 
 def test_a_shared_guest_gives_the_verdicts_of_own_ones() -> None:

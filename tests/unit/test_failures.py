@@ -12,7 +12,7 @@ from rich.console import Console
 
 from freeonce.audit.attempts import Each, Where, all_told, attempts
 from freeonce.audit.faults import planted, rate
-from freeonce.audit.model import Account, Rule, Verdict
+from freeonce.audit.model import Account, Asked, Rule, Verdict
 from freeonce.audit.points import Outcome, Point, Points, passed, point
 from freeonce.audit.result import Evidence, Result
 from freeonce.cli.compare import ABSENT, differing, print_comparison, signature
@@ -312,6 +312,18 @@ def fault(history: History, rule: str, count: int = 1) -> Result:
     evidence = Evidence(history.records(), history.memory(), (), Account.AGREE)
     done = conclude(scenario, evidence, 0.1)
     return replace(done, scenario=replace(scenario, name=f"fault/{rule}/pool/c"))
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_what_could_not_happen_was_neither_caught_nor_missed(cpus: int) -> None:
+    """With fewer CPUs than it declares. One that declares nothing of the kind was missed."""
+    history = run().text(Type.UNSUPPORTED, "2 CPUs").end().settle()
+    evidence = Evidence(history.records(), history.memory(), (), Account.AGREE, asked=Asked(1))
+    leak = (Expectation("leak", "pool"),)
+    scenario = Scenario(0, NAME, "S", "C", None, "L.", leak, cpus=cpus)
+    done = conclude(scenario, evidence, 0.1)
+    found = planted([replace(done, scenario=replace(scenario, name="fault/leak/pool/c"))])
+    assert [one.caught for one in found] == ([] if cpus == 2 else [False])
 
 
 def test_the_matrix_says_who_caught_what_and_when() -> None:

@@ -10,13 +10,16 @@ from typing import cast
 
 import pytest
 
-from freeonce.audit.model import Account, Asked, Verdict
+from freeonce.audit.model import Account, Asked, Rule, Verdict
 from freeonce.audit.result import Evidence, Result
 from freeonce.errors import CommandFailed, GuestLost, Loss
+from freeonce.evidence.ledger import Type
 from freeonce.evidence.scenarios import Expectation, Scenario
 from freeonce.guest import Guest
+from freeonce.machine.argv import MachineConfig
 from freeonce.run import campaign, crew
 from freeonce.run.campaign import run_one
+from freeonce.run.conclude import conclude, doubted
 from freeonce.run.crew import Pristine
 from freeonce.run.sharing import TOGETHER, may_share, turns
 from freeonce.run.task import PLAIN, Options, Task
@@ -47,6 +50,12 @@ def test_those_that_share_and_need_as_many_cpus_come_together() -> None:
 def test_a_turn_does_not_grow_without_end() -> None:
     lengths = [len(turn) for turn in turns([Task(ONE, PLAIN)] * (2 * TOGETHER + 1))]
     assert lengths == [TOGETHER, TOGETHER, 1]
+
+
+def test_there_are_as_many_turns_as_guests_at_a_time() -> None:
+    lengths = [len(turn) for turn in turns([Task(ALONE, PLAIN), *[Task(ONE, PLAIN)] * 30], 4)]
+    assert lengths == [1, 8, 8, 8, 6]
+    assert [len(turn) for turn in turns([Task(ONE, PLAIN)] * 2, 4)] == [1, 1]
 
 
 def test_who_shares_nothing_is_not_kept_waiting_for_the_next() -> None:
@@ -117,18 +126,60 @@ def test_one_guest_serves_all_that_leave_nothing(monkeypatch: pytest.MonkeyPatch
     assert [one.scenario.name for one in told] == ["a/one", "a/other", "a/alone", "a/on_two"]
 
 
-def test_what_was_not_clean_behind_another_is_led_again_alone(
-    monkeypatch: pytest.MonkeyPatch,
+def lost(name: str) -> Result:
+    return doubted(result(name, CLEAN), "the guest was lost (hang): no answer")
+
+
+@pytest.mark.parametrize(
+    ("behind", "fit", "said"),
+    [
+        (result("a/other", LEAK), True, "it was faulty: leak (pool)"),
+        (lost("a/other"), False, "it was incomplete: the guest was lost (hang): no answer"),
+    ],
+)
+def test_what_was_not_clean_behind_another_is_led_again_alone_and_both_are_told(
+    behind: Result, fit: bool, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And of that second time all is told, whatever it is; so is what comes behind it."""
+    """A race that shows once in two runs, or what the one before left: neither is clean."""
 
     def work(number: int, name: str) -> tuple[Result, bool]:
-        history = LEAK if name == "a/other" and number == 1 else CLEAN
-        return result(name, history), True
+        if name == "a/other" and number == 1:
+            return behind, fit
+        return result(name, CLEAN), True
 
     guests, told = led(monkeypatch, [ONE, OTHER, replace(ONE, name="a/third")], work)
     assert guests.ran == [(1, "a/one"), (1, "a/other"), (2, "a/other"), (2, "a/third")]
-    assert [one.judgement.verdict for one in told] == [Verdict.CLEAN] * 3
+    assert [one.judgement.verdict for one in told] == [
+        *(Verdict.CLEAN, Verdict.INCOMPLETE, Verdict.CLEAN),
+    ]
+    assert [one.as_expected for one in told] == [True, False, True]
+    (reason,) = told[1].judgement.reasons
+    assert reason == f"it varies, or a/one left something: behind a/one in one guest {said}"
+
+
+def test_other_findings_alone_do_not_hide_those_behind_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    two = History().begin().allocate(1, 0x1000).allocate(2, 0x2000).end().settle()
+
+    def work(number: int, name: str) -> tuple[Result, bool]:
+        leads = {(1, "a/other"): LEAK, (2, "a/other"): two}
+        return result(name, leads.get((number, name), CLEAN)), True
+
+    _, told = led(monkeypatch, [ONE, OTHER], work)
+    assert [one.rule for one in told[1].judgement.findings] == [Rule.LEAK] * 2
+    assert told[1].judgement.verdict is Verdict.INCOMPLETE
+    assert "faulty: leak (pool)" in told[1].judgement.reasons[-1]
+
+
+def test_what_it_comes_to_both_times_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(_: int, name: str) -> tuple[Result, bool]:
+        return result(name, LEAK if name == "a/other" else CLEAN), True
+
+    guests, told = led(monkeypatch, [ONE, OTHER], work)
+    assert guests.ran == [(1, "a/one"), (1, "a/other"), (2, "a/other")]
+    assert told[1].judgement.verdict is Verdict.FAULTY
+    assert told[1].judgement.reasons == ()
 
 
 def test_what_is_found_as_declared_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,6 +207,20 @@ def test_a_finding_or_an_unfit_guest_ends_the_sharing(
     assert [one.judgement.verdict for one in told] == verdicts
 
 
+class Sound(Guest):
+    """Answers `sound` so, and nothing else."""
+
+    def __init__(self, *answers: Exception | None) -> None:
+        self.answers = list(answers)
+        self.config = cast(MachineConfig, SimpleNamespace(features=frozenset()))
+
+    def ask(self, request: str, _: float = 0) -> None:
+        assert request == "sound"
+        answer = self.answers.pop(0)
+        if answer is not None:
+            raise answer
+
+
 EVIDENCE = Evidence(CLEAN.records(), CLEAN.memory(), (), Account.AGREE, asked=Asked(cpus=1))
 
 
@@ -168,15 +233,10 @@ def run_with(
 ) -> tuple[Result, bool]:
     """What it comes to where the guest answers `sound` so."""
 
-    def ask(request: str) -> None:
-        assert request == "sound"
-        if error is not None:
-            raise error
-
-    guest = SimpleNamespace(ask=ask, config=SimpleNamespace(features=frozenset()))
+    guest = Sound(error)
     own = replace(scenario, name="test/scenario", index=0)
     monkeypatch.setattr(campaign, "hear", lambda *_: (evidence, True))
-    return run_one(cast(Guest, guest), own, options)
+    return run_one(guest, own, options)
 
 
 def test_who_leaves_nothing_is_believed_when_the_kernel_is_sound(
@@ -210,10 +270,37 @@ def test_alone_it_is_held_to_the_same(options: Options, monkeypatch: pytest.Monk
     assert told.judgement.verdict is Verdict.INCOMPLETE
 
 
-def test_nobody_is_asked_who_did_not_declare_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    never = CommandFailed("", errno.EUCLEAN)
-    told, fit = run_with(monkeypatch, never, replace(ONE, shares=False))
+def test_who_did_not_declare_it_is_not_held_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    unsound = CommandFailed("", errno.EUCLEAN)
+    told, fit = run_with(monkeypatch, unsound, replace(ONE, shares=False))
     assert (told.judgement.verdict, fit) == (Verdict.CLEAN, True)
+
+
+def test_what_one_left_is_not_told_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guest tells what is new since it was asked last: so it is asked after each."""
+    guest = Sound(CommandFailed("", errno.EUCLEAN), None)
+    monkeypatch.setattr(campaign, "hear", lambda *_: (EVIDENCE, True))
+    for shares in (False, True):
+        told, fit = run_one(guest, replace(ONE, name="test/scenario", shares=shares))
+        assert (told.judgement.verdict, fit) == (Verdict.CLEAN, True)
+    assert guest.answers == []
+
+
+def test_a_guest_that_is_lost_when_it_is_asked_serves_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone = GuestLost("gone", loss=Loss.QEMU)
+    told, fit = run_with(monkeypatch, gone, replace(ONE, shares=False))
+    assert (told.judgement.verdict, fit) == (Verdict.CLEAN, False)
+
+
+@pytest.mark.parametrize("declared", [1, 2])
+def test_fewer_cpus_than_declared_are_a_reason_to_be_unsupported(declared: int) -> None:
+    history = History().begin().text(Type.UNSUPPORTED, "2 CPUs").end().settle()
+    evidence = replace(EVIDENCE, records=history.records(), memory=history.memory())
+    told = conclude(replace(ONE, name="test/scenario", cpus=declared), evidence, 0.1)
+    assert told.judgement.verdict is Verdict.UNSUPPORTED
+    assert told.as_expected is (declared == 2)
 
 
 def test_a_finding_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from freeonce.campaign.identity import harness, kernel_digest
 from freeonce.campaign.outcome import Outcome, from_text
 from freeonce.campaign.trust import AT_ONCE, TIMES, TRIES, Trust
 from freeonce.errors import GuestLost, HostError, UsageError
+from freeonce.run import hire
 
 
 def test_a_worker_is_out_once_after_so_many_refusals_for_one_reason() -> None:
@@ -132,13 +133,14 @@ def test_what_is_another_or_not_there_is_the_workers_refusal(
 def test_a_template_that_does_not_boot_is_the_workers_refusal(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
 ) -> None:
-    setting = SimpleNamespace(image=an_image(tmp_path))
+    setting = SimpleNamespace(image=an_image(tmp_path), config=lambda: SimpleNamespace(cpus=1))
+    setting.needing = lambda _: setting
 
     def lost(*_: Any) -> Any:
         raise GuestLost("QEMU was killed")
 
     monkeypatch.setattr(perform, "_setting", lambda *_: setting)
-    monkeypatch.setattr(perform, "template_of", lost)
+    monkeypatch.setattr(hire, "template_of", lost)
     monkeypatch.setattr(perform, "ready", lost)
     body = {"accel": "tcg", "kind": kind, "image": "1", "harness": harness(), "timeout": None}
     body |= {"package": kernel_digest(setting.image)}

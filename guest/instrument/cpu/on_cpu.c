@@ -2,6 +2,7 @@
 // Code on a CPU of one's choice, in process context.
 #include <linux/cpumask.h>
 #include <linux/export.h>
+#include <linux/sched.h>
 #include <linux/smp.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
@@ -19,9 +20,20 @@ struct task {
 static DEFINE_PER_CPU(struct task, tasks);
 static bool only_one; /* by the run mutex */
 
-/* While a scenario is on that declares one CPU: whatever the machine has, it gets no other. */
+/*
+ * While a scenario is on that declares one CPU: whatever the machine has, it runs on the first and
+ * gets no other. By the task that runs it.
+ */
 void one_cpu_only(bool only)
 {
+	static struct cpumask before;
+
+	if (only) {
+		cpumask_copy(&before, current->cpus_ptr);
+		set_cpus_allowed_ptr(current, cpumask_of(0));
+	} else if (only_one) {
+		set_cpus_allowed_ptr(current, &before);
+	}
 	only_one = only;
 }
 
@@ -70,16 +82,21 @@ int freeonce_on_cpu(u32 cpu, on_cpu_body body, void *argument)
 }
 EXPORT_SYMBOL_GPL(freeonce_on_cpu);
 
-/* All at once. Returns when the last one is done: 0, or what the last that failed returned. */
+/*
+ * All that are online at once, of which a scenario that declares one CPU has one. Returns when the
+ * last one is done: 0, or what the last that failed returned.
+ */
 int freeonce_on_each_cpu(on_cpu_body body, void *argument)
 {
 	int error = 0;
 	u32 cpu;
 
-	for (cpu = 0; cpu < freeonce_cpu_count(); cpu++)
-		start(cpu, body, argument);
-	for (cpu = 0; cpu < freeonce_cpu_count(); cpu++)
-		error = finish(cpu) ?: error;
+	for_each_online_cpu(cpu)
+		if (!only_one || !cpu)
+			start(cpu, body, argument);
+	for_each_online_cpu(cpu)
+		if (!only_one || !cpu)
+			error = finish(cpu) ?: error;
 	return error;
 }
 EXPORT_SYMBOL_GPL(freeonce_on_each_cpu);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 // The table of scenarios, and one run of one of them.
+#include <linux/cpumask.h>
 #include <linux/errno.h>
 #include <linux/export.h>
+#include <linux/kernel.h>
 #include <linux/mutex.h>
 #include <linux/string.h>
 
@@ -45,7 +47,12 @@ static const char *missing(const struct scenario *scenario)
 static int run(const struct scenario *scenario)
 {
 	const char *lacks = missing(scenario);
+	char cpus[sizeof("64 CPUs")];
 
+	if (scenario_cpus(scenario) > num_online_cpus()) {
+		snprintf(cpus, sizeof(cpus), "%u CPUs", scenario_cpus(scenario));
+		lacks = cpus;
+	}
 	if (!lacks)
 		return table->run(scenario);
 	freeonce_unsupported(lacks, strlen(lacks), 0);

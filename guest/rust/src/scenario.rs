@@ -137,7 +137,8 @@ impl Scenario {
         self
     }
 
-    /// How many CPUs it needs at least. One that does not say needs one, and is given no other.
+    /// How many CPUs it needs; with fewer it is unsupported. One that does not say needs one, runs
+    /// on the first, and is given no other.
     ///
     /// ```
     /// # use freeonce::scenario::{Outcome, Scenario};

@@ -6,7 +6,7 @@ A detector can rot unnoticed. So they run with every campaign, and a miss fails 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from freeonce.audit.model import Finding, Rule
+from freeonce.audit.model import Finding, Rule, Verdict
 from freeonce.audit.result import Result
 from freeonce.evidence.ledger import Type
 
@@ -45,13 +45,21 @@ class Planted:
 
 
 def planted(results: Sequence[Result]) -> tuple[Planted, ...]:
-    """The planted faults among the results; one that declares no finding has nothing to catch."""
+    """The planted faults among the results.
+
+    One that declares no finding has nothing to catch; of one that could not happen on this
+    machine, as it declares, nothing was caught nor missed.
+    """
     return tuple(
         _planted(one, index)
         for one in results
-        if one.scenario.is_planted
+        if one.scenario.is_planted and not _could_not_happen(one)
         for index in range(len(one.scenario.expected))
     )
+
+
+def _could_not_happen(result: Result) -> bool:
+    return result.as_expected and result.judgement.verdict is Verdict.UNSUPPORTED
 
 
 def _planted(result: Result, index: int) -> Planted:

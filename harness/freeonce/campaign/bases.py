@@ -40,7 +40,7 @@ def base_of(setting: Setting, accel: str, kernel: str = "") -> Base:
 
     @cache
     def table() -> Sequence[Scenario]:
-        with template_of(setting) as source:
+        with template_of(setting.needing(1)) as source:
             return parse_scenarios(source.table)
 
     @cache

@@ -26,7 +26,7 @@ from freeonce.campaign.outcome import Outcome, lacking, to_text
 from freeonce.campaign.task import CENSUS, CENSUS_FAILURES, Task
 from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
 from freeonce.evidence.scenarios import Scenario, parse_scenarios
-from freeonce.guest import clone, template_of
+from freeonce.guest import clone
 from freeonce.project.setting import Setting, setting_of
 from freeonce.report.document import result_document
 from freeonce.report.failures import points_document
@@ -36,6 +36,7 @@ from freeonce.run.audit import audited, ready
 from freeonce.run.campaign import run_one
 from freeonce.run.crew import Pristine
 from freeonce.run.failures import EACH, run_each
+from freeonce.run.hire import Templates
 from freeonce.run.life import DEFAULT_LIMITS
 from freeonce.run.prepare import Wish
 from freeonce.run.task import PLAIN, Options
@@ -121,9 +122,10 @@ def _files(body: Body, setting: Setting) -> Iterator[tuple[str, str | None, str 
 
 def _scenario(body: Body, setting: Setting) -> Outcome:
     options = replace(PLAIN, seconds=body["timeout"] or PLAIN.seconds)
-    with template_of(setting) as source:
-        known = parse_scenarios(source.table)
+    with Templates(setting) as templates:
+        known = parse_scenarios(templates.of(1).table)
         scenario = next(one for one in known if one.name == body["name"])
+        source = templates.of(scenario.cpus)
         if "fail_each" in body:
             crew = Pristine(lambda _: clone(source, setting.image), lambda: known)
             with crew:

@@ -7,8 +7,8 @@ from freeonce.byhand.guests import ByHand, by_hand
 from freeonce.byhand.terminal import LEAVE, attach
 from freeonce.cli.completion import guest_names
 from freeonce.cli.options import accelerator_option
-from freeonce.guest import template_of
 from freeonce.project.setting import find_setting
+from freeonce.run.hire import template_for_any
 
 
 @click.command()
@@ -27,7 +27,7 @@ def console(name: str, new: bool, accel: str) -> None:
     if name:
         raise click.UsageError("--new makes a guest; GUEST names one that is there")
     setting = find_setting(accel)
-    with template_of(setting) as source, by_hand(setting, source, "console")() as guest:
+    with template_for_any(setting) as source, by_hand(setting, source, "console")() as guest:
         _attach(guests.of(guest), "the guest goes")
 
 

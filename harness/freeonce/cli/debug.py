@@ -34,10 +34,11 @@ from freeonce.cli.failing import WherePoint
 from freeonce.cli.options import accelerator_option
 from freeonce.errors import HostError
 from freeonce.evidence.text import printable
-from freeonce.guest import Guest, template_of
+from freeonce.guest import Guest
 from freeonce.project.image import Image
 from freeonce.project.setting import find_setting
 from freeonce.run.audit import ready
+from freeonce.run.hire import template_for_any
 from freeonce.run.lives import make_ready
 from freeonce.run.prepare import Prepared, Wish, prepare
 
@@ -104,7 +105,7 @@ def debug(
             setting, source = stack.enter_context(ready(setting))
             stop = _Stop("lead", BEFORE_LIFE, prepared)
         else:
-            source = stack.enter_context(template_of(setting))
+            source = stack.enter_context(template_for_any(setting))
             function = BEFORE_VMRUN if at_vmrun else BEFORE_RUN
             stop = _Stop(f"run {scenario}", function) if scenario else None
         if stop and fail_point:

@@ -10,9 +10,10 @@ from freeonce.cli.completion import scenario_names
 from freeonce.cli.options import accelerator_option
 from freeonce.cli.output import writable
 from freeonce.errors import GuestLost
-from freeonce.guest import Guest, clone, template_of
+from freeonce.guest import Guest, clone
 from freeonce.project.setting import find_setting
 from freeonce.run.hear import lost_words
+from freeonce.run.hire import template_for_any
 
 
 @click.command()
@@ -27,7 +28,10 @@ def dump(file: Path, scenario: str | None, accel: str) -> None:
     """
     writable(file)
     setting = find_setting(accel)
-    with template_of(setting) as source, Session(lambda: clone(source, setting.image)) as session:
+    with (
+        template_for_any(setting) as source,
+        Session(lambda: clone(source, setting.image)) as session,
+    ):
         # Before the scenario: one that is lost tells no more where it is.
         note = read_vmcoreinfo(session.guest)
         if scenario is not None:

@@ -8,9 +8,9 @@ from freeonce.byhand.session import Session
 from freeonce.cli.completion import scenario_names
 from freeonce.cli.options import accelerator_option, machine_options
 from freeonce.cli.output import Out
-from freeonce.guest import template_of
 from freeonce.project.machine import Machine
 from freeonce.project.setting import find_setting
+from freeonce.run.hire import template_for_any
 
 GREETING = "A guest is ready. `help` shows the verbs, Tab completes, `exit` leaves."
 
@@ -22,7 +22,7 @@ GREETING = "A guest is ready. `help` shows the verbs, Tab completes, `exit` leav
 def shell(scenario: str | None, accel: str, machine: Machine) -> None:
     """Work with a guest by hand; SCENARIO is run in it first. It goes when you leave."""
     setting = find_setting(accel, machine=machine)
-    with template_of(setting) as source, Session(by_hand(setting, source, "shell")) as session:
+    with template_for_any(setting) as source, Session(by_hand(setting, source, "shell")) as session:
         if scenario is not None:
             session.find(scenario)
         prompt = Prompt(session)

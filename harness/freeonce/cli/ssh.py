@@ -8,8 +8,8 @@ from freeonce.byhand import guests
 from freeonce.byhand.guests import ByHand, by_hand
 from freeonce.cli.completion import guest_names
 from freeonce.cli.options import accelerator_option
-from freeonce.guest import template_of
 from freeonce.project.setting import find_setting
+from freeonce.run.hire import template_for_any
 
 FAILED = 255
 """OpenSSH's own status when it did not get in."""
@@ -33,7 +33,7 @@ def ssh(context: click.Context, guest: str | None, command: tuple[str, ...], acc
     if guest is not None:
         context.exit(_into_another(guests.choose(guest), command))
     setting = find_setting(accel)
-    with template_of(setting) as source, by_hand(setting, source, "ssh")() as own:
+    with template_for_any(setting) as source, by_hand(setting, source, "ssh")() as own:
         argv = guests.of(own).ssh()
         context.exit(subprocess.run([*argv, *command], check=False).returncode)
 

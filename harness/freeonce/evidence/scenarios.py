@@ -29,8 +29,9 @@ class Scenario:
     """One named piece of guest code. `index`: its place in the guest's table.
 
     `needs`: a feature that the CPU may lack. `ends`: how it loses the guest (`Loss`);
-    such a one is only run when named. `cpus`: that it needs at least. `shares`: it leaves
-    nothing behind, so that others may come before and after it in one guest.
+    such a one is only run when named. `cpus`: that it needs; with fewer it is unsupported.
+    `shares`: it says that it leaves nothing behind, so that others may come before and after
+    it in one guest.
     """
 
     index: int

@@ -1,5 +1,6 @@
 """One running guest: the machine, our module in it, and what can be asked of it."""
 
+import errno
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -115,6 +116,8 @@ class Guest(Readable):
         self._load(f"freeonce.ko window_base={window.base} window_bytes={window.size}")
         if self.config.specimens:
             self._load("specimens.ko")
+        # What the kernel found wrong while it booted is not to be told of a run.
+        self.sound()
 
     def _load(self, module: str) -> None:
         try:
@@ -145,6 +148,19 @@ class Guest(Readable):
     def tell_to(self, request: str) -> None:
         """Have the guest do anything, when it runs, and do not wait for it; the last request."""
         self._control.tell(request, Deadline(COMMAND_SECONDS, "telling the guest"))
+
+    def sound(self) -> bool:
+        """Whether the kernel has found nothing wrong since it was asked this last.
+
+        Raises CommandFailed when nobody can tell.
+        """
+        try:
+            self.ask("sound")
+        except CommandFailed as error:
+            if error.error != errno.EUCLEAN:
+                raise
+            return False
+        return True
 
     def rewind(self) -> None:
         """Begin the ledger anew, when all of it was read."""

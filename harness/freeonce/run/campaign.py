@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 from freeonce.audit.result import Result
 from freeonce.errors import GuestLost
 from freeonce.evidence.scenarios import Scenario
 from freeonce.guest import Guest
 from freeonce.run.choose import planted_beside, select
-from freeonce.run.conclude import conclude
+from freeonce.run.conclude import conclude, doubted
 from freeonce.run.hear import hear, lost_words
 from freeonce.run.sharing import leaves_nothing, left_behind, spotless
 from freeonce.run.task import PLAIN, Crew, Options, Scenarios, Starting, Task
@@ -21,18 +20,18 @@ def run_one(guest: Guest, scenario: Scenario, options: Options = PLAIN) -> tuple
     evidence, fit = hear(guest, scenario, options)
     seconds = time.monotonic() - start
     result = conclude(scenario, evidence, seconds, guest.config.features)
-    if not (fit and leaves_nothing(Task(scenario, options)) and spotless(result)):
-        return result, fit
-    # Alone in a guest it is held to that, too: where it runs makes no difference.
+    if not fit:
+        return result, False
+    # Of everyone, or the next in this guest would be told what this one left. Also alone in a
+    # guest: where a scenario runs makes no difference.
+    lost = False
     try:
         left = left_behind(guest, result)
     except GuestLost as error:
-        left = lost_words(error)
-    if not left:
-        return result, True
-    doubts = (*evidence.doubts, f"it declares that it leaves nothing behind, but {left}")
-    evidence = replace(evidence, doubts=doubts)
-    return conclude(scenario, evidence, seconds, guest.config.features), False
+        left, lost = lost_words(error), True
+    if left and leaves_nothing(Task(scenario, options)) and spotless(result):
+        return doubted(result, f"it declares that it leaves nothing behind, but {left}"), False
+    return result, not lost
 
 
 def run_all(

@@ -43,12 +43,27 @@ def conclude(
     as_expected = {
         Verdict.CLEAN: matches,
         Verdict.FAULTY: matches,
-        # It said beforehand that a CPU may lack this, and this machine did not promise it.
-        Verdict.UNSUPPORTED: scenario.needs is not None and scenario.needs not in features,
+        # It said beforehand what a machine may lack, and this one did not promise it.
+        Verdict.UNSUPPORTED: _lacking(scenario, evidence.asked.cpus, features),
         # Its guest must be lost, in that way, and what was proven before is what it declared.
         Verdict.INCOMPLETE: matches and scenario.ends is not None,
     }[judgement.verdict] and scenario.ends == evidence.loss
     return Result(scenario, judgement, as_expected, why, seconds, evidence.loss, evidence)
+
+
+def _lacking(scenario: Scenario, cpus: int | None, features: frozenset[str]) -> bool:
+    few = cpus is not None and cpus < scenario.cpus
+    return few or (scenario.needs is not None and scenario.needs not in features)
+
+
+def doubted(result: Result, reason: str) -> Result:
+    """The same, and never as expected: something speaks against the run beside its evidence."""
+    judgement = replace(
+        result.judgement,
+        verdict=Verdict.INCOMPLETE,
+        reasons=(*result.judgement.reasons, printable(reason)),
+    )
+    return replace(result, judgement=judgement, as_expected=False)
 
 
 def _undefined(scenario: Scenario) -> Iterator[str]:

@@ -15,7 +15,7 @@ from freeonce.machine.argv import MIB
 from freeonce.project.host import cores, free_memory
 from freeonce.run.campaign import run_one
 from freeonce.run.conclude import conclude
-from freeonce.run.sharing import spotless, turns
+from freeonce.run.sharing import Behind, beside, came_to, spotless, turns
 from freeonce.run.started import Started
 from freeonce.run.task import Boot, BootWith, Scenarios, Starting, Task
 
@@ -113,7 +113,7 @@ class Pristine(AbstractContextManager["Pristine"]):
     def run(self, tasks: Iterable[Task], starting: Starting) -> Iterator[Result]:
         """The results in the order of the tasks, whichever is done first."""
         pending: deque[Answer] = deque()
-        for turn in turns(tasks):
+        for turn in turns(tasks, self._jobs):
             answers: list[Answer] = [SimpleQueue() for _ in turn]
             first = self._head_start is None
             if first:
@@ -129,11 +129,17 @@ class Pristine(AbstractContextManager["Pristine"]):
         self, turn: list[Task], answers: "list[Answer]", first: bool, starting: Starting
     ) -> None:
         done = 0
+        earlier: Behind | None = None
         try:
             while done < len(turn):
                 with self._turn(first):
-                    for result in self._in_one_guest(turn[done:], starting):
-                        answers[done].put(result)
+                    for place, result in enumerate(self._in_one_guest(turn[done:], starting)):
+                        if place and not spotless(result):
+                            # It runs again, alone: where it was, it was not pristine.
+                            earlier = Behind(turn[done - 1].scenario.name, came_to(result))
+                            continue
+                        answers[done].put(beside(result, earlier))
+                        earlier = None
                         done += 1
                         if first:
                             self._let_others_go()
@@ -143,11 +149,7 @@ class Pristine(AbstractContextManager["Pristine"]):
                 answer.put(error)
 
     def _in_one_guest(self, turn: list[Task], starting: Starting) -> Iterator[Result]:
-        """The results of the first, and of those behind it as far as each left nothing.
-
-        Of one that is not the first nothing is told but that it was as expected, and left nothing:
-        what else it comes to it comes to again, as the first in a guest.
-        """
+        """The results of the first, and of those behind it up to one that is not spotless."""
         told = 0
         try:
             with self._started.noted(), self._make(turn[0].scenario.cpus) as guest:
@@ -156,12 +158,9 @@ class Pristine(AbstractContextManager["Pristine"]):
                     if self._over:
                         raise GuestLost("the campaign is over")
                     result, fit = run_one(guest, task.scenario, task.options)
-                    fit = fit and spotless(result)
-                    if told and not fit:
-                        return
                     yield result
                     told += 1
-                    if not fit:
+                    if not (fit and spotless(result)):
                         return
         except (GuestLost, HostError) as error:
             if not told:

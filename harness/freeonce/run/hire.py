@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from freeonce.evidence.scenarios import parse_scenarios
 from freeonce.guest import boot, clone, template_of
 from freeonce.machine.template import Template
+from freeonce.project.machine import CPUS
 from freeonce.project.setting import Setting
 from freeonce.run.crew import CLONE_BYTES, Pristine, SharedGuest, default_jobs
 
@@ -36,6 +37,14 @@ class Templates(AbstractContextManager["Templates"]):
             if count not in self._open:
                 self._open[count] = self._stack.enter_context(template_of(setting))
             return self._open[count]
+
+
+@contextmanager
+def template_for_any(setting: Setting) -> Iterator[Template]:
+    """One that has the CPUs that any of its scenarios needs, unless the user says how many."""
+    with Templates(setting) as templates:
+        known = parse_scenarios(templates.of(CPUS).table)
+        yield templates.of(max(CPUS, *(one.cpus for one in known)))
 
 
 @contextmanager

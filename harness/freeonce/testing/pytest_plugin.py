@@ -116,9 +116,9 @@ def freeonce_setting(pytestconfig: pytest.Config, freeonce_kernel: str | None) -
 @pytest.fixture(scope="session")
 def freeonce_template(freeonce_setting: "Setting") -> Iterator["Template"]:
     """What guests are cloned from: built by the first worker that comes; the others wait."""
-    from freeonce.guest import template_of  # noqa: PLC0415
+    from freeonce.run.hire import template_for_any  # noqa: PLC0415
 
-    with template_of(freeonce_setting) as source:
+    with template_for_any(freeonce_setting) as source:
         yield source
 
 

@@ -49,7 +49,7 @@ pub fn on_cpu<F: Fn() -> Outcome + Sync>(cpu: u32, body: F) -> Outcome {
     outcome(unsafe { kernel::freeonce_on_cpu(cpu, call::<F>, (&raw const body).cast_mut().cast()) })
 }
 
-/// The same on all CPUs at once.
+/// The same on all CPUs at once; a scenario that declares one CPU has one.
 pub fn on_each_cpu<F: Fn() -> Outcome + Sync>(body: F) -> Outcome {
     // SAFETY: as above.
     outcome(unsafe { kernel::freeonce_on_each_cpu(call::<F>, (&raw const body).cast_mut().cast()) })
