@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // Code on a CPU of one's choice, in process context.
 #include <linux/cpumask.h>
+#include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/sched.h>
 #include <linux/smp.h>
@@ -68,9 +69,22 @@ static int finish(u32 cpu)
 	return task->result;
 }
 
-/* What `body` returns, or -ENODEV. Under the run mutex, like all that scenarios call. */
+/* A body that had another one done would wait for itself, or take the task that others are in. */
+static bool in_body(void)
+{
+	const struct work_struct *work = current_work();
+
+	return work && work->func == run;
+}
+
+/*
+ * What `body` returns; -ENODEV; -EDEADLK in a body. Under the run mutex, like all that scenarios
+ * call.
+ */
 int freeonce_on_cpu(u32 cpu, on_cpu_body body, void *argument)
 {
+	if (in_body())
+		return -EDEADLK;
 	if (only_one && cpu) {
 		books_blind(BLIND_CPUS, 0);
 		return -ENODEV;
@@ -84,13 +98,15 @@ EXPORT_SYMBOL_GPL(freeonce_on_cpu);
 
 /*
  * All that are online at once, of which a scenario that declares one CPU has one. Returns when the
- * last one is done: 0, or what the last that failed returned.
+ * last one is done: 0, or what the last that failed returned. -EDEADLK in a body.
  */
 int freeonce_on_each_cpu(on_cpu_body body, void *argument)
 {
 	int error = 0;
 	u32 cpu;
 
+	if (in_body())
+		return -EDEADLK;
 	for_each_online_cpu(cpu)
 		if (!only_one || !cpu)
 			start(cpu, body, argument);

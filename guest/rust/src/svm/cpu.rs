@@ -43,7 +43,8 @@ fn outcome(status: c_int) -> Outcome {
     if status == 0 { Ok(()) } else { Err(Failed(status)) }
 }
 
-/// Runs `body` on that CPU, in process context, bound to it.
+/// Runs `body` on that CPU, in process context, bound to it. In a `body` neither this nor
+/// `on_each_cpu` does anything: -35 (EDEADLK).
 pub fn on_cpu<F: Fn() -> Outcome + Sync>(cpu: u32, body: F) -> Outcome {
     // SAFETY: `call` is for this type, and `body` outlives the call, which waits for it.
     outcome(unsafe { kernel::freeonce_on_cpu(cpu, call::<F>, (&raw const body).cast_mut().cast()) })
