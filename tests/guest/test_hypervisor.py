@@ -110,16 +110,19 @@ def test_the_module_leaves_every_cpu_as_it_found_it(setting: Setting) -> None:
 
 
 def test_on_one_cpu_what_needs_two_is_unsupported(setting: Setting) -> None:
+    names = {
+        "hypervisor/teardown_on_one_cpu",
+        "hypervisor/virtualize",
+        "svm/all_cpus_at_once",
+        "fault/misplaced/contiguous/rust/host-save-area-shared",
+        "fault/not-restored/none/c/efer-elsewhere",
+    }
     with boot(replace(setting.config(), cpus=1), setting.image) as guest:
-        names = [
-            "hypervisor/teardown_on_one_cpu",
-            "fault/misplaced/contiguous/rust/host-save-area-shared",
-        ]
-        for scenario in guest.scenarios():
-            if scenario.name in names:
-                result, fit = run_one(guest, scenario)
-                assert result.judgement.verdict is Verdict.UNSUPPORTED
-                assert fit
-            elif scenario.name in ("hypervisor/virtualize", "svm/all_cpus_at_once"):
-                result, _ = run_one(guest, scenario)
-                assert result.judgement.verdict is Verdict.CLEAN
+        scenarios = [one for one in guest.scenarios() if one.name in names]
+        assert len(scenarios) == len(names)
+        for scenario in scenarios:
+            result, fit = run_one(guest, scenario)
+            assert result.judgement.verdict is Verdict.UNSUPPORTED
+            assert result.judgement.reasons == ("not on this CPU: 2 CPUs",)
+            assert result.as_expected
+            assert fit
