@@ -1,7 +1,7 @@
 """Measure, print a table, and write every sample.
 
 Usage: python -m freeonce.bench FILE [ROUNDS [PART...]]
-PART: guests, runs, lives, failures, length, audit, long
+PART: guests, runs, lives, counted, failures, length, audit, long
 """
 
 import json
@@ -44,6 +44,7 @@ PARTS: Mapping[str, Callable[[Setting, int], Iterable[Figure]]] = {
     "guests": _guests,
     "runs": lambda _, rounds: guests.runs(rounds),
     "lives": lives.figures,
+    "counted": lambda _, __: lives.counted(),
     "failures": failures.figures,
     "length": lambda setting, _: length.in_guest(setting),
     "audit": lambda _, rounds: audit.figures(rounds),

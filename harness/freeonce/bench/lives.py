@@ -5,8 +5,8 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +16,8 @@ from freeonce.guest import boot
 from freeonce.guest.bounded import run_bounded
 from freeonce.guest.files import GuestFile, send
 from freeonce.machine.template import Template
-from freeonce.project.setting import Setting
+from freeonce.project.machine import Machine
+from freeonce.project.setting import Setting, find_setting
 from freeonce.run.audit import audit, ready
 from freeonce.run.life import USE_MODPROBE, Limits
 from freeonce.run.prepare import Wish, prepare, within_reach
@@ -95,10 +96,23 @@ OURS = ("pairs", "vmruns")
 """Modules of our own, in folders of that name."""
 
 
+COUNTED = ("-icount", "shift=0,sleep=off")
+"""Each instruction of the guest's takes a nanosecond of its clock, and who waits takes none of ours
+(docs/devel/tcg-icount.rst of QEMU)."""
+
+
 def figures(setting: Setting, rounds: int) -> Iterator[Figure]:
     """What an audit takes as a whole, and what it costs the module that is audited."""
     yield from _programs(rounds)
-    yield from _works(setting, rounds)
+    yield from _works(setting, rounds, WORKS)
+
+
+def counted() -> Iterator[Figure]:
+    """The same works by instructions, which no load of the host changes; without those of the CPU's
+    own work, so not of VMRUN."""
+    machine = Machine(cpus=1, qemu=COUNTED)
+    works = [replace(one, name=f"{one.name}, counted") for one in WORKS if one.module != "vmruns"]
+    yield from _works(find_setting("tcg", machine=machine), 1, works)
 
 
 def _programs(rounds: int) -> Iterator[Figure]:
@@ -120,12 +134,12 @@ def _program(machine: list[str]) -> float:
     return time.monotonic() - start
 
 
-def _works(setting: Setting, rounds: int) -> list[Figure]:
+def _works(setting: Setting, rounds: int, works: Iterable[Work]) -> list[Figure]:
     """Seconds of each work, bare and audited, and the ratio of the same round."""
     found = []
     with ready(setting) as (of_lives, source), TemporaryDirectory() as scratch:
         files = {name: our_module(name, setting, Path(scratch)) for name in OURS}
-        for work in WORKS:
+        for work in works:
             target = str(files.get(work.module, work.module))
             samples = [
                 (_bare(of_lives, work, target), _audited(of_lives, source, work, target))
