@@ -16,15 +16,13 @@ SOCKETS = Path("/tmp")
 SCRATCH = "freeonce-"
 
 # Waits until we say that all is over, or the last writer of its standard input is gone:
-# then we died. In that case it ends a QEMU of this folder that outlived us. The pipe
-# closes on exec, so a QEMU just being started is seen with its own command line.
+# then we died. In that case it ends a QEMU of this folder that outlived us, whatever the program is
+# called: it is the one that was told to serve a socket there. The pipe closes on exec, so a QEMU
+# just being started is seen with its own command line.
 KEEPER = """
 read -r over || for process in /proc/[0-9]*; do
-    tr '\\0' '\\n' <"$process/cmdline" 2>/dev/null | {
-        read -r program
-        case ${program##*/} in *qemu*) ;; *) exit ;; esac
-        grep -q -F "path=$0/" && kill -KILL "${process##*/}"
-    }
+    tr '\\0' '\\n' <"$process/cmdline" | grep -F "path=$0/" | grep -q -F ,server=on &&
+        kill -KILL "${process##*/}"
 done 2>/dev/null
 rm -rf -- "$0"
 """
