@@ -11,6 +11,7 @@ from freeonce.audit.result import Evidence
 from freeonce.errors import CommandFailed
 from freeonce.evidence.ledger import Flag, Records, Type, Witness, signed, text_of
 from freeonce.guest import CONTROL, Guest
+from freeonce.guest.files import GuestFile, send
 from freeonce.run.campaign import run_one
 from freeonce.run.hear import collect
 
@@ -143,6 +144,13 @@ def test_a_bad_command_is_refused_and_runs_nothing(guest: Guest, command: str) -
     with pytest.raises(CommandFailed):
         guest.run(command)
     assert guest.header().appended == before
+
+
+def test_a_file_that_does_not_fit_is_told(guest: Guest) -> None:
+    guest.command("mkdir /small && mount -t tmpfs -o size=64k small /small")
+    send(guest, [GuestFile("/small/fits", bytes(8 << 10))])
+    with pytest.raises(CommandFailed, match="No space left"):
+        send(guest, [GuestFile("/small/last", bytes(200 << 10))])
 
 
 def test_a_full_ledger_is_never_a_verdict(guest: Guest) -> None:

@@ -11,6 +11,8 @@ from freeonce.guest.guest import COMMAND_SECONDS, Guest
 
 BYTES_A_SECOND = 1 << 20
 """What SSH to an emulated guest carries at the very least."""
+UNPACK = "set -o pipefail; tar -x -z -v -C / -f - | wc -l"
+"""tar names a file before it writes it: a count alone does not say that the last one is whole."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ def send(guest: Guest, files: Iterable[GuestFile]) -> None:
     everything = list(files)
     archive = packed(everything)
     seconds = COMMAND_SECONDS + len(archive) / BYTES_A_SECOND
-    said = guest.command("tar -x -z -v -C / -f - | wc -l", seconds, archive)
+    said = guest.command(UNPACK, seconds, archive)
     if said.strip() != b"%d" % len(everything):
         message = f"{len(everything)} files were sent to the guest, and it has {said[:20]!r}"
         raise CommandFailed(message)
