@@ -165,11 +165,13 @@ def test_no_more_is_taken_from_a_campaign_than_its_slots_need() -> None:
 
 
 LED = """
-import sys
+import signal, sys
 from freeonce.campaign.local import local
 from freeonce.campaign.task import Task
 from tests.guest.test_local import lasting
 
+# Whoever begins tests in the background has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with local(2, lasting) as running:
     list(running([Task(n, n, {"folder": sys.argv[1]}) for n in "ab"], print))
 """
