@@ -22,6 +22,7 @@ from freeonce.campaign.outcome import broken, to_text
 
 END_SECONDS = 10.0
 """In which the guest of a task that is given up is to be ended."""
+_AT_WORK = threading.Event()
 
 
 def main() -> None:
@@ -47,10 +48,13 @@ def _serve(line: "Connection[bytes, bytes]", work: Callable[[str], str]) -> None
 
 
 def _done(work: Callable[[str], str], text: str) -> str:
+    _AT_WORK.set()
     try:
         return work(text)
     except Exception as error:
         return to_text(broken(error))
+    finally:
+        _AT_WORK.clear()
 
 
 def _watch(descriptor: int) -> None:
@@ -59,7 +63,8 @@ def _watch(descriptor: int) -> None:
     # That the other end is gone is told without being asked for.
     poll.register(descriptor, 0)
     poll.poll()
-    os.kill(os.getpid(), signal.SIGINT)
+    if _AT_WORK.is_set():
+        os.kill(os.getpid(), signal.SIGINT)
     time.sleep(END_SECONDS)
     os._exit(1)
 
