@@ -3,12 +3,15 @@
 import os
 import signal
 import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from freeonce.deadline import patience
+from freeonce.project.image import load_image
+from freeonce.project.making import image_of
 from tests.guest.campaigning import (
     FREEONCE,
     LOOPBACK,
@@ -200,3 +203,37 @@ def test_each_allocation_of_a_scenario_fails(plan: Path) -> None:
     points = one.document["failures"]["points"]
     assert {point["outcome"] for point in points} == {"handled"}
     assert len({(point["number"], point["after"]) for point in points}) == len(points) > 1
+
+
+KERNELS = ("cloud", "linux-image-6.12-amd64")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("here", [True, False])
+def test_one_plan_has_two_kernels(plan: Path, here: bool) -> None:
+    if missing := [one for one in KERNELS if not image_of(one).exists()]:
+        setups = ", ".join(f"freeonce setup --kernel {one}" for one in missing)
+        pytest.skip(f"NOT TESTED: a plan with two kernels; no image of {missing}: {setups}")
+    releases = {load_image(image_of(one)).release for one in KERNELS}
+    kernels = f"kernels = {list(KERNELS)}\n"
+    plan.write_text(
+        f'[[scenarios]]\nnames = ["c/pool"]\n{kernels}'
+        f'[[audits]]\ntargets = ["dummy"]\n{kernels}'
+        f'[[census]]\nnames = ["dummy"]\n{kernels}'
+    )
+    with ExitStack() as stack:
+        where: tuple[str, ...] = ("--local", "2")
+        if not here:
+            address, _ = stack.enter_context(scheduler())
+            stack.enter_context(begun(*FREEONCE, "worker", address, "--slots", "2"))
+            where = ("--scheduler", address)
+        campaign = stack.enter_context(begun(*FREEONCE, "campaign", str(plan), *where))
+        said, _ = campaign.communicate(timeout=3 * SECONDS * patience())
+        assert campaign.returncode == 0, said
+    kept = results(plan.with_suffix(".results"))
+    assert {one.verdict for one in kept} == {"clean"}
+    # That of the image which the worker took, not the name in the plan.
+    ran = {(one.kind, one.task["kernel"], one.document["host"]["kernel"]) for one in kept}
+    assert len(releases) == len(KERNELS)
+    assert {kernel for _, _, kernel in ran} == releases
+    assert len(ran) == len(kept) == 6

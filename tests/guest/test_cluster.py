@@ -17,7 +17,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from freeonce.campaign import images
-from freeonce.campaign.cluster import AHEAD, local, needs, remote, retire, run
+from freeonce.campaign.cluster import AHEAD, needs, remote, retire, run
 from freeonce.campaign.identity import file_digest, kernel_digest
 from freeonce.campaign.outcome import Outcome, from_text, lacking, to_text
 from freeonce.campaign.perform import NO_IMAGE
@@ -27,6 +27,7 @@ from freeonce.campaign.trust import TRIES
 from freeonce.deadline import patience
 from freeonce.errors import EvidenceError, HostError
 from freeonce.project.image import load_image
+from tests.guest.clusters import local_cluster
 from tests.unit.test_campaign_images import image
 
 SLOTS = 2
@@ -80,7 +81,7 @@ def tasks(count: int, poisonous: int | None = None, full: int | None = None) -> 
 @pytest.mark.xdist_group("cluster")
 class TestLocal:
     def test_each_task_is_answered_once(self, tmp_path: Path) -> None:
-        with local(SLOTS, tmp_path) as client:
+        with local_cluster(SLOTS, tmp_path) as client:
             found = list(run(client, tasks(40), work))
         assert Counter(task.key for task, _ in found) == {f"key-{n}": 1 for n in range(40)}
         assert all(outcome.document["number"] == task.body["number"] for task, outcome in found)
@@ -90,7 +91,7 @@ class TestLocal:
     def test_a_task_that_kills_its_workers_is_incomplete_and_stops_nobody(
         self, tmp_path: Path
     ) -> None:
-        with local(SLOTS, tmp_path) as client:
+        with local_cluster(SLOTS, tmp_path) as client:
             found = {task.name: outcome for task, outcome in run(client, tasks(12, 3), work)}
         poisoned = found.pop("task 3")
         assert (poisoned.verdict, poisoned.as_expected) == ("incomplete", False)
@@ -101,14 +102,9 @@ class TestLocal:
 
     @pytest.mark.long
     def test_what_every_worker_refuses_once_is_refused_and_stops_nobody(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path
     ) -> None:
-        # What others ask for on a network is nothing to us here.
-        monkeypatch.setenv("DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION", "true")
-        with (
-            dask.config.set({"distributed.comm.require-encryption": True}),
-            local(SLOTS, tmp_path) as client,
-        ):
+        with local_cluster(SLOTS, tmp_path) as client:
             found = {task.name: outcome for task, outcome in run(client, tasks(12, full=3), work)}
         assert "No space left" in found.pop("task 3").refused
         assert {outcome.verdict for outcome in found.values()} == {"clean"}
@@ -119,7 +115,7 @@ class TestLocal:
     def test_what_a_worker_refuses_goes_to_another(self, tmp_path: Path, how: str) -> None:
         (one,) = tasks(1)
         given = replace(one, body=one.body | {how: str(tmp_path / "first")})
-        with local(SLOTS, tmp_path / "scratch") as client:
+        with local_cluster(SLOTS, tmp_path / "scratch") as client:
             ((_, outcome),) = run(client, [given], work)
         first = (tmp_path / "first").read_text()
         assert (outcome.verdict, outcome.worker == first) == ("clean", False)
@@ -128,7 +124,7 @@ class TestLocal:
         lacking = {"lacking": str(tmp_path / "first")}
         given = [replace(task, body=task.body | lacking) for task in tasks(20)]
         said: list[str] = []
-        with local(SLOTS, tmp_path / "scratch") as client:
+        with local_cluster(SLOTS, tmp_path / "scratch") as client:
             found = list(run(client, given, work, said.append))
         assert {outcome.verdict for _, outcome in found} == {"clean"}
         assert Counter(task.key for task, _ in found) == {f"key-{n}": 1 for n in range(20)}
@@ -146,7 +142,7 @@ class TestLocal:
         (one,) = tasks(1)
         (tmp_path / "lost").mkdir()
         given = replace(one, body=one.body | {"lost": str(tmp_path / "lost"), "times": times})
-        with local(slots, tmp_path / "scratch") as client:
+        with local_cluster(slots, tmp_path / "scratch") as client:
             ((_, outcome),) = run(client, [given], work)
         assert outcome.verdict == ("clean" if times == 1 else "incomplete")
         assert not outcome.refused
@@ -163,7 +159,7 @@ class TestLocal:
         given = [replace(task, body=task.body | meant) for task in tasks(12)]
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "host"))
         said: list[str] = []
-        with local(SLOTS, tmp_path / "scratch") as client:
+        with local_cluster(SLOTS, tmp_path / "scratch") as client:
             # The workers have begun, and know nothing of it.
             monkeypatch.setenv(images.SHARED, str(tmp_path / "shared"))
             found = list(run(client, given, work, said.append))
@@ -182,7 +178,7 @@ class TestLocal:
                 ended.append(task.name)
 
         with (
-            local(1, tmp_path) as client,
+            local_cluster(1, tmp_path) as client,
             Client(client.scheduler.address) as other,
             ThreadPoolExecutor(2) as pool,
         ):
@@ -196,7 +192,7 @@ class TestLocal:
     def test_what_nobody_can_run_is_told_and_stops_nobody(self, tmp_path: Path) -> None:
         able, unable = tasks(2)
         unable = replace(unable, body=unable.body | {"accel": "xen", "kind": "scenario"})
-        with local(1, tmp_path) as client:
+        with local_cluster(1, tmp_path) as client:
             found = {task.name: outcome for task, outcome in run(client, [unable, able], work)}
         assert found["task 1"].refused == "no worker has svm_xen"
         assert found["task 0"].verdict == "clean"
@@ -206,7 +202,7 @@ class TestLocal:
         lacking = {"lacking": str(tmp_path / "first")}
         given = [replace(task, body=task.body | lacking) for task in tasks(20)]
         with (
-            local(1, tmp_path / "scratch") as client,
+            local_cluster(1, tmp_path / "scratch") as client,
             pytest.raises(
                 HostError, match="no worker is left; the last, bad:1: it refused 3"
             ) as caught,
@@ -224,7 +220,7 @@ class TestLocal:
                 taken += 1
                 yield task
 
-        with local(SLOTS, tmp_path) as client:
+        with local_cluster(SLOTS, tmp_path) as client:
             coming = run(client, counted(), work)
             for answered in range(1, 30):
                 next(coming)

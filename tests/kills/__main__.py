@@ -1,8 +1,9 @@
-"""A campaign whose parts are killed at random moments; writes the table of what came of it.
+"""Campaigns whose parts are killed at random moments; writes the tables of what came of them.
 
 Usage: python -m tests.kills PAGE [--tasks N] [--guests N] [--kills N] [--folder DIR] [--seconds N]
 
-With a folder it goes on where it was ended.
+One on a scheduler, one on this machine's own workers. With a folder they go on where they were
+ended.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from freeonce.project.setting import find_setting
-from tests.kills.campaign import led, table
+from tests.kills.campaign import Killed, led, page
 
 TASKS, GUESTS, KILLS = 1000, 200, 100
 
@@ -29,23 +30,29 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=1e9)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     said = parser.parse_args()
+    parts: list[tuple[Killed, str]] = []
     with tempfile.TemporaryDirectory(prefix="kills-") as scratch:
-        folder = said.folder or Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
-        numbers = (said.tasks, said.guests, said.kills, said.seconds)
-        found = led(folder.resolve(), *numbers, random.Random(said.seed))
-    host = find_setting("auto").document()
-    about = (
-        f"Last run: QEMU {host['qemu']} ({host['accelerator']}), kernel {host['kernel']}, "
-        f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, seed {said.seed}, "
-        f"{found.seconds:.0f} s, load {os.getloadavg()[2]:.0f} at its end."
-    )
-    text = table(found, about)
+        for local in (False, True):
+            folder = (said.folder or Path(scratch)) / ("local" if local else "scheduler")
+            folder.mkdir(parents=True, exist_ok=True)
+            asked = Killed(said.tasks, said.guests, said.kills, local=local)
+            found = led(folder.resolve(), asked, said.seconds, random.Random(said.seed))
+            parts.append((found, _about(found, said.seed)))
+    text = page(parts)
     print(text)
-    if not found.over:
+    if not all(found.over for found, _ in parts):
         return 75
     said.page.write_text(text)
-    return int(bool(found.wrong))
+    return int(any(found.wrong for found, _ in parts))
+
+
+def _about(found: Killed, seed: int) -> str:
+    host = find_setting("auto").document()
+    return (
+        f"Last run: QEMU {host['qemu']} ({host['accelerator']}), kernel {host['kernel']}, "
+        f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, seed {seed}, "
+        f"{found.seconds:.0f} s, load {os.getloadavg()[2]:.0f} at its end."
+    )
 
 
 if __name__ == "__main__":

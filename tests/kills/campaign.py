@@ -1,4 +1,6 @@
-"""One campaign: scheduler, workers under their nannies, client; whoever dies is begun anew."""
+"""One campaign: a client and its workers, or a scheduler, workers under their nannies, a client.
+Whoever dies is begun anew.
+"""
 
 import json
 import os
@@ -21,6 +23,8 @@ from tests.death.life import MARK
 from tests.guest.campaigning import FREEONCE, SCHEDULER, folders_of, marked, results, words_of
 
 VICTIMS = ("worker", "nanny", "guest", "client", "scheduler")
+HERE = ("worker", "guest", "client")
+"""Those that there are without a scheduler."""
 POLL_SECONDS = 0.1
 LEFT_SECONDS = 30.0
 STATE = "kills.json"
@@ -37,6 +41,7 @@ class Killed:
     `guests`: tasks that have one, each a run of a scenario; the others are audits of a file that
     is no module, which end before a guest is begun. `kills`: by victim; `begun`: how often each
     program was; `endings`: of clients, by status. `over`: whether the campaign came to its end.
+    `local`: without a scheduler.
     """
 
     tasks: int
@@ -51,13 +56,12 @@ class Killed:
     results: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    local: bool = False
 
 
-def led(
-    folder: Path, tasks: int, guests: int, kills: int, seconds: float, chance: random.Random
-) -> Killed:
+def led(folder: Path, asked: Killed, seconds: float, chance: random.Random) -> Killed:
     """Lead it, for so many seconds at most, and look what is left."""
-    found = before(folder, Killed(tasks, guests, kills))
+    found = before(folder, asked)
     start = time.monotonic()
     mark = secrets.token_hex(8)
     folders: set[Path] = set()
@@ -85,9 +89,12 @@ def before(folder: Path, asked: Killed) -> Killed:
     found = Killed(**json.loads((folder / STATE).read_text()))
     for name in ("kills", "begun", "endings", "verdicts"):
         setattr(found, name, Counter(getattr(found, name)))
-    if (found.tasks, found.guests, found.wanted) != (asked.tasks, asked.guests, asked.wanted):
+    if any(getattr(found, one) != getattr(asked, one) for one in _ASKED):
         raise SystemExit(f"kills: {folder} is of another campaign")
     return found
+
+
+_ASKED = ("tasks", "guests", "wanted", "local")
 
 
 class _Cast:
@@ -107,10 +114,15 @@ class _Cast:
         )
         self.port = _free_port()
         address = f"tcp://127.0.0.1:{self.port}"
-        self._words = {
+        lead = (*FREEONCE, "campaign", str(plan))
+        self._words: dict[str, tuple[str, ...]] = {}
+        if found.local:
+            self._words = {"client": (*lead, "--local", "2", "--accel", "tcg")}
+            return
+        self._words |= {
             "scheduler": (*SCHEDULER, "--host", address, "--dashboard-address", "127.0.0.1:0"),
             "nanny": (*FREEONCE, "worker", address, "--slots", "2", "--accel", "tcg"),
-            "client": (*FREEONCE, "campaign", str(plan), "--scheduler", address),
+            "client": (*lead, "--scheduler", address),
         }
 
     def __enter__(self) -> "_Cast":
@@ -163,7 +175,10 @@ class _Cast:
 
 _KINDS: dict[str, Callable[[list[str]], bool]] = {
     "guest": lambda words: "qemu" in Path(words[0] if words else "").name,
-    "worker": lambda words: any("spawn_main" in word for word in words),
+    # A process that Dask's nanny begins, or one of the client's own.
+    "worker": lambda words: any(
+        "spawn_main" in word or word == "freeonce.campaign.local_worker" for word in words
+    ),
 }
 
 
@@ -208,7 +223,7 @@ def due(found: Killed) -> float:
 
 
 def _kill(cast: _Cast, found: Killed, chance: random.Random) -> None:
-    kinds = list(VICTIMS)
+    kinds = list(HERE if found.local else VICTIMS)
     chance.shuffle(kinds)
     for kind in kinds:
         if there := cast.victims(kind):
@@ -263,20 +278,28 @@ def _left(mark: str, folders: set[Path]) -> Iterator[str]:
     yield from (f"left: {one}" for one in folders if one.exists())
 
 
+def page(parts: list[tuple[Killed, str]]) -> str:
+    """Both ways. Of each: what came of it, and how it was led."""
+    head = """# Kills
+
+Campaigns whose parts get SIGKILL at random moments and are begun again, as an administrator would:
+the client by the same command. `make kills` leads them and writes this page;
+`tests/guest/test_kills.py` small ones.
+"""
+    return "\n".join([head, *(table(*one) for one in parts)]).rstrip() + "\n"
+
+
 def table(found: Killed, about: str) -> str:
-    """The page."""
+    """One way."""
+    victims = HERE if found.local else VICTIMS
     lines = [
-        "# Kills",
-        "",
-        "One campaign on a scheduler of Dask with two workers, whose parts get SIGKILL at random",
-        "moments and are begun again, as an administrator would: the client by the same command.",
-        "`make kills` leads it and writes this page; `tests/guest/test_kills.py` a small one.",
+        "## On this machine" if found.local else "## On a scheduler of Dask with two workers",
         "",
         about,
         "",
         "| killed | times |",
         "|---|---|",
-        *(f"| {kind} | {found.kills[kind]} |" for kind in VICTIMS),
+        *(f"| {kind} | {found.kills[kind]} |" for kind in victims),
         f"| all | {found.kills.total()} of {found.wanted} |",
         "",
         "| | |",

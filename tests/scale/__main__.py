@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from freeonce.campaign.bases import bases
@@ -23,6 +23,7 @@ from freeonce.campaign.plan import Plan, Scenarios
 from freeonce.campaign.store import writing
 from freeonce.campaign.task import Task, unfold
 from tests.guest.campaigning import FREEONCE, begun, results, scheduler
+from tests.guest.clusters import local_cluster
 from tests.guest.networks import network, obstacle
 
 WORKER = """
@@ -103,7 +104,9 @@ def plan_memory() -> dict[str, float]:
 
 
 def guests(count: int) -> dict[str, float]:
-    """Real tasks on one slot and on two, and by the crew of `freeonce run`."""
+    """Real tasks on one slot and on two: by a campaign, by Dask's LocalCluster in its place, and by
+    the crew of `freeonce run`.
+    """
     found: dict[str, float] = {}
     seconds: dict[int, float] = {}
     for slots in (1, 2):
@@ -111,9 +114,7 @@ def guests(count: int) -> dict[str, float]:
             plan = Path(folder) / "plan.toml"
             plan.write_text(f'[[scenarios]]\nnames = ["c/pool"]\nrepeat = {count}\n')
             led = (*FREEONCE, "campaign", str(plan), "--local", str(slots))
-            begin = time.monotonic()
-            subprocess.run(led, check=True, stdout=subprocess.DEVNULL)
-            found[f"{count} guests, LocalCluster, {slots} slots, s"] = time.monotonic() - begin
+            found[f"{count} guests, a campaign, {slots} slots, s"] = _seconds(led)
             kept = results(Path(folder) / "plan.results")
             # From the first result on: the start is not what many tasks cost.
             kept = kept[slots:]
@@ -121,12 +122,33 @@ def guests(count: int) -> dict[str, float]:
             seconds[slots] = wall / len(kept)
             busy = sum(one.seconds for one in kept) / (slots * wall)
             found[f"slots in use, of {slots}, %"] = 100 * busy
-        words = (*FREEONCE, "run", "--no-faults", "--repeat", str(count), "-j", str(slots))
-        begin = time.monotonic()
-        subprocess.run([*words, "c/pool"], check=True, stdout=subprocess.DEVNULL)
-        found[f"{count} guests, crew, {slots} at a time, s"] = time.monotonic() - begin
+        numbers = ("--guests", str(count), "--slots", str(slots))
+        dask = (sys.executable, "-m", "tests.scale", "--part", "dask", *numbers)
+        found[f"{count} guests, LocalCluster, {slots} slots, s"] = _seconds(dask)
+        crew = (*FREEONCE, "run", "--no-faults", "--repeat", str(count), "-j", str(slots))
+        found[f"{count} guests, crew, {slots} at a time, s"] = _seconds((*crew, "c/pool"))
     found["two slots do so many times what one does"] = seconds[1] / seconds[2]
     return found
+
+
+def _seconds(words: Sequence[str]) -> float:
+    """That a program takes, from its start to its end."""
+    begin = time.monotonic()
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - begin
+
+
+def by_dask(count: int, slots: int) -> None:
+    """The same tasks, on a LocalCluster."""
+    base_of = bases("auto", scenarios=True)
+    chosen = unfold(Plan((Scenarios(("c/pool",), repeat=count),)), base_of)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        writing(Path(folder) / "results") as store,
+        local_cluster(slots, Path(folder)) as client,
+    ):
+        for task, outcome in run(client, chosen):
+            store.add(task, outcome)
 
 
 def main() -> None:
@@ -134,11 +156,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.scale")
     parser.add_argument("--tasks", type=int, default=2000)
     parser.add_argument("--guests", type=int, default=40)
-    parser.add_argument("--part", choices=["costs", "plan", "guests"])
+    parser.add_argument("--part", choices=["costs", "plan", "guests", "dask"])
+    parser.add_argument("--slots", type=int, default=2)
     said = parser.parse_args()
     if said.part is None:
         for part in ("costs", "plan", "guests"):
             _in_namespace(part, said) if part == "costs" else _part(part, said)
+        return
+    if said.part == "dask":
+        by_dask(said.guests, said.slots)
         return
     if said.part == "plan":
         found = plan_memory()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kills.campaign import Killed, before, due, keep, strange, table
+from tests.kills.campaign import Killed, before, due, keep, page, strange, table
 
 
 def test_parts_go_on_where_they_were_ended(tmp_path: Path) -> None:
@@ -16,8 +16,9 @@ def test_parts_go_on_where_they_were_ended(tmp_path: Path) -> None:
     again = before(tmp_path, asked)
     assert again == found
     assert again.kills.total() == 3
-    with pytest.raises(SystemExit):
-        before(tmp_path, Killed(1000, 100, 60))
+    for other in (Killed(1000, 100, 60), Killed(1000, 100, 50, local=True)):
+        with pytest.raises(SystemExit):
+            before(tmp_path, other)
 
 
 def test_half_of_the_kills_are_among_the_guests() -> None:
@@ -37,6 +38,14 @@ def test_what_was_wrong_is_told() -> None:
     assert "| guest | 2 |" in text
     assert "| all | 2 of 2 |" in text
     assert "- a result is there twice" in text
+    assert "| scheduler | 0 |" in text
+
+
+def test_without_a_scheduler_none_is_told_of() -> None:
+    text = page([(Killed(10, 5, 2, local=True), "Last run: now.")])
+    assert "## On this machine" in text
+    assert "| worker | 0 |" in text
+    assert "| scheduler |" not in text
 
 
 def verdicts(clean: int, lost: int, audits: int, **other: int) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""Tasks on workers of Dask's `distributed`: on this machine, or wherever its scheduler has some.
+"""Tasks on workers of Dask's `distributed`, wherever its scheduler has some.
 
 Nothing of a task is pickled but names of our own functions and one text. How many are handed
 over at a time is bounded, however long the campaign.
@@ -10,33 +10,27 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import dask
-from distributed import Client, Future, LocalCluster, as_completed, get_worker
+from distributed import Client, Future, as_completed, get_worker
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
-from freeonce.audit.model import Verdict
 from freeonce.campaign import images
-from freeonce.campaign.outcome import Outcome, from_text, lacking
+from freeonce.campaign.outcome import Outcome, broken, from_text, killed, lacking
 from freeonce.campaign.perform import NO_IMAGE, perform
 from freeonce.campaign.task import Body, Task
-from freeonce.campaign.trust import AT_ONCE, TIMES, Trust
+from freeonce.campaign.trust import DEATHS, Trust, nobody_left, why_out
 from freeonce.errors import EvidenceError, FreeonceError, HostError
 
 SLOT = "guest"
 """The resource of a worker of which each task takes one."""
-EVERYTHING = ("tcg", "kvm", "svm_tcg", "svm_kvm")
-"""The resources that a task may ask for. This machine was asked before it became a worker."""
 AHEAD = 2
 """Tasks a slot that the scheduler has at a time: one runs, the other is there when it ends."""
 CONNECT_SECONDS = 20.0
 LOOK_SECONDS = 2.0
 WAIT_SECONDS = 0.02
-DEATHS = 3
-"""After so many dead workers a task is held to have killed them."""
 
 SETTINGS = {
     # Unlike numerical work no task may be tried anew without end, nor be moved while it runs.
@@ -49,29 +43,6 @@ SETTINGS = {
     "distributed.worker.memory.terminate": False,
     "logging": {"distributed": "critical", "asyncio": "critical"},
 }
-
-
-@contextmanager
-def local(slots: int, scratch: Path, *, dashboard: bool = False) -> Iterator[Client]:
-    """A cluster of this machine alone, a process a slot; nothing listens beyond loopback.
-
-    `dashboard`: whether Dask shows itself, at a port of its choice.
-    """
-    with (
-        # Nothing of it leaves this machine, whatever is asked of what does.
-        dask.config.set({**SETTINGS, "distributed.comm.require-encryption": False}),
-        LocalCluster(
-            n_workers=slots,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0" if dashboard else None,
-            resources=dict.fromkeys((SLOT, *EVERYTHING), 1),
-            local_directory=str(scratch),
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
 
 
 @contextmanager
@@ -178,7 +149,7 @@ def run(
                 yield task, outcome
         for task in blamed:
             for _, outcome in crowd.each([task]):
-                yield task, outcome or _killed()
+                yield task, outcome or killed()
     except (FutureCancelledError, OSError, TimeoutError) as error:
         message = f"the scheduler is lost, or has forgotten its tasks: {error}"
         raise HostError("scheduler", f"{message}; the same command goes on") from error
@@ -324,7 +295,7 @@ class _Crowd:
         if isinstance(error, KilledWorker):
             return "", None
         if error is not None:
-            return "", _refused(f"an error of freeonce: {error!r}")
+            return "", broken(error)
         address, text = future.result()
         try:
             outcome = from_text(text)
@@ -354,14 +325,11 @@ class _Crowd:
         return True
 
     def _take_out(self, address: str, outcome: Outcome) -> None:
-        times = f"it refused {TIMES} tasks in a row" if outcome.reason != AT_ONCE else "it differs"
-        why = f"{times}: {outcome.refused}"
         left = self._workers.resources(anew=True).keys() - {address}
         if not left:
-            message = f"no worker is left; the last, {outcome.worker}: {why}"
-            raise HostError("workers", f"{message}; the same command goes on")
+            raise nobody_left(outcome)
         self._workers.take_out(address)
-        self._say(f"worker {outcome.worker} was taken out: {why}")
+        self._say(f"worker {outcome.worker} was taken out: {why_out(outcome)}")
 
 
 def retire(client: Client, address: str) -> Any:
@@ -397,10 +365,3 @@ def _refused(why: str) -> Outcome:
 def _here(work: Callable[[str], str], text: str) -> tuple[str, str]:
     """On a worker: its address, and the task's outcome."""
     return get_worker().address, work(text)
-
-
-def _killed() -> Outcome:
-    """What is known of a task whose worker died each time."""
-    reason = "workers died while they ran it and nothing else"
-    document: dict[str, object] = {"verdict": str(Verdict.INCOMPLETE), "reasons": [reason]}
-    return Outcome(str(Verdict.INCOMPLETE), False, 0.0, "", document)

@@ -144,13 +144,21 @@ def kernel_digest(image: Image) -> str:
         raise HostError("no-image", f"cannot read the kernel package: {error}") from error
 
 
-@cache
+KNOWN: dict[str, str] = {}
+"""Digests of trees by their paths: each process reads a tree once, and workers that it begins on
+this machine are told what it knows.
+"""
+
+
 def _tree_digest(tree: Path) -> str:
-    digest = hashlib.sha256()
-    for file in files_of(tree):
-        name = str(file.relative_to(tree)).encode()
-        digest.update(name + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()[:32]
+    path = str(tree.resolve())
+    if path not in KNOWN:
+        digest = hashlib.sha256()
+        for file in files_of(tree):
+            name = str(file.relative_to(tree)).encode()
+            digest.update(name + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+        KNOWN[path] = digest.hexdigest()[:32]
+    return KNOWN[path]
 
 
 def files_of(tree: Path) -> Iterator[Path]:

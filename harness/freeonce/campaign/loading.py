@@ -13,5 +13,5 @@ def loaded(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name not in ("dask", "distributed"):
             raise
-        message = "campaigns need Dask's distributed: pip install 'freeonce[campaign]'"
+        message = "other hosts need Dask's distributed here: pip install 'freeonce[campaign]'"
         raise HostError("no-dask", message) from error

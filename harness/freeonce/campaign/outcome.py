@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 
+from freeonce.audit.model import Verdict
 from freeonce.errors import EvidenceError
 
 
@@ -29,6 +30,18 @@ def lacking(worker: str, reason: str, message: str) -> Outcome:
     """A worker's refusal for want of something of its own."""
     refused = f"{reason}: {message}"
     return Outcome("", False, 0.0, worker, refused=refused, by_host=True, reason=reason)
+
+
+def broken(error: Exception) -> Outcome:
+    """What a task comes to that raised what nobody expected."""
+    return Outcome("", False, 0.0, "a worker", refused=f"an error of freeonce: {error!r}")
+
+
+def killed() -> Outcome:
+    """What is known of a task whose worker died each time."""
+    reason = "workers died while they ran it and nothing else"
+    document: dict[str, object] = {"verdict": str(Verdict.INCOMPLETE), "reasons": [reason]}
+    return Outcome(str(Verdict.INCOMPLETE), False, 0.0, "", document)
 
 
 def to_text(outcome: Outcome) -> str:

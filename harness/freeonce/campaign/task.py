@@ -3,10 +3,11 @@
 import fnmatch
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from freeonce.campaign.outcome import Outcome
 from freeonce.campaign.plan import Audit, Census, Plan, Scenarios
 from freeonce.errors import UsageError
 from freeonce.evidence.scenarios import Scenario
@@ -29,6 +30,12 @@ class Task:
     key: str
     name: str
     body: Body
+
+
+Running = Callable[[Iterable[Task], Callable[[str], None]], Iterator[tuple[Task, Outcome]]]
+"""What runs tasks, here (`local`) or on a cluster: each with its outcome, in whatever order, asked
+for no sooner than somebody is free for it. It is given who is told what people should know.
+"""
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,17 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
+from freeonce.campaign.outcome import Outcome
+from freeonce.errors import HostError
+
 TIMES = 3
 """So often in a row for one reason, and a worker is taken out."""
 AT_ONCE = "harness"
 """The reason for which it is the first time: each task would meet it."""
 TRIES = 3
 """So often a task is tried that came to nothing for want of something of a worker's."""
+DEATHS = 3
+"""After so many dead workers a task is held to have killed them."""
 
 
 class Trust:
@@ -37,3 +42,15 @@ class Trust:
     def others(self, task: str, workers: Iterable[str]) -> set[str]:
         """Of these those that did not refuse it."""
         return set(workers) - self._refusers[task].keys()
+
+
+def why_out(outcome: Outcome) -> str:
+    """Why a worker is taken out, whose last answer this was."""
+    times = f"it refused {TIMES} tasks in a row" if outcome.reason != AT_ONCE else "it differs"
+    return f"{times}: {outcome.refused}"
+
+
+def nobody_left(outcome: Outcome) -> HostError:
+    """The last worker was taken out. `outcome`: its last answer."""
+    message = f"no worker is left; the last, {outcome.worker}: {why_out(outcome)}"
+    return HostError("workers", f"{message}; the same command goes on")

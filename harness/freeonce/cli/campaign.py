@@ -22,17 +22,17 @@ from freeonce.audit.model import Verdict
 from freeonce.campaign.bases import bases
 from freeonce.campaign.compare import in_short
 from freeonce.campaign.loading import loaded
+from freeonce.campaign.local import local
 from freeonce.campaign.outcome import Outcome
 from freeonce.campaign.pages import served
 from freeonce.campaign.plan import Plan, parse_plan
 from freeonce.campaign.store import Store, writing
-from freeonce.campaign.task import Task, unfold
+from freeonce.campaign.task import Running, Task, unfold
 from freeonce.cli.loudness import stderr_console
 from freeonce.cli.options import Address, accelerator_option
 from freeonce.cli.outputs import UNWRITTEN
 from freeonce.errors import UsageError
 from freeonce.machine.argv import MIB
-from freeonce.machine.folder import guest_folder
 from freeonce.project.machine import Machine
 from freeonce.project.setting import find_setting
 from freeonce.run.conclude import INCOMPLETE
@@ -101,7 +101,7 @@ def campaign(
             refused = _led(
                 missing,
                 len(keys - there),
-                _cluster(scheduler, jobs, page is not None),
+                _cluster(scheduler) if scheduler else local(jobs),
                 store,
                 errors,
             )
@@ -135,19 +135,11 @@ def _plan(file: Path) -> Plan:
         raise UsageError(f"cannot read {file}: {error}") from error
 
 
-_Running = Callable[[Iterable[Task], Callable[[str], None]], Iterator[tuple[Task, Outcome]]]
-
-
 @contextmanager
-def _cluster(scheduler: str | None, jobs: int, dashboard: bool) -> Iterator[_Running]:
-    """Who runs tasks. Dask is loaded only here: that takes seconds."""
+def _cluster(scheduler: str) -> Iterator[Running]:
+    """Workers of Dask, which is loaded only here: that takes seconds."""
     cluster = loaded("freeonce.campaign.cluster")
-    with ExitStack() as stack:
-        if scheduler:
-            client = stack.enter_context(cluster.remote(scheduler))
-        else:
-            scratch = stack.enter_context(guest_folder())
-            client = stack.enter_context(cluster.local(jobs, scratch, dashboard=dashboard))
+    with cluster.remote(scheduler) as client:
 
         def running(
             tasks: Iterable[Task], say: Callable[[str], None]
@@ -162,7 +154,7 @@ def _cluster(scheduler: str | None, jobs: int, dashboard: bool) -> Iterator[_Run
 def _led(
     tasks: Iterable[Task],
     count: int,
-    cluster: AbstractContextManager[_Running],
+    workers: AbstractContextManager[Running],
     store: Store,
     errors: Console,
 ) -> Counter[str]:
@@ -170,7 +162,7 @@ def _led(
     refused: Counter[str] = Counter()
     if not count:
         return refused
-    with watched(errors, count) as watch, cluster as running:
+    with watched(errors, count) as watch, workers as running:
         for task, outcome in running(tasks, watch.say):
             if outcome.refused:
                 refused[f"{outcome.worker.partition(':')[0]}: {outcome.refused}"] += 1

@@ -1,0 +1,204 @@
+"""Tasks on this machine's own workers: each answered once, whatever becomes of the workers."""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from freeonce.campaign import identity
+from freeonce.campaign.local import local
+from freeonce.campaign.outcome import Outcome, to_text
+from freeonce.campaign.task import Body, Task
+from freeonce.campaign.trust import DEATHS, TIMES, TRIES
+from freeonce.errors import HostError
+from tests.death.life import MARK
+from tests.guest.campaigning import LEFT_SECONDS, begun, marked, until
+from tests.guest.test_cluster import slow, tasks, work
+
+SLOTS = 2
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _found_by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take no module from where they stand."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+def knowing(_: str) -> str:
+    """What a worker knows of trees, and where its lines lead."""
+    document: Body = {"known": identity.KNOWN, "stdin": os.readlink("/proc/self/fd/0")}
+    print("said by a task")
+    return to_text(Outcome("clean", True, 0.0, str(os.getpid()), document))
+
+
+def failing(_: str) -> str:
+    raise ZeroDivisionError("on purpose")
+
+
+def dying(_: str) -> str:
+    """Named, and not there for workers: see the test."""
+    return ""
+
+
+def lasting(text: str) -> str:
+    """Until it is ended."""
+    folder = Path(str(json.loads(text)["folder"]))
+    try:
+        (folder / f"began-{os.getpid()}").touch()
+        time.sleep(600)
+    finally:
+        (folder / "unwound").touch()
+    return ""
+
+
+def ran(slots: int, given: list[Task] | Iterator[Task]) -> tuple[dict[str, Outcome], list[str]]:
+    """By name what tasks came to, each once; and what was told."""
+    said: list[str] = []
+    with local(slots, work) as running:
+        found = list(running(given, said.append))
+    assert set(Counter(task.key for task, _ in found).values()) <= {1}
+    return {task.name: outcome for task, outcome in found}, said
+
+
+def test_each_task_is_answered_once_by_as_many_workers_as_slots() -> None:
+    found, said = ran(SLOTS, tasks(40))
+    assert len(found) == 40
+    assert all(name == f"task {one.document['number']}" for name, one in found.items())
+    assert len({one.worker for one in found.values()}) == SLOTS
+    assert said == []
+
+
+def test_a_task_that_kills_its_workers_is_incomplete_and_stops_nobody() -> None:
+    found, said = ran(1, tasks(6, poisonous=2))
+    poisoned = found.pop("task 2")
+    assert (poisoned.verdict, poisoned.as_expected) == ("incomplete", False)
+    assert poisoned.document["reasons"] == ["workers died while they ran it and nothing else"]
+    assert {one.verdict for one in found.values()} == {"clean"}
+    assert len(found) == 5
+    assert said == [
+        f"task 2: its worker died, {count} of {DEATHS} times" for count in range(1, DEATHS + 1)
+    ]
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_a_guest_that_was_lost_is_tried_again_and_then_it_is_so(tmp_path: Path, times: int) -> None:
+    (one,) = tasks(1)
+    found, _ = ran(1, [replace(one, body=one.body | {"lost": str(tmp_path), "times": times})])
+    assert found["task 0"].verdict == ("clean" if times == 1 else "incomplete")
+    assert len(list(tmp_path.iterdir())) == (2 if times == 1 else TRIES)
+
+
+def test_what_this_machine_lacks_once_is_tried_again_after_all_else(tmp_path: Path) -> None:
+    odd, *others = tasks(4)
+    given = [replace(odd, body=odd.body | {"odd": str(tmp_path / "first")}), *others]
+    with local(1, work) as running:
+        coming = running(given, lambda _: None)
+        # Its first worker answers each time what nobody can read.
+        assert [task.name for task, _ in coming][:3] == ["task 1", "task 2", "task 3"]
+
+
+def test_what_is_refused_again_and_again_is_told_and_stops_nobody() -> None:
+    found, _ = ran(1, tasks(6, full=0))
+    assert "No space left" in found.pop("task 0").refused
+    assert {one.verdict for one in found.values()} == {"clean"}
+
+
+def test_when_this_machine_refuses_everything_the_campaign_ends(tmp_path: Path) -> None:
+    given = [replace(one, body=one.body | {"full": True}) for one in tasks(20)]
+    with pytest.raises(HostError, match=rf"refused {TIMES} tasks in a row: system") as caught:
+        ran(SLOTS, given)
+    assert caught.value.reason == "workers"
+
+
+def test_an_error_of_ours_is_told_and_is_no_result() -> None:
+    with local(1, failing) as running:
+        ((_, outcome),) = running(tasks(1), lambda _: None)
+    assert outcome.refused == "an error of freeonce: ZeroDivisionError('on purpose')"
+    assert not outcome.verdict
+
+
+def test_no_worker_that_begins_ends_the_campaign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dying, "__qualname__", "nobody")
+    start = time.monotonic()
+    with pytest.raises(HostError, match="no worker begins") as caught, local(1, dying) as running:
+        list(running(tasks(3), lambda _: None))
+    assert caught.value.reason == "workers"
+    assert time.monotonic() - start < 60
+
+
+def test_a_worker_is_told_what_was_hashed_and_has_lines_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(identity.KNOWN, "/a/tree", "digest")
+    with local(1, knowing) as running:
+        ((_, outcome),) = running(tasks(1), lambda _: None)
+    known = outcome.document["known"]
+    assert isinstance(known, dict)
+    assert known["/a/tree"] == "digest"
+    assert outcome.document["stdin"] == os.devnull
+    # What a worker prints is no report.
+    assert capfd.readouterr().out == ""
+
+
+def test_no_more_is_taken_from_a_campaign_than_its_slots_need() -> None:
+    taken = 0
+
+    def counted() -> Iterator[Task]:
+        nonlocal taken
+        for task in tasks(100_000):
+            taken += 1
+            yield task
+
+    with local(SLOTS, work) as running:
+        coming = running(counted(), lambda _: None)
+        for answered in range(1, 30):
+            next(coming)
+            assert taken <= answered + SLOTS
+
+
+LED = """
+import signal, sys
+from freeonce.campaign.local import local
+from freeonce.campaign.task import Task
+from tests.guest.test_local import lasting
+
+# Whoever begins tests in the background has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with local(2, lasting) as running:
+    list(running([Task(n, n, {"folder": sys.argv[1]}) for n in "ab"], print))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_who_leads_them_and_what_they_hold_is_ended_in_order(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    mark = "of-local-workers"
+    words = (sys.executable, "-c", LED, str(tmp_path))
+    with begun(*words, settings={MARK: mark}) as leader:
+        until(lambda: len(list(tmp_path.glob("began-*"))) == 2, 60, "no worker began")
+        leader.send_signal(number)
+        leader.wait(LEFT_SECONDS)
+    until(lambda: not marked(mark), LEFT_SECONDS, f"left: {marked(mark)}")
+    assert (tmp_path / "unwound").exists()
+
+
+def test_a_worker_that_is_killed_takes_no_task_with_it() -> None:
+    found: list[str] = []
+    said: list[str] = []
+    with local(SLOTS, slow) as running:
+        for task, outcome in running(tasks(30), said.append):
+            found.append(task.name)
+            if len(found) == 3:
+                os.kill(int(outcome.worker), signal.SIGKILL)
+    assert sorted(found) == sorted(f"task {n}" for n in range(30))
+    assert len(said) == 1
+    assert said[0].endswith(f"its worker died, 1 of {DEATHS} times")
