@@ -1,14 +1,9 @@
 """Tasks on workers: all of them answered once, whatever becomes of the workers."""
 
 import asyncio
-import errno
-import json
-import os
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,63 +14,18 @@ from distributed import Client, LocalCluster
 from freeonce.campaign import images
 from freeonce.campaign.cluster import AHEAD, needs, remote, retire, run
 from freeonce.campaign.identity import file_digest, kernel_digest
-from freeonce.campaign.outcome import Outcome, from_text, lacking, to_text
-from freeonce.campaign.perform import NO_IMAGE
+from freeonce.campaign.outcome import from_text
 from freeonce.campaign.serving import serve
-from freeonce.campaign.task import Body, Task
+from freeonce.campaign.task import Body
 from freeonce.campaign.trust import TRIES
 from freeonce.deadline import patience
 from freeonce.errors import EvidenceError, HostError
 from freeonce.project.image import load_image
 from tests.guest.clusters import local_cluster
+from tests.guest.errands import Counted, slow, tasks, work
 from tests.unit.test_campaign_images import image
 
 SLOTS = 2
-
-
-def work(text: str) -> str:
-    """What a worker of these tests does with a body."""
-    body: Body = json.loads(text)
-    if body["poisonous"]:
-        os._exit(9)
-    if body["full"]:
-        return to_text(lacking(f"full:{os.getpid()}", "system", os.strerror(errno.ENOSPC)))
-    if "odd" in body and is_first(Path(str(body["odd"]))):
-        return '{"verdict": "clean", "another": "version"}'
-    if "lost" in body:
-        lost = Outcome("incomplete", False, 0.0, "w", {"reasons": ["QEMU"]}, by_host=True)
-        count = len(list(Path(str(body["lost"])).iterdir()))
-        (Path(str(body["lost"])) / str(count)).touch()
-        if count < int(str(body["times"])):
-            return to_text(lost)
-    if "image" in body and images.find(str(body["image"])) is None:
-        return to_text(lacking(f"bare:{os.getpid()}", NO_IMAGE, "none"))
-    if "lacking" in body and is_first(Path(str(body["lacking"]))):
-        return to_text(lacking("bad:1", "differs", f"it, {body['number']}"))
-    return to_text(Outcome("clean", True, 0.0, str(os.getpid()), {"number": body["number"]}))
-
-
-def slow(text: str) -> str:
-    """The same, and it lasts."""
-    time.sleep(0.05)
-    return work(text)
-
-
-def is_first(file: Path) -> bool:
-    """Whether this process was here first, now or before."""
-    with suppress(FileExistsError), file.open("x") as made:
-        made.write(str(os.getpid()))
-    return file.read_text() == str(os.getpid())
-
-
-def tasks(count: int, poisonous: int | None = None, full: int | None = None) -> Iterator[Task]:
-    for number in range(count):
-        body: Body = {
-            "number": number,
-            "poisonous": number == poisonous,
-            "full": number == full,
-        }
-        yield Task(f"key-{number}", f"task {number}", body)
 
 
 @pytest.mark.xdist_group("cluster")
@@ -212,19 +162,12 @@ class TestLocal:
 
     @pytest.mark.long
     def test_no_more_is_taken_from_a_campaign_than_its_slots_need(self, tmp_path: Path) -> None:
-        taken = 0
-
-        def counted() -> Iterator[Task]:
-            nonlocal taken
-            for task in tasks(100_000):
-                taken += 1
-                yield task
-
+        given = Counted(100_000)
         with local_cluster(SLOTS, tmp_path) as client:
-            coming = run(client, counted(), work)
+            coming = run(client, given, work)
             for answered in range(1, 30):
                 next(coming)
-                assert taken <= answered + AHEAD * SLOTS
+                assert given.taken <= answered + AHEAD * SLOTS
             del coming
 
 
