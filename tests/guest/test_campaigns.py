@@ -64,6 +64,7 @@ def test_a_campaign_whose_harness_is_killed_goes_on(plan: Path) -> None:
     assert after.items() >= before.items()
 
 
+@pytest.mark.long
 def test_workers_and_scheduler_may_be_killed(plan: Path) -> None:
     store = plan.with_suffix(".results")
     work = ("--slots", "1", "--accel", "auto")
