@@ -61,17 +61,21 @@ static int send_all(int line, const char *bytes, size_t length)
 	return 0;
 }
 
-/* "OFFSET\n". -1: no such request. */
+/*
+ * "OFFSET\n". -1: no such request. One that is too long is read to its end: to close a line with
+ * bytes unread resets it, and who asked may lose the answer (RFC 1122, 4.2.2.13).
+ */
 static off_t read_request(int line)
 {
 	char request[REQUEST_SIZE];
 	size_t length = 0;
+	char byte = 0;
 	char *end;
 	off_t from;
 
-	while (length < sizeof(request) && read(line, request + length, 1) == 1)
-		if (request[length++] == '\n')
-			break;
+	while (byte != '\n' && read(line, &byte, 1) == 1)
+		if (length < sizeof(request))
+			request[length++] = byte;
 	if (!length || request[length - 1] != '\n')
 		return -1;
 	request[length - 1] = '\0';

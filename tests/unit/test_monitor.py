@@ -1,8 +1,10 @@
 """QMP against a QEMU that is made up: what we ask of each version, and how its faults are told."""
 
+import gc
 import json
 import os
 import shutil
+import signal
 import socket
 import threading
 import time
@@ -160,6 +162,44 @@ def test_a_qemu_that_stands_still_is_told_with_the_command(
 
 def test_a_qemu_that_refuses_is_told_with_its_words(tmp_path: Path) -> None:
     assert failing(tmp_path, "not now") == "QEMU refuses 'query-status': not now"
+
+
+class Ended(SystemExit):
+    """What a signal's handler raises."""
+
+
+async def struck(*_: object) -> None:
+    raise Ended
+
+
+def test_a_signal_while_we_wait_for_an_answer_leaves_no_error_of_asyncio(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def end(*_: object) -> None:
+        raise Ended
+
+    def answer(name: str) -> object:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return Silence()
+
+    before = signal.signal(signal.SIGUSR1, end)
+    try:
+        with pytest.raises(Ended), talking(tmp_path, answer) as (line, _):
+            line.execute("query-status")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    gc.collect()
+    assert not caplog.records
+
+
+def test_a_signal_in_the_middle_of_our_own_part_leaves_no_error_of_asyncio(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.QMPClient, "execute", struck)
+    with pytest.raises(Ended), talking(tmp_path, of_version(10, 0)) as (line, _):
+        line.execute("query-status")
+    gc.collect()
+    assert not caplog.records
 
 
 def test_a_line_that_breaks_is_told_by_the_end_of_the_process(tmp_path: Path) -> None:

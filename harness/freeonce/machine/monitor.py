@@ -32,6 +32,26 @@ T = TypeVar("T")
 logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 
 
+def _run(runner: asyncio.Runner, awaitable: Awaitable[T], deadline: Deadline) -> T:
+    """Its result. Raises TimeoutError at the deadline, and what it raises."""
+    begun: list[asyncio.Task[object] | None] = []
+
+    async def bounded() -> T:
+        begun.append(asyncio.current_task())
+        # Not `wait_for`: its inner task would be out of our reach.
+        async with asyncio.timeout(deadline.left()):
+            return await awaitable
+
+    try:
+        return runner.run(bounded())
+    finally:
+        # A signal's exception leaves the loop, not the task: it would wake up when the loop
+        # runs again, at the disconnect, and asyncio tells an error that nobody took.
+        for task in filter(None, begun):
+            if not task.cancel() and not task.cancelled():
+                task.exception()
+
+
 class Monitor:
     """A QMP connection. Every method raises GuestLost when QEMU does not answer in time."""
 
@@ -53,11 +73,8 @@ class Monitor:
         return self._folder
 
     def _run(self, awaitable: Awaitable[T], deadline: Deadline) -> T:
-        async def bounded() -> T:
-            return await asyncio.wait_for(awaitable, deadline.left())
-
         try:
-            return self._runner.run(bounded())
+            return _run(self._runner, awaitable, deadline)
         except ExecuteError as error:
             raise GuestLost(f"QEMU refuses {deadline.purpose}: {error}") from error
         except TimeoutError as error:
@@ -230,11 +247,6 @@ def monitor(folder: Path, deadline: Deadline, check: Callable[[], None]) -> Iter
         try:
             yield line
         finally:
-            runner.run(_disconnect(client))
-
-
-async def _disconnect(client: QMPClient) -> None:
-    # QEMU may have gone first.
-    with suppress(QMPError, OSError, EOFError, TimeoutError):
-        deadline = Deadline(COMMAND_SECONDS, "closing QMP")
-        await asyncio.wait_for(client.disconnect(), deadline.left())
+            # QEMU may have gone first.
+            with suppress(QMPError, OSError, EOFError, TimeoutError):
+                _run(runner, client.disconnect(), Deadline(COMMAND_SECONDS, "closing QMP"))
