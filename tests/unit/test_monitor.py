@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from qemu.qmp import QMPClient
 
 from freeonce.deadline import Deadline
 from freeonce.errors import GuestLost
@@ -195,7 +196,7 @@ def test_a_signal_while_we_wait_for_an_answer_leaves_no_error_of_asyncio(
 def test_a_signal_in_the_middle_of_our_own_part_leaves_no_error_of_asyncio(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.QMPClient, "execute", struck)
+    monkeypatch.setattr(QMPClient, "execute", struck)
     with pytest.raises(Ended), talking(tmp_path, of_version(10, 0)) as (line, _):
         line.execute("query-status")
     gc.collect()
