@@ -42,7 +42,7 @@ bool books_claimed(unsigned long address)
 	const struct claims *claims = allocation_claims();
 	struct holding holding;
 
-	if (!claims->any() || !books_known(address, &holding))
+	if (!claims->given() || !books_known(address, &holding))
 		return false;
 	switch (holding.space) {
 	case SPACE_SLAB:
