@@ -49,6 +49,8 @@ struct claims {
 	bool (*hold)(u64 gpa, size_t size); /* with the lock */
 	/* Whether a CPU was given anything by code that is not ours. */
 	bool (*any)(void);
+	/* Whether one was given anything up to now. */
+	bool (*given)(void);
 	/* A subject is about to release these. True: a CPU is at them. */
 	bool (*let_go)(u64 gpa, size_t size);
 	/* The page allocator is about to have these back, whoever gives them. */

@@ -33,16 +33,11 @@ static bool pages_claimed(const struct holding *holding, const struct claims *cl
 	return claimed;
 }
 
-/*
- * What begins there is about to be released: what CPUs were given of it is told first. True: one
- * is at it now.
- */
-bool books_claimed(unsigned long address)
+static noinline bool claimed(unsigned long address, const struct claims *claims)
 {
-	const struct claims *claims = allocation_claims();
 	struct holding holding;
 
-	if (!claims->any() || !books_known(address, &holding))
+	if (!books_known(address, &holding))
 		return false;
 	switch (holding.space) {
 	case SPACE_SLAB:
@@ -53,6 +48,17 @@ bool books_claimed(unsigned long address)
 	default:
 		return false;
 	}
+}
+
+/*
+ * What begins there is about to be released: what CPUs were given of it is told first. True: one
+ * is at it now.
+ */
+bool books_claimed(unsigned long address)
+{
+	const struct claims *claims = allocation_claims();
+
+	return claims->given() && claimed(address, claims);
 }
 
 /* Of anybody's pages. */

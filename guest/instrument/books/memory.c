@@ -145,20 +145,25 @@ static bool intact(const struct holding *holding)
 	       all_live(start - holding->front, holding->front);
 }
 
-/* Once for each holding. */
-void memory_check_guard(struct holding *holding)
+/* Apart: nearly all are intact, and the compiler clears what is on a stack. */
+static noinline void tell_broken(struct holding *holding)
 {
 	u8 *start = (u8 *)holding->address, *end = start + holding->size;
 	u8 expected[MOST_GUARD];
 
-	lockdep_assert_held(&books_lock);
-	if (holding->told || intact(holding))
-		return;
 	expected_guard(holding, expected);
 	holding->told |= !compare(holding, BROKEN_BEHIND, end, expected, holding->guard);
 	memset(expected, GUARD_LIVE, sizeof(expected));
 	holding->told |= !compare(holding, BROKEN_FRONT, start - holding->front, expected,
 				  holding->front);
+}
+
+/* Once for each holding. */
+void memory_check_guard(struct holding *holding)
+{
+	lockdep_assert_held(&books_lock);
+	if (!holding->told && !intact(holding))
+		tell_broken(holding);
 }
 
 /* Of percpu memory each CPU's own. */

@@ -3,7 +3,6 @@
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/irqflags.h>
-#include <linux/string.h>
 
 #include "cpu/binding.h"
 #include "ledger/ledger.h"
@@ -46,7 +45,7 @@ int operand_check(struct vcpu *vcpu, bool final)
 			error = -EFAULT;
 		WRITE_ONCE(binding->running, !error);
 		look_end(binding);
-	} else if (memcmp(&binding->reached, &reached, sizeof(reached)) || binding->refused) {
+	} else if (!operand_same_reached(&binding->reached, &reached) || binding->refused) {
 		error = -EFAULT;
 	}
 	local_irq_restore(flags);

@@ -62,6 +62,13 @@ static bool let_go(u64 gpa, size_t size)
 	return held;
 }
 
+/* Most lives are no hypervisor's. */
+static bool any_given(void)
+{
+	hooked_read();
+	return operand_any_told();
+}
+
 static void tell_freed(u64 gpa, size_t size, void *frame)
 {
 	struct ledger_record record = {
@@ -85,7 +92,7 @@ static void freed(u64 gpa, size_t size, void *frame)
 
 static const struct claims claims = {
 	.look = binding_look, .lock = take_lock, .unlock = drop_lock, .hold = hold,
-	.any = hooked_any, .let_go = let_go, .freed = freed,
+	.any = hooked_any, .given = any_given, .let_go = let_go, .freed = freed,
 	.taken = leaves_taken,
 };
 
@@ -107,4 +114,5 @@ void operand_unbind_all(void)
 	given_forget();
 	binding_forget();
 	leaves_forget();
+	operand_forget();
 }

@@ -3,7 +3,6 @@
 #include <linux/errno.h>
 #include <linux/irqflags.h>
 #include <linux/mm.h>
-#include <linux/string.h>
 #include <linux/workqueue.h>
 
 #include "cpu/binding.h"
@@ -145,7 +144,7 @@ bool binding_look_again(u32 number)
 	if (look_begin(binding)) {
 		reached = operand_reached_by_others(binding->reached.vmcb);
 		if (!binding->running && !binding->again &&
-		    !memcmp(&reached, &binding->reached, sizeof(reached))) {
+		    operand_same_reached(&reached, &binding->reached)) {
 			look_foreign(binding, &reached, NULL);
 			looked = true;
 		}

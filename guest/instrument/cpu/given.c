@@ -85,10 +85,7 @@ void given_host_save_area(u64 gpa, bool bound)
 /* By VMLOAD or VMSAVE of a subject's, on a CPU: told once, until it is released. */
 void given_by_others(u32 cpu, u64 gpa)
 {
-	const struct operand operand = {
-		.gpa = gpa, .size = VMCB_BYTES, .structure = STRUCTURE_VMSAVE,
-		.cache = operand_cache_type(gpa, VMCB_BYTES),
-	};
+	struct operand operand = { .gpa = gpa, .size = VMCB_BYTES, .structure = STRUCTURE_VMSAVE };
 	unsigned long flags;
 	struct given *its;
 	int i;
@@ -102,6 +99,7 @@ void given_by_others(u32 cpu, u64 gpa)
 	if (i == SAVE_AREAS) {
 		its->save_area[its->next++ % SAVE_AREAS] = gpa;
 		leaves_add(gpa, VMCB_BYTES, false);
+		operand.cache = operand_cache_type(gpa, VMCB_BYTES);
 		operand_tell_on(cpu, 0, &operand, false);
 	}
 	claims_unlock(flags);

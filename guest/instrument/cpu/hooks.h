@@ -12,6 +12,7 @@
 #define HOOKED_GDT 16
 #define HOOKED_RAX 24
 #define HOOKED_WORDS 32
+#define HOOKED_MOST_WORDS 6 /* that any kind has */
 
 #define HOOKED_VMRUN 1
 #define HOOKED_VMEXIT 2

@@ -2,7 +2,6 @@
 // A look at where a vcpu leads: what is new and what is gone since the last one is told.
 #include <linux/errno.h>
 #include <linux/minmax.h>
-#include <linux/string.h>
 
 #include "cpu/binding.h"
 #include "ledger/ledger.h"
@@ -13,7 +12,7 @@
  */
 bool look_is_due(const struct binding *binding, const struct reached *reached)
 {
-	return binding->again || !binding->told.count || memcmp(&binding->reached, reached, sizeof(*reached)) ||
+	return binding->again || !binding->told.count || !operand_same_reached(&binding->reached, reached) ||
 	       !page_walk_is_current(&binding->told);
 }
 
@@ -110,7 +109,7 @@ static void tell(struct binding *binding, const struct reached *reached, const s
 	unsigned long flags = claims_lock();
 
 	if (!binding->told.count || before->vmcb != reached->vmcb ||
-	    memcmp(&before->paging, &reached->paging, sizeof(reached->paging))) {
+	    !operand_same_paging(&before->paging, &reached->paging)) {
 		append_bind(binding, reached);
 		binding->told.count = 0;
 		binding->told.more = false;

@@ -107,6 +107,19 @@ struct reached operand_reached(u64 gpa, u64 host_vmcb)
 	};
 }
 
+bool operand_same_paging(const struct paging *one, const struct paging *other)
+{
+	return one->kind == other->kind && one->root == other->root && one->levels == other->levels;
+}
+
+/* At each VMRUN: by memcmp() it would cost more than all else but the tables. */
+bool operand_same_reached(const struct reached *one, const struct reached *other)
+{
+	return one->foreign == other->foreign && one->vmcb == other->vmcb &&
+	       one->host_vmcb == other->host_vmcb && one->iopm == other->iopm &&
+	       one->msrpm == other->msrpm && operand_same_paging(&one->paging, &other->paging);
+}
+
 /* Of a VMRUN in a subject's code. */
 struct reached operand_reached_by_others(u64 gpa)
 {
@@ -149,6 +162,20 @@ void operand_gather(struct operands *found, const struct reached *reached, bool 
 	page_walk(found, &reached->paging, identity);
 }
 
+static bool any_told;
+
+/* Whether a CPU was given anything in this run. */
+bool operand_any_told(void)
+{
+	return READ_ONCE(any_told);
+}
+
+/* After a run. */
+void operand_forget(void)
+{
+	WRITE_ONCE(any_told, false);
+}
+
 /* `number`: the vcpu's that is given it, or that it is gone for; 0: that CPU's own. */
 void operand_tell_on(u32 cpu, u32 number, const struct operand *operand, bool gone)
 {
@@ -162,6 +189,7 @@ void operand_tell_on(u32 cpu, u32 number, const struct operand *operand, bool go
 		.flags = (operand->identity ? FLAG_IDENTITY : 0) | (gone ? FLAG_GONE : 0),
 	};
 
+	WRITE_ONCE(any_told, true);
 	if (!operand->identity && !gone)
 		own_memory_append(operand->gpa, operand->size);
 	ledger_append_on(cpu, &record);

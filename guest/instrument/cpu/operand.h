@@ -16,6 +16,7 @@ struct operand {
 	u8 cache;
 	bool identity;
 	bool followed; /* a table that was read; then it stays where it is */
+	u16 filled;    /* of such a one: as digest.h has it */
 };
 
 /*
@@ -40,14 +41,13 @@ enum paging_kind {
 	PAGING_OWN,     /* CR3: without nested paging the L2's tables hold L1's addresses */
 };
 
-/* Compared as bytes. */
 struct paging {
 	u64 kind;
 	u64 root;
 	u64 levels;
 };
 
-/* The fields of a VMCB that say where else the CPU goes. Compared as bytes. */
+/* The fields of a VMCB that say where else the CPU goes. */
 struct reached {
 	u64 foreign; /* by a VMRUN that is not ours; then there is no host_vmcb */
 	u64 vmcb;
@@ -58,6 +58,8 @@ struct reached {
 };
 
 /* operand.c */
+bool operand_same_paging(const struct paging *one, const struct paging *other);
+bool operand_same_reached(const struct reached *one, const struct reached *other);
 void operand_add(struct operands *operands, struct operand operand);
 bool operand_lives(u64 gpa, u64 size);
 bool operand_readable(u64 gpa, u64 size);
@@ -67,6 +69,8 @@ bool operand_overlap(u64 gpa, u64 size, u64 other, u64 other_size);
 struct reached operand_reached(u64 vmcb, u64 host_vmcb);
 struct reached operand_reached_by_others(u64 vmcb);
 void operand_gather(struct operands *found, const struct reached *reached, bool identity);
+bool operand_any_told(void);
+void operand_forget(void);
 void operand_tell(u32 number, const struct operand *operand, bool gone);
 void operand_tell_on(u32 cpu, u32 number, const struct operand *operand, bool gone);
 

@@ -28,9 +28,13 @@ bool page_walk_is_current(const struct operands *operands)
 	struct digest digest = { 0 };
 	unsigned int i;
 
-	for (i = operands->tables; i < operands->pages; i++)
-		if (operands->list[i].followed)
-			digest_table(&digest, phys_to_virt(operands->list[i].gpa));
+	for (i = operands->tables; i < operands->pages; i++) {
+		const struct operand *table = &operands->list[i];
+
+		if (table->followed &&
+		    !digest_table(&digest, phys_to_virt(table->gpa), table->filled))
+			return false;
+	}
 	return digest_same(&digest, &operands->digest);
 }
 
@@ -68,7 +72,7 @@ static struct operand *add_table(struct walk *walk, u64 gpa, u32 level, u64 mapp
 /* All tables, before any page, so that pages that lie side by side are told as one. */
 static void add_tables(struct walk *walk, u64 gpa, u32 level, u64 mapped_at)
 {
-	const struct operand *table;
+	struct operand *table;
 	const u64 *entries;
 	int i;
 
@@ -81,7 +85,8 @@ static void add_tables(struct walk *walk, u64 gpa, u32 level, u64 mapped_at)
 		return;
 	/* First, so that a change of what is read from here on shows in the end. */
 	entries = phys_to_virt(gpa);
-	digest_table(&walk->operands->digest, entries);
+	table->filled = digest_filled(entries);
+	digest_table(&walk->operands->digest, entries, table->filled);
 	for (i = 0; level > 1 && i < ENTRIES && !walk->operands->full && !walk->operands->more; i++) {
 		u64 entry = READ_ONCE(entries[i]);
 

@@ -94,6 +94,7 @@ static u32 write(struct ledger_record *slot, const struct ledger_record *record)
 	int i;
 
 	hash = (hash ^ record->sequence) * LEDGER_CHECK_PRIME;
+#pragma GCC unroll 8
 	for (i = 1; i < sizeof(*record) / sizeof(*word); i++) {
 		hash = (hash ^ word[i]) * LEDGER_CHECK_PRIME;
 		((u64 *)slot)[i] = word[i];
