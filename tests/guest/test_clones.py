@@ -264,7 +264,7 @@ def test_who_hangs_up_in_an_account_does_not_end_it(guest: Guest) -> None:
 
 def test_a_dead_control_line_is_a_lost_guest(guest: Guest) -> None:
     guest.command("killall -9 control")
-    with pytest.raises(GuestLost, match="took more than 1 s"):
+    with pytest.raises(GuestLost, match=r"took more than \d+ s"):
         guest.ask("ping", seconds=1)
 
 
