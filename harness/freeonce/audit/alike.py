@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from freeonce.audit.model import Finding
 from freeonce.audit.run import NONE, Indices, Mask, Run
+from freeonce.evidence.ledger import within
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Apart:
 
     def of(self, about: "About") -> Mask:
         """Which of these that is."""
-        apart: Mask = np.isin(about.pointers, _array(self.pointers))
-        apart |= np.isin(about.serials, _array(self.serials))
+        apart: Mask = within(about.pointers, _array(self.pointers))
+        apart |= within(about.serials, _array(self.serials))
         return apart
 
 

@@ -173,7 +173,7 @@ def at_unload(ledger: Records) -> list[Finding]:
 
     `ledger`: all of it, from load to exit; where it begins later, from the first run on.
     """
-    return left_behind(take_apart(ledger[np.isin(ledger["type"], UNLOADING)]))
+    return left_behind(take_apart(ledger[among(ledger["type"], UNLOADING)]))
 
 
 def reasons_at_unload(ledger: Records | None, after: int, cpus: int | None = None) -> Iterator[str]:
@@ -181,13 +181,13 @@ def reasons_at_unload(ledger: Records | None, after: int, cpus: int | None = Non
 
     `after`: the sequence of the last record of the run before. `cpus`: how many there are.
     """
-    told = NOTHING if ledger is None else ledger[np.isin(ledger["type"], UNLOADING)]
+    told = NOTHING if ledger is None else ledger[among(ledger["type"], UNLOADING)]
     if ledger is None or not len(told) or told[-1]["type"] != Type.MODULE_EXIT:
         yield "the module was not unloaded"
         return
     # The run is settled: the exit of the module tells the CPUs' states, and nothing else.
     later = ledger[ledger["sequence"] > after]
-    if np.any(later["run"] != 0) or not np.all(np.isin(later["type"], UNLOADING)):
+    if np.any(later["run"] != 0) or not np.all(among(later["type"], UNLOADING)):
         yield "something happened between the run and the unload"
     states = _states(told)
     for cpu in sorted(set(range(cpus or 0)) - states.keys()):

@@ -11,7 +11,7 @@ import numpy as np
 
 from freeonce.audit.model import Asked
 from freeonce.audit.run import Mask, Run, end_of, ending_of, status_of
-from freeonce.evidence.ledger import Flag, Kind, Records, Type, Witness, among, signed
+from freeonce.evidence.ledger import Flag, Kind, Records, Type, Witness, among, signed, within
 from freeonce.evidence.said import whole
 
 NAMING = (Type.STACK, Type.SYMBOL)
@@ -63,7 +63,8 @@ def reasons(run: Run, records: Records, asked: Asked) -> tuple[str, ...]:
 def _mixed(records: Records) -> bool:
     """Whether they are of several runs. What came after the end may be of none."""
     of_none = (records["sequence"] > end_of(records)) & (records["run"] == 0)
-    return len(np.unique(records["run"][~of_none])) != 1
+    runs = records["run"][~of_none]
+    return not len(runs) or bool(np.any(runs != runs[0]))
 
 
 def _gave_up(records: Records, status: int) -> str:
@@ -114,7 +115,7 @@ def _while_ending(run: Run, records: Records) -> Iterator[str]:
     after, before = ending_of(records), end_of(records)
     between = records[(records["sequence"] > after) & (records["sequence"] < before)]
     released = (between["type"] == Type.RELEASE) & (between["witness"] == Witness.LEDGER)
-    judged = np.isin(between["sequence"], run.releases["sequence"])
+    judged = within(between["sequence"], run.releases["sequence"])
     if np.any(released & ~judged & ~late_releases(run, between)):
         yield "something was released again while the run was ended"
 
@@ -134,12 +135,14 @@ def _after_the_end(run: Run, records: Records) -> Iterator[str]:
 
 def late_releases(run: Run, after: Records) -> Mask:
     """What the owner's releases of leaked memory wrote."""
+    if not run.late:
+        return np.zeros(len(after), dtype=np.bool_)
     serials = [int(run.allocates["serial"][index]) for index in run.late]
     sequences = [int(release["sequence"]) for release in run.late.values()]
     owner = after["witness"] == Witness.LEDGER
     found: Mask = owner & (
-        np.isin(after["sequence"], sequences)
-        | (np.isin(after["type"], RELEASING[1:]) & np.isin(after["serial"], serials))
+        within(after["sequence"], sequences)
+        | (among(after["type"], RELEASING[1:]) & within(after["serial"], serials))
     )
     return found
 

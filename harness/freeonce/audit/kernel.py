@@ -13,7 +13,7 @@ from freeonce.audit.families import of_subjects
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.rules import KIND_NAMES
 from freeonce.audit.run import Dispute, Mask
-from freeonce.evidence.ledger import GUARD_BYTES, Flag, Kind, Records, Type, Witness, choose
+from freeonce.evidence.ledger import GUARD_BYTES, Flag, Kind, Records, Type, Witness, among, choose
 
 PAGE = 4096
 PROBES = 0x7FFF
@@ -251,7 +251,7 @@ def _kernel_releases(walk: Walk, record: np.void) -> None:
 def _mentioned(records: Records) -> set[int]:
     """Every address of which the owner's account says that it had it."""
     speaks = (records["witness"] == Witness.LEDGER) & (
-        np.isin(records["type"], [Type.ALLOCATE, Type.RECLAIM])
+        among(records["type"], (Type.ALLOCATE, Type.RECLAIM))
         | ((records["type"] == Type.RELEASE) & (records["serial"] != 0))
     )
     return {int(pointer) for pointer in records["pointer"][speaks]}

@@ -13,7 +13,7 @@ import numpy as np
 
 from freeonce.audit.lives import FOREVER, Lives
 from freeonce.audit.run import Run
-from freeonce.evidence.ledger import Field, Flag, Records, Structure, Type, among
+from freeonce.evidence.ledger import Field, Flag, Records, Structure, Type, among, within
 
 PAGE = 4096
 
@@ -235,16 +235,21 @@ def operands(run: Run) -> list[Operand]:
 
 
 def reasons(run: Run) -> Iterator[str]:
-    """What is not known of the addresses given to the CPU."""
+    """What is not known of the addresses given to the CPU. Most runs are no hypervisor's."""
+    if len(_told(run, Type.VMRUN, Type.SVM_ON)):
+        yield from _reasons(run)
+
+
+def _reasons(run: Run) -> Iterator[str]:
     told = run.records[run.records["type"] == Type.OPERAND]
     structures = told["detail"] & 0xFF
-    if not np.all(np.isin(structures, [*STRUCTURES])):
+    if not np.all(within(structures, [*STRUCTURES])):
         yield "not all addresses given to the CPU are known"
     more = told["detail"][structures == Structure.MORE] >> 16
     for one, words in UNTOLD.items():
         if np.any(more == one):
             yield f"what an L2 reaches by its VMCB's {words} is not known"
-    if not np.all(np.isin(more, [*UNTOLD])):
+    if not np.all(within(more, [*UNTOLD])):
         yield "not all addresses given to the CPU are known"
     spans = _Spans(_told(run))
     spans.follow()

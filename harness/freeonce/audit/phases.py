@@ -19,6 +19,7 @@ from freeonce.evidence.ledger import (
     Type,
     among,
     text_of,
+    within,
 )
 from freeonce.evidence.stacks import told
 
@@ -67,7 +68,7 @@ def all_gone(run: Run) -> bool:
     """Whether every subject that was loaded is gone: then what is live has nobody any more."""
     phases = run.records[run.records["type"] == Type.PHASE]
     gone = phases["serial"][phases["detail"] == Phase.GONE]
-    return bool(np.all(np.isin(_numbers(run.records), gone)))
+    return bool(np.all(within(_numbers(run.records), gone)))
 
 
 def left_nothing(run: Run) -> bool:
@@ -90,7 +91,7 @@ def untouched(run: Run) -> bool:
         return False
     phases = records[records["type"] == Type.PHASE]
     gone = phases["serial"][phases["detail"] == Phase.GONE]
-    return len(phases) > 0 and bool(np.all(np.isin(phases["serial"], gone)))
+    return len(phases) > 0 and bool(np.all(within(phases["serial"], gone)))
 
 
 HUNG = {
@@ -112,14 +113,14 @@ def hung_in(records: Records) -> str:
 def _lost_sight(run: Run) -> Iterator[str]:
     records = run.records
     told = records["detail"][records["type"] == Type.BLIND]
-    for why, times in zip(*np.unique(told, return_counts=True), strict=True):
+    for why, times in zip(*np.unique(told, return_counts=True), strict=True) if len(told) else ():
         known = int(why) in set(Blind)
         text = BLIND[Blind(int(why))] if known else "the instrument lost sight of something"
         yield f"{text} ({times} times)"
     broken = records[records["type"] == Type.BROKEN]
     made = run.allocates["serial"]
-    known_where = np.isin(broken["detail"], [int(where) for where in Broken])
-    if not np.all(np.isin(broken["serial"], made) & known_where):
+    known_where = within(broken["detail"], [int(where) for where in Broken])
+    if not np.all(within(broken["serial"], made) & known_where):
         yield "memory was found broken that the ledger has not"
 
 

@@ -19,6 +19,7 @@ from freeonce.evidence.ledger import (
     Flag,
     Kind,
     Type,
+    within,
 )
 from freeonce.evidence.snapshot import Extent, Snapshot
 
@@ -63,7 +64,7 @@ def _kept(run: Run) -> Mask:
     kept[run.target[flagged]] = True
     kept[run.taken_from != NONE] = False
     back = (run.records["type"] == Type.RECLAIM) & (run.records["sequence"] < end_of(run.records))
-    return kept & ~np.isin(run.allocates["serial"], run.records["serial"][back])
+    return kept & ~within(run.allocates["serial"], run.records["serial"][back])
 
 
 def _gpa(allocate: np.void, page_offset: int) -> tuple[int, int]:

@@ -23,6 +23,7 @@ from freeonce.evidence.ledger import (
     Records,
     Type,
     choose,
+    within,
 )
 
 KIND_NAMES = {kind: kind.name.lower() for kind in Kind}
@@ -87,7 +88,7 @@ def leaks(run: Run, apart: Apart = NOBODY) -> list[Finding]:
     sites, kinds = run.allocates["site"][left], run.allocates["kind"][left]
     # What was released too late has a second stack.
     late = np.zeros(len(left), dtype=np.intp)
-    of_late = np.flatnonzero(np.isin(left, list(run.late)))
+    of_late = np.flatnonzero(within(left, list(run.late)))
     late[of_late] = [int(run.late[index]["site"]) + 1 for index in left[of_late].tolist()]
     found = alike(run, sites, (kinds, late), of_allocates(run, left), apart)
     return [counted(_leak(run, int(left[i])), count, total) for i, count, total in found]
@@ -249,7 +250,7 @@ def _misnamed(run: Run) -> list[Finding]:
     Of what a release does not name nothing is believed, as `ExFreePool` names no tag.
     """
     says = (run.releases["detail"] != 0) | (run.releases["flags"] & Flag.RAISED != 0)
-    ours = np.isin(run.releases["kind"], (Kind.POOL, Kind.CONTIGUOUS))
+    ours = within(run.releases["kind"], (Kind.POOL, Kind.CONTIGUOUS))
     chosen = np.flatnonzero(_of_live(run) & _right(run) & ours & says)
     if not len(chosen):
         return []
@@ -377,7 +378,7 @@ def broken(run: Run, apart: Apart = NOBODY) -> list[Finding]:
     """`out-of-bounds` and `use-after-free`: guards and poison that the instrument found broken."""
     found = []
     said = choose(run.records, run.records["type"] == Type.BROKEN)
-    said = choose(said, np.isin(said["detail"], list(Broken)))
+    said = choose(said, within(said["detail"], list(Broken)))
     indices = run.by_serials(said["serial"])
     said, indices = choose(said, indices != NONE), indices[indices != NONE]
     sites, kinds = run.allocates["site"][indices], run.allocates["kind"][indices]
@@ -494,7 +495,7 @@ def reasons(run: Run) -> Iterator[str]:
     gone = run.target[kept & (run.target != NONE)]
     gone = gone[run.allocates["kind"][gone] == Kind.CONTIGUOUS]
     other = gone[run.allocates["detail"][gone] & 0xFF != WRITE_BACK]
-    if not np.all(np.isin(run.allocates["serial"][other], known[counts == 1])):
+    if not np.all(within(run.allocates["serial"][other], known[counts == 1])):
         yield "the cache type of released memory was not told once"
 
 
@@ -536,12 +537,12 @@ def unwithheld(run: Run, findings: list[Finding]) -> list[Dispute]:
     kept = of_subjects(run.releases["kind"]) & (
         run.releases["flags"] & (Flag.KEPT | Flag.DEFERRED) != 0
     )
-    withheld |= kept & np.isin(run.releases["sequence"], np.array(used, dtype=np.uint32))
-    should = np.isin(run.releases["sequence"], np.array(faulty, dtype=np.uint32))
+    withheld |= kept & within(run.releases["sequence"], np.array(used, dtype=np.uint32))
+    should = within(run.releases["sequence"], np.array(faulty, dtype=np.uint32))
     # Of these one finding may stand for many.
     should |= _of_null(run) | run.again | _mismatched(run)
     # The instrument does not let pages go by another order; the pools' own memory may.
-    may = np.isin(run.releases["sequence"], np.array(sized, dtype=np.uint32))
+    may = within(run.releases["sequence"], np.array(sized, dtype=np.uint32))
     may &= of_subjects(run.releases["kind"])
     found = [
         Dispute(record, "a faulty release was not withheld from the kernel")

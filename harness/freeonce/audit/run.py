@@ -21,6 +21,7 @@ from freeonce.evidence.ledger import (
     among,
     choose,
     signed,
+    within,
 )
 from freeonce.evidence.said import Said, whole
 
@@ -392,7 +393,7 @@ def _late_by_kernel(
         return {}
     reclaimed = everything["serial"][everything["type"] == Type.RECLAIM]
     places = _places(allocates, releases)
-    mine = np.flatnonzero((places != NONE) & ~np.isin(releases["serial"], reclaimed))
+    mine = np.flatnonzero((places != NONE) & ~within(releases["serial"], reclaimed))
     found = {int(places[i]): releases[i] for i in mine[::-1]}
     return {index: record for index, record in found.items() if index not in late}
 
@@ -537,7 +538,7 @@ def _disputed_constraints(records: Records, allocates: Records) -> list[Dispute]
     serials = records["serial"][records["type"] == Type.CONSTRAINT]
     known, counts = np.unique(serials, return_counts=True)
     contiguous = allocates[allocates["kind"] == Kind.CONTIGUOUS]
-    wrong = ~np.isin(contiguous["serial"], known[counts == 1])
+    wrong = ~within(contiguous["serial"], known[counts == 1])
     text = "the ledger does not say once what was asked for here"
     return [Dispute(record, text) for record in contiguous[wrong]]
 

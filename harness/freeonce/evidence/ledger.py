@@ -425,6 +425,14 @@ def among(kinds: npt.NDArray[np.uint8], types: tuple[Type, ...]) -> npt.NDArray[
     return mine
 
 
+def within(values: npt.ArrayLike, some: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """np.isin, which takes as long for nothing as for a thousand; here one is mostly empty."""
+    asked, wanted = np.asarray(values), np.asarray(some)
+    if not len(asked) or not len(wanted):
+        return np.zeros(len(asked), dtype=np.bool_)
+    return np.isin(asked, wanted)
+
+
 def choose(records: Records, mask: npt.NDArray[np.bool_]) -> Records:
     """The records where `mask` is set; ten times as fast as numpy's own way by fields."""
     chosen: Records = np.ascontiguousarray(records).view(f"V{RECORD_BYTES}")[mask].view(RECORD)
