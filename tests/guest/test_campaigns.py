@@ -1,15 +1,22 @@
 """Campaigns in real guests: whoever is killed, each task has one result, and nothing is left."""
 
 import os
+import re
+import shutil
 import signal
 import time
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
+import freeonce
+from freeonce.campaign.identity import harness
 from freeonce.deadline import patience
+from freeonce.project.host import find_qemu
 from freeonce.project.image import load_image
 from freeonce.project.making import image_of
 from tests.guest.campaigning import (
@@ -26,6 +33,7 @@ from tests.guest.campaigning import (
 )
 from tests.guest.certificates import environment
 
+MODULES = Path(__file__).parents[1] / "modules"
 PLAN = '[[scenarios]]\nnames = ["c/pool", "c/contiguous", "vec/*"]\nrepeat = 2\n'
 TASKS = 10
 
@@ -179,6 +187,92 @@ def test_a_worker_without_an_image_is_sent_it(plan: Path, tmp_path: Path) -> Non
     assert campaign.returncode == 0, said
     assert "was sent the image" in said
     assert [one.verdict for one in results(plan.with_suffix(".results"))] == ["clean"] * 2
+
+
+def refused(plan: Path, worker: Mapping[str, str], spoil: Callable[[], object]) -> str:
+    """What a campaign says whose only worker refuses all; with another the same command goes on.
+
+    `worker`: its settings. `spoil`: what happens to it when it was found fit.
+    """
+    work = (*FREEONCE, "worker")
+    with scheduler() as (address, _):
+        command = (*FREEONCE, "campaign", str(plan), "--scheduler", address)
+        fit = ("--slots", "2", "--accel", "tcg")
+        with begun(*work, address, *fit, settings=worker) as bad:
+            assert bad.stdout
+            until(lambda: "slots" in bad.stdout.readline(), SECONDS, "it is not fit")  # type: ignore[union-attr]
+            spoil()
+            with begun(*command) as campaign:
+                said, _ = campaign.communicate(timeout=SECONDS * patience())
+            assert campaign.returncode == 3, said
+            assert not results(plan.with_suffix(".results"))
+            link = re.search(r"Dask's dashboard: (http://127\.0\.0\.1:\d+/\S+)", said)
+            assert link
+            with urlopen(link[1], timeout=SECONDS) as dashboard:
+                assert dashboard.status == 200
+        with begun(*work, address, *fit), begun(*command) as campaign:
+            again, _ = campaign.communicate(timeout=SECONDS * patience())
+        assert campaign.returncode == 0, again
+    assert {one.verdict for one in results(plan.with_suffix(".results"))} == {"clean"}
+    # Long lines are broken.
+    return " ".join(said.split())
+
+
+@pytest.mark.long
+def test_a_worker_of_another_freeonce_is_refused_with_both_named(
+    plan: Path, tmp_path: Path
+) -> None:
+    plan.write_text('[[scenarios]]\nnames = ["c/pool"]\n')
+    shutil.copytree(Path(freeonce.__file__).parent, tmp_path / "other/freeonce")
+    first = tmp_path / "other/freeonce/__init__.py"
+    first.write_text(first.read_text().replace(freeonce.__version__, "99.1"))
+    paths = [str(tmp_path / "other"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    said = refused(plan, {"PYTHONPATH": os.pathsep.join(paths)}, lambda: None)
+    differs = (
+        rf"it differs: harness: this worker's is 99\.1\+\w+, the campaign's {re.escape(harness())}"
+    )
+    # Both: that there are none any more is told of the last.
+    assert re.search(rf"was taken out: {differs}", said)
+    assert re.search(rf"no worker is left; the last, \S+: {differs}", said)
+
+
+@pytest.mark.long
+def test_a_worker_that_fails_the_same_way_three_times_is_taken_out(
+    plan: Path, tmp_path: Path
+) -> None:
+    broken, qemu = tmp_path / "broken", tmp_path / "qemu"
+    qemu.write_text(f'#!/bin/sh\n[ ! -e {broken} ] || exit 1\nexec {find_qemu().path} "$@"\n')
+    qemu.chmod(0o700)
+    said = refused(plan, {"FREEONCE_QEMU": str(qemu)}, broken.touch)
+    assert "was taken out: it refused 3 tasks in a row: no-qemu: " in said
+    assert "no worker is left; the last, " in said
+
+
+@pytest.mark.long
+def test_what_was_mended_between_two_campaigns_is_told(tmp_path: Path) -> None:
+    """One module as its author has it before and after; both results stand for one task."""
+    plan, folder = tmp_path / "plan.toml", tmp_path / "subject"
+    plan.write_text(f'[[audits]]\ntargets = ["{folder}"]\n')
+    folder.mkdir()
+    (folder / "Kbuild").write_text("obj-m := subject.o\n")
+    stores = {}
+    for name, source in (("before", "slab_leak"), ("after", "clean_null")):
+        shutil.copy(MODULES / f"{source}.c", folder / "subject.c")
+        stores[name] = tmp_path / name
+        command = (*FREEONCE, "campaign", str(plan), "--store", str(stores[name]), "--local", "1")
+        with begun(*command) as campaign:
+            said, _ = campaign.communicate(timeout=SECONDS * patience())
+        assert campaign.returncode == (1 if name == "before" else 0), said
+    told = {}
+    for one, other in (("after", "before"), ("before", "after"), ("after", "after")):
+        words = ("results", str(stores[one]), "--against", str(stores[other]))
+        with begun(*FREEONCE, *words) as compared:
+            told[one, other], _ = compared.communicate(timeout=SECONDS * patience())
+        assert compared.returncode == (0 if one == other else 1)
+    was = r"faulty; leak slab \w+"
+    assert re.search(rf"^changed: .*subject \(0\): {was} -> clean$", told["after", "before"], re.M)
+    assert re.search(rf"^changed: .*subject \(0\): clean -> {was}$", told["before", "after"], re.M)
+    assert told["after", "after"] == "0 differences\n"
 
 
 @pytest.mark.long

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import struct
 import sys
 import time
 from collections import Counter
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from freeonce.campaign import identity
+from freeonce.campaign import local as module
 from freeonce.campaign.local import local
-from freeonce.campaign.outcome import Outcome, to_text
+from freeonce.campaign.local_worker import BEAT_SECONDS
+from freeonce.campaign.outcome import Outcome, killed, to_text
 from freeonce.campaign.task import Body, Task
 from freeonce.campaign.trust import DEATHS, TIMES, TRIES
 from freeonce.errors import HostError
@@ -45,6 +48,19 @@ def failing(_: str) -> str:
 
 def dying(_: str) -> str:
     """Named, and not there for workers: see the test."""
+    return ""
+
+
+def patient(text: str) -> str:
+    """Longer than anybody may be silent in the test of it."""
+    time.sleep(2 * BEAT_SECONDS)
+    return work(text)
+
+
+def cut_off(_: str) -> str:
+    """Says that an answer comes, and stops."""
+    os.write(int(sys.argv[1]), struct.pack("!i", 1000) + b"{")
+    os.kill(os.getpid(), signal.SIGSTOP)
     return ""
 
 
@@ -193,3 +209,36 @@ def test_a_worker_that_is_killed_takes_no_task_with_it() -> None:
     assert sorted(found) == sorted(f"task {n}" for n in range(30))
     assert len(said) == 1
     assert said[0].endswith(f"its worker died, 1 of {DEATHS} times")
+
+
+def test_a_worker_that_is_stopped_takes_no_task_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SILENT_SECONDS", 3.0)
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.5)
+    found: list[str] = []
+    said: list[str] = []
+    with local(SLOTS, slow) as running:
+        for task, outcome in running(tasks(30), said.append):
+            found.append(task.name)
+            if len(found) == 3:
+                os.kill(int(outcome.worker), signal.SIGSTOP)
+    assert sorted(found) == sorted(f"task {n}" for n in range(30))
+    assert len(said) == 1
+    assert said[0].endswith(f"its worker died, 1 of {DEATHS} times")
+
+
+def test_a_worker_that_is_long_at_a_task_says_that_it_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SILENT_SECONDS", 1.5 * BEAT_SECONDS)
+    with local(1, patient) as running:
+        ((_, outcome),) = running(tasks(1), pytest.fail)
+    assert outcome.verdict == "clean"
+
+
+def test_a_worker_that_is_stopped_in_the_middle_of_its_answer_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SILENT_SECONDS", 1.0)
+    with local(1, cut_off) as running:
+        ((_, outcome),) = running(tasks(1), lambda _: None)
+    assert outcome == killed()

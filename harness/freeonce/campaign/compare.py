@@ -18,7 +18,9 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Difference:
-    """`what`: new, gone or changed. `before`, `after`: verdict and findings in words."""
+    """`what`: new, gone or changed. `name`: the task's, for people. `before`, `after`: verdict and
+    findings in words.
+    """
 
     what: str
     name: str
@@ -81,10 +83,10 @@ def differences(before: Iterable[Kept], after: Iterable[Kept]) -> Iterator[Diffe
         now = in_words(kept)
         if was != now:
             what = "changed" if was else "new"
-            yield Difference(what, kept.name, kept.number, was, now)
+            yield Difference(what, kept.label, kept.number, was, now)
     for who, kept in old.items():
         if who not in new:
-            yield Difference("gone", kept.name, kept.number, in_words(kept), "")
+            yield Difference("gone", kept.label, kept.number, in_words(kept), "")
 
 
 def _who(kept: Kept) -> tuple[str, int]:

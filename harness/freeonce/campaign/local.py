@@ -3,6 +3,9 @@ gets a task when it has done the one before. One that dies takes no task with it
 """
 
 import json
+import os
+import socket
+import struct
 import subprocess
 import sys
 from collections import Counter, deque
@@ -12,7 +15,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import wait
 
 from freeonce.campaign import identity
-from freeonce.campaign.local_worker import END_SECONDS
+from freeonce.campaign.local_worker import BEAT_SECONDS, END_SECONDS
 from freeonce.campaign.outcome import Outcome, from_text, killed, lacking
 from freeonce.campaign.perform import perform
 from freeonce.campaign.task import Running, Task
@@ -22,6 +25,10 @@ from freeonce.errors import EvidenceError, HostError
 
 MACHINE = "this machine"
 """What its workers lack, it lacks: they are trusted as one."""
+SILENT_SECONDS = 12 * BEAT_SECONDS
+"""After which a worker that says nothing, not even that it lives, is ended as a dead one is."""
+BEGIN_SECONDS = 120.0
+"""Likewise for one that does not begin."""
 
 
 @contextmanager
@@ -30,7 +37,8 @@ def local(slots: int, work: Callable[[str], str] = perform) -> Iterator[Running]
 
     `work`: what a worker does with a task's body; a function of a module. What a worker that dies
     was doing is tried again, and so is what the host lacked something for, after all else. A task
-    at which workers died so often as told by `DEATHS` is incomplete.
+    at which workers died so often as told by `DEATHS` is incomplete. One that is silent for
+    `SILENT_SECONDS`, since somebody stopped it, say, is ended, and counts as dead.
 
     Running it raises HostError `workers` when this machine refuses its tasks again and again, or
     no worker can be begun.
@@ -48,6 +56,8 @@ class _Worker:
         self.task = task
         self.begun = False
         self.line, theirs = Pipe()
+        _bound_reads(self.line.fileno(), SILENT_SECONDS)
+        self._silence = Deadline(BEGIN_SECONDS, "the begin of a worker")
         # An interpreter that is begun with -P takes no module from where we stand.
         program = (sys.executable, "-P", "-m", "freeonce.campaign.local_worker")
         try:
@@ -71,17 +81,32 @@ class _Worker:
         self.task = task
         self._send(json.dumps(task.body))
 
+    @property
+    def silent(self) -> bool:
+        """Whether it should have said something by now."""
+        return self._silence.is_over
+
     def _send(self, text: str) -> None:
         # One that is dead is found to be when it is heard.
         with suppress(OSError):
             self.line.send_bytes(text.encode())
 
     def heard(self) -> str | None:
-        """What it says, empty when it has begun; None: it is dead."""
+        """What it says, empty when it has begun and as long as it lives; None: it is dead."""
         try:
-            return self.line.recv_bytes().decode()
-        except (EOFError, OSError):
+            text = self.line.recv_bytes().decode()
+            self._silence = Deadline(SILENT_SECONDS, "a worker's silence")
+            return text
+        except EOFError:
             return None
+        except OSError:
+            # Stopped in the middle of its answer, most likely: it does not end by itself.
+            self.kill()
+            return None
+
+    def kill(self) -> None:
+        """It ends now; it is not to be waited for."""
+        self._process.kill()
 
     def dismiss(self) -> None:
         """It ends, soon."""
@@ -95,6 +120,15 @@ class _Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def _bound_reads(descriptor: int, seconds: float) -> None:
+    """A worker may be stopped in the middle of its answer (SO_RCVTIMEO, socket(7))."""
+    whole, part = divmod(seconds, 1)
+    with socket.socket(fileno=os.dup(descriptor)) as line:
+        line.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", int(whole), int(part * 1e6))
+        )
 
 
 class _Crew:
@@ -126,15 +160,20 @@ class _Crew:
                 self._workers.append(_Worker(self._work, task))
             if not self._workers:
                 return
-            ready = wait([one.line for one in self._workers])
-            for worker in [one for one in self._workers if one.line in ready]:
+            ready = wait([one.line for one in self._workers], BEAT_SECONDS)
+            for worker in list(self._workers):
+                if worker.line not in ready:
+                    if worker.silent:
+                        worker.kill()
+                        yield from self._died(worker, say)
+                    continue
                 task, text = worker.task, worker.heard()
                 if text is None:
                     yield from self._died(worker, say)
                 elif not worker.begun:
                     worker.begun, self._unbegun = True, 0
                     worker.give(task)
-                else:
+                elif text:
                     came = list(self._came(task, text))
                     # Before its result is kept, which takes a while.
                     self._go_on(worker, self._next(waiting))

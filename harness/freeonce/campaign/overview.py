@@ -78,7 +78,7 @@ def told(kept: Kept) -> Told:
         finished=kept.finished,
         worker=kept.worker,
         task=same_task(kept),
-        label=label(kept),
+        label=kept.label,
         words="; ".join([*sorted(findings(kept.document)), *reasons]),
         reasons=reasons,
         points=tuple(_points(kept.document)),
@@ -220,15 +220,3 @@ def columns(results: Iterable[Told]) -> dict[str, object]:
         "words": list(words.texts),
         **lists,
     }
-
-
-def label(kept: Kept) -> str:
-    """A task as people call it."""
-    task = kept.task
-    each = task.get("fail_each")
-    failing = {None: "", True: "--fail-each"}.get(each, f"--fail-each={each}")
-    accel = str(task.get("accel") or "auto")
-    on = [str(task[key]) for key in ("kernel",) if task.get(key)]
-    on += [] if accel == "auto" else [accel]
-    under = f"({', '.join(on)})" if on else ""
-    return " ".join(filter(None, (kept.name, str(task.get("params") or ""), failing, under)))

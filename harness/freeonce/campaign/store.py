@@ -6,6 +6,7 @@ Each result is there for good when `add` returns (write-ahead log, synchronous=F
 import fcntl
 import json
 import os
+import shutil
 import sqlite3
 import time
 from collections import Counter
@@ -25,6 +26,8 @@ NEW = "results.sqlite.new"
 LOCK = "lock"
 VERSION = 1
 BUSY_SECONDS = 30.0
+LITTLE = 1 << 20
+"""Bytes that are free where a disk is as good as full."""
 
 _TABLES = """
 create table results (
@@ -58,6 +61,23 @@ class Kept:
     worker: str
     task: dict[str, Any]
     document: dict[str, Any]
+
+    @property
+    def kernel(self) -> str:
+        """As the plan names it, empty where it names none."""
+        return str(self.task.get("kernel") or "")
+
+    @property
+    def label(self) -> str:
+        """The task as people call it, so that two of a plan are told from each other."""
+        each = self.task.get("fail_each")
+        failing = {None: "", True: "--fail-each"}.get(each, f"--fail-each={each}")
+        accel = str(self.task.get("accel") or "auto")
+        on = [self.kernel, accel if accel != "auto" else ""]
+        under = f"({', '.join(filter(None, on))})" if any(on) else ""
+        return " ".join(
+            filter(None, (self.name, str(self.task.get("params") or ""), failing, under))
+        )
 
 
 class Store:
@@ -126,7 +146,17 @@ class Store:
         try:
             yield
         except (sqlite3.Error, ValueError) as error:
-            raise HostError("store", f"{self._where}: {error}") from error
+            raise HostError("store", f"{self._where}: {_why(error, self._where.parent)}") from error
+
+
+def _why(error: Exception, folder: Path) -> str:
+    """SQLite's words, which of a full disk may be no more than "disk I/O error"."""
+    free = shutil.disk_usage(folder).free
+    name = getattr(error, "sqlite_errorname", "")
+    if name != "SQLITE_FULL" and not (name.startswith("SQLITE_IOERR") and free < LITTLE):
+        return str(error)
+    room = f"{free} bytes are free; what was kept stays"
+    return f"no room for a result ({error}): {room}, and with more room the same command goes on"
 
 
 _COLUMNS = (

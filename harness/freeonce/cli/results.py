@@ -23,7 +23,7 @@ from freeonce.cli.options import output_option
 from freeonce.cli.output import STDOUT, Out, writable, write
 
 FOLDER = click.Path(path_type=Path)
-COLUMNS = ("key", "kind", "name", "number", "verdict", "as_expected", "seconds", "worker")
+COLUMNS = ("key", "kind", "name", "number", "verdict", "as_expected", "seconds", "worker", "kernel")
 SHOWN_KEY = 12
 
 
@@ -138,7 +138,7 @@ def _printed(found: Iterable[Kept]) -> None:
     for heading in ("key", "name", "verdict", "expected", "seconds", "found"):
         table.add_column(heading, justify="right" if heading == "seconds" else "left")
     for one in found:
-        words = (one.key[:SHOWN_KEY], one.name, one.verdict, _word(one, "as_expected"))
+        words = (one.key[:SHOWN_KEY], one.label, one.verdict, _word(one, "as_expected"))
         table.add_row(*map(Text, words), f"{one.seconds:.1f}", Text(in_short(one.document)))
     Out(highlight=False).print(table)
 
