@@ -170,7 +170,6 @@ fn page_for_a_while() -> Outcome {
     l2.map(memory::NOT_NESTED, gpa(&*page))?;
     l2.run(&svm, &mut budget)?;
     l2.unmap(memory::NOT_NESTED)?;
-    l2.vmcb.flush();
     l2.run(&svm, &mut budget)?;
     drop(page);
     l2.run(&svm, &mut budget).map(drop)

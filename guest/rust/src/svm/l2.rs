@@ -83,7 +83,7 @@ pub struct L2 {
 const TABLES: usize = 5;
 
 impl L2 {
-    /// `asid`: not 0, and not another's that runs on this CPU. Without nested paging it must be in long mode.
+    /// `asid`: not 0; others may have it too. Without nested paging the L2 must be in long mode.
     pub fn try_new(program: &Program, paging: Paging, asid: u32) -> Result<Self, Failed> {
         Self::try_with_tables(program, paging, asid, 0)
     }
@@ -138,25 +138,55 @@ impl L2 {
         }
     }
 
-    /// One VMRUN, whatever ends it.
-    pub fn enter(&mut self, _svm: &Svm) -> Result<Exit, Failed> {
-        // SAFETY: SVM is on here, and every address in the VMCB leads into memory that we own.
+    /// One VMRUN, whatever ends it. It flushes the TLB of this CPU (15.16.1): that keeps what an L2
+    /// had under an ASID beyond its VMRUNs, its pages and its life, for whoever is next under it.
+    pub fn enter(&mut self, svm: &Svm) -> Result<Exit, Failed> {
+        self.vmcb.flush();
+        // SAFETY: nothing is left in the TLB.
+        unsafe { self.enter_as_told(svm) }
+    }
+
+    /// One VMRUN that flushes nothing.
+    ///
+    /// ```compile_fail
+    /// use freeonce::{scenario::Failed, svm::{Exit, L2, Svm}};
+    ///
+    /// fn enter(l2: &mut L2, svm: &Svm) -> Result<Exit, Failed> {
+    ///     l2.enter_unflushed(svm) // error[E0133]: call to unsafe function
+    /// }
+    /// ```
+    ///
+    /// # Safety
+    /// What the TLB of this CPU has under this ASID leads into memory that this L2 may use.
+    pub unsafe fn enter_unflushed(&mut self, svm: &Svm) -> Result<Exit, Failed> {
+        self.vmcb.flush_nothing();
+        // SAFETY: by the contract.
+        unsafe { self.enter_as_told(svm) }
+    }
+
+    /// One VMRUN, by what the VMCB says of the TLB.
+    ///
+    /// # Safety
+    /// What it leaves there leads into memory that this L2 may use.
+    unsafe fn enter_as_told(&mut self, _svm: &Svm) -> Result<Exit, Failed> {
+        // SAFETY: SVM is on here, every address in the VMCB leads into memory that we own, and so
+        // does the TLB.
         let status = unsafe { kernel::freeonce_svm_run(self.bound.0.get()) };
         self.exit(status)
     }
 
     /// One VMRUN at which an NMI of the host is pending.
     pub fn enter_into_nmi(&mut self, _svm: &Svm) -> Result<Exit, Failed> {
-        // SAFETY: as above.
+        self.vmcb.flush();
+        // SAFETY: as above, and nothing is left in the TLB.
         let status = unsafe { kernel::freeonce_svm_run_into_nmi(self.bound.0.get()) };
         self.exit(status)
     }
 
-    fn exit(&mut self, status: i32) -> Result<Exit, Failed> {
+    fn exit(&self, status: i32) -> Result<Exit, Failed> {
         if status != 0 {
             return Err(Failed(status));
         }
-        self.vmcb.flushed();
         Ok(self.vmcb.exit())
     }
 
@@ -184,7 +214,7 @@ impl L2 {
         &mut self.vmcb
     }
 
-    /// Another page in its nested page table, without a flush: one of an allocation, which stays
+    /// Another page in its nested page table: one of an allocation, which stays
     /// where it is until the run is settled, even when it is released.
     pub(crate) fn map(&mut self, at: u64, to: u64) -> Result<(), Failed> {
         if !kernel::freeonce_known(to, memory::PAGE as usize) {
@@ -194,7 +224,7 @@ impl L2 {
         unsafe { self.map_anything(at, to) }
     }
 
-    /// Another page in its nested page table, without a flush: any of the machine.
+    /// Another page in its nested page table: any of the machine.
     ///
     /// # Safety
     /// The program of this L2 does not write there, or what stands there is nobody's.
@@ -202,7 +232,7 @@ impl L2 {
         self.npt.as_mut().ok_or(UNEXPECTED)?.map(at, to, 1, TableFlags::ALL)
     }
 
-    /// None there, without a flush.
+    /// None there. CPUs that have entered this L2 may keep it until it is entered there again.
     pub fn unmap(&mut self, at: u64) -> Result<(), Failed> {
         self.npt.as_mut().ok_or(UNEXPECTED)?.set_leaf(at, 0)
     }
