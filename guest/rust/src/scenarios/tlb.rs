@@ -31,6 +31,17 @@ fn enter(l2: &mut L2, svm: &Svm) -> Outcome {
     unsafe { l2.enter_unflushed(svm) }.map(drop)
 }
 
+/// No program here touches it.
+fn map(l2: &mut L2, page: &Page) -> Outcome {
+    // SAFETY: so it is not written.
+    unsafe { l2.map(SPARE, gpa(page)) }
+}
+
+fn change_asid(l2: &mut L2, asid: u32) {
+    // SAFETY: an ASID leads nowhere by itself.
+    unsafe { l2.vmcb_mut().asid = asid }
+}
+
 /// As everybody may: this flushes.
 fn enter_and_flush(l2: &mut L2, svm: &Svm) -> Outcome {
     l2.enter(svm).map(drop)
@@ -39,7 +50,7 @@ fn enter_and_flush(l2: &mut L2, svm: &Svm) -> Outcome {
 /// Mapped for one VMRUN, without a fault before it and without a flush after it.
 fn enter_with(l2: &mut L2, svm: &Svm, page: &Page) -> Outcome {
     enter_and_flush(l2, svm)?;
-    l2.map(SPARE, gpa(page))?;
+    map(l2, page)?;
     enter(l2, svm)?;
     l2.unmap(SPARE)
 }
@@ -75,7 +86,7 @@ fn flushed_on_both_cpus() -> Outcome {
     let page = page()?;
     let mut l2 = l2()?;
     let l2 = Migrating(&mut l2);
-    l2.on(0, |l2, _| l2.map(SPARE, gpa(&*page)))?;
+    l2.on(0, |l2, _| map(l2, &page))?;
     l2.on(0, enter_and_flush)?;
     l2.on(1, enter)?;
     l2.on(1, |l2, _| l2.unmap(SPARE))?;
@@ -91,17 +102,17 @@ fn new_asid_on_migration() -> Outcome {
     let page = page()?;
     let mut l2 = l2()?;
     let l2 = Migrating(&mut l2);
-    l2.on(0, |l2, _| l2.map(SPARE, gpa(&*page)))?;
+    l2.on(0, |l2, _| map(l2, &page))?;
     l2.on(0, enter_and_flush)?;
     l2.on(1, |l2, svm| {
-        l2.vmcb.asid = 2;
+        change_asid(l2, 2);
         enter(l2, svm)?;
         l2.unmap(SPARE)?;
         enter_and_flush(l2, svm)
     })?;
     released(page);
     l2.on(0, |l2, svm| {
-        l2.vmcb.asid = 3;
+        change_asid(l2, 3);
         enter(l2, svm)
     })
 }
@@ -112,7 +123,7 @@ fn released_before_the_flush() -> Outcome {
     let svm = Svm::on()?;
     let mut l2 = l2()?;
     enter_and_flush(&mut l2, &svm)?;
-    l2.map(SPARE, gpa(&*page))?;
+    map(&mut l2, &page)?;
     enter(&mut l2, &svm)?;
     l2.unmap(SPARE)?;
     released(page);
@@ -136,7 +147,7 @@ fn asid_again(enter_second: Enter) -> Outcome {
     let page = page()?;
     let svm = Svm::on()?;
     let mut first = l2()?;
-    first.map(SPARE, gpa(&*page))?;
+    map(&mut first, &page)?;
     enter_and_flush(&mut first, &svm)?;
     drop(first);
     released(page);
@@ -150,7 +161,7 @@ fn asid_in_turns(enter_second: Enter) -> Outcome {
     let page = page()?;
     let svm = Svm::on()?;
     let (mut first, mut second) = (l2()?, l2()?);
-    first.map(SPARE, gpa(&*page))?;
+    map(&mut first, &page)?;
     enter_and_flush(&mut second, &svm)?;
     enter_and_flush(&mut first, &svm)?;
     drop(first);
@@ -164,9 +175,9 @@ fn one_page_flushed(asid: u32) -> Outcome {
     let page = page()?;
     let svm = Svm::on()?;
     let mut l2 = L2::try_new(&l2_cpuid, Paging::Own, 1)?;
-    l2.memory.map(SPARE, gpa(&*page))?;
+    map(&mut l2, &page)?;
     enter_and_flush(&mut l2, &svm)?;
-    l2.memory.unmap(SPARE);
+    l2.unmap(SPARE)?;
     svm.invlpga(SPARE, asid)?;
     released(page);
     enter(&mut l2, &svm)
@@ -181,7 +192,8 @@ fn fragmented() -> Result<(Physical<Block>, L2), Failed> {
     // SAFETY: bytes are valid as zeros.
     let block = named("page", unsafe { zeroed::<Block>()? });
     let mut l2 = L2::try_with_tables(&l2_vmmcall, Paging::Nested, 1, TABLES - 1)?;
-    let npt = l2.npt.as_mut().ok_or(UNEXPECTED)?;
+    // SAFETY: no program here touches more than the first 2 MiB.
+    let npt = unsafe { l2.parts_mut() }.npt.as_mut().ok_or(UNEXPECTED)?;
     for table in 1..TABLES as u64 {
         npt.map_table(table * TABLE_SPAN, |page| gpa(&*block) + page % 16 * memory::PAGE)?;
     }
@@ -219,10 +231,10 @@ fn released_under_another_asid() -> Outcome {
     let svm = Svm::on()?;
     let mut l2 = l2()?;
     enter_with(&mut l2, &svm, &page)?;
-    l2.vmcb.asid = 2;
+    change_asid(&mut l2, 2);
     enter(&mut l2, &svm)?;
     released(page);
-    l2.vmcb.asid = 1;
+    change_asid(&mut l2, 1);
     enter(&mut l2, &svm)
 }
 

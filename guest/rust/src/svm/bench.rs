@@ -18,13 +18,13 @@ fn measured(measure: Measure, into: *mut c_void) -> Outcome {
     let svm = Svm::on()?;
     // Tells the operands: from now on nothing of the VMCB changes.
     while l2.enter(&svm)?.is_of_host() {}
-    if l2.vmcb.exit() != Exit::Cpuid {
+    if l2.vmcb().exit() != Exit::Cpuid {
         return Err(UNEXPECTED);
     }
-    l2.vmcb.flush_nothing();
+    l2.parts.vmcb.flush_nothing();
     // SAFETY: SVM is on here, the TLB has nothing of others, and all that the VMCB reaches lives until
     // the call is over.
-    unsafe { measure(l2.bound.0.get(), into) };
+    unsafe { measure(l2.parts.bound.0.get(), into) };
     Ok(())
 }
 
