@@ -5,6 +5,7 @@ import os
 import signal
 import struct
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -54,6 +55,12 @@ def dying(_: str) -> str:
 def patient(text: str) -> str:
     """Longer than anybody may be silent in the test of it."""
     time.sleep(2 * BEAT_SECONDS)
+    return work(text)
+
+
+def stopping(text: str) -> str:
+    """Answers, and stops before it takes another task."""
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGSTOP)).start()
     return work(text)
 
 
@@ -242,3 +249,19 @@ def test_a_worker_that_is_stopped_in_the_middle_of_its_answer_is_ended(
     with local(1, cut_off) as running:
         ((_, outcome),) = running(tasks(1), lambda _: None)
     assert outcome == killed()
+
+
+def test_a_worker_that_is_stopped_before_it_takes_a_large_task_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More than waits in the line between us."""
+    monkeypatch.setattr(module, "SILENT_SECONDS", 2.0)
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.5)
+    first, second = tasks(2)
+    large = replace(second, body=second.body | {"text": "x" * 10_000_000})
+    said: list[str] = []
+    with local(1, stopping) as running:
+        came = list(running([first, large], said.append))
+    found = [(task.name, outcome.verdict) for task, outcome in came]
+    assert found == [("task 0", "clean"), ("task 1", "clean")]
+    assert len(said) == 1

@@ -56,7 +56,7 @@ class _Worker:
         self.task = task
         self.begun = False
         self.line, theirs = Pipe()
-        _bound_reads(self.line.fileno(), SILENT_SECONDS)
+        _bound(self.line.fileno(), SILENT_SECONDS)
         self._silence = Deadline(BEGIN_SECONDS, "the begin of a worker")
         # An interpreter that is begun with -P takes no module from where we stand.
         program = (sys.executable, "-P", "-m", "freeonce.campaign.local_worker")
@@ -122,13 +122,15 @@ class _Worker:
             self._process.wait()
 
 
-def _bound_reads(descriptor: int, seconds: float) -> None:
-    """A worker may be stopped in the middle of its answer (SO_RCVTIMEO, socket(7))."""
+def _bound(descriptor: int, seconds: float) -> None:
+    """A worker may be stopped in the middle of its answer, or before it takes a task: neither is
+    waited for any longer (SO_RCVTIMEO and SO_SNDTIMEO, socket(7)).
+    """
     whole, part = divmod(seconds, 1)
+    time = struct.pack("@ll", int(whole), int(part * 1e6))
     with socket.socket(fileno=os.dup(descriptor)) as line:
-        line.setsockopt(
-            socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", int(whole), int(part * 1e6))
-        )
+        for way in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            line.setsockopt(socket.SOL_SOCKET, way, time)
 
 
 class _Crew:
