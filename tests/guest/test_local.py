@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+import freeonce.campaign.local
 from freeonce.campaign import identity
 from freeonce.campaign.local import local
 from freeonce.campaign.outcome import Outcome, to_text
 from freeonce.campaign.task import Body, Task
 from freeonce.campaign.trust import DEATHS, TIMES, TRIES
+from freeonce.deadline import patience
 from freeonce.errors import HostError
 from tests.death.life import MARK
 from tests.guest.campaigning import LEFT_SECONDS, begun, marked, until
@@ -180,6 +182,40 @@ def test_workers_end_with_who_leads_them_and_what_they_hold_is_ended_in_order(
         leader.wait(LEFT_SECONDS)
     until(lambda: not marked(mark), LEFT_SECONDS, f"left: {marked(mark)}")
     assert (tmp_path / "unwound").exists()
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(99, marks=pytest.mark.long)])
+def test_a_worker_that_is_stopped_holds_its_slot_for_a_while_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    monkeypatch.setattr(freeonce.campaign.local, "SILENT_SECONDS", 10.0)
+    first, *others = tasks(4)
+    stopped = replace(first, body=first.body | {"stopped": str(tmp_path), "times": times})
+    found, said = ran(1, [stopped, *others])
+    how = f"was killed, having said nothing for {10 * patience():g} s"
+    if times == 1:
+        assert {one.verdict for one in found.values()} == {"clean"}
+        assert said == [f"task 0: its worker {how}, 1 of {DEATHS} times"]
+    else:
+        died = "workers died while they ran it and nothing else"
+        assert found.pop("task 0").document["reasons"] == [f"{died}; the last {how}"]
+        assert {one.verdict for one in found.values()} == {"clean"}
+        assert len(said) == DEATHS
+
+
+def test_who_leads_may_be_stopped_itself_and_kills_nobody_for_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    with local(1, slow) as running:
+        coming = running(tasks(6), said.append)
+        next(coming)
+        # From now on: to begin may take longer.
+        monkeypatch.setattr(freeonce.campaign.local, "SILENT_SECONDS", 5.0 / patience())
+        next(coming)
+        time.sleep(6)
+        assert len(list(coming)) == 4
+    assert said == []
 
 
 def test_a_worker_that_is_killed_takes_no_task_with_it() -> None:

@@ -12,25 +12,29 @@ from multiprocessing import Pipe
 from multiprocessing.connection import wait
 
 from freeonce.campaign import identity
-from freeonce.campaign.local_worker import END_SECONDS
+from freeonce.campaign.local_worker import BEAT_SECONDS, END_SECONDS
 from freeonce.campaign.outcome import Outcome, from_text, killed, lacking
 from freeonce.campaign.perform import perform
 from freeonce.campaign.task import Running, Task
 from freeonce.campaign.trust import DEATHS, TIMES, Trust, nobody_left
 from freeonce.deadline import Deadline
-from freeonce.errors import EvidenceError, HostError
+from freeonce.errors import DeadlineExceeded, EvidenceError, HostError
 
 MACHINE = "this machine"
 """What its workers lack, it lacks: they are trusted as one."""
+SILENT_SECONDS = 60.0
+"""A worker that says nothing for so long is stopped, or holds its interpreter, and will not end."""
 
 
 @contextmanager
 def local(slots: int, work: Callable[[str], str] = perform) -> Iterator[Running]:
     """What runs tasks here, `slots` at a time; its workers end with the block.
 
-    `work`: what a worker does with a task's body; a function of a module. What a worker that dies
-    was doing is tried again, and so is what the host lacked something for, after all else. A task
-    at which workers died so often as told by `DEATHS` is incomplete.
+    `work`: what a worker does with a task's body; a function of a module. All that it waits for
+    must have a deadline: a task may take as long as its worker is heard. One that is not heard is
+    killed. What a worker that dies was doing is tried again, and so is what the host lacked
+    something for, after all else. A task at which workers died so often as told by `DEATHS` is
+    incomplete.
 
     Running it raises HostError `workers` when this machine refuses its tasks again and again, or
     no worker can be begun.
@@ -42,11 +46,15 @@ def local(slots: int, work: Callable[[str], str] = perform) -> Iterator[Running]
 
 
 class _Worker:
-    """A process, and the task that it has. `task`: given to it when it says that it has begun."""
+    """A process, and the task that it has. `task`: given to it when it is first heard. `silent`:
+    how it was ended when it was heard no more.
+    """
 
     def __init__(self, work: Callable[[str], str], task: Task) -> None:
         self.task = task
         self.begun = False
+        self.silent = ""
+        self._patience = _patience()
         self.line, theirs = Pipe()
         # An interpreter that is begun with -P takes no module from where we stand.
         program = (sys.executable, "-P", "-m", "freeonce.campaign.local_worker")
@@ -77,24 +85,42 @@ class _Worker:
             self.line.send_bytes(text.encode())
 
     def heard(self) -> str | None:
-        """What it says, empty when it has begun; None: it is dead."""
+        """What it says, empty when only that it is there; None: it is dead."""
+        self._patience = _patience()
         try:
             return self.line.recv_bytes().decode()
         except (EOFError, OSError):
             return None
 
+    def kill_if_silent(self) -> None:
+        """It is soon heard to be dead, then."""
+        # Whoever leads us may have been stopped itself: what was said meanwhile waits in the line.
+        if not self._patience.is_over or self.line.poll():
+            return
+        self.silent = f"was killed, having said nothing for {self._patience.seconds:g} s"
+        self._patience = _patience()
+        self._process.kill()
+
     def dismiss(self) -> None:
         """It ends, soon."""
         self.line.close()
 
-    def end(self) -> None:
+    def end(self, deadline: Deadline) -> None:
         """And then it is gone."""
         self.dismiss()
         try:
-            self._process.wait(Deadline(END_SECONDS, "ending a worker").left())
-        except subprocess.TimeoutExpired:
+            self._process.wait(deadline.left())
+        except (subprocess.TimeoutExpired, DeadlineExceeded):
             self._process.kill()
             self._process.wait()
+
+
+def _patience() -> Deadline:
+    return Deadline(SILENT_SECONDS, "a worker's word")
+
+
+def _ending() -> Deadline:
+    return Deadline(END_SECONDS, "ending workers")
 
 
 class _Crew:
@@ -113,8 +139,9 @@ class _Crew:
         """All of them."""
         for worker in self._workers:
             worker.dismiss()
+        deadline = _ending()
         while self._workers:
-            self._workers.pop().end()
+            self._workers.pop().end(deadline)
 
     def run(
         self, tasks: Iterable[Task], say: Callable[[str], None] = lambda _: None
@@ -126,7 +153,7 @@ class _Crew:
                 self._workers.append(_Worker(self._work, task))
             if not self._workers:
                 return
-            ready = wait([one.line for one in self._workers])
+            ready = wait([one.line for one in self._workers], BEAT_SECONDS)
             for worker in [one for one in self._workers if one.line in ready]:
                 task, text = worker.task, worker.heard()
                 if text is None:
@@ -134,11 +161,13 @@ class _Crew:
                 elif not worker.begun:
                     worker.begun, self._unbegun = True, 0
                     worker.give(task)
-                else:
+                elif text:
                     came = list(self._came(task, text))
                     # Before its result is kept, which takes a while.
                     self._go_on(worker, self._next(waiting))
                     yield from came
+            for worker in self._workers:
+                worker.kill_if_silent()
 
     def _next(self, waiting: Iterator[Task]) -> Task | None:
         for task in waiting:
@@ -148,7 +177,7 @@ class _Crew:
     def _go_on(self, worker: _Worker, task: Task | None) -> None:
         if task is None:
             self._workers.remove(worker)
-            worker.end()
+            worker.end(_ending())
         else:
             worker.give(task)
 
@@ -157,7 +186,8 @@ class _Crew:
         task = worker.task
         if worker.begun:
             self._deaths[task.key] += 1
-            say(f"{task.name}: its worker died, {self._deaths[task.key]} of {DEATHS} times")
+            how = worker.silent or "died"
+            say(f"{task.name}: its worker {how}, {self._deaths[task.key]} of {DEATHS} times")
         else:
             # That is nothing of the task's.
             self._unbegun += 1
@@ -167,7 +197,7 @@ class _Crew:
         if self._deaths[task.key] < DEATHS:
             self._again.append(task)
         else:
-            yield task, killed()
+            yield task, killed(worker.silent)
 
     def _came(self, task: Task, text: str) -> Iterator[tuple[Task, Outcome]]:
         try:

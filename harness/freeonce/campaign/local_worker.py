@@ -2,7 +2,8 @@
 
 Usage: python -m freeonce.campaign.local_worker DESCRIPTOR MODULE FUNCTION
 
-Through the descriptor, a line of `multiprocessing.connection`, come tasks as text, and go answers.
+Through the descriptor, a line of `multiprocessing.connection`, come tasks as text, and go answers;
+empty ones, every `BEAT_SECONDS` from its beginning on, say that it is not stopped.
 """
 
 import json
@@ -22,6 +23,7 @@ from freeonce.campaign.outcome import broken, to_text
 
 END_SECONDS = 10.0
 """In which the guest of a task that is given up is to be ended."""
+BEAT_SECONDS = 1.0
 _AT_WORK = threading.Event()
 
 
@@ -42,9 +44,20 @@ def main() -> None:
 
 def _serve(line: "Connection[bytes, bytes]", work: Callable[[str], str]) -> None:
     identity.KNOWN.update(json.loads(line.recv_bytes()))
-    line.send_bytes(b"")
+    speaking = threading.Lock()
+    threading.Thread(target=_beat, args=(line, speaking), daemon=True).start()
     while True:
-        line.send_bytes(_done(work, line.recv_bytes().decode()).encode())
+        answer = _done(work, line.recv_bytes().decode()).encode()
+        with speaking:
+            line.send_bytes(answer)
+
+
+def _beat(line: "Connection[bytes, bytes]", speaking: threading.Lock) -> None:
+    with suppress(OSError):
+        while True:
+            with speaking:
+                line.send_bytes(b"")
+            time.sleep(BEAT_SECONDS)
 
 
 def _done(work: Callable[[str], str], text: str) -> str:
