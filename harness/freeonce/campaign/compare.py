@@ -7,6 +7,7 @@ from typing import Any
 
 from freeonce.audit.points import Outcome
 from freeonce.campaign.store import Kept
+from freeonce.campaign.task import label
 
 WITH = ("image", "package", "harness", "subjects", "digests", "libraries", "modules")
 """What a task was run with, which two stores may have different. The accelerator is not of these:
@@ -18,7 +19,9 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Difference:
-    """`what`: new, gone or changed. `before`, `after`: verdict and findings in words."""
+    """`what`: new, gone or changed. `name`: the task's, as people call it. `before`, `after`:
+    verdict and findings in words.
+    """
 
     what: str
     name: str
@@ -81,10 +84,10 @@ def differences(before: Iterable[Kept], after: Iterable[Kept]) -> Iterator[Diffe
         now = in_words(kept)
         if was != now:
             what = "changed" if was else "new"
-            yield Difference(what, kept.name, kept.number, was, now)
+            yield Difference(what, label(kept.name, kept.task), kept.number, was, now)
     for who, kept in old.items():
         if who not in new:
-            yield Difference("gone", kept.name, kept.number, in_words(kept), "")
+            yield Difference("gone", label(kept.name, kept.task), kept.number, in_words(kept), "")
 
 
 def _who(kept: Kept) -> tuple[str, int]:

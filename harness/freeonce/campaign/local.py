@@ -15,7 +15,7 @@ from freeonce.campaign import identity
 from freeonce.campaign.local_worker import BEAT_SECONDS, END_SECONDS
 from freeonce.campaign.outcome import Outcome, from_text, killed, lacking
 from freeonce.campaign.perform import perform
-from freeonce.campaign.task import Running, Task
+from freeonce.campaign.task import Running, Task, label
 from freeonce.campaign.trust import DEATHS, TIMES, Trust, nobody_left
 from freeonce.deadline import Deadline
 from freeonce.errors import DeadlineExceeded, EvidenceError, HostError
@@ -187,7 +187,8 @@ class _Crew:
         if worker.begun:
             self._deaths[task.key] += 1
             how = worker.silent or "died"
-            say(f"{task.name}: its worker {how}, {self._deaths[task.key]} of {DEATHS} times")
+            called = label(task.name, task.body)
+            say(f"{called}: its worker {how}, {self._deaths[task.key]} of {DEATHS} times")
         else:
             # That is nothing of the task's.
             self._unbegun += 1

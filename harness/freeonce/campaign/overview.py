@@ -19,6 +19,7 @@ from freeonce.audit.points import VERDICTS as OF_POINTS
 from freeonce.audit.points import Outcome
 from freeonce.campaign.compare import findings, same_task
 from freeonce.campaign.store import Kept
+from freeonce.campaign.task import label
 from freeonce.report.embedding import asset, packed, page_of
 
 VERDICTS = [str(verdict) for verdict in Verdict]
@@ -78,7 +79,7 @@ def told(kept: Kept) -> Told:
         finished=kept.finished,
         worker=kept.worker,
         task=same_task(kept),
-        label=label(kept),
+        label=label(kept.name, kept.task),
         words="; ".join([*sorted(findings(kept.document)), *reasons]),
         reasons=reasons,
         points=tuple(_points(kept.document)),
@@ -156,7 +157,7 @@ def incomplete(results: Iterable[Told]) -> list[tuple[str, int, str]]:
         if one.verdict == Verdict.INCOMPLETE:
             for reason in one.reasons:
                 counts[reason] += 1
-                example.setdefault(reason, f"{one.name} ({one.number})")
+                example.setdefault(reason, f"{one.label} ({one.number})")
     return [(reason, count, example[reason]) for reason, count in counts.most_common()]
 
 
@@ -220,15 +221,3 @@ def columns(results: Iterable[Told]) -> dict[str, object]:
         "words": list(words.texts),
         **lists,
     }
-
-
-def label(kept: Kept) -> str:
-    """A task as people call it."""
-    task = kept.task
-    each = task.get("fail_each")
-    failing = {None: "", True: "--fail-each"}.get(each, f"--fail-each={each}")
-    accel = str(task.get("accel") or "auto")
-    on = [str(task[key]) for key in ("kernel",) if task.get(key)]
-    on += [] if accel == "auto" else [accel]
-    under = f"({', '.join(on)})" if on else ""
-    return " ".join(filter(None, (kept.name, str(task.get("params") or ""), failing, under)))

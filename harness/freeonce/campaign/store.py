@@ -59,6 +59,12 @@ class Kept:
     task: dict[str, Any]
     document: dict[str, Any]
 
+    @property
+    def kernel(self) -> str:
+        """As the plan names it; where it names none, the release of the image that was in use."""
+        host = self.document.get("host") or {}
+        return str(self.task.get("kernel") or host.get("kernel") or "")
+
 
 class Store:
     """An open store. Made by `writing` or `reading`."""
