@@ -1,11 +1,14 @@
 """Campaigns in real guests: whoever is killed, each task has one result, and nothing is left."""
 
 import os
+import re
 import signal
 import time
+from collections import Counter
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -121,6 +124,77 @@ def test_each_failure_of_a_life_is_part_of_its_result(plan: Path) -> None:
     failures = one.document["failures"]
     assert failures["points"]
     assert {point["outcome"] for point in failures["points"]} == {"handled"}
+
+
+def unguested(plan: Path, count: int) -> None:
+    """Tasks that need no guest: a file that is no module is incomplete, and that is kept."""
+    (plan.parent / "none.ko").write_text("no module")
+    plan.write_text(f"[[audits]]\ntargets = ['{plan.parent}/none.ko']\nrepeat = {count}\n")
+
+
+# $1: where a small disk is put; $2: the store's copy from there; then a command, given three times.
+SMALL = """
+disk=$1 copy=$2; shift 2
+mount -t tmpfs -o size=300k small "$disk" || exit 99
+"$@"; echo "status $?"
+"$@"; echo "status $?"
+cp -r "$disk/store" "$copy"
+mount -o remount,size=20m "$disk"
+"$@"; echo "status $?"
+cp -r "$disk/store/." "$copy-whole"
+"""
+
+
+@pytest.mark.long
+def test_a_full_disk_is_told_with_what_to_do_and_nothing_is_lost(
+    plan: Path, tmp_path: Path
+) -> None:
+    unguested(plan, 150)
+    disk, copy = tmp_path / "disk", tmp_path / "copy"
+    for folder in (disk, tmp_path / "copy-whole"):
+        folder.mkdir()
+    command = (*FREEONCE, "campaign", str(plan), "--local", "1", "--store", str(disk / "store"))
+    apart = ("unshare", "--mount", "--map-root-user", "sh", "-c", SMALL, "sh")
+    with begun(*apart, str(disk), str(copy), *command) as process:
+        said, _ = process.communicate(timeout=2 * SECONDS * patience())
+    if process.returncode == 99 or "unshare failed" in said:
+        pytest.skip(f"NOT TESTED: a full disk; no mount may be made: {said}")
+    assert re.findall(r"^status (\d)$", said, re.MULTILINE) == ["3", "3", "4"], said
+    told = rf"{disk}/store/results\.sqlite cannot be written: .*; 0\.\d MB are free on its disk"
+    assert len(re.findall(f"{told}; make room, .* the same command goes on", said)) == 2, said
+    before = {one.key: one.finished for one in results(copy)}
+    after = {one.key: one.finished for one in results(tmp_path / "copy-whole")}
+    assert 0 < len(before) < len(after) == 150
+    assert after.items() >= before.items()
+
+
+@pytest.mark.long
+def test_dasks_dashboard_is_where_a_campaign_says(plan: Path) -> None:
+    unguested(plan, 1)
+    with scheduler() as (address, _), begun(*FREEONCE, "worker", address, "--slots", "1"):
+        with begun(*FREEONCE, "campaign", str(plan), "--scheduler", address) as campaign:
+            said, _ = campaign.communicate(timeout=SECONDS * patience())
+        link = re.search(
+            r"^Dask's dashboard: (http://127\.0\.0\.1:\d+/status)$", said, re.MULTILINE
+        )
+        assert link, said
+        with urlopen(link[1], timeout=SECONDS) as answer:
+            assert answer.status == 200
+            assert b"ask" in answer.read()
+
+
+@pytest.mark.long
+def test_two_campaigns_on_one_machine_share_it(plan: Path) -> None:
+    plan.write_text('[[scenarios]]\nnames = ["c/pool"]\nrepeat = 20\n')
+    stores = [plan.with_name(name) for name in ("one", "other")]
+    words = (*FREEONCE, "campaign", str(plan), "--local", "1", "--store")
+    with begun(*words, str(stores[0])) as one, begun(*words, str(stores[1])) as other:
+        for campaign in (one, other):
+            said, _ = campaign.communicate(timeout=2 * SECONDS * patience())
+            assert campaign.returncode == 0, said
+    came = sorted((one.finished, str(store)) for store in stores for one in results(store))
+    middle = Counter(store for _, store in came[10:30])
+    assert min(middle[str(store)] for store in stores) >= 5
 
 
 CLOCK = """

@@ -3,14 +3,16 @@
 Each result is there for good when `add` returns (write-ahead log, synchronous=FULL).
 """
 
+import errno
 import fcntl
 import json
 import os
+import shutil
 import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +77,7 @@ class Store:
 
     def keys(self) -> set[str]:
         """Of all results that are there."""
-        with self._told():
+        with self._told("read"):
             return {key for (key,) in self._connection.execute("select key from results")}
 
     def add(self, task: Task, outcome: Outcome) -> None:
@@ -89,7 +91,7 @@ class Store:
             *(int(outcome.as_expected), float(outcome.seconds), time.time(), outcome.worker),
             *(json.dumps(body), json.dumps(outcome.document)),
         )
-        with self._told(), self._connection:
+        with self._told("written"), self._connection:
             marks = ", ".join("?" * len(row))
             self._connection.execute(
                 f"insert into results values ({marks}) on conflict(key) do nothing", row
@@ -97,7 +99,7 @@ class Store:
 
     def forget(self, keys: Iterable[str]) -> None:
         """Take the results of these keys away."""
-        with self._told(), self._connection:
+        with self._told("written"), self._connection:
             query = "delete from results where key = ?"
             self._connection.executemany(query, [(key,) for key in keys])
 
@@ -106,7 +108,7 @@ class Store:
         found: Counter[tuple[str, bool]] = Counter()
         wanted = set(keys)
         query = "select key, verdict, as_expected from results"
-        with self._told():
+        with self._told("read"):
             for key, verdict, as_expected in self._connection.execute(query):
                 if key in wanted:
                     found[verdict, bool(as_expected)] += 1
@@ -119,7 +121,7 @@ class Store:
     def numbered(self, after: int = 0) -> Iterator[tuple[int, Kept]]:
         """The same, each with a number that grows; only those behind a number."""
         query = "select rowid, * from results where rowid > ? order by rowid"
-        with self._told():
+        with self._told("read"):
             for number, *row in self._connection.execute(query, (after,)):
                 *plain, task, document = row
                 values = dict(zip(_COLUMNS, plain, strict=True))
@@ -128,11 +130,25 @@ class Store:
                 yield number, kept
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _told(self, what: str) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, ValueError) as error:
-            raise HostError("store", f"{self._where}: {error}") from error
+            raise _cannot_be(what, self._where, error) from error
+
+
+def _cannot_be(what: str, where: Path, error: Exception) -> HostError:
+    """Which store, what happened to it, and what to do. `what`: read, written or made."""
+    system = isinstance(error, OSError)
+    said = f"{where} cannot be {what}: {error.strerror if system else error}"
+    name = str(getattr(error, "sqlite_errorname", ""))
+    # Where a file of its own does not grow SQLite knows only of an error of the disk.
+    full = name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR")
+    if full or (system and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+        with suppress(OSError):
+            said += f"; {shutil.disk_usage(where.parent).free / 1e6:.1f} MB are free on its disk"
+        said += "; make room, or mend it: what was kept stays, and the same command goes on"
+    return HostError("store", said)
 
 
 _COLUMNS = (
@@ -155,9 +171,9 @@ def writing(folder: Path) -> Iterator[Store]:
             if strange and not (folder / FILE).exists():
                 raise UsageError(f"{folder} holds other files and no {FILE}; give a new folder")
             lock = stack.enter_context((folder / LOCK).open("a+"))
+            _locked(lock.fileno(), folder)
         except OSError as error:
-            raise HostError("store", f"cannot write to {folder}: {error.strerror}") from error
-        _locked(lock.fileno(), folder)
+            raise _cannot_be("written", folder, error) from error
         if not (folder / FILE).exists():
             _make(folder)
         yield stack.enter_context(_opened(folder, write=True))
@@ -194,7 +210,7 @@ def _make(folder: Path) -> None:
             connection.execute(f"pragma user_version = {VERSION}")
         new.rename(folder / FILE)
     except (OSError, sqlite3.Error) as error:
-        raise HostError("store", f"cannot make {folder / FILE}: {error}") from error
+        raise _cannot_be("made", folder / FILE, error) from error
 
 
 @contextmanager
@@ -210,4 +226,4 @@ def _opened(folder: Path, write: bool) -> Iterator[Store]:
                 connection.execute("pragma synchronous = full")
             yield Store(connection, file)
     except sqlite3.Error as error:
-        raise HostError("store", f"{file}: {error}") from error
+        raise _cannot_be("written" if write else "read", file, error) from error

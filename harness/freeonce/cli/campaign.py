@@ -203,7 +203,8 @@ class _Watch:
 
     def say(self, words: str) -> None:
         """Beside the bar."""
-        self._console.print(Text(words))
+        # A line of a log stays one.
+        self._console.print(Text(words), soft_wrap=not self._console.is_terminal)
 
     def done(self, task: Task, outcome: Outcome) -> None:
         """One more."""
