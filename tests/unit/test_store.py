@@ -188,7 +188,10 @@ def test_what_is_no_database_is_told_and_kept(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(HostError, match="store cannot be written: Not a directory"), writing(tmp_path / "file" / "store"):
+    with (
+        pytest.raises(HostError, match="store cannot be written: Not a directory"),
+        writing(tmp_path / "file" / "store"),
+    ):
         pass
 
 
