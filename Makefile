@@ -14,6 +14,7 @@
 #   make mutation  audit and evidence changed in each way that tests should notice (ARGS: --share 0.02)
 #   make death   whoever dies at 200 random moments each, into docs/death.md (ARGS: how many)
 #   make kills   1,000 tasks of a campaign, 100 kills of its parts, into docs/kills.md (ARGS: --tasks N)
+#   make transcript  from a wheel to findings, word by word and timed, into docs/installed.md
 #   make scale   what a campaign costs beside its guests (ARGS: --tasks N, --guests N)
 #   make lint    ruff, mypy, rustfmt, shellcheck, the schemas of the pipelines in ci/
 #   make clean   remove what was built (images, templates, virtual environment)
@@ -35,7 +36,7 @@ RECIPES = PYTHON='$(CURDIR)/$(BIN)/python'
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
 SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane ci/newer-qemu .ci/run guest/init/etc/rc guest/outer/init
 
-.PHONY: help setup packages images outer run shell test test-kvm test-qemu test-lowest matrix deception fuzz mutation bench death kills scale lint format clean
+.PHONY: help setup packages images outer run shell test test-kvm test-qemu test-lowest matrix deception fuzz mutation bench death kills transcript scale lint format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -56,7 +57,9 @@ $(VENV)/made: pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS)) --editable '.[dev]'
 	@touch $(VENV)/made $(VENV)/installed
 
+# Bytecode also where PYTHONDONTWRITEBYTECODE is set: to compile everything is half of a short run.
 images: packages $(VENV)/installed
+	@$(BIN)/python -m compileall -q -x project/new harness
 	@$(BIN)/freeonce setup --no-packages --kernel '$(KERNEL)'
 
 # make itself ends with 2 whatever fails in it; so the status is said in words.
@@ -116,6 +119,10 @@ death: setup
 
 kills: setup
 	@nice $(BIN)/python -m tests.kills docs/kills.md $(ARGS)
+
+# Of a clean HOME: minutes, most of them for the image.
+transcript: setup
+	@$(BIN)/python -m tests.transcript docs/installed.md
 
 scale: setup
 	@$(BIN)/python -m tests.scale $(ARGS)

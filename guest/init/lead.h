@@ -24,6 +24,7 @@
 struct way {
 	bool refused; /* a module did not load */
 	bool stays;   /* one did not unload */
+	int absent;   /* modules of which none of this life is there: the guest may have one by that name */
 };
 
 /* Its argument: FILE PARAMETERS. */
@@ -69,12 +70,15 @@ static void take_step(char *step, struct way *way)
 	char *verb = strsep(&step, " ");
 	char *argument = step ? step : "";
 
-	if (!strcmp(verb, "unload"))
+	/* They go in the reverse order, so that those which did not load come first. */
+	if (!strcmp(verb, "unload") && way->absent)
+		way->absent--;
+	else if (!strcmp(verb, "unload"))
 		way->stays = way->stays || !unload(argument);
+	else if (!strcmp(verb, "load"))
+		way->absent += way->refused = way->refused || !load(argument);
 	else if (way->refused)
 		return;
-	else if (!strcmp(verb, "load"))
-		way->refused = !load(argument);
 	else if (!strcmp(verb, "exercise"))
 		exercise(argument);
 	else if (!strcmp(verb, "keep"))

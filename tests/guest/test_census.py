@@ -1,5 +1,7 @@
 """A census of a few of Debian's modules: one that is clean, one that says no, one with a fault."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,9 @@ from freeonce.campaign.bases import base_of
 from freeonce.campaign.census import lead
 from freeonce.campaign.store import writing
 from freeonce.campaign.task import census_tasks
+from freeonce.guest import clone
 from freeonce.report.census import Came, Module, module
+from freeonce.run import together
 from tests.guest.lives import Place
 
 pytestmark = pytest.mark.xdist_group("census")
@@ -38,6 +42,26 @@ def test_each_module_comes_as_far_as_it_does_and_is_led_once(place: Place, tmp_p
     (leak,) = found["dccp"].findings
     assert (leak["rule"], leak["family"], leak["function"]) == ("leak", "cache", "dccp_init")
     assert led(place, tmp_path / "store", *names) == found
+
+
+def test_a_module_that_the_guest_needs_stays_there(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not load a second time; to unload it would cost the guest its network."""
+    guests: list[object] = []
+
+    @contextmanager
+    def counted(*arguments: object) -> Iterator[object]:
+        with clone(*arguments) as guest:  # type: ignore[arg-type]
+            guests.append(guest)
+            yield guest
+
+    monkeypatch.setattr(together, "clone", counted)
+    found = led(place, tmp_path / "store", "dummy", "virtio_net")
+    assert found["dummy"].came is Came.CLEAN
+    assert found["virtio_net"].came is Came.THERE
+    # One for both; that a guest was lost would have cost some more.
+    assert len(guests) == 1
 
 
 def test_the_acquisitions_of_a_load_fail(place: Place, tmp_path: Path) -> None:

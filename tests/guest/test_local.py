@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import struct
 import sys
 import time
 from collections import Counter
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-import freeonce.campaign.local
 from freeonce.campaign import identity
+from freeonce.campaign import local as module
 from freeonce.campaign.local import local
-from freeonce.campaign.outcome import Outcome, to_text
+from freeonce.campaign.local_worker import BEAT_SECONDS
+from freeonce.campaign.outcome import Outcome, killed, to_text
 from freeonce.campaign.task import Body, Task
 from freeonce.campaign.trust import DEATHS, TIMES, TRIES
 from freeonce.deadline import patience
@@ -47,6 +49,19 @@ def failing(_: str) -> str:
 
 def dying(_: str) -> str:
     """Named, and not there for workers: see the test."""
+    return ""
+
+
+def patient(text: str) -> str:
+    """Longer than anybody may be silent in the test of it."""
+    time.sleep(2 * BEAT_SECONDS)
+    return work(text)
+
+
+def cut_off(_: str) -> str:
+    """Says that an answer comes, and stops."""
+    os.write(int(sys.argv[1]), struct.pack("!i", 1000) + b"{")
+    os.kill(os.getpid(), signal.SIGSTOP)
     return ""
 
 
@@ -184,23 +199,21 @@ def test_workers_end_with_who_leads_them_and_what_they_hold_is_ended_in_order(
     assert (tmp_path / "unwound").exists()
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(99, marks=pytest.mark.long)])
-def test_a_worker_that_is_stopped_holds_its_slot_for_a_while_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+@pytest.mark.long
+def test_a_task_whose_workers_are_stopped_each_time_is_incomplete_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(freeonce.campaign.local, "SILENT_SECONDS", 10.0)
+    monkeypatch.setattr(module, "SILENT_SECONDS", 2 * BEAT_SECONDS)
     first, *others = tasks(4)
-    stopped = replace(first, body=first.body | {"stopped": str(tmp_path), "times": times})
+    stopped = replace(first, body=first.body | {"stopped": True})
     found, said = ran(1, [stopped, *others])
-    how = f"was killed, having said nothing for {10 * patience():g} s"
-    if times == 1:
-        assert {one.verdict for one in found.values()} == {"clean"}
-        assert said == [f"task 0: its worker {how}, 1 of {DEATHS} times"]
-    else:
-        died = "workers died while they ran it and nothing else"
-        assert found.pop("task 0").document["reasons"] == [f"{died}; the last {how}"]
-        assert {one.verdict for one in found.values()} == {"clean"}
-        assert len(said) == DEATHS
+    how = f"was killed, having said nothing for {2 * BEAT_SECONDS * patience():g} s"
+    died = "workers died while they ran it and nothing else"
+    assert found.pop("task 0").document["reasons"] == [f"{died}; the last {how}"]
+    assert {one.verdict for one in found.values()} == {"clean"}
+    assert said == [
+        f"task 0: its worker {how}, {count} of {DEATHS} times" for count in range(1, DEATHS + 1)
+    ]
 
 
 def test_who_leads_may_be_stopped_itself_and_kills_nobody_for_that(
@@ -211,9 +224,9 @@ def test_who_leads_may_be_stopped_itself_and_kills_nobody_for_that(
         coming = running(tasks(6), said.append)
         next(coming)
         # From now on: to begin may take longer.
-        monkeypatch.setattr(freeonce.campaign.local, "SILENT_SECONDS", 5.0 / patience())
+        monkeypatch.setattr(module, "SILENT_SECONDS", 2 * BEAT_SECONDS / patience())
         next(coming)
-        time.sleep(6)
+        time.sleep(2.5 * BEAT_SECONDS)
         assert len(list(coming)) == 4
     assert said == []
 
@@ -229,3 +242,36 @@ def test_a_worker_that_is_killed_takes_no_task_with_it() -> None:
     assert sorted(found) == sorted(f"task {n}" for n in range(30))
     assert len(said) == 1
     assert said[0].endswith(f"its worker died, 1 of {DEATHS} times")
+
+
+def test_a_worker_that_is_stopped_takes_no_task_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SILENT_SECONDS", 3.0)
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.5)
+    found: list[str] = []
+    said: list[str] = []
+    with local(SLOTS, slow) as running:
+        for task, outcome in running(tasks(30), said.append):
+            found.append(task.name)
+            if len(found) == 3:
+                os.kill(int(outcome.worker), signal.SIGSTOP)
+    assert sorted(found) == sorted(f"task {n}" for n in range(30))
+    assert len(said) == 1
+    assert said[0].endswith(f"having said nothing for {3 * patience():g} s, 1 of {DEATHS} times")
+
+
+def test_a_worker_that_is_long_at_a_task_says_that_it_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SILENT_SECONDS", 1.5 * BEAT_SECONDS)
+    with local(1, patient) as running:
+        ((_, outcome),) = running(tasks(1), pytest.fail)
+    assert outcome.verdict == "clean"
+
+
+def test_a_worker_that_is_stopped_in_the_middle_of_its_answer_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SILENT_SECONDS", 1.0)
+    with local(1, cut_off) as running:
+        ((_, outcome),) = running(tasks(1), lambda _: None)
+    assert outcome == killed(f"was killed, having said nothing for {1 * patience():g} s")

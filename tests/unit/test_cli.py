@@ -1,6 +1,7 @@
 """The command line: exit statuses, and what goes to standard output."""
 
 import errno
+import io
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from junitparser import JUnitXml
+from rich.text import Text
 
 from freeonce.audit.model import Judgement, Verdict
 from freeonce.audit.points import Points
@@ -22,7 +24,7 @@ from freeonce.audit.result import Result
 from freeonce.cli import doctor, main, outputs, pace, progress, svm, telling
 from freeonce.cli import run as verb_run
 from freeonce.cli.gathered import Gathered
-from freeonce.cli.output import writable, write
+from freeonce.cli.output import Out, writable, write
 from freeonce.errors import GuestLost, HostError, UsageError
 from freeonce.evidence.scenarios import Scenario
 from freeonce.project.last import News, keep_open, left_open
@@ -676,3 +678,14 @@ def test_only_what_a_report_needs_is_kept() -> None:
     assert kept.evidence.memory is None
     assert kept.evidence.told.stacks.keys() == {0x40}
     assert pictures.results[0].evidence is one.evidence
+
+
+@pytest.mark.parametrize(
+    ("terminal", "said"), [(False, "one two\nthree\n"), (True, "one two \nthree\n")]
+)
+def test_a_line_that_is_broken_ends_in_no_blank_where_no_terminal_shows_it(
+    terminal: bool, said: str
+) -> None:
+    file = io.StringIO()
+    Out(file=file, width=8, force_terminal=terminal, highlight=False).print(Text("one two three"))
+    assert file.getvalue() == said

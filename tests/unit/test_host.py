@@ -5,13 +5,16 @@ import hashlib
 import json
 import os
 import struct
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from freeonce.deadline import Deadline
 from freeonce.errors import HostError
+from freeonce.guest.making import boot_up
 from freeonce.machine import probe
 from freeonce.machine.argv import MachineConfig
 from freeonce.project import accelerator, host, remembered
@@ -89,7 +92,12 @@ def test_kvm_with_svm_that_does_not_run_is_refused(
     assert choose_accelerator("auto", QEMU, anew=True).name == "kvm"
 
 
-IMAGE = cast(Image, SimpleNamespace(boot=Path("boot"), initramfs=Path("cpio"), release="6.1"))
+IMAGE = cast(
+    Image,
+    SimpleNamespace(
+        boot=Path("boot"), initramfs=Path("cpio"), release="6.1", check_kernel=lambda: None
+    ),
+)
 
 
 def test_an_audit_takes_kvm_without_svm(
@@ -289,6 +297,17 @@ def test_an_image_that_is_not_whole_is_refused(image: Path) -> None:
     assert "initramfs is not the file that the manifest describes" in refused(image)
     (image.parent / "initramfs").unlink()
     assert "freeonce setup" in refused(image)
+
+
+def test_a_kernel_that_is_not_the_image_s_is_refused_by_who_boots_it(image: Path) -> None:
+    (image.parent / "kernel").write_text("another")
+    assert "kernel is not the file" in refused(image)
+    loaded = load_image(image, kernel=False)
+    with pytest.raises(HostError, match="kernel is not the file") as error:
+        loaded.check_kernel()
+    assert error.value.reason == "no-image"
+    with pytest.raises(HostError, match="kernel is not the file"), ExitStack() as stack:
+        boot_up(cast(MachineConfig, None), loaded, stack, Deadline(1, "booting"))
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"schema": "freeonce/image/9"}'])

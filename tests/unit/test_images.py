@@ -334,7 +334,10 @@ def bare_path(tmp_path: Path) -> str:
     [
         ("ID=fedora", ["dnf install", "qemu-system-x86-core", "ShellCheck"]),
         ("ID=manjaro\nID_LIKE=arch", ["pacman -S", "qemu-system-x86", "shellcheck"]),
-        ('ID="opensuse-leap"\nID_LIKE="suse opensuse"', ["zypper install", "qemu-x86"]),
+        (
+            'ID="opensuse-leap"\nID_LIKE="suse opensuse"',
+            ["zypper install", "qemu-x86", " busybox dropbear ", "rustup"],
+        ),
         ("ID=debian", ["apt-get install", "dropbear-bin", "busybox-static"]),
     ],
 )

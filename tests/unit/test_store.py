@@ -227,3 +227,19 @@ def test_a_full_disk_is_told_and_what_was_kept_stays(tmp_path: Path) -> None:
     assert 0 < int(kept) < 100
     with writing(tmp_path) as store:
         assert len(store.keys()) == int(kept)
+
+
+def test_a_database_that_may_not_grow_is_told_with_what_to_do(tmp_path: Path) -> None:
+    """SQLite's own limit says what it says of a full disk."""
+    body = {"kind": "scenario", "number": 0}
+    with writing(tmp_path) as store:
+        store.add(Task("kept", "c", body), Outcome("clean", True, 1.0, "w", {}))
+        store._connection.execute("pragma max_page_count = 1")
+        big = Outcome("clean", True, 1.0, "w", {"text": "x" * 100_000})
+        with pytest.raises(HostError) as full:
+            store.add(Task("lost", "c", body), big)
+    assert str(tmp_path / "results.sqlite") in str(full.value)
+    assert "MB are free on its disk; make room" in str(full.value)
+    assert "the same command goes on" in str(full.value)
+    with reading(tmp_path) as store:
+        assert store.keys() == {"kept"}

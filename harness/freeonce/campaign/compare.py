@@ -7,7 +7,6 @@ from typing import Any
 
 from freeonce.audit.points import Outcome
 from freeonce.campaign.store import Kept
-from freeonce.campaign.task import label
 
 WITH = ("image", "package", "harness", "subjects", "digests", "libraries", "modules")
 """What a task was run with, which two stores may have different. The accelerator is not of these:
@@ -19,8 +18,8 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Difference:
-    """`what`: new, gone or changed. `name`: the task's, as people call it. `before`, `after`:
-    verdict and findings in words.
+    """`what`: new, gone or changed. `name`: the task's, for people. `before`, `after`: verdict and
+    findings in words.
     """
 
     what: str
@@ -84,10 +83,10 @@ def differences(before: Iterable[Kept], after: Iterable[Kept]) -> Iterator[Diffe
         now = in_words(kept)
         if was != now:
             what = "changed" if was else "new"
-            yield Difference(what, label(kept.name, kept.task), kept.number, was, now)
+            yield Difference(what, kept.label, kept.number, was, now)
     for who, kept in old.items():
         if who not in new:
-            yield Difference("gone", label(kept.name, kept.task), kept.number, in_words(kept), "")
+            yield Difference("gone", kept.label, kept.number, in_words(kept), "")
 
 
 def _who(kept: Kept) -> tuple[str, int]:

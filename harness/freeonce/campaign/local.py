@@ -3,6 +3,9 @@ gets a task when it has done the one before. One that dies takes no task with it
 """
 
 import json
+import os
+import socket
+import struct
 import subprocess
 import sys
 from collections import Counter, deque
@@ -18,23 +21,24 @@ from freeonce.campaign.perform import perform
 from freeonce.campaign.task import Running, Task, label
 from freeonce.campaign.trust import DEATHS, TIMES, Trust, nobody_left
 from freeonce.deadline import Deadline
-from freeonce.errors import DeadlineExceeded, EvidenceError, HostError
+from freeonce.errors import EvidenceError, HostError
 
 MACHINE = "this machine"
 """What its workers lack, it lacks: they are trusted as one."""
-SILENT_SECONDS = 60.0
-"""A worker that says nothing for so long is stopped, or holds its interpreter, and will not end."""
+SILENT_SECONDS = 12 * BEAT_SECONDS
+"""After which a worker that says nothing, not even that it lives, is ended as a dead one is."""
+BEGIN_SECONDS = 120.0
+"""Likewise for one that does not begin."""
 
 
 @contextmanager
 def local(slots: int, work: Callable[[str], str] = perform) -> Iterator[Running]:
     """What runs tasks here, `slots` at a time; its workers end with the block.
 
-    `work`: what a worker does with a task's body; a function of a module. All that it waits for
-    must have a deadline: a task may take as long as its worker is heard. One that is not heard is
-    killed. What a worker that dies was doing is tried again, and so is what the host lacked
-    something for, after all else. A task at which workers died so often as told by `DEATHS` is
-    incomplete.
+    `work`: what a worker does with a task's body; a function of a module. What a worker that dies
+    was doing is tried again, and so is what the host lacked something for, after all else. A task
+    at which workers died so often as told by `DEATHS` is incomplete. One that is silent for
+    `SILENT_SECONDS`, since somebody stopped it, say, is ended, and counts as dead.
 
     Running it raises HostError `workers` when this machine refuses its tasks again and again, or
     no worker can be begun.
@@ -46,16 +50,17 @@ def local(slots: int, work: Callable[[str], str] = perform) -> Iterator[Running]
 
 
 class _Worker:
-    """A process, and the task that it has. `task`: given to it when it is first heard. `silent`:
-    how it was ended when it was heard no more.
+    """A process, and the task that it has. `task`: given to it when it says that it has begun.
+    `ended`: how, if not by itself.
     """
 
     def __init__(self, work: Callable[[str], str], task: Task) -> None:
         self.task = task
         self.begun = False
-        self.silent = ""
-        self._patience = _patience()
+        self.ended = ""
         self.line, theirs = Pipe()
+        _bound_reads(self.line.fileno(), SILENT_SECONDS)
+        self._silence = Deadline(BEGIN_SECONDS, "the begin of a worker")
         # An interpreter that is begun with -P takes no module from where we stand.
         program = (sys.executable, "-P", "-m", "freeonce.campaign.local_worker")
         try:
@@ -79,48 +84,56 @@ class _Worker:
         self.task = task
         self._send(json.dumps(task.body))
 
+    @property
+    def silent(self) -> bool:
+        """Whether it should have said something by now."""
+        # Where we ourselves were stopped, what it said meanwhile waits in the line.
+        return self._silence.is_over and not self.line.poll()
+
     def _send(self, text: str) -> None:
         # One that is dead is found to be when it is heard.
         with suppress(OSError):
             self.line.send_bytes(text.encode())
 
     def heard(self) -> str | None:
-        """What it says, empty when only that it is there; None: it is dead."""
-        self._patience = _patience()
+        """What it says, empty when it has begun and as long as it lives; None: it is dead."""
         try:
-            return self.line.recv_bytes().decode()
-        except (EOFError, OSError):
+            text = self.line.recv_bytes().decode()
+            self._silence = Deadline(SILENT_SECONDS, "a worker's silence")
+            return text
+        except EOFError:
+            return None
+        except OSError:
+            # Stopped in the middle of its answer, most likely: it does not end by itself.
+            self.kill()
             return None
 
-    def kill_if_silent(self) -> None:
-        """It is soon heard to be dead, then."""
-        # Whoever leads us may have been stopped itself: what was said meanwhile waits in the line.
-        if not self._patience.is_over or self.line.poll():
-            return
-        self.silent = f"was killed, having said nothing for {self._patience.seconds:g} s"
-        self._patience = _patience()
+    def kill(self) -> None:
+        """It ends now; it is not to be waited for."""
+        self.ended = f"was killed, having said nothing for {self._silence.seconds:g} s"
         self._process.kill()
 
     def dismiss(self) -> None:
         """It ends, soon."""
         self.line.close()
 
-    def end(self, deadline: Deadline) -> None:
+    def end(self) -> None:
         """And then it is gone."""
         self.dismiss()
         try:
-            self._process.wait(deadline.left())
-        except (subprocess.TimeoutExpired, DeadlineExceeded):
+            self._process.wait(Deadline(END_SECONDS, "ending a worker").left())
+        except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
 
-def _patience() -> Deadline:
-    return Deadline(SILENT_SECONDS, "a worker's word")
-
-
-def _ending() -> Deadline:
-    return Deadline(END_SECONDS, "ending workers")
+def _bound_reads(descriptor: int, seconds: float) -> None:
+    """A worker may be stopped in the middle of its answer (SO_RCVTIMEO, socket(7))."""
+    whole, part = divmod(seconds, 1)
+    with socket.socket(fileno=os.dup(descriptor)) as line:
+        line.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", int(whole), int(part * 1e6))
+        )
 
 
 class _Crew:
@@ -139,9 +152,8 @@ class _Crew:
         """All of them."""
         for worker in self._workers:
             worker.dismiss()
-        deadline = _ending()
         while self._workers:
-            self._workers.pop().end(deadline)
+            self._workers.pop().end()
 
     def run(
         self, tasks: Iterable[Task], say: Callable[[str], None] = lambda _: None
@@ -154,7 +166,12 @@ class _Crew:
             if not self._workers:
                 return
             ready = wait([one.line for one in self._workers], BEAT_SECONDS)
-            for worker in [one for one in self._workers if one.line in ready]:
+            for worker in list(self._workers):
+                if worker.line not in ready:
+                    if worker.silent:
+                        worker.kill()
+                        yield from self._died(worker, say)
+                    continue
                 task, text = worker.task, worker.heard()
                 if text is None:
                     yield from self._died(worker, say)
@@ -166,8 +183,6 @@ class _Crew:
                     # Before its result is kept, which takes a while.
                     self._go_on(worker, self._next(waiting))
                     yield from came
-            for worker in self._workers:
-                worker.kill_if_silent()
 
     def _next(self, waiting: Iterator[Task]) -> Task | None:
         for task in waiting:
@@ -177,7 +192,7 @@ class _Crew:
     def _go_on(self, worker: _Worker, task: Task | None) -> None:
         if task is None:
             self._workers.remove(worker)
-            worker.end(_ending())
+            worker.end()
         else:
             worker.give(task)
 
@@ -186,9 +201,8 @@ class _Crew:
         task = worker.task
         if worker.begun:
             self._deaths[task.key] += 1
-            how = worker.silent or "died"
-            called = label(task.name, task.body)
-            say(f"{called}: its worker {how}, {self._deaths[task.key]} of {DEATHS} times")
+            how = f"its worker {worker.ended or 'died'}, {self._deaths[task.key]} of {DEATHS} times"
+            say(f"{label(task.name, task.body)}: {how}")
         else:
             # That is nothing of the task's.
             self._unbegun += 1
@@ -198,7 +212,7 @@ class _Crew:
         if self._deaths[task.key] < DEATHS:
             self._again.append(task)
         else:
-            yield task, killed(worker.silent)
+            yield task, killed(worker.ended)
 
     def _came(self, task: Task, text: str) -> Iterator[tuple[Task, Outcome]]:
         try:

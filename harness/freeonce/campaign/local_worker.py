@@ -2,8 +2,8 @@
 
 Usage: python -m freeonce.campaign.local_worker DESCRIPTOR MODULE FUNCTION
 
-Through the descriptor, a line of `multiprocessing.connection`, come tasks as text, and go answers;
-empty ones, every `BEAT_SECONDS` from its beginning on, say that it is not stopped.
+Through the descriptor, a line of `multiprocessing.connection`, come tasks as text, and go answers.
+Nothing is said when it has begun, and again every `BEAT_SECONDS`: one that is stopped does not.
 """
 
 import json
@@ -23,8 +23,9 @@ from freeonce.campaign.outcome import broken, to_text
 
 END_SECONDS = 10.0
 """In which the guest of a task that is given up is to be ended."""
-BEAT_SECONDS = 1.0
+BEAT_SECONDS = 5.0
 _AT_WORK = threading.Event()
+_SPEAKING = threading.Lock()
 
 
 def main() -> None:
@@ -35,7 +36,6 @@ def main() -> None:
     os.set_inheritable(descriptor, False)
     # In the background of a shell it is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Thread(target=_watch, args=(descriptor,), daemon=True).start()
     with suppress(KeyboardInterrupt, EOFError, OSError):
         _serve(Connection(descriptor), getattr(import_module(module), function))
     # No matter whether we were interrupted just now.
@@ -44,20 +44,15 @@ def main() -> None:
 
 def _serve(line: "Connection[bytes, bytes]", work: Callable[[str], str]) -> None:
     identity.KNOWN.update(json.loads(line.recv_bytes()))
-    speaking = threading.Lock()
-    threading.Thread(target=_beat, args=(line, speaking), daemon=True).start()
+    _say(line, "")
+    threading.Thread(target=_watch, args=(line,), daemon=True).start()
     while True:
-        answer = _done(work, line.recv_bytes().decode()).encode()
-        with speaking:
-            line.send_bytes(answer)
+        _say(line, _done(work, line.recv_bytes().decode()))
 
 
-def _beat(line: "Connection[bytes, bytes]", speaking: threading.Lock) -> None:
-    with suppress(OSError):
-        while True:
-            with speaking:
-                line.send_bytes(b"")
-            time.sleep(BEAT_SECONDS)
+def _say(line: "Connection[bytes, bytes]", text: str) -> None:
+    with _SPEAKING:
+        line.send_bytes(text.encode())
 
 
 def _done(work: Callable[[str], str], text: str) -> str:
@@ -70,12 +65,14 @@ def _done(work: Callable[[str], str], text: str) -> str:
         _AT_WORK.clear()
 
 
-def _watch(descriptor: int) -> None:
+def _watch(line: "Connection[bytes, bytes]") -> None:
     """Whoever leads us may be killed while we are at a task: its guest is to end then, and we."""
     poll = select.poll()
     # That the other end is gone is told without being asked for.
-    poll.register(descriptor, 0)
-    poll.poll()
+    poll.register(line.fileno(), 0)
+    with suppress(OSError):
+        while not poll.poll(BEAT_SECONDS * 1000):
+            _say(line, "")
     if _AT_WORK.is_set():
         os.kill(os.getpid(), signal.SIGINT)
     time.sleep(END_SECONDS)

@@ -19,7 +19,6 @@ from freeonce.audit.points import VERDICTS as OF_POINTS
 from freeonce.audit.points import Outcome
 from freeonce.campaign.compare import findings, same_task
 from freeonce.campaign.store import Kept
-from freeonce.campaign.task import label
 from freeonce.report.embedding import asset, packed, page_of
 
 VERDICTS = [str(verdict) for verdict in Verdict]
@@ -79,7 +78,7 @@ def told(kept: Kept) -> Told:
         finished=kept.finished,
         worker=kept.worker,
         task=same_task(kept),
-        label=label(kept.name, kept.task),
+        label=kept.label,
         words="; ".join([*sorted(findings(kept.document)), *reasons]),
         reasons=reasons,
         points=tuple(_points(kept.document)),

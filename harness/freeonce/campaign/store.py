@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from freeonce.campaign.outcome import Outcome
-from freeonce.campaign.task import Task
+from freeonce.campaign.task import Task, label
 from freeonce.errors import HostError, UsageError
 
 FILE = "results.sqlite"
@@ -66,6 +66,11 @@ class Kept:
         """As the plan names it; where it names none, the release of the image that was in use."""
         host = self.document.get("host") or {}
         return str(self.task.get("kernel") or host.get("kernel") or "")
+
+    @property
+    def label(self) -> str:
+        """The task as people call it."""
+        return label(self.name, self.task)
 
 
 class Store:
@@ -139,16 +144,18 @@ class Store:
 
 def _cannot_be(what: str, where: Path, error: Exception) -> HostError:
     """Which store, what happened to it, and what to do. `what`: read, written or made."""
-    system = isinstance(error, OSError)
-    said = f"{where} cannot be {what}: {error.strerror if system else error}"
-    name = str(getattr(error, "sqlite_errorname", ""))
-    # Where a file of its own does not grow SQLite knows only of an error of the disk.
-    full = name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR")
-    if full or (system and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+    said, full = str(error), False
+    if isinstance(error, OSError):
+        said, full = str(error.strerror), error.errno in (errno.ENOSPC, errno.EDQUOT)
+    elif isinstance(error, sqlite3.Error):
+        name = getattr(error, "sqlite_errorname", "")
+        # Where a file of its own does not grow SQLite knows only of an error of the disk.
+        full = name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR")
+    if full:
         with suppress(OSError):
             said += f"; {shutil.disk_usage(where.parent).free / 1e6:.1f} MB are free on its disk"
         said += "; make room, or mend it: what was kept stays, and the same command goes on"
-    return HostError("store", said)
+    return HostError("store", f"{where} cannot be {what}: {said}")
 
 
 _COLUMNS = (

@@ -1,14 +1,17 @@
 """Files that a verb writes: refused before the work when they could not be written after it."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from freeonce.cli import streams
 from freeonce.errors import HostError
@@ -86,7 +89,20 @@ def written_out() -> Iterator[None]:
 
 
 class Out(Console):
-    """A console of rich whose reader may leave: that is no verdict, as rich's status 1 would be."""
+    """A console of rich whose reader may leave: that is no verdict, as rich's status 1 would be.
+
+    In a file or a pipe no line ends in blanks, which rich leaves where it breaks one.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich's."""
+        if self.is_terminal:
+            super().print(*objects, **options)
+            return
+        with self.capture() as plain:
+            super().print(*objects, **options)
+        said = re.sub(r" +$", "", plain.get(), flags=re.MULTILINE)
+        super().print(Text(said), soft_wrap=True, end="")
 
     def on_broken_pipe(self) -> None:
         """Raises HostError `cannot-write`."""

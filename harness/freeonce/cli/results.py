@@ -19,15 +19,11 @@ from freeonce.campaign.junit import junit_text
 from freeonce.campaign.overview import page, told
 from freeonce.campaign.sarif import sarif_text
 from freeonce.campaign.store import Kept, reading
-from freeonce.campaign.task import label
 from freeonce.cli.options import output_option
 from freeonce.cli.output import STDOUT, Out, writable, write
 
 FOLDER = click.Path(path_type=Path)
-COLUMNS = (
-    *("key", "kind", "name", "number", "kernel"),
-    *("verdict", "as_expected", "seconds", "worker"),
-)
+COLUMNS = ("key", "kind", "name", "number", "verdict", "as_expected", "seconds", "worker", "kernel")
 SHOWN_KEY = 12
 
 
@@ -142,8 +138,7 @@ def _printed(found: Iterable[Kept]) -> None:
     for heading in ("key", "kind", "name", "verdict", "expected", "seconds", "found"):
         table.add_column(heading, justify="right" if heading == "seconds" else "left")
     for one in found:
-        called = label(one.name, one.task)
-        words = (one.key[:SHOWN_KEY], one.kind, called, one.verdict, _word(one, "as_expected"))
+        words = (one.key[:SHOWN_KEY], one.kind, one.label, one.verdict, _word(one, "as_expected"))
         table.add_row(*map(Text, words), f"{one.seconds:.1f}", Text(in_short(one.document)))
     Out(highlight=False).print(table)
 

@@ -50,6 +50,7 @@ def boot_up(
     ram: Ram | None = None,
 ) -> Guest:
     """A guest that is ready, without SSH. Raises GuestLost, HostError."""
+    image.check_kernel()
     guest = start(config, stack, deadline, ram)
     guest.monitor.execute("cont")
     try:

@@ -30,6 +30,7 @@ class Image:
 
     manifest: Path
     boot: Path
+    boot_sha256: str
     protocol: str
     release: str
     initramfs: Path
@@ -46,15 +47,23 @@ class Image:
     headers_source: Path | None
     families: Path
 
+    def check_kernel(self) -> None:
+        """For who boots it. Raises HostError `no-image` when it is not as the manifest says."""
+        try:
+            _verify(self.boot, self.boot_sha256)
+        except (OSError, ValueError) as error:
+            raise _unusable(self.manifest, error) from error
+
 
 def image_path() -> Path:
     """Where the manifest is: $FREEONCE_IMAGE, or what `freeonce setup` made last."""
     return Path(os.environ.get(PATH_VARIABLE) or cache.builds() / "current" / cache.MANIFEST)
 
 
-def load_image(manifest: Path) -> Image:
+def load_image(manifest: Path, *, kernel: bool = True) -> Image:
     """The image, with every file there and as the manifest says.
 
+    `kernel`: also the kernel that is booted, which is most of it; who has a template boots none.
     Raises HostError `no-image` with what to do when it is missing or not whole.
     """
     try:
@@ -62,14 +71,15 @@ def load_image(manifest: Path) -> Image:
         if data["schema"] != SCHEMA:
             raise HostError("no-image", f"{manifest}: schema {data['schema']}, not {SCHEMA}")
         folder = manifest.parent
-        names = ("kernel", "initramfs", "module", "symvers", "specimens", "client_key", "host_key")
-        for name in names:
+        names = ("initramfs", "module", "symvers", "specimens", "client_key", "host_key")
+        for name in (*names, "kernel") if kernel else names:
             _verify(folder / data[name]["path"], data[name]["sha256"])
         if "families" in data:
             _verify(folder / data["families"]["path"], data["families"]["sha256"])
         return Image(
             manifest=manifest,
             boot=folder / data["kernel"]["path"],
+            boot_sha256=data["kernel"]["sha256"],
             protocol=data["kernel"]["protocol"],
             release=data["kernel"]["release"],
             initramfs=folder / data["initramfs"]["path"],
@@ -84,8 +94,11 @@ def load_image(manifest: Path) -> Image:
             **_package(folder, data),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"no usable image at {manifest}: {error}; run 'freeonce setup'"
-        raise HostError("no-image", message) from error
+        raise _unusable(manifest, error) from error
+
+
+def _unusable(manifest: Path, error: Exception) -> HostError:
+    return HostError("no-image", f"no usable image at {manifest}: {error}; run 'freeonce setup'")
 
 
 def _package(folder: Path, data: dict[str, dict[str, str]]) -> dict[str, Any]:

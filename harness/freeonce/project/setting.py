@@ -75,6 +75,6 @@ def find_setting(
 def setting_of(manifest: Path, accel: str, svm: bool = True, machine: Machine = MACHINE) -> Setting:
     """The same for an image of one's choice."""
     qemu = find_qemu()
-    image = load_image(manifest)
+    image = load_image(manifest, kernel=False)
     chosen = choose_accelerator(accel, qemu, svm, image)
     return Setting(image, qemu, chosen, machine=machine)

@@ -52,15 +52,16 @@ fn asid_of_a_dead_l2() -> Outcome {
     let page = named("page of the first", unsafe { zeroed::<Pages<4096>>()? });
     let svm = Svm::on()?;
     let mut first = L2::try_new(&l2_vmmcall, Paging::Nested, 1)?;
-    first.map(memory::NOT_NESTED, gpa(&*page))?;
+    // SAFETY: its program does not write there.
+    unsafe { first.map(memory::NOT_NESTED, gpa(&*page))? };
     first.enter(&svm)?;
     step("first is torn down");
     drop(first);
     drop(page);
     step("second, same ASID");
     let mut second = L2::try_new(&l2_vmmcall, Paging::Nested, 1)?;
-    second.vmcb.tlb_control = 0;
-    second.enter(&svm)?;
+    // SAFETY: none: that the CPU may use the first one's page is the fault.
+    unsafe { second.enter_unflushed(&svm)? };
     Ok(())
 }
 

@@ -27,7 +27,7 @@ pub unsafe extern "C" fn handle(world: *mut World) -> bool {
     let world = unsafe { &mut *world };
     // SAFETY: as above; its VMCB lives as long.
     let vmcb = unsafe { &mut *world.vmcb.cast::<Vmcb>() };
-    vmcb.flushed();
+    vmcb.flush_nothing();
     match vmcb.exit() {
         Exit::Cpuid => cpuid(&mut world.vcpu.gpr, vmcb),
         Exit::Msr => msr(&mut world.vcpu.gpr, vmcb),

@@ -7,8 +7,8 @@ use crate::ledger::step;
 use crate::physical::{PhysicalAllocator, gpa};
 use crate::scenario::{CONTIGUOUS, Failed, NO_MEMORY, Outcome, Scenario, UNEXPECTED, finding};
 use crate::svm::{
-    L2, Pages, Paging, Physical, Pinned, Svm, Vmcb, cpu_count, memory, on_cpu, physical_limit,
-    play, zeroed,
+    L2, Pages, Paging, Parts, Physical, Pinned, Svm, Vmcb, cpu_count, memory, on_cpu,
+    physical_limit, play, zeroed,
 };
 use alloc::alloc::Global;
 use alloc::boxed::Box;
@@ -35,6 +35,12 @@ fn page() -> Result<Physical<Page>, Failed> {
     Ok(unsafe { zeroed::<Page>()? })
 }
 
+/// Taken apart, to release one of it too early.
+fn apart(l2: L2) -> Parts {
+    // SAFETY: that is the fault; whoever commits it drops `bound` before the rest.
+    unsafe { l2.into_parts() }
+}
+
 /// Releases what a Box owns, and leaves the Box as it is.
 fn released<T>(owner: &Physical<T>) {
     let pointer = NonNull::from(&**owner).cast();
@@ -43,7 +49,7 @@ fn released<T>(owner: &Physical<T>) {
 }
 
 fn vmcb_entered_after() -> Outcome {
-    let L2 { bound, vmcb, host_vmcb: _host, .. } = l2()?;
+    let Parts { bound, vmcb, host_vmcb: _host, .. } = apart(l2()?);
     let svm = Svm::on()?;
     released(&vmcb);
     step("VMRUN");
@@ -60,9 +66,10 @@ macro_rules! released_while_bound {
     ($field:ident) => {{
         let mut l2 = l2()?;
         l2.bind()?;
+        let parts = apart(l2);
         step("release");
-        released(&l2.$field);
-        let L2 { bound, $field, .. } = l2;
+        released(&parts.$field);
+        let Parts { bound, $field, .. } = parts;
         drop(bound);
         mem::forget($field);
         Ok(())
@@ -72,7 +79,8 @@ macro_rules! released_while_bound {
 fn table_released_while_bound() -> Outcome {
     let mut l2 = l2()?;
     l2.bind()?;
-    let npt = l2.npt.as_mut().ok_or(UNEXPECTED)?;
+    let mut parts = apart(l2);
+    let npt = parts.npt.as_mut().ok_or(UNEXPECTED)?;
     step("release");
     drop(npt.take_table(2));
     Ok(())
@@ -81,10 +89,11 @@ fn table_released_while_bound() -> Outcome {
 fn page_released_while_bound() -> Outcome {
     let mut l2 = l2()?;
     l2.bind()?;
+    let parts = apart(l2);
     step("release");
     // SAFETY: none, until it is forgotten below: that it is released too early is the fault.
-    unsafe { l2.memory.release_early() };
-    let L2 { bound, memory, .. } = l2;
+    unsafe { parts.memory.release_early() };
+    let Parts { bound, memory, .. } = parts;
     drop(bound);
     mem::forget(memory);
     Ok(())
@@ -93,8 +102,10 @@ fn page_released_while_bound() -> Outcome {
 /// An L2 by its own page tables, which a copy of its root leads to.
 fn l2_with_root(root: &mut Physical<Page>) -> Result<L2, Failed> {
     let mut l2 = L2::try_new(&l2_cpuid, Paging::Own, 1)?;
-    root.0.copy_from_slice(l2.memory.root());
-    l2.vmcb.cr3 = gpa(&**root);
+    // SAFETY: who calls this releases `root` too early, and enters no more.
+    let parts = unsafe { l2.parts_mut() };
+    root.0.copy_from_slice(parts.memory.root());
+    parts.vmcb.cr3 = gpa(&**root);
     Ok(l2)
 }
 
@@ -110,7 +121,8 @@ fn page_table_released_while_bound() -> Outcome {
 fn own_page_released_while_bound() -> Outcome {
     let spare = page()?;
     let mut l2 = L2::try_new(&l2_cpuid, Paging::Own, 1)?;
-    l2.memory.map(SPARE, gpa(&*spare))?;
+    // SAFETY: it is entered no more.
+    unsafe { l2.map(SPARE, gpa(&*spare))? };
     l2.bind()?;
     step("release");
     drop(spare);
@@ -198,7 +210,8 @@ fn host_save_area_given_after() -> Outcome {
 
 fn bound_after(change: impl FnOnce(&mut Vmcb)) -> Outcome {
     let mut l2 = l2()?;
-    change(&mut l2.vmcb);
+    // SAFETY: none: what it is given is the fault. It is never entered.
+    change(unsafe { l2.vmcb_mut() });
     l2.bind()
 }
 
@@ -221,9 +234,9 @@ fn vmcb_in_pool() -> Outcome {
 fn vmcb_at(place: NonNull<u8>) -> Outcome {
     let mut l2 = l2()?;
     // SAFETY: room for a VMCB, ours, and not the one that is copied.
-    unsafe { ptr::copy_nonoverlapping(ptr::from_ref(&*l2.vmcb).cast(), place.as_ptr(), 4096) };
-    // SAFETY: any address may be translated.
-    l2.bound.0.vmcb_gpa = kernel::freeonce_gpa(place.as_ptr());
+    unsafe { ptr::copy_nonoverlapping(ptr::from_ref(l2.vmcb()).cast(), place.as_ptr(), 4096) };
+    // SAFETY: none: where it is misplaced nobody must enter it.
+    unsafe { l2.parts_mut() }.bound.0.vmcb_gpa = kernel::freeonce_gpa(place.as_ptr());
     let svm = Svm::on()?;
     step("VMRUN");
     match l2.enter(&svm) {
@@ -266,7 +279,8 @@ fn vmcb_shared() -> Outcome {
     let mut one = l2()?;
     let mut other = l2()?;
     one.bind()?;
-    other.bound.0.vmcb_gpa = one.bound.0.vmcb_gpa;
+    // SAFETY: none: two with one VMCB are the fault. Neither is entered.
+    unsafe { other.parts_mut().bound.0.vmcb_gpa = one.parts_mut().bound.0.vmcb_gpa };
     step("second L2");
     // The other's own host VMCB, maps and tables are not reached: one sin.
     other.bind()

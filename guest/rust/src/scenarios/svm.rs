@@ -9,7 +9,7 @@ use crate::physical::gpa;
 use crate::scenario::{Failed, Outcome, Scenario, UNEXPECTED};
 use crate::svm::{
     Budget, CR0_AM, CR0_TS, Event, Exit, Intercept, L2, OVER_BUDGET, Pages, Paging, Program, Svm,
-    cpu_count, cpuid, handler, lacks, memory, on_cpu, on_each_cpu, play, play_on, zeroed,
+    Vmcb, cpu_count, cpuid, handler, lacks, memory, on_cpu, on_each_cpu, play, play_on, zeroed,
 };
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -35,11 +35,25 @@ programs! {
 
 fn nothing(_: &mut L2) {}
 
+/// For what a program here needs of its L2.
+fn vmcb(l2: &mut L2) -> &mut Vmcb {
+    // SAFETY: none is led to other memory, and each ends by an exit.
+    unsafe { l2.vmcb_mut() }
+}
+
 fn msrs(l2: &mut L2, read: bool, write: bool) {
-    l2.pass_all_msrs();
-    for msr in [0x174, 0xc000_0081] {
-        l2.intercept_msr(msr, read, write);
+    // SAFETY: the programs write what these MSRs have.
+    unsafe {
+        l2.pass_all_msrs();
+        for msr in [0x174, 0xc000_0081] {
+            l2.intercept_msr(msr, read, write);
+        }
     }
+}
+
+fn ports(l2: &mut L2) {
+    // SAFETY: the programs use no port of a device.
+    unsafe { l2.pass_ports_below(0x80) }
 }
 
 /// Each pair of bits, and the third range, of which all bits stay set.
@@ -52,62 +66,62 @@ fn msr_permissions() -> Outcome {
 }
 
 fn io_permissions() -> Outcome {
-    play(&l2_io, |l2| l2.pass_ports_below(0x80), None)?;
-    play(&l2_string_io, |l2| l2.pass_ports_below(0x80), None)
+    play(&l2_io, ports, None)?;
+    play(&l2_string_io, ports, None)
 }
 
 fn with_intercept(program: &'static Program, what: Intercept) -> Outcome {
-    play(program, |l2| l2.vmcb.intercept(what, true), None)
+    play(program, |l2| vmcb(l2).intercept(what, true), None)
 }
 
 fn cr0_selective() -> Outcome {
     let set_up = |l2: &mut L2| {
-        l2.vmcb.intercept(Intercept::CR0_SEL_WRITE, true);
-        l2.vmcb.intercept_cr = 0;
+        vmcb(l2).intercept(Intercept::CR0_SEL_WRITE, true);
+        vmcb(l2).intercept_cr = 0;
     };
     play(&l2_cr0_sel_write, set_up, None)
 }
 
 fn no_device() -> Outcome {
-    play(&l2_exception_nm, |l2| l2.vmcb.cr0 |= CR0_TS, None)
+    play(&l2_exception_nm, |l2| vmcb(l2).cr0 |= CR0_TS, None)
 }
 
 fn alignment() -> Outcome {
     let lacking = Some((Exit::Vmmcall, "#AC is never raised"));
-    play(&l2_exception_ac, |l2| l2.vmcb.cr0 |= CR0_AM, lacking)
+    play(&l2_exception_ac, |l2| vmcb(l2).cr0 |= CR0_AM, lacking)
 }
 
 fn no_room_in_tss() -> Outcome {
-    play(&l2_exception_ts, |l2| l2.vmcb.tr.limit = 3, None)
+    play(&l2_exception_ts, |l2| vmcb(l2).tr.limit = 3, None)
 }
 
 fn double_fault() -> Outcome {
     let set_up = |l2: &mut L2| {
-        l2.vmcb.intercept_exceptions = 1 << 8;
-        l2.vmcb.idtr.limit = 0;
+        vmcb(l2).intercept_exceptions = 1 << 8;
+        vmcb(l2).idtr.limit = 0;
     };
     play(&l2_exception_df, set_up, Some((Exit::Shutdown, "#DF is not intercepted")))
 }
 
 fn triple_fault() -> Outcome {
     let set_up = |l2: &mut L2| {
-        l2.vmcb.intercept_exceptions = 0;
-        l2.vmcb.idtr.limit = 0;
+        vmcb(l2).intercept_exceptions = 0;
+        vmcb(l2).idtr.limit = 0;
     };
     play(&l2_shutdown, set_up, None)
 }
 
 fn injection() -> Outcome {
-    play(&l2_injection, |l2| l2.vmcb.inject(Event::Interrupt(0x20)), None)
+    play(&l2_injection, |l2| vmcb(l2).inject(Event::Interrupt(0x20)), None)
 }
 
 /// KVM without NRIP save takes it for an instruction of the L2's to be run again, and there
 /// is none.
 fn software_event() -> Outcome {
     let mut l2 = L2::try_new(&l2_injection, Paging::Nested, 1)?;
-    l2.vmcb.inject(Event::Software(0x20));
+    vmcb(&mut l2).inject(Event::Software(0x20));
     match l2.run(&Svm::on()?, &mut Budget::default())? {
-        Exit::Vmmcall if l2.vmcb.rip() == handler(0x20) => Ok(()),
+        Exit::Vmmcall if l2.vmcb().rip() == handler(0x20) => Ok(()),
         Exit::Vmmcall => {
             unsupported("software event is lost");
             Ok(())
@@ -118,15 +132,15 @@ fn software_event() -> Outcome {
 
 fn virtual_interrupt() -> Outcome {
     let set_up = |l2: &mut L2| {
-        l2.vmcb.intercept(Intercept::VINTR, true);
-        l2.vmcb.virtual_interrupt(0x20);
+        vmcb(l2).intercept(Intercept::VINTR, true);
+        vmcb(l2).virtual_interrupt(0x20);
     };
     play(&l2_vintr, set_up, None)
 }
 
 /// RDTSC's own intercept would come first on some CPUs.
 fn rdtscp() -> Outcome {
-    let set_up = |l2: &mut L2| l2.vmcb.intercept(Intercept::RDTSC, false);
+    let set_up = |l2: &mut L2| vmcb(l2).intercept(Intercept::RDTSC, false);
     play(&l2_rdtscp, set_up, Some((Exit::Vmmcall, "RDTSCP not intercepted")))
 }
 
@@ -167,10 +181,10 @@ fn page_for_a_while() -> Outcome {
     let svm = Svm::on()?;
     let mut budget = Budget::default();
     l2.run(&svm, &mut budget)?;
-    l2.map(memory::NOT_NESTED, gpa(&*page))?;
+    // SAFETY: the program does not write there.
+    unsafe { l2.map(memory::NOT_NESTED, gpa(&*page))? };
     l2.run(&svm, &mut budget)?;
     l2.unmap(memory::NOT_NESTED)?;
-    l2.vmcb.flush();
     l2.run(&svm, &mut budget)?;
     drop(page);
     l2.run(&svm, &mut budget).map(drop)
@@ -190,9 +204,9 @@ fn all_at_once() -> Outcome {
     on_each_cpu(|| {
         let mut l2 = L2::try_new(&l2_cpuid, Paging::Nested, asid.fetch_add(1, Ordering::Relaxed))?;
         let svm = Svm::on()?;
-        let start = l2.vmcb.rip();
+        let start = l2.vmcb().rip();
         for _ in 0..20 {
-            l2.vmcb.set_rip(start);
+            vmcb(&mut l2).set_rip(start);
             play_on(&svm, &l2_cpuid, &mut l2, None)?;
         }
         Ok(())

@@ -29,8 +29,9 @@ fn refuses(spoil: fn(&mut Vmcb)) -> Outcome {
     let mut sound = unsafe { zeroed::<Vmcb>()? };
     // A copy by pointers: a VMCB is too large for a kernel stack.
     // SAFETY: two VMCBs that do not overlap.
-    unsafe { ptr::copy_nonoverlapping(&raw const **l2.vmcb, &raw mut *sound, 1) };
-    spoil(&mut l2.vmcb);
+    unsafe { ptr::copy_nonoverlapping(l2.vmcb(), &raw mut *sound, 1) };
+    // SAFETY: what it is given then VMRUN refuses, or it is as good as before.
+    spoil(unsafe { l2.vmcb_mut() });
     let svm = Svm::on()?;
     if l2.run(&svm, &mut Budget::default())? != Exit::Invalid {
         unsupported("VMRUN takes it");
@@ -38,7 +39,7 @@ fn refuses(spoil: fn(&mut Vmcb)) -> Outcome {
     }
     // What a refused VMRUN leaves in the state-save area is undefined.
     // SAFETY: as above.
-    unsafe { ptr::copy_nonoverlapping(&raw const *sound, &raw mut **l2.vmcb, 1) };
+    unsafe { ptr::copy_nonoverlapping(&raw const *sound, l2.vmcb_mut(), 1) };
     match l2.run(&svm, &mut Budget::default())? {
         Exit::Vmmcall => Ok(()),
         _ => Err(UNEXPECTED),

@@ -23,19 +23,34 @@ fn page() -> Result<Physical<Page>, Failed> {
     Ok(named("page", unsafe { zeroed::<Page>()? }))
 }
 
+type Enter = fn(&mut L2, &Svm) -> Outcome;
+
+/// Without a flush, as a hypervisor does nearly always.
 fn enter(l2: &mut L2, svm: &Svm) -> Outcome {
-    l2.enter(svm).map(drop)
+    // SAFETY: the programs here use no page that another L2 has had, or that this one has lost.
+    unsafe { l2.enter_unflushed(svm) }.map(drop)
 }
 
+/// No program here touches it.
+fn map(l2: &mut L2, page: &Page) -> Outcome {
+    // SAFETY: so it is not written.
+    unsafe { l2.map(SPARE, gpa(page)) }
+}
+
+fn change_asid(l2: &mut L2, asid: u32) {
+    // SAFETY: an ASID leads nowhere by itself.
+    unsafe { l2.vmcb_mut().asid = asid }
+}
+
+/// As everybody may: this flushes.
 fn enter_and_flush(l2: &mut L2, svm: &Svm) -> Outcome {
-    l2.vmcb.flush();
-    enter(l2, svm)
+    l2.enter(svm).map(drop)
 }
 
 /// Mapped for one VMRUN, without a fault before it and without a flush after it.
 fn enter_with(l2: &mut L2, svm: &Svm, page: &Page) -> Outcome {
-    enter(l2, svm)?;
-    l2.map(SPARE, gpa(page))?;
+    enter_and_flush(l2, svm)?;
+    map(l2, page)?;
     enter(l2, svm)?;
     l2.unmap(SPARE)
 }
@@ -71,8 +86,8 @@ fn flushed_on_both_cpus() -> Outcome {
     let page = page()?;
     let mut l2 = l2()?;
     let l2 = Migrating(&mut l2);
-    l2.on(0, |l2, _| l2.map(SPARE, gpa(&*page)))?;
-    l2.on(0, enter)?;
+    l2.on(0, |l2, _| map(l2, &page))?;
+    l2.on(0, enter_and_flush)?;
     l2.on(1, enter)?;
     l2.on(1, |l2, _| l2.unmap(SPARE))?;
     l2.on(0, enter_and_flush)?;
@@ -87,17 +102,17 @@ fn new_asid_on_migration() -> Outcome {
     let page = page()?;
     let mut l2 = l2()?;
     let l2 = Migrating(&mut l2);
-    l2.on(0, |l2, _| l2.map(SPARE, gpa(&*page)))?;
-    l2.on(0, enter)?;
+    l2.on(0, |l2, _| map(l2, &page))?;
+    l2.on(0, enter_and_flush)?;
     l2.on(1, |l2, svm| {
-        l2.vmcb.asid = 2;
+        change_asid(l2, 2);
         enter(l2, svm)?;
         l2.unmap(SPARE)?;
         enter_and_flush(l2, svm)
     })?;
     released(page);
     l2.on(0, |l2, svm| {
-        l2.vmcb.asid = 3;
+        change_asid(l2, 3);
         enter(l2, svm)
     })
 }
@@ -107,8 +122,8 @@ fn released_before_the_flush() -> Outcome {
     let page = page()?;
     let svm = Svm::on()?;
     let mut l2 = l2()?;
-    enter(&mut l2, &svm)?;
-    l2.map(SPARE, gpa(&*page))?;
+    enter_and_flush(&mut l2, &svm)?;
+    map(&mut l2, &page)?;
     enter(&mut l2, &svm)?;
     l2.unmap(SPARE)?;
     released(page);
@@ -127,21 +142,32 @@ fn flushed_by_another_l2() -> Outcome {
     enter(&mut first, &svm)
 }
 
-/// One L2 after another under one ASID. `flush`: as it must be.
-fn asid_again(flush: bool) -> Outcome {
+/// One L2 after another under one ASID. `enter_second` must flush.
+fn asid_again(enter_second: Enter) -> Outcome {
     let page = page()?;
     let svm = Svm::on()?;
     let mut first = l2()?;
-    first.map(SPARE, gpa(&*page))?;
-    enter(&mut first, &svm)?;
+    map(&mut first, &page)?;
+    enter_and_flush(&mut first, &svm)?;
     drop(first);
     released(page);
     let mut second = l2()?;
-    if !flush {
-        second.vmcb.flushed();
-    }
     step("same ASID");
-    enter(&mut second, &svm)
+    enter_second(&mut second, &svm)
+}
+
+/// Two L2s in turns under one ASID. `enter_second` must flush, though its L2 is as it was.
+fn asid_in_turns(enter_second: Enter) -> Outcome {
+    let page = page()?;
+    let svm = Svm::on()?;
+    let (mut first, mut second) = (l2()?, l2()?);
+    map(&mut first, &page)?;
+    enter_and_flush(&mut second, &svm)?;
+    enter_and_flush(&mut first, &svm)?;
+    drop(first);
+    released(page);
+    step("second again");
+    enter_second(&mut second, &svm)
 }
 
 /// An L2 by its own page tables. `asid`: under which INVLPGA takes the page; right is 1.
@@ -149,9 +175,9 @@ fn one_page_flushed(asid: u32) -> Outcome {
     let page = page()?;
     let svm = Svm::on()?;
     let mut l2 = L2::try_new(&l2_cpuid, Paging::Own, 1)?;
-    l2.memory.map(SPARE, gpa(&*page))?;
-    enter(&mut l2, &svm)?;
-    l2.memory.unmap(SPARE);
+    map(&mut l2, &page)?;
+    enter_and_flush(&mut l2, &svm)?;
+    l2.unmap(SPARE)?;
     svm.invlpga(SPARE, asid)?;
     released(page);
     enter(&mut l2, &svm)
@@ -166,7 +192,8 @@ fn fragmented() -> Result<(Physical<Block>, L2), Failed> {
     // SAFETY: bytes are valid as zeros.
     let block = named("page", unsafe { zeroed::<Block>()? });
     let mut l2 = L2::try_with_tables(&l2_vmmcall, Paging::Nested, 1, TABLES - 1)?;
-    let npt = l2.npt.as_mut().ok_or(UNEXPECTED)?;
+    // SAFETY: no program here touches more than the first 2 MiB.
+    let npt = unsafe { l2.parts_mut() }.npt.as_mut().ok_or(UNEXPECTED)?;
     for table in 1..TABLES as u64 {
         npt.map_table(table * TABLE_SPAN, |page| gpa(&*block) + page % 16 * memory::PAGE)?;
     }
@@ -176,7 +203,7 @@ fn fragmented() -> Result<(Physical<Block>, L2), Failed> {
 fn entered_fragmented() -> Outcome {
     let (_block, mut l2) = fragmented()?;
     let svm = Svm::on()?;
-    enter(&mut l2, &svm)?;
+    enter_and_flush(&mut l2, &svm)?;
     enter(&mut l2, &svm)
 }
 
@@ -204,16 +231,11 @@ fn released_under_another_asid() -> Outcome {
     let svm = Svm::on()?;
     let mut l2 = l2()?;
     enter_with(&mut l2, &svm, &page)?;
-    l2.vmcb.asid = 2;
-    enter_and_flush_nothing(&mut l2, &svm)?;
+    change_asid(&mut l2, 2);
+    enter(&mut l2, &svm)?;
     released(page);
-    l2.vmcb.asid = 1;
+    change_asid(&mut l2, 1);
     enter(&mut l2, &svm)
-}
-
-fn enter_and_flush_nothing(l2: &mut L2, svm: &Svm) -> Outcome {
-    l2.vmcb.flushed();
-    enter(l2, svm)
 }
 
 /// TLB_CONTROL empties the TLB of the CPU that executes this VMRUN, and of no other.
@@ -250,7 +272,10 @@ const SCENARIOS: &[Scenario] = &[
         released_before_the_flush),
     right(c"svm/tlb/flushed_by_another_l2", c"TLB_CONTROL 1 flushes the TLB of a CPU for all its L2s.",
         flushed_by_another_l2),
-    right(c"svm/tlb/asid_again", c"An ASID that comes back is flushed first.", || asid_again(true)),
+    right(c"svm/tlb/asid_again", c"An ASID that comes back is flushed first.",
+        || asid_again(enter_and_flush)),
+    right(c"svm/tlb/asid_in_turns", c"Two L2s take turns under one ASID, and each VMRUN flushes.",
+        || asid_in_turns(enter_and_flush)),
     right(c"svm/tlb/one_page_flushed", c"INVLPGA takes one page of an L2 without nested paging.",
         || one_page_flushed(1)),
     right(c"svm/fragmented", c"1 GiB in pages of 4 KiB: each page that the CPU may use is known.",
@@ -271,7 +296,10 @@ const PLANTED: &[Scenario] = &[
         || on_two_cpus(released_after_the_flush_of_another_cpu)).cpus(2),
     fault(c"fault/hardware-use-after-free/contiguous/rust/nested-page-stale-next-l2",
         c"An L2 goes with its page, and the next one gets its ASID without a flush.",
-        || asid_again(false)),
+        || asid_again(enter)),
+    fault(c"fault/hardware-use-after-free/contiguous/rust/nested-page-stale-in-turns",
+        c"Two L2s take turns under one ASID; one goes with its page, and the other's VMRUN flushes nothing.",
+        || asid_in_turns(enter)),
     fault(c"fault/hardware-use-after-free/contiguous/rust/page-stale",
         c"INVLPGA under another ASID takes nothing of this L2, whose page is released.",
         || one_page_flushed(2)),

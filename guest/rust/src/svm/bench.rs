@@ -16,13 +16,15 @@ type Measure = unsafe extern "C" fn(vcpu: *mut Vcpu, into: *mut c_void);
 fn measured(measure: Measure, into: *mut c_void) -> Outcome {
     let mut l2 = L2::try_new(&l2_chatty, Paging::Nested, 1)?;
     let svm = Svm::on()?;
-    // Tells the operands and flushes the TLB: from now on nothing of the VMCB changes.
+    // Tells the operands: from now on nothing of the VMCB changes.
     while l2.enter(&svm)?.is_of_host() {}
-    if l2.vmcb.exit() != Exit::Cpuid {
+    if l2.vmcb().exit() != Exit::Cpuid {
         return Err(UNEXPECTED);
     }
-    // SAFETY: SVM is on here, and all that the VMCB reaches lives until the call is over.
-    unsafe { measure(l2.bound.0.get(), into) };
+    l2.parts.vmcb.flush_nothing();
+    // SAFETY: SVM is on here, the TLB has nothing of others, and all that the VMCB reaches lives until
+    // the call is over.
+    unsafe { measure(l2.parts.bound.0.get(), into) };
     Ok(())
 }
 

@@ -65,10 +65,14 @@ impl Drop for Bound {
 /// An L2 and all that the CPU is given with it.
 ///
 /// Whoever may change its VMCB, its permission maps or its page tables decides what the CPU writes, and
-/// where: to users of this crate that is `unsafe`. The scenarios beside it take the fields, for they
-/// are to break this.
-// In the order in which they are dropped: unbound first.
+/// where: that is `unsafe`.
 pub struct L2 {
+    pub(super) parts: Parts,
+}
+
+/// What an L2 consists of, for who is to break it.
+// In the order in which they are dropped: unbound first.
+pub struct Parts {
     pub(crate) bound: Bound,
     pub(crate) vmcb: Physical<Given<Vmcb>>,
     /// What VMSAVE of the host goes to; the world switch brings it back.
@@ -83,7 +87,7 @@ pub struct L2 {
 const TABLES: usize = 5;
 
 impl L2 {
-    /// `asid`: not 0, and not another's that runs on this CPU. Without nested paging it must be in long mode.
+    /// `asid`: not 0; others may have it too. Without nested paging the L2 must be in long mode.
     pub fn try_new(program: &Program, paging: Paging, asid: u32) -> Result<Self, Failed> {
         Self::try_with_tables(program, paging, asid, 0)
     }
@@ -126,38 +130,68 @@ impl L2 {
             Mode::Long => vmcb.long_mode(&tables, memory::CODE, memory::STACK_TOP),
         }
         let bound = Bound(Box::try_new(Given::new(Vcpu::of(&vmcb, gpa(&*host_vmcb))))?);
-        Ok(L2 { bound, vmcb, host_vmcb, iopm, msrpm, memory, npt })
+        Ok(L2 { parts: Parts { bound, vmcb, host_vmcb, iopm, msrpm, memory, npt } })
     }
 
     /// Gives the CPU its addresses now and not at the first entry.
     pub fn bind(&mut self) -> Result<(), Failed> {
         // SAFETY: all that the VMCB reaches is ours.
-        match unsafe { kernel::freeonce_vcpu_bind(self.bound.0.get()) } {
+        match unsafe { kernel::freeonce_vcpu_bind(self.parts.bound.0.get()) } {
             0 => Ok(()),
             error => Err(Failed(error)),
         }
     }
 
-    /// One VMRUN, whatever ends it.
-    pub fn enter(&mut self, _svm: &Svm) -> Result<Exit, Failed> {
-        // SAFETY: SVM is on here, and every address in the VMCB leads into memory that we own.
-        let status = unsafe { kernel::freeonce_svm_run(self.bound.0.get()) };
+    /// One VMRUN, whatever ends it. It flushes the TLB of this CPU (15.16.1): that keeps what an L2
+    /// had under an ASID beyond its VMRUNs, its pages and its life, for whoever is next under it.
+    pub fn enter(&mut self, svm: &Svm) -> Result<Exit, Failed> {
+        self.parts.vmcb.flush();
+        // SAFETY: nothing is left in the TLB.
+        unsafe { self.enter_as_told(svm) }
+    }
+
+    /// One VMRUN that flushes nothing.
+    ///
+    /// ```compile_fail
+    /// use freeonce::{scenario::Failed, svm::{Exit, L2, Svm}};
+    ///
+    /// fn enter(l2: &mut L2, svm: &Svm) -> Result<Exit, Failed> {
+    ///     l2.enter_unflushed(svm) // error[E0133]: call to unsafe function
+    /// }
+    /// ```
+    ///
+    /// # Safety
+    /// What the TLB of this CPU has under this ASID leads into memory that this L2 may use.
+    pub unsafe fn enter_unflushed(&mut self, svm: &Svm) -> Result<Exit, Failed> {
+        self.parts.vmcb.flush_nothing();
+        // SAFETY: by the contract.
+        unsafe { self.enter_as_told(svm) }
+    }
+
+    /// One VMRUN, by what the VMCB says of the TLB.
+    ///
+    /// # Safety
+    /// What it leaves there leads into memory that this L2 may use.
+    unsafe fn enter_as_told(&mut self, _svm: &Svm) -> Result<Exit, Failed> {
+        // SAFETY: SVM is on here, every address in the VMCB leads into memory that we own, and so
+        // does the TLB.
+        let status = unsafe { kernel::freeonce_svm_run(self.parts.bound.0.get()) };
         self.exit(status)
     }
 
     /// One VMRUN at which an NMI of the host is pending.
     pub fn enter_into_nmi(&mut self, _svm: &Svm) -> Result<Exit, Failed> {
-        // SAFETY: as above.
-        let status = unsafe { kernel::freeonce_svm_run_into_nmi(self.bound.0.get()) };
+        self.parts.vmcb.flush();
+        // SAFETY: as above, and nothing is left in the TLB.
+        let status = unsafe { kernel::freeonce_svm_run_into_nmi(self.parts.bound.0.get()) };
         self.exit(status)
     }
 
-    fn exit(&mut self, status: i32) -> Result<Exit, Failed> {
+    fn exit(&self, status: i32) -> Result<Exit, Failed> {
         if status != 0 {
             return Err(Failed(status));
         }
-        self.vmcb.flushed();
-        Ok(self.vmcb.exit())
+        Ok(self.parts.vmcb.exit())
     }
 
     /// Enters until an exit of its own; the host's interrupts are the host's affair.
@@ -173,7 +207,24 @@ impl L2 {
 
     /// What the last #VMEXIT left.
     pub fn vmcb(&self) -> &Vmcb {
-        &self.vmcb
+        &self.parts.vmcb
+    }
+
+    /// All of it.
+    ///
+    /// # Safety
+    /// As long as this L2 can be entered its CPU is led to nothing but memory that is its own, and
+    /// what could hang or crash L1 stays intercepted.
+    pub unsafe fn parts_mut(&mut self) -> &mut Parts {
+        &mut self.parts
+    }
+
+    /// To be dropped one by one.
+    ///
+    /// # Safety
+    /// The first of them is dropped before any other.
+    pub unsafe fn into_parts(self) -> Parts {
+        self.parts
     }
 
     /// To change what the next VMRUN is given.
@@ -181,49 +232,69 @@ impl L2 {
     /// # Safety
     /// What it leads to is memory of this L2, and what could hang or crash L1 stays intercepted.
     pub unsafe fn vmcb_mut(&mut self) -> &mut Vmcb {
-        &mut self.vmcb
+        &mut self.parts.vmcb
     }
 
-    /// Another page in its nested page table, without a flush: one of an allocation, which stays
-    /// where it is until the run is settled, even when it is released.
-    pub(crate) fn map(&mut self, at: u64, to: u64) -> Result<(), Failed> {
+    /// Another page in its nested page table, or in its own where it has no other: one of an
+    /// allocation, which stays where it is until the run is settled, even when it is released.
+    ///
+    /// # Safety
+    /// The program of this L2 does not write there, or the page's owner bears it.
+    pub unsafe fn map(&mut self, at: u64, to: u64) -> Result<(), Failed> {
         if !kernel::freeonce_known(to, memory::PAGE as usize) {
             return Err(UNEXPECTED);
         }
-        // SAFETY: as just asked.
+        if self.parts.npt.is_none() {
+            self.parts.memory.link(at, to);
+            return Ok(());
+        }
+        // SAFETY: by the contract.
         unsafe { self.map_anything(at, to) }
     }
 
-    /// Another page in its nested page table, without a flush: any of the machine.
+    /// Another page in its nested page table: any of the machine.
     ///
     /// # Safety
     /// The program of this L2 does not write there, or what stands there is nobody's.
     pub unsafe fn map_anything(&mut self, at: u64, to: u64) -> Result<(), Failed> {
-        self.npt.as_mut().ok_or(UNEXPECTED)?.map(at, to, 1, TableFlags::ALL)
+        self.parts.npt.as_mut().ok_or(UNEXPECTED)?.map(at, to, 1, TableFlags::ALL)
     }
 
-    /// None there, without a flush.
+    /// None there. CPUs that have entered this L2 may keep it until it is entered there again.
     pub fn unmap(&mut self, at: u64) -> Result<(), Failed> {
-        self.npt.as_mut().ok_or(UNEXPECTED)?.set_leaf(at, 0)
+        if let Some(npt) = &mut self.parts.npt {
+            return npt.set_leaf(at, 0);
+        }
+        self.parts.memory.unlink(at);
+        Ok(())
     }
 
     /// The program's accesses to these ports reach the devices.
-    pub(crate) fn pass_ports_below(&mut self, port: usize) {
-        self.iopm.0[..port / 8].fill(0);
+    ///
+    /// # Safety
+    /// What it does to them harms nobody.
+    pub unsafe fn pass_ports_below(&mut self, port: usize) {
+        self.parts.iopm.0[..port / 8].fill(0);
     }
 
     /// The program's accesses to MSRs reach the CPU.
-    pub(crate) fn pass_all_msrs(&mut self) {
-        self.msrpm.0.fill(0);
+    ///
+    /// # Safety
+    /// What it writes there harms nobody.
+    pub unsafe fn pass_all_msrs(&mut self) {
+        self.parts.msrpm.0.fill(0);
     }
 
     /// Two bits an MSR, of the first two ranges (15.11): read, write.
-    pub(crate) fn intercept_msr(&mut self, msr: u32, read: bool, write: bool) {
+    ///
+    /// # Safety
+    /// As above, where a bit is cleared.
+    pub unsafe fn intercept_msr(&mut self, msr: u32, read: bool, write: bool) {
         let bit = match msr {
             0..0x2000 => msr as usize * 2,
             _ => (0x2000 + (msr as usize & 0x1fff)) * 2,
         };
-        let byte = &mut self.msrpm.0[bit / 8];
+        let byte = &mut self.parts.msrpm.0[bit / 8];
         *byte &= !(3 << (bit % 8));
         *byte |= (u8::from(read) | u8::from(write) << 1) << (bit % 8);
     }

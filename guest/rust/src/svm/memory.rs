@@ -5,9 +5,7 @@
 //! 12.2.5, page tables 5.3.
 
 use super::{Given, Physical, zeroed};
-use crate::kernel;
 use crate::physical::{PhysicalAllocator, gpa};
-use crate::scenario::{Outcome, UNEXPECTED};
 use core::alloc::{AllocError, Allocator, Layout};
 use core::ptr::NonNull;
 
@@ -191,23 +189,15 @@ impl Memory {
         &self.0.0[(PAGE_TABLES / PAGE) as usize]
     }
 
-    /// Another page for one of the first 16, in the L2's own page table: one of an allocation,
-    /// since without nested paging that table holds L1's addresses.
-    pub fn map(&mut self, at: u64, to: u64) -> Outcome {
-        if !kernel::freeonce_known(to, PAGE as usize) {
-            return Err(UNEXPECTED);
-        }
-        self.link(at, to);
-        Ok(())
-    }
-
-    /// None there, without a flush.
-    pub fn unmap(&mut self, at: u64) {
-        self.write_entry(at, 0);
-    }
-
-    fn link(&mut self, at: u64, to: u64) {
+    /// Another page for one of the first 16, in the L2's own page table: without nested paging that
+    /// holds L1's addresses.
+    pub(super) fn link(&mut self, at: u64, to: u64) {
         self.write_entry(at, to | ENTRY);
+    }
+
+    /// None there.
+    pub(super) fn unlink(&mut self, at: u64) {
+        self.write_entry(at, 0);
     }
 
     fn write_entry(&mut self, at: u64, entry: u64) {

@@ -15,7 +15,7 @@ mod vmcb;
 
 pub use cpu::{Pinned, Svm, cpu_count, on_cpu, on_each_cpu};
 pub use exit::Exit;
-pub use l2::{Budget, L2, OVER_BUDGET, Paging};
+pub use l2::{Budget, L2, OVER_BUDGET, Paging, Parts};
 pub use memory::handler;
 pub use program::{Program, lacks, play, play_on};
 pub use vmcb::{CR0_AM, CR0_TS, EFER_SVME, Event, Intercept, Vmcb};

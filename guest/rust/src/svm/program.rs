@@ -103,10 +103,10 @@ pub fn play_on(svm: &Svm, program: &Program, l2: &mut L2, lacking: Lacking) -> O
             _ => compare(expected, wanted, exit, l2)?,
         }
         if exit == Exit::Vintr {
-            l2.vmcb.no_virtual_interrupt();
+            l2.parts.vmcb.no_virtual_interrupt();
         }
         if expected.next != ANY {
-            l2.vmcb.set_rip(u64::from(expected.next));
+            l2.parts.vmcb.set_rip(u64::from(expected.next));
         }
     }
     Ok(())
@@ -114,15 +114,15 @@ pub fn play_on(svm: &Svm, program: &Program, l2: &mut L2, lacking: Lacking) -> O
 
 fn compare(expected: &Expected, wanted: Exit, exit: Exit, l2: &L2) -> Result<(), Failed> {
     if exit != wanted {
-        stepf(format_args!("exit {:#x}, not {:#x}", l2.vmcb.exit_code(), expected.code));
+        stepf(format_args!("exit {:#x}, not {:#x}", l2.vmcb().exit_code(), expected.code));
         return Err(UNEXPECTED);
     }
-    if l2.vmcb.info_1() & expected.mask != expected.info & expected.mask {
-        stepf(format_args!("info1 {:#x}, not {:#x}", l2.vmcb.info_1(), expected.info));
+    if l2.vmcb().info_1() & expected.mask != expected.info & expected.mask {
+        stepf(format_args!("info1 {:#x}, not {:#x}", l2.vmcb().info_1(), expected.info));
         return Err(UNEXPECTED);
     }
-    if expected.at != ANY && l2.vmcb.rip() != u64::from(expected.at) {
-        stepf(format_args!("RIP {:#x}, not {:#x}", l2.vmcb.rip(), expected.at));
+    if expected.at != ANY && l2.vmcb().rip() != u64::from(expected.at) {
+        stepf(format_args!("RIP {:#x}, not {:#x}", l2.vmcb().rip(), expected.at));
         return Err(UNEXPECTED);
     }
     Ok(())

@@ -299,8 +299,8 @@ impl Vmcb {
         unsafe { ptr::write_volatile(&mut self.tlb_control, FLUSH_ALL) }
     }
 
-    /// The L2's TLB entries are gone by now (15.16.1); the CPU leaves the field as it is.
-    pub fn flushed(&mut self) {
+    /// The next VMRUN flushes nothing; the CPU leaves the field as it is.
+    pub fn flush_nothing(&mut self) {
         // SAFETY: as above.
         unsafe { ptr::write_volatile(&mut self.tlb_control, 0) }
     }
