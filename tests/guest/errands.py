@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -29,6 +30,8 @@ def work(text: str) -> str:
         (Path(str(body["lost"])) / str(count)).touch()
         if count < int(str(body["times"])):
             return to_text(lost)
+    if "stopped" in body:
+        os.kill(os.getpid(), signal.SIGSTOP)
     if "image" in body and images.find(str(body["image"])) is None:
         return to_text(lacking(f"bare:{os.getpid()}", NO_IMAGE, "none"))
     if "lacking" in body and is_first(Path(str(body["lacking"]))):

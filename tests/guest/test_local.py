@@ -21,6 +21,7 @@ from freeonce.campaign.local_worker import BEAT_SECONDS
 from freeonce.campaign.outcome import Outcome, killed, to_text
 from freeonce.campaign.task import Body, Task
 from freeonce.campaign.trust import DEATHS, TIMES, TRIES
+from freeonce.deadline import patience
 from freeonce.errors import HostError
 from tests.death.life import MARK
 from tests.guest.campaigning import LEFT_SECONDS, begun, marked, until
@@ -205,6 +206,38 @@ def test_workers_end_with_who_leads_them_and_what_they_hold_is_ended_in_order(
     assert (tmp_path / "unwound").exists()
 
 
+@pytest.mark.long
+def test_a_task_whose_workers_are_stopped_each_time_is_incomplete_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SILENT_SECONDS", 2 * BEAT_SECONDS)
+    first, *others = tasks(4)
+    stopped = replace(first, body=first.body | {"stopped": True})
+    found, said = ran(1, [stopped, *others])
+    how = f"was killed, having said nothing for {2 * BEAT_SECONDS * patience():g} s"
+    died = "workers died while they ran it and nothing else"
+    assert found.pop("task 0").document["reasons"] == [f"{died}; the last {how}"]
+    assert {one.verdict for one in found.values()} == {"clean"}
+    assert said == [
+        f"task 0: its worker {how}, {count} of {DEATHS} times" for count in range(1, DEATHS + 1)
+    ]
+
+
+def test_who_leads_may_be_stopped_itself_and_kills_nobody_for_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    with local(1, slow) as running:
+        coming = running(tasks(6), said.append)
+        next(coming)
+        # From now on: to begin may take longer.
+        monkeypatch.setattr(module, "SILENT_SECONDS", 2 * BEAT_SECONDS / patience())
+        next(coming)
+        time.sleep(2.5 * BEAT_SECONDS)
+        assert len(list(coming)) == 4
+    assert said == []
+
+
 def test_a_worker_that_is_killed_takes_no_task_with_it() -> None:
     found: list[str] = []
     said: list[str] = []
@@ -230,7 +263,7 @@ def test_a_worker_that_is_stopped_takes_no_task_with_it(monkeypatch: pytest.Monk
                 os.kill(int(outcome.worker), signal.SIGSTOP)
     assert sorted(found) == sorted(f"task {n}" for n in range(30))
     assert len(said) == 1
-    assert said[0].endswith(f"its worker died, 1 of {DEATHS} times")
+    assert said[0].endswith(f"having said nothing for {3 * patience():g} s, 1 of {DEATHS} times")
 
 
 def test_a_worker_that_is_long_at_a_task_says_that_it_lives(
@@ -248,7 +281,7 @@ def test_a_worker_that_is_stopped_in_the_middle_of_its_answer_is_ended(
     monkeypatch.setattr(module, "SILENT_SECONDS", 1.0)
     with local(1, cut_off) as running:
         ((_, outcome),) = running(tasks(1), lambda _: None)
-    assert outcome == killed()
+    assert outcome == killed(f"was killed, having said nothing for {1 * patience():g} s")
 
 
 def test_a_worker_that_is_stopped_before_it_takes_a_large_task_is_ended(

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
@@ -56,6 +57,52 @@ def test_audits_of_one_module_with_other_words_are_apart() -> None:
 def test_another_image_is_the_same_task() -> None:
     before, after = kept("a", "clean", image="1"), kept("a", "faulty", LEAK, image="2")
     assert [one.what for one in differences([before], [after])] == ["changed"]
+
+
+KERNELS = ("cloud", "linux-image-6.12-amd64")
+
+
+@pytest.fixture
+def two_kernels(tmp_path: Path) -> Path:
+    """A store in which one audit had another result under each."""
+    with writing(tmp_path / "s") as store:
+        for kernel, verdict in zip(KERNELS, ("incomplete", "faulty"), strict=True):
+            document = {
+                "findings": [LEAK | {"message": "8 bytes"}],
+                "reasons": ["lost"],
+                "host": {"kernel": "6"},
+            }
+            task = Task(f"of {verdict}", "loop", {"kind": "audit", "number": 0, "kernel": kernel})
+            store.add(task, Outcome(verdict, False, 0.1, "w", document))
+    return tmp_path / "s"
+
+
+def test_results_of_two_kernels_are_told_apart_wherever_they_are_told(two_kernels: Path) -> None:
+    def told(*words: str) -> str:
+        words = (str(two_kernels), *words)
+        return CliRunner().invoke(results, words, env={"COLUMNS": "200"}).output
+
+    for words in ([], ["--csv", "-"], ["--junit", "-"], ["--sarif", "-"]):
+        output = told(*words)
+        assert all(kernel in output for kernel in KERNELS), words
+    # Why it is incomplete, the slowest, and what is not as expected.
+    page = told("--html", "-")
+    assert page.count("loop (cloud)") == 3
+    assert page.count("loop (linux-image-6.12-amd64)") == 2
+    assert told("--csv", "-", "--where", "kernel=*6.12*").count("loop") == 1
+
+
+def test_a_difference_tells_of_which_kernel_it_is() -> None:
+    before, after = kept("a", "clean", kernel="cloud"), kept("a", "faulty", LEAK, kernel="host")
+    assert [one.name for one in differences([before], [after])] == ["a (host)", "a (cloud)"]
+
+
+def test_the_kernel_is_told_where_the_plan_names_none(tmp_path: Path) -> None:
+    task = Task("k", "loop", {"kind": "audit", "number": 0})
+    with writing(tmp_path / "s") as store:
+        store.add(task, Outcome("clean", True, 0.1, "w", {"host": {"kernel": "6.1.0-cloud"}}))
+    told = CliRunner().invoke(results, [str(tmp_path / "s"), "--csv", "-"])
+    assert "6.1.0-cloud" in told.output
 
 
 def test_another_accelerator_is_another_task() -> None:

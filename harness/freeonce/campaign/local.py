@@ -18,7 +18,7 @@ from freeonce.campaign import identity
 from freeonce.campaign.local_worker import BEAT_SECONDS, END_SECONDS
 from freeonce.campaign.outcome import Outcome, from_text, killed, lacking
 from freeonce.campaign.perform import perform
-from freeonce.campaign.task import Running, Task
+from freeonce.campaign.task import Running, Task, label
 from freeonce.campaign.trust import DEATHS, TIMES, Trust, nobody_left
 from freeonce.deadline import Deadline
 from freeonce.errors import EvidenceError, HostError
@@ -50,11 +50,14 @@ def local(slots: int, work: Callable[[str], str] = perform) -> Iterator[Running]
 
 
 class _Worker:
-    """A process, and the task that it has. `task`: given to it when it says that it has begun."""
+    """A process, and the task that it has. `task`: given to it when it says that it has begun.
+    `ended`: how, if not by itself.
+    """
 
     def __init__(self, work: Callable[[str], str], task: Task) -> None:
         self.task = task
         self.begun = False
+        self.ended = ""
         self.line, theirs = Pipe()
         _bound(self.line.fileno(), SILENT_SECONDS)
         self._silence = Deadline(BEGIN_SECONDS, "the begin of a worker")
@@ -84,7 +87,8 @@ class _Worker:
     @property
     def silent(self) -> bool:
         """Whether it should have said something by now."""
-        return self._silence.is_over
+        # Where we ourselves were stopped, what it said meanwhile waits in the line.
+        return self._silence.is_over and not self.line.poll()
 
     def _send(self, text: str) -> None:
         # One that is dead is found to be when it is heard.
@@ -106,6 +110,7 @@ class _Worker:
 
     def kill(self) -> None:
         """It ends now; it is not to be waited for."""
+        self.ended = f"was killed, having said nothing for {self._silence.seconds:g} s"
         self._process.kill()
 
     def dismiss(self) -> None:
@@ -198,7 +203,8 @@ class _Crew:
         task = worker.task
         if worker.begun:
             self._deaths[task.key] += 1
-            say(f"{task.name}: its worker died, {self._deaths[task.key]} of {DEATHS} times")
+            how = f"its worker {worker.ended or 'died'}, {self._deaths[task.key]} of {DEATHS} times"
+            say(f"{label(task.name, task.body)}: {how}")
         else:
             # That is nothing of the task's.
             self._unbegun += 1
@@ -208,7 +214,7 @@ class _Crew:
         if self._deaths[task.key] < DEATHS:
             self._again.append(task)
         else:
-            yield task, killed()
+            yield task, killed(worker.ended)
 
     def _came(self, task: Task, text: str) -> Iterator[tuple[Task, Outcome]]:
         try:

@@ -37,9 +37,9 @@ def broken(error: Exception) -> Outcome:
     return Outcome("", False, 0.0, "a worker", refused=f"an error of freeonce: {error!r}")
 
 
-def killed() -> Outcome:
-    """What is known of a task whose worker died each time."""
-    reason = "workers died while they ran it and nothing else"
+def killed(last: str = "") -> Outcome:
+    """What is known of a task whose worker died each time. `last`: how the last of them did."""
+    reason = f"workers died while they ran it and nothing else{last and f'; the last {last}'}"
     document: dict[str, object] = {"verdict": str(Verdict.INCOMPLETE), "reasons": [reason]}
     return Outcome(str(Verdict.INCOMPLETE), False, 0.0, "", document)
 

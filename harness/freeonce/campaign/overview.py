@@ -156,7 +156,7 @@ def incomplete(results: Iterable[Told]) -> list[tuple[str, int, str]]:
         if one.verdict == Verdict.INCOMPLETE:
             for reason in one.reasons:
                 counts[reason] += 1
-                example.setdefault(reason, f"{one.name} ({one.number})")
+                example.setdefault(reason, f"{one.label} ({one.number})")
     return [(reason, count, example[reason]) for reason, count in counts.most_common()]
 
 

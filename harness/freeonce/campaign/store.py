@@ -3,6 +3,7 @@
 Each result is there for good when `add` returns (write-ahead log, synchronous=FULL).
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -11,13 +12,13 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from freeonce.campaign.outcome import Outcome
-from freeonce.campaign.task import Task
+from freeonce.campaign.task import Task, label
 from freeonce.errors import HostError, UsageError
 
 FILE = "results.sqlite"
@@ -26,8 +27,6 @@ NEW = "results.sqlite.new"
 LOCK = "lock"
 VERSION = 1
 BUSY_SECONDS = 30.0
-LITTLE = 1 << 20
-"""Bytes that are free where a disk is as good as full."""
 
 _TABLES = """
 create table results (
@@ -64,20 +63,14 @@ class Kept:
 
     @property
     def kernel(self) -> str:
-        """As the plan names it, empty where it names none."""
-        return str(self.task.get("kernel") or "")
+        """As the plan names it; where it names none, the release of the image that was in use."""
+        host = self.document.get("host") or {}
+        return str(self.task.get("kernel") or host.get("kernel") or "")
 
     @property
     def label(self) -> str:
-        """The task as people call it, so that two of a plan are told from each other."""
-        each = self.task.get("fail_each")
-        failing = {None: "", True: "--fail-each"}.get(each, f"--fail-each={each}")
-        accel = str(self.task.get("accel") or "auto")
-        on = [self.kernel, accel if accel != "auto" else ""]
-        under = f"({', '.join(filter(None, on))})" if any(on) else ""
-        return " ".join(
-            filter(None, (self.name, str(self.task.get("params") or ""), failing, under))
-        )
+        """The task as people call it."""
+        return label(self.name, self.task)
 
 
 class Store:
@@ -89,7 +82,7 @@ class Store:
 
     def keys(self) -> set[str]:
         """Of all results that are there."""
-        with self._told():
+        with self._told("read"):
             return {key for (key,) in self._connection.execute("select key from results")}
 
     def add(self, task: Task, outcome: Outcome) -> None:
@@ -103,7 +96,7 @@ class Store:
             *(int(outcome.as_expected), float(outcome.seconds), time.time(), outcome.worker),
             *(json.dumps(body), json.dumps(outcome.document)),
         )
-        with self._told(), self._connection:
+        with self._told("written"), self._connection:
             marks = ", ".join("?" * len(row))
             self._connection.execute(
                 f"insert into results values ({marks}) on conflict(key) do nothing", row
@@ -111,7 +104,7 @@ class Store:
 
     def forget(self, keys: Iterable[str]) -> None:
         """Take the results of these keys away."""
-        with self._told(), self._connection:
+        with self._told("written"), self._connection:
             query = "delete from results where key = ?"
             self._connection.executemany(query, [(key,) for key in keys])
 
@@ -120,7 +113,7 @@ class Store:
         found: Counter[tuple[str, bool]] = Counter()
         wanted = set(keys)
         query = "select key, verdict, as_expected from results"
-        with self._told():
+        with self._told("read"):
             for key, verdict, as_expected in self._connection.execute(query):
                 if key in wanted:
                     found[verdict, bool(as_expected)] += 1
@@ -133,7 +126,7 @@ class Store:
     def numbered(self, after: int = 0) -> Iterator[tuple[int, Kept]]:
         """The same, each with a number that grows; only those behind a number."""
         query = "select rowid, * from results where rowid > ? order by rowid"
-        with self._told():
+        with self._told("read"):
             for number, *row in self._connection.execute(query, (after,)):
                 *plain, task, document = row
                 values = dict(zip(_COLUMNS, plain, strict=True))
@@ -142,21 +135,27 @@ class Store:
                 yield number, kept
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _told(self, what: str) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, ValueError) as error:
-            raise HostError("store", f"{self._where}: {_why(error, self._where.parent)}") from error
+            raise _cannot_be(what, self._where, error) from error
 
 
-def _why(error: Exception, folder: Path) -> str:
-    """SQLite's words, which of a full disk may be no more than "disk I/O error"."""
-    free = shutil.disk_usage(folder).free
-    name = getattr(error, "sqlite_errorname", "")
-    if name != "SQLITE_FULL" and not (name.startswith("SQLITE_IOERR") and free < LITTLE):
-        return str(error)
-    room = f"{free} bytes are free; what was kept stays"
-    return f"no room for a result ({error}): {room}, and with more room the same command goes on"
+def _cannot_be(what: str, where: Path, error: Exception) -> HostError:
+    """Which store, what happened to it, and what to do. `what`: read, written or made."""
+    said, full = str(error), False
+    if isinstance(error, OSError):
+        said, full = str(error.strerror), error.errno in (errno.ENOSPC, errno.EDQUOT)
+    elif isinstance(error, sqlite3.Error):
+        name = getattr(error, "sqlite_errorname", "")
+        # Where a file of its own does not grow SQLite knows only of an error of the disk.
+        full = name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR")
+    if full:
+        with suppress(OSError):
+            said += f"; {shutil.disk_usage(where.parent).free / 1e6:.1f} MB are free on its disk"
+        said += "; make room, or mend it: what was kept stays, and the same command goes on"
+    return HostError("store", f"{where} cannot be {what}: {said}")
 
 
 _COLUMNS = (
@@ -179,9 +178,9 @@ def writing(folder: Path) -> Iterator[Store]:
             if strange and not (folder / FILE).exists():
                 raise UsageError(f"{folder} holds other files and no {FILE}; give a new folder")
             lock = stack.enter_context((folder / LOCK).open("a+"))
+            _locked(lock.fileno(), folder)
         except OSError as error:
-            raise HostError("store", f"cannot write to {folder}: {error.strerror}") from error
-        _locked(lock.fileno(), folder)
+            raise _cannot_be("written", folder, error) from error
         if not (folder / FILE).exists():
             _make(folder)
         yield stack.enter_context(_opened(folder, write=True))
@@ -218,7 +217,7 @@ def _make(folder: Path) -> None:
             connection.execute(f"pragma user_version = {VERSION}")
         new.rename(folder / FILE)
     except (OSError, sqlite3.Error) as error:
-        raise HostError("store", f"cannot make {folder / FILE}: {error}") from error
+        raise _cannot_be("made", folder / FILE, error) from error
 
 
 @contextmanager
@@ -234,4 +233,4 @@ def _opened(folder: Path, write: bool) -> Iterator[Store]:
                 connection.execute("pragma synchronous = full")
             yield Store(connection, file)
     except sqlite3.Error as error:
-        raise HostError("store", f"{file}: {error}") from error
+        raise _cannot_be("written" if write else "read", file, error) from error

@@ -75,6 +75,16 @@ class Base:
         return Task(key_of(whole), name, whole)
 
 
+def label(name: str, body: Mapping[str, object]) -> str:
+    """A task as people call it, with what tells it from others of its name."""
+    each = body.get("fail_each")
+    failing = "" if each is None else "--fail-each" if each is True else f"--fail-each={each}"
+    on = (str(body.get(key) or "") for key in ("kernel", "accel"))
+    under = ", ".join(one for one in on if one not in ("", "auto"))
+    words = (name, str(body.get("params") or ""), failing, under and f"({under})")
+    return " ".join(filter(None, words))
+
+
 def key_of(body: Body) -> str:
     """Equal for equal tasks, whoever makes them and when."""
     text = json.dumps(body, sort_keys=True, separators=(",", ":"))

@@ -27,7 +27,7 @@ from freeonce.campaign.outcome import Outcome
 from freeonce.campaign.pages import served
 from freeonce.campaign.plan import Plan, parse_plan
 from freeonce.campaign.store import Store, writing
-from freeonce.campaign.task import Running, Task, unfold
+from freeonce.campaign.task import Running, Task, label, unfold
 from freeonce.cli.loudness import stderr_console
 from freeonce.cli.options import Address, accelerator_option
 from freeonce.cli.outputs import UNWRITTEN
@@ -203,15 +203,17 @@ class _Watch:
 
     def say(self, words: str) -> None:
         """Beside the bar."""
-        self._console.print(Text(words))
+        # A line of a log stays one.
+        self._console.print(Text(words), soft_wrap=not self._console.is_terminal)
 
     def done(self, task: Task, outcome: Outcome) -> None:
         """One more."""
         self._done += 1
-        self._progress.update(self._bar, advance=1, description=task.name)
+        called = label(task.name, task.body)
+        self._progress.update(self._bar, advance=1, description=called)
         if not outcome.refused and not outcome.as_expected:
             said = "; ".join(filter(None, (outcome.verdict, in_short(outcome.document))))
-            self.say(f"{task.name}: {said}, not expected")
+            self.say(f"{called}: {said}, not expected")
         now = time.monotonic()
         if not self._console.is_terminal and now >= self._next:
             self._next = now + TELL_SECONDS

@@ -135,10 +135,10 @@ WRITERS: dict[str, Callable[[Iterable[Kept], str], str]] = {
 
 def _printed(found: Iterable[Kept]) -> None:
     table = Table(box=None, pad_edge=False)
-    for heading in ("key", "name", "verdict", "expected", "seconds", "found"):
+    for heading in ("key", "kind", "name", "verdict", "expected", "seconds", "found"):
         table.add_column(heading, justify="right" if heading == "seconds" else "left")
     for one in found:
-        words = (one.key[:SHOWN_KEY], one.label, one.verdict, _word(one, "as_expected"))
+        words = (one.key[:SHOWN_KEY], one.kind, one.label, one.verdict, _word(one, "as_expected"))
         table.add_row(*map(Text, words), f"{one.seconds:.1f}", Text(in_short(one.document)))
     Out(highlight=False).print(table)
 
