@@ -112,7 +112,8 @@ class Workers:
         workers = self.resources().values()
         if not workers or any(needs.keys() <= one.keys() for one in workers):
             return ""
-        return f"no worker has {', '.join(one for one in needs if one != SLOT)}"
+        lacks = [one for one in needs if one != SLOT]
+        return f"no worker has {', '.join(lacks)}" if lacks else "no worker is one of freeonce's"
 
 
 def needs(body: Body) -> dict[str, float]:
@@ -204,7 +205,7 @@ class _Crowd:
         if given.before is not None and future.status == "cancelled":
             self._again.append(given)
             return
-        address, outcome = self._outcome(future)
+        address, outcome = self._outcome(future, task)
         if outcome is None or not outcome.by_host:
             yield task, outcome
             return
@@ -287,7 +288,7 @@ class _Crowd:
         )
         return given.future
 
-    def _outcome(self, future: Future) -> tuple[str, Outcome | None]:
+    def _outcome(self, future: Future, task: Task) -> tuple[str, Outcome | None]:
         """And by which worker. None: given up. What the task itself raised is told as the worker's
         refusal of it.
         """
@@ -298,7 +299,7 @@ class _Crowd:
             return "", broken(error)
         address, text = future.result()
         try:
-            outcome = from_text(text)
+            outcome = from_text(text, task.body.get("kind"))
         except EvidenceError as error:
             outcome = lacking(address, "answer", str(error))
         if not outcome.by_host and not outcome.refused:
