@@ -24,7 +24,7 @@ from freeonce.campaign.identity import (
 )
 from freeonce.campaign.outcome import Outcome, lacking, to_text
 from freeonce.campaign.task import CENSUS, CENSUS_FAILURES, Task
-from freeonce.campaign.trust import OF_THE_TASK
+from freeonce.campaign.trust import OF_THE_TASK, PACKAGE
 from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
 from freeonce.evidence.scenarios import Scenario, parse_scenarios
 from freeonce.guest import clone
@@ -98,7 +98,7 @@ def _same_files(body: Body, setting: Setting) -> None:
     """What the campaign meant is what this worker has. Raises HostError that names it."""
     try:
         if kernel_digest(setting.image) != body["package"]:
-            raise HostError("package", "this worker's kernel package is not the campaign's")
+            raise HostError(PACKAGE, "this worker's kernel package is not the campaign's")
         for name, wanted, found in _files(body, setting):
             if found != wanted:
                 raise HostError(OF_THE_TASK, f"this worker's {name} is not the campaign's")

@@ -10,6 +10,10 @@ TIMES = 3
 """So often in a row for one reason, and a worker is taken out."""
 AT_ONCE = "harness"
 """The reason for which it is the first time: each task would meet it."""
+PACKAGE = "package"
+"""The reason of a worker whose kernel package is another."""
+DIFFERENCES = (AT_ONCE, PACKAGE)
+"""Reasons that are as much the campaign's as the worker's."""
 OF_THE_TASK = "differs"
 """The reason for which a worker is none the worse: a file of the task is another than it was."""
 TRIES = 3
