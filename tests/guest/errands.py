@@ -35,7 +35,7 @@ def work(text: str) -> str:
     if "image" in body and images.find(str(body["image"])) is None:
         return to_text(lacking(f"bare:{os.getpid()}", NO_IMAGE, "none"))
     if "lacking" in body and is_first(Path(str(body["lacking"]))):
-        return to_text(lacking("bad:1", "differs", f"it, {body['number']}"))
+        return to_text(lacking("bad:1", "no-kvm", f"it, {body['number']}"))
     return to_text(Outcome("clean", True, 0.0, str(os.getpid()), {"number": body["number"]}))
 
 

@@ -80,7 +80,7 @@ class TestLocal:
         assert Counter(task.key for task, _ in found) == {f"key-{n}": 1 for n in range(20)}
         (word,) = said
         assert word.startswith(
-            "worker bad:1 was taken out: it refused 3 tasks in a row: differs: it"
+            "worker bad:1 was taken out: it refused 3 tasks in a row: no-kvm: it"
         )
 
     @pytest.mark.long
