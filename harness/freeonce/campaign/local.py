@@ -101,11 +101,11 @@ class _Worker:
             text = self.line.recv_bytes().decode()
             self._silence = Deadline(SILENT_SECONDS, "a worker's silence")
             return text
-        except EOFError:
-            return None
-        except OSError:
-            # Stopped in the middle of its answer, most likely: it does not end by itself.
+        except BlockingIOError:
+            # Stopped in the middle of its answer: it does not end by itself.
             self.kill()
+            return None
+        except (EOFError, OSError):
             return None
 
     def kill(self) -> None:
