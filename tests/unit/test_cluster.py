@@ -17,10 +17,17 @@ TASK = Task("key", "c/pool", {"kind": "scenario", "accel": "auto"})
 LOST = Outcome("incomplete", False, 0.0, "w", {"reasons": ["QEMU"]}, by_host=True)
 
 
-def crowd(workers: Iterable[str]) -> _Crowd:
-    found = {"workers": {one: {"resources": {SLOT: 1}} for one in workers}}
+def crowd(workers: Iterable[str], *others: dict[str, Any]) -> _Crowd:
+    """`others`: by address what further workers have."""
+    has = {one: {SLOT: 1} for one in workers}
+    for one in others:
+        has |= one
+    found = {"workers": {one: {"resources": resources} for one, resources in has.items()}}
     client: Any = SimpleNamespace(
-        scheduler_info=lambda **_: found, retire_workers=lambda *_, **__: None
+        scheduler_info=lambda **_: found,
+        retired=[],
+        retire_workers=lambda addresses, **_: client.retired.extend(addresses),
+        submit=lambda *_, **words: SimpleNamespace(**words),
     )
     return _Crowd(client, str, lambda _: None)
 
@@ -83,3 +90,43 @@ def test_workers_that_were_taken_out_do_not_come_back(
     monkeypatch.setattr(serving, "_serve", serve_once)
     asyncio.run(serving.serve("tcp://127.0.0.1:1", 2, {}))
     assert slots_asked == asked
+
+
+@pytest.mark.parametrize("other", [{"guest": 1, "tcg": 1, "svm_tcg": 1}, {}])
+def test_what_the_only_fit_worker_refused_is_told(other: dict[str, float]) -> None:
+    """Who has not what the task needs, or is none of ours, is nobody else."""
+    task = Task("key", "c/pool", {"kind": "scenario", "accel": "kvm"})
+    some = crowd([], {"fit": {"guest": 1, "kvm": 1, "svm_kvm": 1}}, {"other": other})
+    some._trust.again("key", "fit")
+    refused = lacking("fit", "system", "full")
+    some._again.append(_Given(task, refused))
+    assert some._next_given(iter(())) is None
+    assert list(some._nobodys) == [(task, refused)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "ends"), [("harness", []), ("package", []), ("system", ["one"])]
+)
+def test_a_difference_takes_a_worker_from_this_campaign_alone(reason: str, ends: list[str]) -> None:
+    some = crowd(["one", "two"])
+    some._take_out("one", lacking("one", reason, "another"))
+    assert some._client.retired == ends
+    given: Any = some._give(_Given(TASK))
+    assert given.workers == ["two"]
+
+
+def test_workers_of_others_are_none_that_are_left() -> None:
+    some = crowd(["one"], {"theirs": {}})
+    with pytest.raises(HostError, match="no worker is left"):
+        some._take_out("one", lacking("one", "harness", "another"))
+
+
+def test_a_task_of_who_is_gone_is_given_to_others() -> None:
+    some = crowd(["one", "two"])
+    some._take_out("one", lacking("one", "harness", "another"))
+    future: Any = some._give(_Given(TASK))
+    future.status = "cancelled"
+    assert list(some._came(future)) == []
+    again = some._next_given(iter(()))
+    assert again is not None
+    assert (again.task, again.workers) == (TASK, set())

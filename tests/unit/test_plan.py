@@ -22,6 +22,7 @@ from freeonce.campaign.plan import Audit, Census, Plan, Scenarios, line_of, pars
 from freeonce.campaign.task import CENSUS_LIMIT, Base, Task, key_of, unfold
 from freeonce.errors import HostError, UsageError
 from freeonce.evidence.scenarios import Scenario
+from freeonce.project import chosen
 
 TABLE = tuple(
     Scenario(number, name, "Examples", "C", None, "", ()) for number, name in enumerate("abc")
@@ -90,6 +91,7 @@ C = "# of modules\n[[census]]\n"
         ("[[scenarios]]\nrepeat = 2", 1, "[[scenarios]] names is missing"),
         ("[[scenarios]]\nnames = 'a'", 2, "[[scenarios]] names must be a list of at least one"),
         ("[[scenarios]]\nnames = []", 2, "[[scenarios]] names must be a list of at least one text"),
+        ("[[audits]]\ntargets = ['a', ' ']", 2, "[[audits]] targets must be a list of texts that"),
         (f"{A}repeat = true", 3, "[[scenarios]] repeat must be a whole number from 1 to"),
         (f"{A}# well\n\nrepeat = 0", 5, "[[scenarios]] repeat must be a whole number from 1 to"),
         (f"{A}timeout = nan", 3, "[[scenarios]] timeout must be seconds"),
@@ -117,6 +119,12 @@ def test_what_is_wrong_with_a_plan_is_named_with_its_line(text: str, line: int, 
 def test_what_is_no_toml_is_told_with_its_line() -> None:
     with pytest.raises(UsageError, match=r"night.toml: .*line 2"):
         parse_plan("[[scenarios]]\nnames = [1,, 2]", "night.toml")
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, f"{A}repeat = 1{'0' * 5000}"])
+def test_what_no_plan_needs_is_no_plan(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^plan\.toml: "):
+        parse_plan(text, "plan.toml")
 
 
 def test_what_looks_like_a_table_in_a_text_is_none() -> None:
@@ -273,6 +281,36 @@ def test_a_kernel_without_an_image_is_told_with_what_to_do(
     assert caught.value.reason == "no-image"
 
 
+def test_a_kernel_by_its_name_has_all_that_a_project_adds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its families, its scenarios and its crate, as without a name."""
+    (tmp_path / "manifest.json").touch()
+    ours = SimpleNamespace(
+        kernels=("cloud",), families=("mine",), scenarios=tmp_path, crate=tmp_path, folder=tmp_path
+    )
+    added: list[str] = []
+
+    def adds(word: str) -> Any:
+        def add(base: Path, *_: object) -> Path:
+            added.append(word)
+            return base
+
+        return add
+
+    monkeypatch.delenv("FREEONCE_IMAGE", raising=False)
+    monkeypatch.setattr(here, "image_of", lambda _: tmp_path / "manifest.json")
+    monkeypatch.setattr(chosen, "image_of", lambda _: tmp_path / "manifest.json")
+    monkeypatch.setattr(chosen, "project", lambda: ours)
+    monkeypatch.setattr(chosen, "crate_of", lambda _: "crate")
+    monkeypatch.setattr(chosen, "with_families", adds("families"))
+    monkeypatch.setattr(chosen, "with_scenarios", adds("scenarios and crate"))
+    for kernel in ("", "cloud"):
+        added.clear()
+        assert here._image(kernel, scenarios=True) == tmp_path / "manifest.json"
+        assert added == ["families", "scenarios and crate"]
+
+
 def test_a_kernel_by_its_name_is_that_image(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -291,7 +329,7 @@ def test_a_kernel_by_its_name_is_that_image(
 
     monkeypatch.setattr(here, "image_of", manifests.__getitem__)
     monkeypatch.setattr(here, "setting_of", setting_of)
-    monkeypatch.setattr(here, "project", lambda: None)
+    monkeypatch.setattr(chosen, "project", lambda: None)
     base_of = here.bases("tcg", scenarios=True)
     for name, manifest in manifests.items():
         base = base_of(name)

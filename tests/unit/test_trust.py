@@ -12,7 +12,7 @@ import pytest
 from freeonce.campaign import perform
 from freeonce.campaign.identity import harness, kernel_digest
 from freeonce.campaign.outcome import Outcome, from_text
-from freeonce.campaign.trust import AT_ONCE, TIMES, TRIES, Trust
+from freeonce.campaign.trust import AT_ONCE, OF_THE_TASK, TIMES, TRIES, Trust
 from freeonce.errors import GuestLost, HostError, UsageError
 from freeonce.run import hire
 
@@ -108,7 +108,6 @@ FOLDER = "{folder}"
         ({"subjects": {f"{FOLDER}/gone.ko": "another"}}, "gone.ko"),
         ({"modules": {"loop-x": "another"}}, "loop-x"),
         ({"modules": {"gone": "another"}}, "gone"),
-        ({"package": "another"}, "kernel package"),
         ({"libraries": {}, "exercises": ["/bin/true"], "files": []}, "libc"),
         ({"libraries": {"/lib/gone.so": "1"}, "exercises": [], "files": []}, "gone.so"),
     ],
@@ -125,8 +124,25 @@ def test_what_is_another_or_not_there_is_the_workers_refusal(
     body |= {"package": kernel_digest(image)}
     text = json.dumps(body | words).replace(FOLDER, str(tmp_path))
     outcome = from_text(perform.perform(text))
-    assert (outcome.by_host, outcome.reason) == (True, "differs")
+    assert (outcome.by_host, outcome.reason) == (True, OF_THE_TASK)
     assert said in outcome.refused
+
+
+def test_another_kernel_package_is_the_workers_refusal_for_good(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    setting = SimpleNamespace(image=an_image(tmp_path))
+    monkeypatch.setattr(perform, "_setting", lambda *_: setting)
+    body = {"accel": "tcg", "kind": "audit", "image": "1", "harness": harness(), "package": "one"}
+    outcome = from_text(perform.perform(json.dumps(body)))
+    assert (outcome.by_host, outcome.reason) == (True, "package")
+    assert "kernel package" in outcome.refused
+
+
+def test_a_file_of_a_task_that_is_another_puts_no_worker_out() -> None:
+    """However often: the next task has other files."""
+    trust = Trust()
+    assert not any(trust.refused("w", OF_THE_TASK) for _ in range(3 * TIMES))
 
 
 @pytest.mark.parametrize("kind", ["scenario", "census"])
@@ -150,6 +166,9 @@ def test_a_template_that_does_not_boot_is_the_workers_refusal(
     assert outcome.verdict == ""
 
 
+POINT = {"number": 1, "after": False, "outcome": "unknown", "as_expected": False}
+
+
 @pytest.mark.parametrize(
     ("document", "by_host"),
     [
@@ -157,12 +176,14 @@ def test_a_template_that_does_not_boot_is_the_workers_refusal(
         ({"loss": "ssh", "reasons": []}, True),
         ({"loss": "oops", "reasons": []}, False),
         ({"loss": None, "reasons": []}, False),
-        ({"loss": None, "failures": {"points": [{"loss": "qemu", "reasons": []}]}}, True),
+        ({"loss": None, "failures": {"points": [POINT | {"loss": "qemu", "reasons": []}]}}, True),
         (
             {
                 "loss": None,
                 "failures": {
-                    "points": [{"loss": None, "reasons": ["no new guest could be had: disk"]}]
+                    "points": [
+                        POINT | {"loss": None, "reasons": ["no new guest could be had: disk"]}
+                    ]
                 },
             },
             True,

@@ -15,7 +15,7 @@ from freeonce.campaign.task import Base
 from freeonce.errors import HostError
 from freeonce.evidence.scenarios import Scenario, parse_scenarios
 from freeonce.guest import template_of
-from freeonce.project.chosen import chosen_image, project, with_scenarios
+from freeonce.project.chosen import chosen_image, with_project
 from freeonce.project.making import image_of
 from freeonce.project.setting import Setting, setting_of
 from freeonce.subject.package import Package
@@ -78,7 +78,4 @@ def _image(kernel: str, scenarios: bool) -> Path:
     if not manifest.exists():
         message = f"the kernel {kernel} has no image; run 'freeonce setup --kernel {kernel}'"
         raise HostError("no-image", message)
-    ours = project()
-    if scenarios and ours is not None and ours.scenarios is not None:
-        return with_scenarios(manifest, ours.scenarios)
-    return manifest
+    return with_project(manifest, scenarios=scenarios)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from typing import Any
 
 from freeonce.audit.attempts import Each
@@ -19,6 +19,7 @@ from freeonce.audit.points import Points
 from freeonce.campaign.outcome import Outcome
 from freeonce.campaign.task import CENSUS, Task
 from freeonce.errors import GuestLost, Loss, Obstacle, SubjectError
+from freeonce.machine.folder import guest_folder
 from freeonce.machine.template import Template
 from freeonce.project.setting import Setting
 from freeonce.report.census import Came, module
@@ -68,7 +69,7 @@ def _chunk(
     plain: dict[str, Task] = {}
     many: list[Prepared] = []
     with ExitStack() as stack:
-        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="freeonce-")))
+        scratch = stack.enter_context(guest_folder(Path(gettempdir())))
         for task in chosen:
             try:
                 prepared = prepare(Wish(targets=(task.name,)), setting.image, scratch)

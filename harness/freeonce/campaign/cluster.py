@@ -21,7 +21,7 @@ from freeonce.campaign import images
 from freeonce.campaign.outcome import Outcome, broken, from_text, killed, lacking
 from freeonce.campaign.perform import NO_IMAGE, perform
 from freeonce.campaign.task import Body, Task
-from freeonce.campaign.trust import DEATHS, Trust, nobody_left, why_out
+from freeonce.campaign.trust import DEATHS, DIFFERENCES, Trust, nobody_left, why_out
 from freeonce.errors import EvidenceError, FreeonceError, HostError
 
 SLOT = "guest"
@@ -95,13 +95,24 @@ class Workers:
             self._until = now + LOOK_SECONDS
             found = self._client.scheduler_info(n_workers=-1)["workers"]
             self._workers = {address: one["resources"] for address, one in found.items()}
-        # One that was taken out is told of until it has ended.
-        return {one: has for one, has in self._workers.items() if one not in self._out}
+        # Others may have workers of their own there. One that was taken out stays for a while.
+        ours = {one: has for one, has in self._workers.items() if has.get(SLOT)}
+        return {one: has for one, has in ours.items() if one not in self._out}
 
-    def take_out(self, address: str) -> None:
-        """It gets no task any more, and ends."""
+    def fit(self, needs: Mapping[str, float], *, anew: bool = False) -> set[str]:
+        """The addresses of those that have it."""
+        return {one for one, has in self.resources(anew=anew).items() if needs.keys() <= has.keys()}
+
+    @property
+    def chosen(self) -> bool:
+        """Whether tasks must be kept from some."""
+        return bool(self._out)
+
+    def take_out(self, address: str, *, for_all: bool) -> None:
+        """It gets no task of this campaign any more. `for_all`: nor of any other, and it ends."""
         self._out.add(address)
-        retire(self._client, address)
+        if for_all:
+            retire(self._client, address)
 
     def slots(self) -> int:
         """How many guests run at a time. At least 1: who has no worker yet may get one."""
@@ -112,7 +123,8 @@ class Workers:
         workers = self.resources().values()
         if not workers or any(needs.keys() <= one.keys() for one in workers):
             return ""
-        return f"no worker has {', '.join(one for one in needs if one != SLOT)}"
+        lacks = [one for one in needs if one != SLOT]
+        return f"no worker has {', '.join(lacks)}" if lacks else "no worker is one of freeonce's"
 
 
 def needs(body: Body) -> dict[str, float]:
@@ -201,10 +213,11 @@ class _Crowd:
     def _came(self, future: Future) -> Iterator[tuple[Task, Outcome | None]]:
         given = self._had.pop(str(future.key))
         task = given.task
-        if given.before is not None and future.status == "cancelled":
+        if given.workers and future.status == "cancelled":
+            given.workers = set()
             self._again.append(given)
             return
-        address, outcome = self._outcome(future)
+        address, outcome = self._outcome(future, task)
         if outcome is None or not outcome.by_host:
             yield task, outcome
             return
@@ -223,6 +236,8 @@ class _Crowd:
         """As many as the slots have room for."""
         room = max(AHEAD * self._workers.slots() - len(self._had), 0)
         futures: list[Future] = []
+        if self._workers.chosen and not self._workers.resources():
+            raise HostError("workers", "no worker is left; the same command goes on")
         while len(futures) < room and (given := self._next_given(waiting)) is not None:
             if lacking := self._workers.lacking(needs(given.task.body)):
                 self._nobodys.append((given.task, _refused(lacking)))
@@ -241,8 +256,8 @@ class _Crowd:
             task, before = given.task, given.before
             if before is None:
                 return given
-            workers = set(self._workers.resources(anew=True))
-            if not workers:
+            workers = self._workers.fit(needs(task.body), anew=True)
+            if not self._workers.resources():
                 # Whoever comes may try it.
                 given.workers = set()
                 return given
@@ -278,6 +293,8 @@ class _Crowd:
         self._given += 1
         key = f"{given.task.key}-{self._given}"
         self._had[key] = given
+        if self._workers.chosen and not given.workers:
+            given.workers = self._workers.fit(needs(given.task.body))
         given.future = self._client.submit(
             *(_here, self._work, json.dumps(given.task.body)),
             key=key,
@@ -287,7 +304,7 @@ class _Crowd:
         )
         return given.future
 
-    def _outcome(self, future: Future) -> tuple[str, Outcome | None]:
+    def _outcome(self, future: Future, task: Task) -> tuple[str, Outcome | None]:
         """And by which worker. None: given up. What the task itself raised is told as the worker's
         refusal of it.
         """
@@ -298,7 +315,7 @@ class _Crowd:
             return "", broken(error)
         address, text = future.result()
         try:
-            outcome = from_text(text)
+            outcome = from_text(text, task.body.get("kind"))
         except EvidenceError as error:
             outcome = lacking(address, "answer", str(error))
         if not outcome.by_host and not outcome.refused:
@@ -328,7 +345,8 @@ class _Crowd:
         left = self._workers.resources(anew=True).keys() - {address}
         if not left:
             raise nobody_left(outcome)
-        self._workers.take_out(address)
+        # Of a difference nobody knows whose fault it is, and others may use this worker.
+        self._workers.take_out(address, for_all=outcome.reason not in DIFFERENCES)
         self._say(f"worker {outcome.worker} was taken out: {why_out(outcome)}")
 
 

@@ -218,7 +218,7 @@ class _Crew:
 
     def _came(self, task: Task, text: str) -> Iterator[tuple[Task, Outcome]]:
         try:
-            outcome = from_text(text)
+            outcome = from_text(text, task.body.get("kind"))
         except EvidenceError as error:
             outcome = lacking(MACHINE, "answer", str(error))
         if not outcome.by_host:

@@ -1,11 +1,10 @@
 """What came of one task, as it is sent from a worker and kept in a store. Pure."""
 
 import json
-import math
 from dataclasses import asdict, dataclass, field
 
 from freeonce.audit.model import Verdict
-from freeonce.errors import EvidenceError
+from freeonce.campaign.answer import parsed
 
 
 @dataclass(frozen=True)
@@ -49,19 +48,6 @@ def to_text(outcome: Outcome) -> str:
     return json.dumps(asdict(outcome))
 
 
-def from_text(text: str) -> Outcome:
-    """Raises EvidenceError: a worker of another version, or no worker of ours."""
-    try:
-        found = Outcome(**json.loads(text))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise EvidenceError(f"a worker's answer cannot be read: {error}") from error
-    types = {
-        **{"verdict": str, "as_expected": bool, "worker": str, "document": dict},
-        **{"refused": str, "by_host": bool, "reason": str},
-    }
-    for name, wanted in types.items():
-        if not isinstance(getattr(found, name), wanted):
-            raise EvidenceError(f"a worker's answer has a wrong {name}")
-    if not (isinstance(found.seconds, int | float) and math.isfinite(found.seconds)):
-        raise EvidenceError("a worker's answer has wrong seconds")
-    return found
+def from_text(text: str, kind: object = None) -> Outcome:
+    """`kind`: of the task. Raises EvidenceError: a worker of another version, or none of ours."""
+    return Outcome(**parsed(text, kind))

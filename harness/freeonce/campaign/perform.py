@@ -24,6 +24,7 @@ from freeonce.campaign.identity import (
 )
 from freeonce.campaign.outcome import Outcome, lacking, to_text
 from freeonce.campaign.task import CENSUS, CENSUS_FAILURES, Task
+from freeonce.campaign.trust import OF_THE_TASK, PACKAGE
 from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
 from freeonce.evidence.scenarios import Scenario, parse_scenarios
 from freeonce.guest import clone
@@ -96,16 +97,18 @@ def _setting(image: str, accel: str, svm: bool) -> Setting:
 def _same_files(body: Body, setting: Setting) -> None:
     """What the campaign meant is what this worker has. Raises HostError that names it."""
     try:
+        if kernel_digest(setting.image) != body["package"]:
+            raise HostError(PACKAGE, "this worker's kernel package is not the campaign's")
         for name, wanted, found in _files(body, setting):
             if found != wanted:
-                raise HostError("differs", f"this worker's {name} is not the campaign's")
+                raise HostError(OF_THE_TASK, f"this worker's {name} is not the campaign's")
     except UsageError as error:
-        raise HostError("differs", f"this worker has not what the campaign has: {error}") from error
+        message = f"this worker has not what the campaign has: {error}"
+        raise HostError(OF_THE_TASK, message) from error
 
 
 def _files(body: Body, setting: Setting) -> Iterator[tuple[str, str | None, str | None]]:
     """What a task names: its name, and the digest that the campaign has and that of here."""
-    yield "kernel package", body["package"], kernel_digest(setting.image)
     for path, digest in body.get("digests", {}).items():
         yield path, digest, file_digest(Path(path))
     for path, digest in body.get("subjects", {}).items():

@@ -78,7 +78,7 @@ def parse_plan(text: str, where: str) -> Plan:
     """
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{where}: {error}") from error
     try:
         _known(tables, (*_TABLES,), ())
@@ -130,6 +130,8 @@ MOST = 1_000_000
 def _words(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
         raise ValueError("a list of at least one text")
+    if not all(one.strip() for one in value):
+        raise ValueError("a list of texts that are not empty")
     return tuple(value)
 
 

@@ -10,6 +10,12 @@ TIMES = 3
 """So often in a row for one reason, and a worker is taken out."""
 AT_ONCE = "harness"
 """The reason for which it is the first time: each task would meet it."""
+PACKAGE = "package"
+"""The reason of a worker whose kernel package is another."""
+DIFFERENCES = (AT_ONCE, PACKAGE)
+"""Reasons that are as much the campaign's as the worker's."""
+OF_THE_TASK = "differs"
+"""The reason for which a worker is none the worse: a file of the task is another than it was."""
 TRIES = 3
 """So often a task is tried that came to nothing for want of something of a worker's."""
 DEATHS = 3
@@ -31,6 +37,8 @@ class Trust:
         """A worker could not even begin, for a reason in a word. Whether it is to be taken out:
         true once.
         """
+        if reason == OF_THE_TASK:
+            return False
         self._refusals[worker][reason] += 1
         return self._refusals[worker][reason] == (1 if reason == AT_ONCE else TIMES)
 

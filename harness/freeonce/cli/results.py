@@ -25,6 +25,8 @@ from freeonce.cli.output import STDOUT, Out, writable, write
 FOLDER = click.Path(path_type=Path)
 COLUMNS = ("key", "kind", "name", "number", "verdict", "as_expected", "seconds", "worker", "kernel")
 SHOWN_KEY = 12
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet computes."""
 
 
 @click.command()
@@ -115,7 +117,8 @@ def _csv(found: Iterable[Kept], _: str) -> str:
     writer.writerow([*COLUMNS, "findings"])
     for one in found:
         words = [_word(one, column) for column in COLUMNS]
-        writer.writerow([*words, "; ".join(sorted(findings(one.document)))])
+        words.append("; ".join(sorted(findings(one.document))))
+        writer.writerow([f"'{word}" if word.startswith(FORMULA) else word for word in words])
     return text.getvalue()
 
 

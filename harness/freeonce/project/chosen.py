@@ -39,7 +39,17 @@ def chosen_image(*, scenarios: bool, kernel: str | None = None) -> Path:
     ours = project()
     if os.environ.get(PATH_VARIABLE) or ours is None:
         return image_path()
-    base = image_of(kernel or ours.kernels[0])
+    return with_project(image_of(kernel or ours.kernels[0]), scenarios=scenarios)
+
+
+def with_project(base: Path, *, scenarios: bool) -> Path:
+    """An image with the families of the project that we stand in, its scenarios and its crate.
+
+    As it is where it is not there, or there is no project. Otherwise as `chosen_image`.
+    """
+    ours = project()
+    if ours is None:
+        return base
     if base.exists() and ours.families:
         base = with_families(base, ours)
     if not (scenarios and base.exists() and (ours.scenarios or ours.crate)):

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 
 from freeonce.audit.attempts import Each, Where
 from freeonce.audit.life import Life, Reason, Stage
@@ -16,6 +16,7 @@ from freeonce.audit.result import NOTHING, Evidence
 from freeonce.errors import FreeonceError, GuestLost, HostError, Obstacle, SubjectError
 from freeonce.guest import clone, template_of
 from freeonce.machine.argv import MIB, Window
+from freeonce.machine.folder import guest_folder
 from freeonce.machine.template import Template
 from freeonce.project.host import cores, free_memory
 from freeonce.project.setting import Setting
@@ -101,7 +102,7 @@ def audited(
     Raises UsageError, HostError.
     """
     with ExitStack() as stack:
-        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="freeonce-")))
+        scratch = stack.enter_context(guest_folder(Path(gettempdir())))
         try:
             prepared = prepare(wish, setting.image, scratch)
         except SubjectError as error:
