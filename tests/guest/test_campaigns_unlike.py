@@ -157,11 +157,12 @@ def test_what_is_mended_new_or_gone_between_two_campaigns_is_told(
     leak = "faulty; leak slab take_second"
     status, said = against("after", "before")
     assert status == 1
-    assert said.splitlines() == [
-        f"changed: {module} (0): {leak} -> clean",
-        "new: bonding (0): clean",
-        "gone: dummy (0): clean",
+    # In the order in which results came.
+    assert sorted(said.splitlines()) == [
         "3 differences",
+        f"changed: {module} (0): {leak} -> clean",
+        "gone: dummy (0): clean",
+        "new: bonding (0): clean",
     ]
     assert f"changed: {module} (0): clean -> {leak}" in against("before", "after")[1]
     assert against("after", "after") == (0, "0 differences\n")
@@ -170,7 +171,7 @@ def test_what_is_mended_new_or_gone_between_two_campaigns_is_told(
 KERNELS = ("cloud", "linux-image-6.12-amd64")
 MODULES = (
     *("dummy", "bonding", "veth", "vxlan", "macvlan"),
-    *("tun", "loop", "null_blk", "zram", "nf_tables"),
+    *("tun", "loop", "null_blk", "zram", "ifb"),
 )
 
 
