@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from freeonce.campaign import serving
+from freeonce.campaign import cluster, serving
 from freeonce.campaign.cluster import SLOT, _Crowd, _Given
 from freeonce.campaign.outcome import Outcome, lacking
 from freeonce.campaign.task import Task
@@ -113,6 +113,20 @@ def test_a_difference_takes_a_worker_from_this_campaign_alone(reason: str, ends:
     assert some._client.retired == ends
     given: Any = some._give(_Given(TASK))
     assert given.workers == ["two"]
+
+
+def test_a_campaign_without_workers_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(cluster, "WAIT_SECONDS", 0.0)
+    some, said = crowd([]), list[str]()
+    monkeypatch.setattr(some, "_say", said.append)
+    ready = iter([False] * 5 + [True])
+    coming: Any = SimpleNamespace(
+        is_empty=lambda: False, has_ready=lambda: next(ready), next=lambda: "done"
+    )
+    assert some._next(coming) == "done"
+    (word,) = said
+    assert word.startswith("no worker is there")
 
 
 def test_workers_of_others_are_none_that_are_left() -> None:

@@ -191,6 +191,7 @@ class _Crowd:
         self._workers = Workers(client)
         self._trust = Trust()
         self._given = 0
+        self._attended = True
         self._packed: dict[str, tuple[bytes, ...]] = {}
         self._unsupplied: set[tuple[str, str]] = set()
         self._had: dict[str, _Given] = {}
@@ -279,13 +280,16 @@ class _Crowd:
             if coming.has_ready():
                 return coming.next()
             time.sleep(WAIT_SECONDS)
-            only = [one for one in self._had.values() if one.workers]
-            if only and time.monotonic() >= until:
-                until = time.monotonic() + LOOK_SECONDS
-                workers = self._workers.resources(anew=True)
-                for one in only:
-                    if one.workers.isdisjoint(workers) and one.future is not None:
-                        one.future.cancel()
+            if time.monotonic() < until:
+                continue
+            until = time.monotonic() + LOOK_SECONDS
+            workers = self._workers.resources(anew=True)
+            if not workers and self._attended:
+                self._say("no worker is there; `freeonce worker` with this address begins one")
+            self._attended = bool(workers)
+            for one in self._had.values():
+                if one.workers and one.workers.isdisjoint(workers) and one.future is not None:
+                    one.future.cancel()
         return None
 
     def _give(self, given: _Given) -> Future:
