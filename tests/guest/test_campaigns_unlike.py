@@ -83,7 +83,7 @@ def another_install(folder: Path) -> tuple[str, ...]:
     return (str(folder / "venv/bin/python"), "-m", "freeonce.cli.main")
 
 
-def test_a_worker_of_another_version_is_taken_out_and_stops_nobody(
+def test_a_worker_of_another_version_is_left_to_others_and_stops_nobody(
     plan: Path, tmp_path: Path
 ) -> None:
     other = another_install(tmp_path)
@@ -91,8 +91,8 @@ def test_a_worker_of_another_version_is_taken_out_and_stops_nobody(
     with scheduler() as (address, _), worker(address, other) as stranger, worker(address):
         both_there(address)
         status, said = led(plan, "--scheduler", address)
-        # It was told to go, and does not come back.
-        assert stranger.wait(SECONDS * patience()) == 0
+        # Others may use it.
+        assert stranger.poll() is None
     assert status == 0, said
     both = f"this worker's is {theirs}, the campaign's {identity.harness()}"
     assert f"was taken out: it differs: harness: {both}" in said
