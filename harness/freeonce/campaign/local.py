@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 
@@ -59,7 +59,7 @@ class _Worker:
         self.begun = False
         self.ended = ""
         self.line, theirs = Pipe()
-        _bound(self.line.fileno(), SILENT_SECONDS)
+        _bound(self.line.fileno(), _silence().seconds)
         self._silence = Deadline(BEGIN_SECONDS, "the begin of a worker")
         # An interpreter that is begun with -P takes no module from where we stand.
         program = (sys.executable, "-P", "-m", "freeonce.campaign.local_worker")
@@ -91,15 +91,20 @@ class _Worker:
         return self._silence.is_over and not self.line.poll()
 
     def _send(self, text: str) -> None:
-        # One that is dead is found to be when it is heard.
-        with suppress(OSError):
+        try:
             self.line.send_bytes(text.encode())
+        except BlockingIOError:
+            # It has a part at most, and would wait for the rest, alive, if it were let go on.
+            self.kill()
+        except OSError:
+            # That it is dead is found when it is heard.
+            return
 
     def heard(self) -> str | None:
         """What it says, empty when it has begun and as long as it lives; None: it is dead."""
         try:
             text = self.line.recv_bytes().decode()
-            self._silence = Deadline(SILENT_SECONDS, "a worker's silence")
+            self._silence = _silence()
             return text
         except BlockingIOError:
             # Stopped in the middle of its answer, most likely: it does not end by itself.
@@ -125,6 +130,10 @@ class _Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def _silence() -> Deadline:
+    return Deadline(SILENT_SECONDS, "a worker's silence")
 
 
 def _bound(descriptor: int, seconds: float) -> None:
