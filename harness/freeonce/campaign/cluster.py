@@ -104,7 +104,7 @@ class Workers:
         return {one for one, has in self.resources(anew=anew).items() if needs.keys() <= has.keys()}
 
     @property
-    def chosen(self) -> bool:
+    def some_are_out(self) -> bool:
         """Whether tasks must be kept from some."""
         return bool(self._out)
 
@@ -237,7 +237,7 @@ class _Crowd:
         """As many as the slots have room for."""
         room = max(AHEAD * self._workers.slots() - len(self._had), 0)
         futures: list[Future] = []
-        if self._workers.chosen and not self._workers.resources():
+        if self._workers.some_are_out and not self._workers.resources():
             raise HostError("workers", "no worker is left; the same command goes on")
         while len(futures) < room and (given := self._next_given(waiting)) is not None:
             if lacking := self._workers.lacking(needs(given.task.body)):
@@ -297,7 +297,7 @@ class _Crowd:
         self._given += 1
         key = f"{given.task.key}-{self._given}"
         self._had[key] = given
-        if self._workers.chosen and not given.workers:
+        if self._workers.some_are_out and not given.workers:
             given.workers = self._workers.fit(needs(given.task.body))
         given.future = self._client.submit(
             *(_here, self._work, json.dumps(given.task.body)),
