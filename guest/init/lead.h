@@ -75,9 +75,10 @@ static void take_step(char *step, struct way *way)
 		way->absent--;
 	else if (!strcmp(verb, "unload"))
 		way->stays = way->stays || !unload(argument);
-	else if (!strcmp(verb, "load"))
-		way->absent += way->refused = way->refused || !load(argument);
-	else if (way->refused)
+	else if (!strcmp(verb, "load")) {
+		way->refused = way->refused || !load(argument);
+		way->absent += way->refused;
+	} else if (way->refused)
 		return;
 	else if (!strcmp(verb, "exercise"))
 		exercise(argument);
