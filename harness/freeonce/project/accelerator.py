@@ -64,11 +64,11 @@ def _probed(qemu: Qemu, svm: bool, image: Image | None, anew: bool) -> str | Non
     )
     if firmware is not None or image is None:
         return firmware
+    config = MachineConfig(qemu.path, "kvm", image.boot, image.initramfs, cpu, sandbox=qemu.sandbox)
+    key = ("guest", qemu.path, qemu.version, cpu, image.release, str(image.boot))
 
     def boots() -> str | None:
         image.check_kernel()
         return ready_probe(config)
 
-    config = MachineConfig(qemu.path, "kvm", image.boot, image.initramfs, cpu, sandbox=qemu.sandbox)
-    key = ("guest", qemu.path, qemu.version, cpu, image.release, str(image.boot))
     return remembered(key, boots, anew)
