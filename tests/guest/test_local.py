@@ -238,20 +238,13 @@ def test_who_leads_may_be_stopped_itself_and_kills_nobody_for_that(
     assert said == []
 
 
-def test_a_worker_that_is_killed_takes_no_task_with_it() -> None:
-    found: list[str] = []
-    said: list[str] = []
-    with local(SLOTS, slow) as running:
-        for task, outcome in running(tasks(30), said.append):
-            found.append(task.name)
-            if len(found) == 3:
-                os.kill(int(outcome.worker), signal.SIGKILL)
-    assert sorted(found) == sorted(f"task {n}" for n in range(30))
-    assert len(said) == 1
-    assert said[0].endswith(f"its worker died, 1 of {DEATHS} times")
-
-
-def test_a_worker_that_is_stopped_takes_no_task_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("number", "how"),
+    [(signal.SIGKILL, "died"), (signal.SIGSTOP, "killed, having said nothing for {:g} s")],
+)
+def test_a_worker_that_is_struck_takes_no_task_with_it(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals, how: str
+) -> None:
     monkeypatch.setattr(module, "SILENT_SECONDS", 3.0)
     monkeypatch.setattr(module, "BEAT_SECONDS", 0.5)
     found: list[str] = []
@@ -260,10 +253,10 @@ def test_a_worker_that_is_stopped_takes_no_task_with_it(monkeypatch: pytest.Monk
         for task, outcome in running(tasks(30), said.append):
             found.append(task.name)
             if len(found) == 3:
-                os.kill(int(outcome.worker), signal.SIGSTOP)
+                os.kill(int(outcome.worker), number)
     assert sorted(found) == sorted(f"task {n}" for n in range(30))
     assert len(said) == 1
-    assert said[0].endswith(f"having said nothing for {3 * patience():g} s, 1 of {DEATHS} times")
+    assert said[0].endswith(f"{how.format(3 * patience())}, 1 of {DEATHS} times")
 
 
 def test_a_worker_that_is_long_at_a_task_says_that_it_lives(

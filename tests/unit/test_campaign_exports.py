@@ -175,21 +175,3 @@ def test_reports_are_written_of_a_store(tmp_path: Path) -> None:
     assert (said.exit_code, said.output) == (0, "")
     assert "note" in (tmp_path / "j").read_text()
     assert json.loads((tmp_path / "s.json").read_text())["runs"][0]["results"]
-
-
-def test_one_task_on_two_kernels_is_told_apart(tmp_path: Path) -> None:
-    with writing(tmp_path / "s") as store:
-        for kernel in ("6.1", "6.12"):
-            body = {"kind": "audit", "number": 0, "kernel": kernel}
-            store.add(Task(kernel, "loop", body), Outcome("clean", True, 0.1, "w", {}))
-    listed = CliRunner().invoke(results, [str(tmp_path / "s")]).output
-    assert "loop (6.1) " in listed
-    assert "loop (6.12) " in listed
-    words = ["--csv", "-", "--where", "kernel=6.12"]
-    header, row = CliRunner().invoke(results, [str(tmp_path / "s"), *words]).output.splitlines()
-    assert dict(zip(header.split(","), row.split(","), strict=True))["kernel"] == "6.12"
-    both = CliRunner().invoke(results, [str(tmp_path / "s"), "--junit", "-"]).output
-    assert {one.name for one in next(iter(JUnitXml.fromstring(both)))} == {
-        "loop (6.1)",
-        "loop (6.12)",
-    }
