@@ -27,7 +27,7 @@ import pathlib, signal, sys
 # Whoever began us may have it ignored, as nohup does, and that is inherited.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from freeonce.machine import folder
-folder.guest_folder.__wrapped__.__defaults__ = (pathlib.Path(sys.argv[1]),)
+folder.kept_folder.__wrapped__.__defaults__ = (pathlib.Path(sys.argv[1]),)
 from freeonce.cli import main
 sys.argv = ["freeonce", *sys.argv[2:]]
 main.main()

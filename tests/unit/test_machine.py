@@ -17,7 +17,7 @@ from freeonce.errors import DeadlineExceeded, GuestLost, HostError
 from freeonce.machine import folder as folder_module
 from freeonce.machine.argv import MIB, MachineConfig, Ram, Window, kernel_command_line, qemu_argv
 from freeonce.machine.console import console
-from freeonce.machine.folder import guest_folder
+from freeonce.machine.folder import kept_folder
 from freeonce.machine.process import QemuEnded, qemu_process
 
 CONFIG = MachineConfig(
@@ -144,16 +144,16 @@ def test_a_program_that_ignores_sigterm_is_killed(
 
 
 def test_the_folder_is_gone_when_the_block_ends() -> None:
-    with guest_folder() as folder:
+    with kept_folder() as folder:
         (folder / "file").write_text("x")
     assert not folder.exists()
 
 
 def test_the_folder_is_gone_when_we_are_killed() -> None:
     script = (
-        "from freeonce.machine.folder import guest_folder\n"
+        "from freeonce.machine.folder import kept_folder\n"
         "import time\n"
-        "with guest_folder() as folder:\n"
+        "with kept_folder() as folder:\n"
         "    print(folder, flush=True)\n"
         "    time.sleep(60)\n"
     )
@@ -171,7 +171,7 @@ def test_the_folder_is_gone_when_we_are_killed() -> None:
 
 def test_a_folder_that_cannot_be_made_is_the_hosts_matter() -> None:
     with pytest.raises(HostError, match="cannot make a folder in /proc") as error:  # noqa: SIM117
-        with guest_folder(Path("/proc")):
+        with kept_folder(Path("/proc")):
             pass
     assert error.value.reason == "no-scratch"
 
@@ -189,7 +189,7 @@ def test_the_folder_goes_also_when_its_keeper_was_killed_or_stands_still(
 
     real = folder_module._keeper
     monkeypatch.setattr(folder_module, "_keeper", keeper)
-    with guest_folder(tmp_path) as folder:
+    with kept_folder(tmp_path) as folder:
         (folder / "file").write_text("x")
         keepers[0].send_signal(number)
     assert list(tmp_path.iterdir()) == []
@@ -200,7 +200,7 @@ def test_a_signal_for_our_group_leaves_no_folder_without_a_keeper(tmp_path: Path
     """As Ctrl-C sends it; for a moment a new keeper is of our group, too."""
     script = (
         "import os, pathlib, signal, sys, threading, time\n"
-        "from freeonce.machine.folder import guest_folder\n"
+        "from freeonce.machine.folder import kept_folder\n"
         "for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):\n"
         "    signal.signal(number, lambda *_: None)\n"
         "over = threading.Event()\n"
@@ -212,7 +212,7 @@ def test_a_signal_for_our_group_leaves_no_folder_without_a_keeper(tmp_path: Path
         "thread = threading.Thread(target=disturb)\n"
         "thread.start()\n"
         "for _ in range(100):\n"
-        "    with guest_folder(pathlib.Path(sys.argv[1])) as folder:\n"
+        "    with kept_folder(pathlib.Path(sys.argv[1])) as folder:\n"
         "        assert folder.is_dir()\n"
         "over.set()\n"
         "thread.join()\n"
@@ -224,7 +224,7 @@ def test_a_signal_for_our_group_leaves_no_folder_without_a_keeper(tmp_path: Path
 
 def test_the_keeper_ends_only_a_qemu_of_its_own_folder() -> None:
     """A process that merely names the folder is not ours to end."""
-    with suppress(InterruptedError), guest_folder() as folder:
+    with suppress(InterruptedError), kept_folder() as folder:
         # sleep refuses the argument, so a shell stands in with the argument in its own list.
         bystander = subprocess.Popen(["/bin/sh", "-c", "sleep 60", f"path={folder}/qmp.sock"])
         ours = subprocess.Popen(

@@ -19,7 +19,7 @@ from freeonce.audit.points import Points
 from freeonce.campaign.outcome import Outcome
 from freeonce.campaign.task import CENSUS, Task
 from freeonce.errors import GuestLost, Loss, Obstacle, SubjectError
-from freeonce.machine.folder import guest_folder
+from freeonce.machine.folder import kept_folder
 from freeonce.machine.template import Template
 from freeonce.project.setting import Setting
 from freeonce.report.census import Came, module
@@ -69,7 +69,7 @@ def _chunk(
     plain: dict[str, Task] = {}
     many: list[Prepared] = []
     with ExitStack() as stack:
-        scratch = stack.enter_context(guest_folder(Path(gettempdir())))
+        scratch = stack.enter_context(kept_folder(Path(gettempdir())))
         for task in chosen:
             try:
                 prepared = prepare(Wish(targets=(task.name,)), setting.image, scratch)

@@ -12,7 +12,7 @@ from distributed import Nanny
 
 from freeonce.campaign.cluster import SETTINGS, SLOT, UNREACHABLE, unreachable
 from freeonce.errors import HostError
-from freeonce.machine.folder import guest_folder
+from freeonce.machine.folder import kept_folder
 
 CONNECT_SECONDS = 60
 TAKEN_OUT = "scheduler-close-worker"
@@ -51,7 +51,7 @@ class _Keeper(Nanny):  # type: ignore[misc]
 async def _serve(scheduler: str, slots: int, resources: dict[str, float]) -> int:
     """How many workers were taken out."""
     # Its keeper removes the folder when we are killed.
-    with guest_folder() as folder, dask.config.set(SETTINGS):
+    with kept_folder() as folder, dask.config.set(SETTINGS):
         async with AsyncExitStack() as stack:
             try:
                 nannies = [

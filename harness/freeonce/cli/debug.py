@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 
 import click
 from elftools.elf.elffile import ELFFile
@@ -35,6 +35,7 @@ from freeonce.cli.options import accelerator_option
 from freeonce.errors import HostError
 from freeonce.evidence.text import printable
 from freeonce.guest import Guest
+from freeonce.machine.folder import kept_folder
 from freeonce.project.image import Image
 from freeonce.project.setting import find_setting
 from freeonce.run.audit import ready
@@ -99,7 +100,7 @@ def debug(
     stop: _Stop | None
     with ExitStack() as stack:
         if targets:
-            scratch = Path(stack.enter_context(TemporaryDirectory(prefix="freeonce-")))
+            scratch = stack.enter_context(kept_folder(Path(gettempdir())))
             wish = Wish(targets, params, commands=exercises)
             prepared = prepare(wish, setting.image, scratch)
             setting, source = stack.enter_context(ready(setting))

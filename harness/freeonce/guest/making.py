@@ -9,7 +9,7 @@ from freeonce.guest.guest import Guest
 from freeonce.machine.argv import MachineConfig, Ram, qemu_argv
 from freeonce.machine.console import READY
 from freeonce.machine.control import control
-from freeonce.machine.folder import guest_folder
+from freeonce.machine.folder import kept_folder
 from freeonce.machine.ssh import ssh
 from freeonce.machine.start import started
 from freeonce.project.image import Image
@@ -26,7 +26,7 @@ def start(
     files: Sequence[int] = (),
 ) -> Guest:
     """A QEMU whose guest does not run yet, with the lines to it."""
-    folder = stack.enter_context(guest_folder())
+    folder = stack.enter_context(kept_folder())
     qemu = stack.enter_context(started(qemu_argv(config, folder, ram), folder, deadline, files))
     guest = Guest(config, qemu.process, qemu.monitor, qemu.console)
     guest.use(stack.enter_context(control(folder, guest.check)))

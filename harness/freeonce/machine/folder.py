@@ -1,4 +1,4 @@
-"""A folder for one guest's sockets and files, gone when we are gone, however we went."""
+"""A folder of ours with a keeper: gone when we are gone, however we went."""
 
 import secrets
 import shutil
@@ -34,7 +34,7 @@ ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
 @contextmanager
-def guest_folder(parent: Path = SOCKETS) -> Iterator[Path]:
+def kept_folder(parent: Path = SOCKETS) -> Iterator[Path]:
     """A new folder. Its keeper, a process of its own, removes it; we do when that was killed.
 
     The keeper is in a session of its own: Ctrl-C in our terminal does not reach it.

@@ -6,7 +6,7 @@ from freeonce.deadline import Deadline
 from freeonce.errors import DeadlineExceeded, GuestLost, HostError
 from freeonce.machine.argv import MachineConfig, qemu_argv
 from freeonce.machine.console import READY
-from freeonce.machine.folder import guest_folder
+from freeonce.machine.folder import kept_folder
 from freeonce.machine.process import qemu_process
 from freeonce.machine.start import started
 
@@ -21,7 +21,7 @@ def kvm_probe(qemu: str, cpu: str = "host,+svm") -> str | None:
     Waits for the firmware's first byte on its debug port 0x402. A broken KVM hangs or
     aborts before that.
     """
-    with guest_folder() as folder:
+    with kept_folder() as folder:
         debug = folder / "debug"
         argv = [
             *(qemu, "-nodefaults", "-no-user-config", "-display", "none"),
@@ -55,7 +55,7 @@ def ready_probe(config: MachineConfig) -> str | None:
     There are machines on which firmware runs and a kernel hangs.
     """
     deadline = Deadline(READY_SECONDS, "a guest's boot under KVM")
-    with guest_folder() as folder:
+    with kept_folder() as folder:
         try:
             with started(qemu_argv(config, folder), folder, deadline) as machine:
                 machine.monitor.execute("cont")

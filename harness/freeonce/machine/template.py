@@ -19,7 +19,7 @@ from pathlib import Path
 
 from freeonce.errors import HostError
 from freeonce.machine.argv import MIB, MachineConfig, Ram, qemu_argv
-from freeonce.machine.folder import guest_folder
+from freeonce.machine.folder import kept_folder
 from freeonce.machine.place import (
     FOLDER_VARIABLE,
     OURS,
@@ -221,7 +221,7 @@ def _build(place: Path, config: MachineConfig, about: Origin, build: Build) -> N
     sweep(place)
     if wrong := refusal(place, _needs(config)):
         raise _Refused(wrong)
-    with guest_folder(place) as scratch:
+    with kept_folder(place) as scratch:
         made = scratch / about.key
         made.mkdir(mode=0o700)
         with _refused_when_full(place, config):

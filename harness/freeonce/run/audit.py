@@ -16,7 +16,7 @@ from freeonce.audit.result import NOTHING, Evidence
 from freeonce.errors import FreeonceError, GuestLost, HostError, Obstacle, SubjectError
 from freeonce.guest import clone, template_of
 from freeonce.machine.argv import MIB, Window
-from freeonce.machine.folder import guest_folder
+from freeonce.machine.folder import kept_folder
 from freeonce.machine.template import Template
 from freeonce.project.host import cores, free_memory
 from freeonce.project.setting import Setting
@@ -102,7 +102,7 @@ def audited(
     Raises UsageError, HostError.
     """
     with ExitStack() as stack:
-        scratch = stack.enter_context(guest_folder(Path(gettempdir())))
+        scratch = stack.enter_context(kept_folder(Path(gettempdir())))
         try:
             prepared = prepare(wish, setting.image, scratch)
         except SubjectError as error:

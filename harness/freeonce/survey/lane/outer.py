@@ -9,7 +9,7 @@ from pathlib import Path
 
 from freeonce.deadline import Deadline
 from freeonce.errors import EvidenceError, GuestLost, OuterLost
-from freeonce.machine.folder import guest_folder
+from freeonce.machine.folder import kept_folder
 from freeonce.machine.start import started
 from freeonce.survey.lane.argv import OuterConfig, outer_argv, script
 
@@ -75,7 +75,7 @@ def run_in_outer(
     no status.
     """
     deadline = Deadline(seconds, "the outer machine")
-    with guest_folder() as folder:
+    with kept_folder() as folder:
         scratch = folder / "scratch"
         scratch.mkdir()
         (scratch / "command").write_text(script(command, environment))
