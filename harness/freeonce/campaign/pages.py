@@ -1,6 +1,8 @@
 """A store's page over HTTP, made of what is there when somebody asks."""
 
+import ipaddress
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from freeonce.campaign.overview import Told, page, told
 from freeonce.campaign.store import reading
@@ -17,6 +20,9 @@ ANEW_SECONDS = 30
 """After which a browser asks again."""
 RESTS = 10
 """Times that it took to make a page, in which none is made."""
+SILENT_SECONDS = 30.0
+"""After which a client that says nothing, or takes nothing, is let go."""
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @contextmanager
@@ -29,6 +35,7 @@ def served(folder: Path, at: tuple[str, int]) -> Iterator[str]:
 
     class Handler(_Handler):
         made = staticmethod(pages.page)
+        timeout = SILENT_SECONDS
 
     try:
         server = _Server(at, Handler)
@@ -49,6 +56,24 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, at: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self.address_family = socket.AF_INET6 if ":" in at[0] else socket.AF_INET
         super().__init__(at, handler)
+        alone = ipaddress.ip_address(str(self.server_address[0])).is_loopback
+        self._names = {at[0].lower(), *LOOPBACK} if alone else None
+
+    def means_us(self, host: str) -> bool:
+        """Whether somebody who asks for this host (a header's) may mean this server.
+
+        A page of elsewhere whose name leads here all of a sudden is of another host, and could
+        read what only this machine may see. Its port tells nothing: a tunnel has one of its own.
+        """
+        try:
+            return self._names is None or urlsplit(f"//{host}").hostname in self._names
+        except ValueError:
+            return False
+
+    def handle_error(self, *of: Any) -> None:
+        """Who goes away while he is answered, or is too slow, is nobody's business."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(*of)
 
 
 class _Pages:
@@ -88,9 +113,13 @@ class _Pages:
 
 class _Handler(BaseHTTPRequestHandler):
     made: Any
+    server: _Server
 
     def do_GET(self) -> None:
         """The page is all that there is."""
+        if not self.server.means_us(self.headers.get("Host", "")):
+            self.send_error(421)
+            return
         if self.path != "/":
             self.send_error(404)
             return
@@ -103,7 +132,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
 
     def log_message(self, *_: object) -> None:
         """Who asks is nobody's business."""
