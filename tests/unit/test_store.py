@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -243,3 +244,65 @@ def test_a_database_that_may_not_grow_is_told_with_what_to_do(tmp_path: Path) ->
     assert "the same command goes on" in str(full.value)
     with reading(tmp_path) as store:
         assert store.keys() == {"kept"}
+
+
+# $1: the store; $2: where it is mounted so that nobody can write to it; then a command.
+READ_ONLY = """
+store=$1 disk=$2; shift 2
+mount --bind "$store" "$disk" && mount -o remount,ro,bind "$disk" || exit 99
+"$@"
+"""
+READER = """
+import sys
+from pathlib import Path
+from freeonce.campaign.store import reading
+from freeonce.errors import HostError
+try:
+    with reading(Path(sys.argv[1])) as store:
+        print(len(list(store.results())))
+except HostError as error:
+    print(error)
+"""
+
+
+def read_only(store: Path, disk: Path) -> str:
+    """What a reader says of a store on a medium that cannot be written, whoever he is."""
+    disk.mkdir(exist_ok=True)
+    apart = ("unshare", "--mount", "--map-root-user", "sh", "-c", READ_ONLY, "sh")
+    words = (*apart, str(store), str(disk), sys.executable, "-c", READER, str(disk))
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode == 99 or "unshare failed" in done.stderr:
+        pytest.skip(f"NOT TESTED: a medium that cannot be written; no mount: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_store_on_a_medium_that_cannot_be_written_is_read(tmp_path: Path) -> None:
+    with writing(tmp_path / "s") as store:
+        store.add(task(1), CLEAN)
+    assert read_only(tmp_path / "s", tmp_path / "disk") == "1"
+    # Who can write leaves an empty log behind.
+    with reading(tmp_path / "s") as store:
+        assert len(list(store.results())) == 1
+    assert read_only(tmp_path / "s", tmp_path / "disk") == "1"
+
+
+def test_who_cannot_write_reads_while_a_store_grows(tmp_path: Path) -> None:
+    with writing(tmp_path / "s") as store:
+        for number in (1, 2):
+            store.add(task(number), CLEAN)
+            assert read_only(tmp_path / "s", tmp_path / "disk") == str(number)
+
+
+def test_what_only_a_log_has_is_never_left_out(tmp_path: Path) -> None:
+    """Of a writer that was killed, on a medium to which SQLite's index of the log did not come."""
+    with writing(tmp_path / "s") as store:
+        store.add(task(1), CLEAN)
+        shutil.copytree(tmp_path / "s", tmp_path / "copy")
+    (tmp_path / "copy" / f"{FILE}-shm").unlink()
+    said = read_only(tmp_path / "copy", tmp_path / "disk")
+    assert f"{tmp_path / 'disk' / FILE} cannot be read: unable to open" in said
+    assert f"{FILE}-wal has results" in said
+    assert "copy the folder to where you can write" in said
+    with reading(tmp_path / "copy") as store:
+        assert store.keys() == {task(1).key}

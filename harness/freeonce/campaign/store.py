@@ -151,6 +151,9 @@ def _cannot_be(what: str, where: Path, error: Exception) -> HostError:
         name = getattr(error, "sqlite_errorname", "")
         # Where a file of its own does not grow SQLite knows only of an error of the disk.
         full = name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR")
+        if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")) and _has_log(where):
+            said += f"; {_log(where).name} has results that only who can write there reads"
+            said += "; copy the folder to where you can write, and read that"
     if full:
         with suppress(OSError):
             said += f"; {shutil.disk_usage(where.parent).free / 1e6:.1f} MB are free on its disk"
@@ -224,6 +227,9 @@ def _make(folder: Path) -> None:
 def _opened(folder: Path, write: bool) -> Iterator[Store]:
     file = folder / FILE
     where = f"{file.resolve().as_uri()}?mode={'rw' if write else 'ro'}"
+    if not write and not os.access(file.resolve().parent, os.W_OK) and not _has_log(file):
+        # SQLite would make files beside it, as somebody might write. Here nobody does.
+        where += "&immutable=1"
     try:
         with closing(sqlite3.connect(where, uri=True, timeout=BUSY_SECONDS)) as connection:
             (version,) = connection.execute("pragma user_version").fetchone()
@@ -234,3 +240,17 @@ def _opened(folder: Path, write: bool) -> Iterator[Store]:
             yield Store(connection, file)
     except sqlite3.Error as error:
         raise _cannot_be("written" if write else "read", file, error) from error
+
+
+def _log(file: Path) -> Path:
+    """Where SQLite writes ahead. It stays when the writer is killed."""
+    real = file.resolve()
+    return real.with_name(f"{real.name}-wal")
+
+
+def _has_log(file: Path) -> bool:
+    """Whether the database alone is not all of the store."""
+    try:
+        return _log(file).stat().st_size > 0
+    except FileNotFoundError:
+        return False
