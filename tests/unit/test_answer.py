@@ -9,8 +9,9 @@ from junitparser import JUnitXml
 from freeonce.campaign.compare import findings, in_short
 from freeonce.campaign.junit import junit_text
 from freeonce.campaign.outcome import Outcome, from_text, to_text
-from freeonce.campaign.overview import page, told
+from freeonce.campaign.overview import page
 from freeonce.campaign.sarif import sarif_text
+from freeonce.campaign.summary import summary
 from freeonce.errors import EvidenceError
 from tests.unit.test_overview import kept
 
@@ -71,7 +72,7 @@ def test_what_cannot_be_shown_is_kept_as_an_escape(odd: str) -> None:
     for report in (
         junit_text([one]),
         sarif_text([one]),
-        page([told(one)], "s"),
+        page([summary(one)], "s"),
         in_short(found.document),
     ):
         assert report

@@ -11,9 +11,9 @@ import click
 import pytest
 
 from freeonce.campaign import pages
-from freeonce.campaign.overview import Told, told
 from freeonce.campaign.pages import served
 from freeonce.campaign.store import Kept, writing
+from freeonce.campaign.summary import Summary, summary
 from freeonce.cli.options import Address
 from freeonce.errors import HostError
 from tests.unit.test_store import CLEAN, task
@@ -39,11 +39,11 @@ def test_what_is_there_is_shown_and_each_result_is_read_once(
 ) -> None:
     read: list[int] = []
 
-    def counted(one: Kept) -> Told:
+    def counted(one: Kept) -> Summary:
         read.append(one.number)
-        return told(one)
+        return summary(one)
 
-    monkeypatch.setattr(pages, "told", counted)
+    monkeypatch.setattr(pages, "summary", counted)
     monkeypatch.setattr(pages, "RESTS", 0)
     with served(tmp_path / "store", ANY) as address:
         assert asked(address)[0] == 503
@@ -58,12 +58,27 @@ def test_what_is_there_is_shown_and_each_result_is_read_once(
     assert read == [1, 2]
 
 
+def test_what_a_new_plan_does_not_mean_is_not_shown_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "RESTS", 0)
+    with writing(tmp_path) as store, served(tmp_path, ANY) as address:
+        for number in (1, 2):
+            store.add(task(number), CLEAN)
+        assert "2 results" in asked(address)[1]
+        store.plan([task(2), task(3), task(4)])
+        text = asked(address)[1]
+    assert "1 results" in text
+    assert "1 results of before" in text
+    assert "2 of the plan are not there yet" in text
+
+
 def test_who_asks_often_does_not_keep_the_machine_busy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
 
-    def counted(results: list[Told], *_: Any, **__: Any) -> str:
+    def counted(results: list[Summary], *_: Any, **__: Any) -> str:
         made.append(len(results))
         return f"{len(results)} results"
 

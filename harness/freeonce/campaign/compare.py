@@ -1,6 +1,5 @@
 """Two stores held against each other: what is new, gone, or changed. Pure."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +7,6 @@ from typing import Any
 from freeonce.audit.points import Outcome
 from freeonce.campaign.store import Kept
 
-WITH = ("image", "package", "harness", "subjects", "digests", "libraries", "modules")
-"""What a task was run with, which two stores may have different. The accelerator is not of these:
-what is found under one is not mended by what another does not show.
-"""
 SHOWN = 3
 """Findings of a result in one line."""
 
@@ -74,10 +69,9 @@ def in_short(document: dict[str, Any]) -> str:
 
 def differences(before: Iterable[Kept], after: Iterable[Kept]) -> Iterator[Difference]:
     """Every task of which the two do not say the same, in the order of `after`, then what is gone.
-
-    Of several results of one task, with other images, the last counts.
+    Each has one result of a task.
     """
-    old, new = ({_who(one): one for one in side} for side in (before, after))
+    old, new = ({one.same_run: one for one in side} for side in (before, after))
     for who, kept in new.items():
         was = in_words(old[who]) if who in old else ""
         now = in_words(kept)
@@ -87,13 +81,3 @@ def differences(before: Iterable[Kept], after: Iterable[Kept]) -> Iterator[Diffe
     for who, kept in old.items():
         if who not in new:
             yield Difference("gone", kept.label, kept.number, in_words(kept), "")
-
-
-def _who(kept: Kept) -> tuple[str, int]:
-    return same_task(kept), kept.number
-
-
-def same_task(kept: Kept) -> str:
-    """The same for all repetitions of a task, whatever they were run with."""
-    task = {key: value for key, value in kept.task.items() if key not in (*WITH, "number")}
-    return json.dumps([kept.kind, kept.name, task], sort_keys=True)

@@ -6,19 +6,16 @@ from collections.abc import Iterable
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from freeonce.audit.model import Verdict
-from freeonce.campaign.overview import Told, told
 from freeonce.campaign.store import Kept
+from freeonce.campaign.summary import Summary, summary
 
 
 def junit_text(results: Iterable[Kept]) -> str:
-    """A test case for each task, by the schema of Jenkins' xUnit plugin.
-
-    Of several results of a task, with other images, the last counts.
-    """
-    last = {(one.task, one.number): one for one in map(told, results)}
-    numbers = _numbers(last.values())
+    """A test case for each task, by the schema of Jenkins' xUnit plugin. One result of each."""
+    every = [summary(one) for one in results]
+    numbers = _numbers(every)
     suite = TestSuite("freeonce campaign")
-    for one in last.values():
+    for one in every:
         suite.add_testcase(_case(one, numbers[one.task]))
     suite.time = round(suite.time, 3)
     xml = JUnitXml("freeonce")
@@ -27,7 +24,7 @@ def junit_text(results: Iterable[Kept]) -> str:
     return bytes(xml.tostring()).decode()  # type: ignore[no-untyped-call]
 
 
-def _numbers(every: Iterable[Told]) -> dict[str, int]:
+def _numbers(every: Iterable[Summary]) -> dict[str, int]:
     """By task: which of those with its label it is, from 1. The same whichever came first."""
     alike: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for one in every:
@@ -37,7 +34,7 @@ def _numbers(every: Iterable[Told]) -> dict[str, int]:
     }
 
 
-def _case(one: Told, which: int) -> TestCase:
+def _case(one: Summary, which: int) -> TestCase:
     """`which`: of the tasks with its label."""
     # Of cases with the same names GitLab believes the first alone.
     name = one.label if which == 1 else f"{one.label} ({which})"

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from freeonce.campaign.overview import Told, page, told
+from freeonce.campaign.overview import page
 from freeonce.campaign.store import reading
+from freeonce.campaign.summary import Summary, summary
 from freeonce.errors import FreeonceError, HostError
 
 ANEW_SECONDS = 30
@@ -84,7 +85,8 @@ class _Pages:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._last = 0
-        self._told: list[Told] = []
+        self._planned: set[str] = set()
+        self._told: dict[str, Summary] = {}
         self._page = ""
         self._rested = 0.0
         self._lock = threading.Lock()
@@ -96,19 +98,30 @@ class _Pages:
             if self._page and begin < self._rested:
                 return self._page
             if self._read() or not self._page:
-                self._page = page(self._told, self._folder.name, anew=ANEW_SECONDS)
+                self._page = self._drawn()
                 end = time.monotonic()
                 self._rested = end + RESTS * (end - begin)
             return self._page
 
     def _read(self) -> bool:
         """What is new in the store; whether anything is."""
-        before = self._last
+        before = self._last, self._planned
         with reading(self._folder) as store:
-            for number, kept in store.numbered(before):
-                self._told.append(told(kept))
+            self._planned = store.planned()
+            for number, kept in store.numbered(self._last):
+                self._told[kept.key] = summary(kept)
                 self._last = number
-        return self._last > before
+        return (self._last, self._planned) != before
+
+    def _drawn(self) -> str:
+        shown = [one for key, one in self._told.items() if key in self._planned]
+        return page(
+            shown,
+            self._folder.name,
+            anew=ANEW_SECONDS,
+            of_before=len(self._told) - len(shown),
+            awaited=len(self._planned) - len(shown),
+        )
 
 
 class _Handler(BaseHTTPRequestHandler):

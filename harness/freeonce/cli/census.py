@@ -86,9 +86,11 @@ def census(
         base = base_of(setting, accel)
         modules = matching(names, base.modules())
         plain = list(census_tasks(base, modules))
+        with_failures = list(census_tasks(base, modules, fail_limit))
+        # Those of another image are of before, whether they are asked for again or not.
+        store.unplan_others(with_failures)
         if again:
-            every = [*plain, *census_tasks(base, modules, fail_limit)]
-            store.forget(task.key for task in every)
+            store.forget(task.key for task in (*plain, *with_failures))
         failing: list[Task] = []
         unkept: _Documents = {}
         try:
@@ -125,6 +127,7 @@ def _lead(
     setting: Setting, chosen: Sequence[Task], store: Store, errors: Console, unkept: _Documents
 ) -> None:
     """Lead what the store has not, and keep it as it comes. `unkept`: gets what the host lacked."""
+    store.plan_also(chosen)
     there = store.keys()
     missing = [task for task in chosen if task.key not in there]
     if not missing:
