@@ -11,7 +11,7 @@ import xmlschema
 from click.testing import CliRunner
 from junitparser import JUnitXml
 
-from freeonce.campaign.junit import junit_text
+from freeonce.campaign.junit import junit_parts
 from freeonce.campaign.outcome import Outcome
 from freeonce.campaign.sarif import sarif_text
 from freeonce.campaign.store import writing
@@ -42,7 +42,7 @@ def test_junit_has_a_case_for_each_result_and_is_valid() -> None:
     schema = xmlschema.XMLSchema(Path(__file__).parents[1] / "data/junit-10.xsd")
     lost = kept("b", 0, "incomplete", document={"reasons": ["the guest was lost"]})
     some = (kept("a"), kept("a", 1), faulty(), lost, kept("c", 0, "unsupported"))
-    text = junit_text(some)
+    text = "".join(junit_parts(some))
     schema.validate(text)
     (suite,) = JUnitXml.fromstring(text)
     cases = {case.name: [type(one).__name__ for one in case.result] for case in suite}
@@ -58,7 +58,7 @@ def test_junit_has_a_case_for_each_result_and_is_valid() -> None:
 
 def names(*several: Any) -> dict[str, bool]:
     """Whether cases passed, by their names, of which no two are the same."""
-    (suite,) = JUnitXml.fromstring(junit_text(several))
+    (suite,) = JUnitXml.fromstring("".join(junit_parts(several)))
     found = [(case.name, case.is_passed) for case in suite]
     assert len(dict(found)) == len(found)
     return dict(found)
@@ -149,7 +149,7 @@ def test_what_no_finding_tells_of_is_told(verdict: str, document: Any, said: str
 @pytest.mark.parametrize("words", HOSTILE)
 def test_words_of_the_guest_stay_words(words: str) -> None:
     lost = kept("b", 0, "incomplete", document={"reasons": [words]})
-    (suite,) = JUnitXml.fromstring(junit_text([lost]))
+    (suite,) = JUnitXml.fromstring("".join(junit_parts([lost])))
     assert len(list(suite)) == 1
     log(lost, faulty(0, function=words))
 

@@ -8,7 +8,6 @@ the key that the last campaign meant, whether its result is there yet or not.
 
 import errno
 import fcntl
-import json
 import os
 import shutil
 import sqlite3
@@ -17,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from json import dumps, loads
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +170,7 @@ class Store:
         row = (
             *(task.key, body["kind"], task.name, body["number"], outcome.verdict),
             *(int(outcome.as_expected), float(outcome.seconds), time.time(), outcome.worker),
-            *(json.dumps(body), json.dumps(outcome.document)),
+            *(dumps(body), dumps(outcome.document)),
         )
         with self._told("written"), self._connection:
             marks = ", ".join("?" * len(row))
@@ -212,7 +212,7 @@ class Store:
                 values: dict[str, Any] = dict(zip(_COLUMNS, plain, strict=True))
                 values |= {"as_expected": bool(values["as_expected"]), "current": bool(counts)}
                 if fits is None or fits(values):
-                    whole = {"task": json.loads(task), "document": json.loads(document)}
+                    whole = {"task": loads(task), "document": loads(document)}
                     yield number, Kept(**values, **whole)
 
     @contextmanager
@@ -350,7 +350,7 @@ def _plan_what_came(connection: sqlite3.Connection, write: bool) -> None:
     connection.execute("begin")
     connection.execute(_PLAN.format("table" if write else "temp table"))
     came = connection.execute("select name, task, key from results order by rowid")
-    runs = ((same_run(name, json.loads(task)), key) for name, task, key in came)
+    runs = ((same_run(name, loads(task)), key) for name, task, key in came)
     connection.executemany(_PLANNED, runs)
     if write:
         connection.execute(f"pragma user_version = {VERSION}")

@@ -6,21 +6,20 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
+from textwrap import fill, indent
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from freeonce.campaign.compare import differences, findings, in_short
-from freeonce.campaign.junit import junit_text
+from freeonce.campaign.junit import junit_parts
 from freeonce.campaign.overview import page
 from freeonce.campaign.sarif import sarif_text
 from freeonce.campaign.store import Kept, Store, reading
 from freeonce.campaign.summary import summary
 from freeonce.cli.options import output_option
 from freeonce.cli.output import STDOUT, Out, writable, write
+from freeonce.evidence.text import one_line
 
 FOLDER = click.Path(path_type=Path)
 COLUMNS = (
@@ -81,7 +80,8 @@ def results(
             with reading(against) as other, other.still():
                 status = _compared(_Chosen(other, against.name, chosen), found)
         elif not files:
-            _printed(found)
+            console = Out()
+            write(STDOUT, _listed(found, console.width if console.is_terminal else None))
         _tell_what_is_not_told(opened, every)
     if against is not None:
         context.exit(status)
@@ -157,19 +157,25 @@ def _word(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _json(found: _Chosen) -> str:
-    rows = ",\n".join(json.dumps(asdict(one), indent=1) for one in found)
-    return f"[\n{rows}\n]\n"
+def _json(found: _Chosen) -> Iterator[str]:
+    before = "[\n"
+    for one in found:
+        yield before + json.dumps(vars(one))
+        before = ",\n"
+    yield "\n]\n" if before == ",\n" else "[]\n"
 
 
-def _csv(found: _Chosen) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, "findings"])
+def _csv(found: _Chosen) -> Iterator[str]:
+    yield _line([*COLUMNS, "findings"])
     for one in found:
         words = [_word(getattr(one, column)) for column in COLUMNS]
         words.append("; ".join(sorted(findings(one.document))))
-        writer.writerow([f"'{word}" if word.startswith(FORMULA) else word for word in words])
+        yield _line([f"'{word}" if word.startswith(FORMULA) else word for word in words])
+
+
+def _line(words: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(words)
     return text.getvalue()
 
 
@@ -183,24 +189,58 @@ def _html(found: _Chosen) -> str:
     )
 
 
-WRITERS: dict[str, Callable[[_Chosen], str]] = {
+WRITERS: dict[str, Callable[[_Chosen], str | Iterable[str]]] = {
     "json_file": _json,
     "csv_file": _csv,
     "html_file": _html,
-    "junit_file": junit_text,
+    "junit_file": junit_parts,
     "sarif_file": sarif_text,
 }
-"""Of results a report, by the option that names its file."""
+"""Of results a report or its parts, by the option that names its file."""
 
 
-def _printed(found: Iterable[Kept]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("key", "kind", "name", "verdict", "expected", "seconds", "found"):
-        table.add_column(heading, justify="right" if heading == "seconds" else "left")
+HEADINGS = ("key", "kind", "name", "verdict", "expected", "seconds", "found")
+
+
+def _listed(found: _Chosen, wide: int | None) -> Iterator[str]:
+    """A line of each result, in columns. `wide`: the terminal; None for a file, or a pipe.
+
+    What was found follows in its line if there is room, in a terminal else below.
+    """
+    widths = [len(heading) for heading in HEADINGS[:-1]]
     for one in found:
-        words = (one.key[:SHOWN_KEY], one.kind, one.label, one.verdict, _word(one.as_expected))
-        table.add_row(*map(Text, words), f"{one.seconds:.1f}", Text(in_short(one.document)))
-    Out(highlight=False).print(table)
+        widths = [max(width, len(cell)) for width, cell in zip(widths, _cells(one), strict=True)]
+    if wide is not None:
+        # A long name has its own line longer, and no other's.
+        others = sum(widths) + len(GAP) * len(widths) - widths[NAME]
+        widths[NAME] = min(widths[NAME], max(wide - others - ROOM, len("name")))
+    yield _in_columns(HEADINGS[:-1], widths) + GAP + HEADINGS[-1] + "\n"
+    for one in found:
+        row, said = _in_columns(_cells(one), widths), one_line(in_short(one.document))
+        if wide is None or not said or len(row + GAP + said) <= wide:
+            yield (row + GAP + said).rstrip() + "\n"
+        else:
+            yield row + "\n"
+            yield indent(fill(said, max(wide - len(UNDER), 20)), UNDER) + "\n"
+
+
+GAP = "  "
+UNDER = "    "
+ROOM = 16
+"""In a terminal's lines, for what was found."""
+NAME, SECONDS = HEADINGS.index("name"), HEADINGS.index("seconds")
+
+
+def _cells(one: Kept) -> tuple[str, ...]:
+    """Of all columns but the last."""
+    words = (one.key[:SHOWN_KEY], one.kind, one.label, one.verdict, _word(one.as_expected))
+    return (*map(one_line, words), f"{one.seconds:.1f}")
+
+
+def _in_columns(cells: Sequence[str], widths: Sequence[int]) -> str:
+    placed = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+    placed[SECONDS] = cells[SECONDS].rjust(widths[SECONDS])
+    return GAP.join(placed)
 
 
 def _compared(before: Iterable[Kept], after: Iterable[Kept]) -> int:
