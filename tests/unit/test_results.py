@@ -127,14 +127,14 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "words",
     [
         *([], ["--csv", "OUT"], ["--json", "OUT"], ["--junit", "OUT"]),
-        *(["--sarif", "OUT"], ["--html", "OUT"]),
+        *(["--sarif", "OUT"], ["--html", "OUT"], ["--against", "STORE"]),
     ],
     ids=lambda words: "".join(words[:1]) or "list",
 )
 def test_no_report_has_all_documents_in_memory(
     large: Path, tmp_path: Path, words: list[str]
 ) -> None:
-    places = {"OUT": str(tmp_path / "out")}
+    places = {"OUT": str(tmp_path / "out"), "STORE": str(large)}
     tracemalloc.start()
     try:
         said = CliRunner().invoke(results, [str(large), *(places.get(one, one) for one in words)])

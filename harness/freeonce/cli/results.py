@@ -5,13 +5,14 @@ import fnmatch
 import io
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill, indent
 
 import click
 
-from freeonce.campaign.compare import differences, findings, in_short
+from freeonce.campaign.compare import NOT_YET_RUN, differences, findings, in_short
 from freeonce.campaign.junit import junit_parts
 from freeonce.campaign.overview import page
 from freeonce.campaign.sarif import sarif_text
@@ -43,7 +44,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 @click.option(
     "--all", "every", is_flag=True, help="Also those that are not of the last plan (current=no)."
 )
-@click.option("--against", type=FOLDER, help="A store of before: what is new, gone or changed.")
+@click.option("--against", type=FOLDER, help="A store of before: what is new or gone.")
 @output_option("--json", "Write all of each result as JSON; - for stdout.")
 @output_option("--csv", "Write a line for each result; - for stdout.")
 @output_option("--html", "Write one HTML page: a heat map, what is not as expected, and when.")
@@ -243,10 +244,21 @@ def _in_columns(cells: Sequence[str], widths: Sequence[int]) -> str:
     return GAP.join(placed)
 
 
-def _compared(before: Iterable[Kept], after: Iterable[Kept]) -> int:
-    found = list(differences(before, after))
-    for one in found:
-        said = " -> ".join(filter(None, (one.before, one.after)))
-        click.echo(f"{one.what}: {one.name} ({one.number}): {said}")
-    click.echo(f"{len(found)} differences")
-    return 1 if found else 0
+def _compared(before: _Chosen, after: _Chosen) -> int:
+    """Tell it, a line of each task and of each finding; the exit status."""
+    counts: Counter[str] = Counter()
+
+    def told() -> Iterator[str]:
+        for one in differences(before, after, after.store.awaited()):
+            counts[one.what] += 1
+            if one.what != NOT_YET_RUN:
+                verdicts = " -> ".join(dict.fromkeys(filter(None, (one.before, one.after))))
+                yield f"{one.what}: {one_line(one.name)} ({one.number}): {verdicts}\n"
+                yield from (f"{UNDER}new: {one_line(said)}\n" for said in one.new)
+                yield from (f"{UNDER}gone: {one_line(said)}\n" for said in one.gone)
+        not_yet = counts.pop(NOT_YET_RUN, 0)
+        more = f"; {not_yet} not yet run" if not_yet else ""
+        yield f"{counts.total()} differences{more}\n"
+
+    write(STDOUT, told())
+    return 1 if counts else 0
