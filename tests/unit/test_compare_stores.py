@@ -81,6 +81,14 @@ def test_what_an_unfinished_campaign_is_still_to_run_is_not_gone(tmp_path: Path)
     assert (said.exit_code, said.stdout) == (0, "0 differences; 1 not yet run\n")
 
 
+def test_what_is_asked_for_of_one_side_is_held_against_the_other() -> None:
+    """What is mended is not gone when only what is faulty is asked for."""
+    before = [kept("mended", "faulty", LEAK), kept("same", "clean"), kept("gone", "clean")]
+    after = [kept("mended", "clean"), kept("same", "clean"), kept("new", "clean")]
+    found = differences(before, after, asked=lambda one: one.verdict == "faulty")
+    assert [(one.what, one.name) for one in found] == [("changed", "mended")]
+
+
 def test_each_finding_that_is_new_or_gone_has_its_line(tmp_path: Path) -> None:
     def filled(name: str, verdict: str, *found: dict[str, object]) -> str:
         task = Task("k", "note", {"kind": "audit", "name": "note", "number": 0})
@@ -95,10 +103,9 @@ def test_each_finding_that_is_new_or_gone_has_its_line(tmp_path: Path) -> None:
         "mended": filled("mended", "clean"),
     }
 
-    def against(new: str, old: str) -> list[str]:
-        return (
-            CliRunner().invoke(results, [stores[new], "--against", stores[old]]).stdout.split("\n")
-        )
+    def against(new: str, old: str, *more: str) -> list[str]:
+        words = [stores[new], "--against", stores[old], *more]
+        return CliRunner().invoke(results, words).stdout.split("\n")
 
     assert against("new", "old") == [
         "changed: note (0): faulty",
@@ -115,6 +122,9 @@ def test_each_finding_that_is_new_or_gone_has_its_line(tmp_path: Path) -> None:
         "",
     ]
     assert against("old", "old") == ["0 differences", ""]
+    faulty = against("mended", "old", "--where", "verdict=faulty", "--where", "name=n*")
+    assert faulty == against("mended", "old")
+    assert against("mended", "old", "--where", "name=x") == ["0 differences", ""]
 
 
 def test_repetitions_are_apart() -> None:

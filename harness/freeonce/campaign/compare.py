@@ -1,6 +1,6 @@
 """Two stores held against each other: which findings are new or gone, task by task. Pure."""
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from sys import intern
 from typing import Any
@@ -75,37 +75,43 @@ class _Result:
     number: int
     verdict: str
     found: frozenset[str]
+    asked: bool
 
 
 def differences(
-    before: Iterable[Kept], after: Iterable[Kept], awaited: Container[str] = ()
+    before: Iterable[Kept],
+    after: Iterable[Kept],
+    awaited: Container[str] = (),
+    asked: Callable[[Kept], bool] = lambda _: True,
 ) -> Iterator[Difference]:
     """Every task of which the two do not say the same, in the order of `after`, then what is gone.
 
     Each has one result of a task. `awaited`: what `after` is still to have, each by its `same_run`.
+    `asked`: whether a result is asked for; its task is told when that of before or that of now is.
     """
     alike: dict[frozenset[str], frozenset[str]] = {}
-    old = {one.same_run: _result(one, alike) for one in before}
+
+    def result(kept: Kept) -> _Result:
+        # What many results have is in memory once.
+        found = findings(kept.document)
+        found = alike.setdefault(found, found)
+        return _Result(intern(kept.label), kept.number, intern(kept.verdict), found, asked(kept))
+
+    old = {one.same_run: result(one) for one in before}
     for kept in after:
-        new, was = _result(kept, alike), old.pop(kept.same_run, None)
+        new, was = result(kept), old.pop(kept.same_run, None)
+        if not (new.asked or (was and was.asked)):
+            continue
         if was is None:
             yield Difference(NEW, new.label, new.number, "", new.verdict, _sorted(new.found))
         elif (was.verdict, was.found) != (new.verdict, new.found):
             found = _sorted(new.found - was.found), _sorted(was.found - new.found)
             yield Difference(CHANGED, new.label, new.number, was.verdict, new.verdict, *found)
     for run, was in old.items():
-        if run in awaited:
-            yield Difference(NOT_YET_RUN, was.label, was.number, was.verdict, "")
-        else:
-            gone = _sorted(was.found)
-            yield Difference(GONE, was.label, was.number, was.verdict, "", gone=gone)
-
-
-def _result(kept: Kept, alike: dict[frozenset[str], frozenset[str]]) -> _Result:
-    """`alike`: what many results have is in memory once."""
-    found = findings(kept.document)
-    found = alike.setdefault(found, found)
-    return _Result(intern(kept.label), kept.number, intern(kept.verdict), found)
+        if was.asked:
+            what = NOT_YET_RUN if run in awaited else GONE
+            gone = _sorted(was.found) if what == GONE else ()
+            yield Difference(what, was.label, was.number, was.verdict, "", gone=gone)
 
 
 def _sorted(found: Iterable[str]) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ def results(
             write(file, WRITERS[name](found))
         if against is not None:
             with reading(against) as other, other.still():
-                status = _compared(_Chosen(other, against.name, chosen), found)
+                status = _compared(other, found)
         elif not files:
             console = Out()
             write(STDOUT, _listed(found, console.width if console.is_terminal else None))
@@ -142,6 +142,10 @@ class _Chosen:
             # Which kernel it was the document may have to tell.
             if self._holds("kernel", one.kernel):
                 yield one
+
+    def asks(self, one: Kept) -> bool:
+        """Whether a result, also of another store, fits all conditions."""
+        return all(self._holds(column, getattr(one, column)) for column in COLUMNS)
 
     def _fits(self, plain: Mapping[str, object]) -> bool:
         return all(self._holds(column, plain[column]) for column in plain)
@@ -244,12 +248,13 @@ def _in_columns(cells: Sequence[str], widths: Sequence[int]) -> str:
     return GAP.join(placed)
 
 
-def _compared(before: _Chosen, after: _Chosen) -> int:
+def _compared(before: Store, after: _Chosen) -> int:
     """Tell it, a line of each task and of each finding; the exit status."""
     counts: Counter[str] = Counter()
 
     def told() -> Iterator[str]:
-        for one in differences(before, after, after.store.awaited()):
+        both = (before.results(current=True), after.store.results(current=True))
+        for one in differences(*both, after.store.awaited(), after.asks):
             counts[one.what] += 1
             if one.what != NOT_YET_RUN:
                 verdicts = " -> ".join(dict.fromkeys(filter(None, (one.before, one.after))))
