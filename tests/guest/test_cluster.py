@@ -198,14 +198,13 @@ def test_a_worker_that_was_taken_out_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "resources"),
     [
-        ({"kind": "scenario", "accel": "auto"}, {"guest"}),
         ({"kind": "scenario", "accel": "kvm"}, {"guest", "svm_kvm"}),
         ({"kind": "audit", "accel": "kvm"}, {"guest", "kvm"}),
         ({"kind": "census", "accel": "tcg"}, {"guest", "tcg"}),
     ],
 )
 def test_a_task_takes_a_slot_of_who_can_run_it(body: Body, resources: set[str]) -> None:
-    assert needs(body) == dict.fromkeys(resources, 1)
+    assert needs(body | {"qemu": "7.2.22"}) == dict.fromkeys({*resources, "qemu:7.2.22"}, 1)
 
 
 def test_an_address_that_is_not_encrypted_and_should_be_is_told() -> None:

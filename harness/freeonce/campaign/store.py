@@ -86,7 +86,7 @@ class Store:
             return {key for (key,) in self._connection.execute("select key from results")}
 
     def add(self, task: Task, outcome: Outcome) -> None:
-        """Keep a result. A second one of the same task changes nothing.
+        """Keep a result, instead of the one that there is of the same task.
 
         Raises HostError `store` when it cannot be written: then it is not there.
         """
@@ -98,15 +98,7 @@ class Store:
         )
         with self._told("written"), self._connection:
             marks = ", ".join("?" * len(row))
-            self._connection.execute(
-                f"insert into results values ({marks}) on conflict(key) do nothing", row
-            )
-
-    def forget(self, keys: Iterable[str]) -> None:
-        """Take the results of these keys away."""
-        with self._told("written"), self._connection:
-            query = "delete from results where key = ?"
-            self._connection.executemany(query, [(key,) for key in keys])
+            self._connection.execute(f"insert or replace into results values ({marks})", row)
 
     def counts(self, keys: Iterable[str]) -> Counter[tuple[str, bool]]:
         """Of these keys: how many results have a verdict, as expected or not."""
