@@ -2,20 +2,24 @@
 
 import math
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from freeonce.campaign.outcome import Outcome
-from freeonce.campaign.store import FILE, NEW, reading, writing
+from freeonce.campaign.same import same_run
+from freeonce.campaign.store import FILE, NEW, Store, reading, writing
 from freeonce.campaign.task import Task
 from freeonce.errors import HostError, UsageError
+from tests.unit.formats import without_plan
 
 
 def task(number: int, name: str = "c/pool") -> Task:
@@ -70,6 +74,134 @@ def test_results_are_counted_by_verdict_and_of_the_keys_asked_for(tmp_path: Path
             store.add(task(number), outcome)
         counts = store.counts(task(number).key for number in range(3))
     assert counts == {("clean", True): 2, ("faulty", False): 1}
+
+
+def of(image: str, number: int, name: str = "c/pool") -> Task:
+    """The same task whatever the image; its key is another."""
+    body = {"kind": "scenario", "name": name, "number": number, "image": image}
+    return Task(f"{image} {name} {number}", name, body)
+
+
+def counting(store: Store) -> list[str]:
+    return [kept.key for kept in store.results(current=True)]
+
+
+def test_the_results_of_the_last_plan_count_whenever_they_came(tmp_path: Path) -> None:
+    with writing(tmp_path) as store:
+        for image, count in (("A", 2), ("B", 2), ("A", 3)):
+            tasks = [of(image, number) for number in range(count)]
+            store.plan(tasks)
+            for one in tasks:
+                store.add(one, CLEAN)
+        assert counting(store) == ["A c/pool 0", "A c/pool 1", "A c/pool 2"]
+        assert [one.key for one in store.results() if not one.current] == [
+            "B c/pool 0",
+            "B c/pool 1",
+        ]
+        assert store.of_before() == 2
+
+
+def test_a_task_that_is_not_planned_any_more_is_of_before(tmp_path: Path) -> None:
+    with writing(tmp_path) as store:
+        store.plan([of("A", 0), of("A", 0, "gone")])
+        for one in (of("A", 0), of("A", 0, "gone")):
+            store.add(one, CLEAN)
+        store.plan([of("A", 0)])
+        assert counting(store) == [of("A", 0).key]
+
+
+def test_what_is_planned_and_not_there_is_awaited_and_no_old_result_stands_for_it(
+    tmp_path: Path,
+) -> None:
+    with writing(tmp_path) as store:
+        store.add(of("A", 0), CLEAN)
+        new = [of("B", number) for number in range(2)]
+        store.plan(new)
+        assert counting(store) == []
+        assert store.planned() == {one.key for one in new}
+        assert store.awaited() == {same_run(one.name, one.body) for one in new}
+        store.add(new[1], CLEAN)
+        assert store.awaited() == {same_run(new[0].name, new[0].body)}
+
+
+def test_a_plan_that_is_not_told_to_its_end_changes_nothing(tmp_path: Path) -> None:
+    def broken() -> Iterator[Task]:
+        yield of("B", 0)
+        raise UsageError("there is no such module")
+
+    with writing(tmp_path) as store:
+        store.plan([of("A", 0)])
+        with pytest.raises(UsageError):
+            store.plan(broken())
+        assert store.planned() == {of("A", 0).key}
+
+
+def test_without_a_plan_of_each_task_the_last_result_counts(tmp_path: Path) -> None:
+    with writing(tmp_path) as store:
+        for one in (of("A", 0), of("B", 0), of("A", 1)):
+            store.add(one, CLEAN)
+        assert counting(store) == [of("B", 0).key, of("A", 1).key]
+
+
+def test_what_is_planned_besides_leaves_a_campaigns_results_as_they_are(tmp_path: Path) -> None:
+    with writing(tmp_path) as store:
+        store.plan([of("A", 0), of("A", 0, "module")])
+        for one in (of("A", 0), of("A", 0, "module")):
+            store.add(one, CLEAN)
+        store.plan_also([of("B", 0, "module"), of("B", 0, "more")])
+        store.add(of("B", 0, "more"), CLEAN)
+        assert counting(store) == [of("A", 0).key, of("B", 0, "more").key]
+        assert store.awaited() == {same_run("module", of("B", 0, "module").body)}
+
+
+def test_what_another_image_came_to_can_be_taken_out_of_the_plan(tmp_path: Path) -> None:
+    with writing(tmp_path) as store:
+        for one in (of("A", 0), of("B", 1), of("A", 2)):
+            store.add(one, CLEAN)
+        store.unplan_others([of("B", 0), of("B", 1)])
+        assert counting(store) == [of("B", 1).key, of("A", 2).key]
+        assert store.awaited() == set()
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A store of the format 1, with results by two images."""
+    with writing(tmp_path / "old") as store:
+        for one in (of("A", 0), of("B", 0), of("A", 1)):
+            store.add(one, CLEAN)
+    return without_plan(tmp_path / "old")
+
+
+def test_of_a_store_of_the_old_format_the_last_results_count_and_it_stays(old: Path) -> None:
+    before = (old / FILE).read_bytes()
+    with reading(old) as store, store.still():
+        assert counting(store) == [of("B", 0).key, of("A", 1).key]
+        assert store.of_before() == 1
+        assert store.awaited() == set()
+    assert (old / FILE).read_bytes() == before
+
+
+def test_who_writes_to_a_store_of_the_old_format_gives_it_a_plan(old: Path) -> None:
+    with writing(old) as store:
+        assert counting(store) == [of("B", 0).key, of("A", 1).key]
+        store.plan_also([of("C", 1)])
+    with reading(old) as store:
+        assert counting(store) == [of("B", 0).key]
+        assert store.awaited() == {same_run("c/pool", of("C", 1).body)}
+    with writing(old) as store:
+        store.plan([of("A", 0)])
+        assert counting(store) == [of("A", 0).key]
+
+
+def test_what_is_read_of_one_moment_does_not_grow(tmp_path: Path) -> None:
+    with writing(tmp_path) as store:
+        store.add(task(1), CLEAN)
+        with reading(tmp_path) as other:
+            with other.still():
+                assert len(list(other.results())) == 1
+                store.add(task(2), CLEAN)
+                assert len(list(other.results())) == 1
+            assert len(list(other.results())) == 2
 
 
 def test_a_result_that_does_not_fit_is_told_and_not_dropped(tmp_path: Path) -> None:
@@ -162,7 +294,7 @@ def test_a_store_of_another_format_is_left_alone(tmp_path: Path) -> None:
         connection.execute("pragma user_version = 9")
     connection.close()
     with (
-        pytest.raises(UsageError, match="is of format 9; this freeonce reads 1"),
+        pytest.raises(UsageError, match="is of format 9; this freeonce reads 2"),
         writing(tmp_path),
     ):
         pass
@@ -235,3 +367,66 @@ def test_a_database_that_may_not_grow_is_told_with_what_to_do(tmp_path: Path) ->
     assert "the same command goes on" in str(full.value)
     with reading(tmp_path) as store:
         assert store.keys() == {"kept"}
+
+
+# $1: the store; $2: where it is mounted so that nobody can write to it; then a command.
+READ_ONLY = """
+store=$1 disk=$2; shift 2
+mount --bind "$store" "$disk" && mount -o remount,ro,bind "$disk" || exit 99
+"$@"
+"""
+READER = """
+import sys
+from pathlib import Path
+from freeonce.campaign.store import reading
+from freeonce.errors import HostError
+try:
+    with reading(Path(sys.argv[1])) as store:
+        print(len(list(store.results())))
+except HostError as error:
+    print(error)
+"""
+
+
+def read_only(store: Path, disk: Path) -> str:
+    """What a reader says of a store on a medium that cannot be written, whoever he is."""
+    disk.mkdir(exist_ok=True)
+    apart = ("unshare", "--mount", "--map-root-user", "sh", "-c", READ_ONLY, "sh")
+    words = (*apart, str(store), str(disk), sys.executable, "-c", READER, str(disk))
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode == 99 or "unshare failed" in done.stderr:
+        pytest.skip(f"NOT TESTED: a medium that cannot be written; no mount: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_store_on_a_medium_that_cannot_be_written_is_read(tmp_path: Path) -> None:
+    with writing(tmp_path / "s") as store:
+        store.add(task(1), CLEAN)
+    assert read_only(tmp_path / "s", tmp_path / "disk") == "1"
+    assert read_only(without_plan(tmp_path / "s"), tmp_path / "disk") == "1"
+    # Who can write leaves an empty log behind.
+    with reading(tmp_path / "s") as store:
+        assert len(list(store.results())) == 1
+    assert read_only(tmp_path / "s", tmp_path / "disk") == "1"
+
+
+def test_who_cannot_write_reads_while_a_store_grows(tmp_path: Path) -> None:
+    with writing(tmp_path / "s") as store:
+        for number in (1, 2):
+            store.add(task(number), CLEAN)
+            assert read_only(tmp_path / "s", tmp_path / "disk") == str(number)
+
+
+def test_what_only_a_log_has_is_never_left_out(tmp_path: Path) -> None:
+    """Of a writer that was killed, on a medium to which SQLite's index of the log did not come."""
+    with writing(tmp_path / "s") as store:
+        store.add(task(1), CLEAN)
+        shutil.copytree(tmp_path / "s", tmp_path / "copy")
+    (tmp_path / "copy" / f"{FILE}-shm").unlink()
+    said = read_only(tmp_path / "copy", tmp_path / "disk")
+    assert f"{tmp_path / 'disk' / FILE} cannot be read: unable to open" in said
+    assert f"{FILE}-wal has results" in said
+    assert "copy the folder to where you can write" in said
+    with reading(tmp_path / "copy") as store:
+        assert store.keys() == {task(1).key}

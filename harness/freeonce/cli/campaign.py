@@ -98,6 +98,7 @@ def campaign(
         # Unfolded anew for each use: all tasks at once may be more than memory holds.
         keys = {task.key for task in unfold(plan, base_of)}
         store = stack.enter_context(writing(folder))
+        store.plan(unfold(plan, base_of))
         there = store.keys() - _again(keys, store, again)
         missing = (task for task in unfold(plan, base_of) if task.key not in there)
         if page is not None:

@@ -1,7 +1,7 @@
 """`freeonce census`: the life of every module of the guest's kernel package, each kept."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -86,17 +86,19 @@ def census(
         base = base_of(setting, accel)
         modules = matching(names, base.modules())
         plain = list(census_tasks(base, modules))
+        with_failures = list(census_tasks(base, modules, fail_limit))
+        # Those of another image are of before, whether they are asked for again or not.
+        store.unplan_others(with_failures)
         done = set() if again else store.keys()
         failing: list[Task] = []
         unkept: _Documents = {}
         try:
-            _lead(setting, [one for one in plain if one.key not in done], store, errors, unkept)
+            _lead(setting, plain, store, errors, unkept, done=done)
             if fail_each:
                 documents = _documents(store, plain, unkept)
                 bearing = [one.name for one in plain if lived(documents[one.key])]
                 failing += census_tasks(base, bearing, fail_limit)
-                missing = [one for one in failing if one.key not in done]
-                _lead(setting, missing, store, errors, unkept)
+                _lead(setting, failing, store, errors, unkept, done=done)
         finally:
             # Ctrl-C too: what was led before is told.
             documents = _documents(store, [*plain, *failing], unkept)
@@ -122,12 +124,16 @@ _Documents = dict[str, Mapping[str, Any]]
 
 def _lead(
     setting: Setting,
-    missing: Sequence[Task],
+    chosen: Sequence[Task],
     store: Store,
     errors: Console,
     unkept: _Documents,
+    *,
+    done: Set[str],
 ) -> None:
-    """Lead them, and keep each as it comes. `unkept`: gets what the host lacked something for."""
+    """Lead what is not done, and keep it as it comes. `unkept`: gets what the host lacked."""
+    store.plan_also(chosen)
+    missing = [task for task in chosen if task.key not in done]
     if not missing:
         return
     with ready(setting) as (roomy, source), watched(errors, len(missing)) as watch:
