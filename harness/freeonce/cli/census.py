@@ -1,7 +1,7 @@
 """`freeonce census`: the life of every module of the guest's kernel package, each kept."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ from freeonce.run.conclude import INCOMPLETE
     show_default=True,
     help="Of acquisitions by one stack make at most so many fail.",
 )
-@click.option("--again", is_flag=True, help="Forget what the store has of these modules.")
+@click.option("--again", is_flag=True, help="Lead anew what the store has of these modules.")
 @excuse_options
 @accelerator_option
 @output_option("--json", "Write all of it as JSON; - for stdout.")
@@ -89,17 +89,16 @@ def census(
         with_failures = list(census_tasks(base, modules, fail_limit))
         # Those of another image are of before, whether they are asked for again or not.
         store.unplan_others(with_failures)
-        if again:
-            store.forget(task.key for task in (*plain, *with_failures))
+        done = set() if again else store.keys()
         failing: list[Task] = []
         unkept: _Documents = {}
         try:
-            _lead(setting, plain, store, errors, unkept)
+            _lead(setting, plain, store, errors, unkept, done=done)
             if fail_each:
                 documents = _documents(store, plain, unkept)
                 bearing = [one.name for one in plain if lived(documents[one.key])]
                 failing += census_tasks(base, bearing, fail_limit)
-                _lead(setting, failing, store, errors, unkept)
+                _lead(setting, failing, store, errors, unkept, done=done)
         finally:
             # Ctrl-C too: what was led before is told.
             documents = _documents(store, [*plain, *failing], unkept)
@@ -124,12 +123,17 @@ _Documents = dict[str, Mapping[str, Any]]
 
 
 def _lead(
-    setting: Setting, chosen: Sequence[Task], store: Store, errors: Console, unkept: _Documents
+    setting: Setting,
+    chosen: Sequence[Task],
+    store: Store,
+    errors: Console,
+    unkept: _Documents,
+    *,
+    done: Set[str],
 ) -> None:
-    """Lead what the store has not, and keep it as it comes. `unkept`: gets what the host lacked."""
+    """Lead what is not done, and keep it as it comes. `unkept`: gets what the host lacked."""
     store.plan_also(chosen)
-    there = store.keys()
-    missing = [task for task in chosen if task.key not in there]
+    missing = [task for task in chosen if task.key not in done]
     if not missing:
         return
     with ready(setting) as (roomy, source), watched(errors, len(missing)) as watch:
