@@ -20,6 +20,7 @@ from freeonce.campaign.identity import (
     subject_digest,
 )
 from freeonce.campaign.plan import Audit, Census, Plan, Scenarios, line_of, parse_plan
+from freeonce.campaign.same import same_run
 from freeonce.campaign.task import CENSUS_LIMIT, Base, Task, key_of, unfold
 from freeonce.errors import HostError, UsageError
 from freeonce.evidence.scenarios import Scenario
@@ -519,3 +520,40 @@ def test_data_of_the_harness_are_a_part_of_it(tmp_path: Path) -> None:
     for name in ("__pycache__/judge.pyc", "sources/guest/a.c"):
         (tmp_path / name).parent.mkdir(parents=True)
         assert not changed((tmp_path / name).touch, digest)
+
+
+EVERYTHING = """
+[[scenarios]]
+names = ["*"]
+repeat = 2
+[[audits]]
+targets = ["./note", "loop"]
+exercises = ["./use.sh"]
+files = ["./data:/data"]
+[[census]]
+fail_each = true
+"""
+
+
+def test_a_task_is_the_same_whatever_it_is_run_with_and_wherever_it_lies() -> None:
+    """Else a store would take what another image came to for another task."""
+    other = replace(
+        BASE,
+        image="another image",
+        package="another package",
+        harness="another harness",
+        qemu="9.2",
+        folder="/there",
+        digest=lambda path: f"another digest of {path}",
+        subject=lambda path: f"another subject {path}",
+        libraries=lambda exercises, _: {f"another libc of {one}": "x" for one in exercises},
+        tools=lambda _: {"gcc": "14"},
+    )
+    plan = parse_plan(EVERYTHING, "plan.toml")
+    before, after = tasks_of(plan), tasks_of(plan, other)
+    assert not {one.key for one in before} & {one.key for one in after}
+    runs = [same_run(one.name, one.body) for one in before]
+    assert runs == [same_run(one.name, one.body) for one in after]
+    assert len(set(runs)) == len(runs)
+    under_kvm = tasks_of(plan, replace(BASE, accelerator=lambda _: "kvm"))
+    assert not {same_run(one.name, one.body) for one in under_kvm} & set(runs)
