@@ -260,11 +260,13 @@ def test_a_key_is_of_the_file_and_of_what_is_led() -> None:
 
     def keys(digest: str, *limit: int) -> list[str]:
         base = Base(
-            *("image", "package", "harness", "tcg", tuple, lambda: files),
+            *("image", "package", "harness", "7.2.22", lambda _: "tcg", tuple, lambda: files),
             is_path=lambda _: False,
             digest=lambda path: digest + path,
             subject=str,
             libraries=lambda *_: {},
+            tools=lambda _: {},
+            folder="/here",
         )
         return [one.key for one in census_tasks(base, ["brd", "nbd"], *limit)]
 
@@ -365,10 +367,15 @@ class _Census:
         self.led: list[list[str]] = []
         (folder / "x.ko").write_bytes(b"")
         files = dict.fromkeys(("brd", "nbd"), folder / "x.ko")
+        package = folder / "package"
+        package.mkdir()
         image = SimpleNamespace(
-            manifest=folder / "x.ko", modules=folder, headers=folder, headers_source=None
+            manifest=folder / "x.ko", modules=package, headers=package, headers_source=None
         )
-        setting = SimpleNamespace(image=image, document=lambda: HOST)
+        qemu = SimpleNamespace(version="7.2.22")
+        setting = SimpleNamespace(image=image, qemu=qemu, document=lambda: HOST)
+        tcg = SimpleNamespace(name="tcg")
+        monkeypatch.setattr(bases, "choose_accelerator", lambda *_: tcg)
         monkeypatch.setattr(verb, "find_setting", lambda *_, **__: setting)
         monkeypatch.setattr(bases, "Package", lambda _: SimpleNamespace(files=files))
         monkeypatch.setattr(verb, "ready", lambda _: nullcontext((setting, None)))
@@ -392,7 +399,9 @@ def test_a_census_that_is_ended_tells_what_it_led_and_goes_on(
     census = _Census(monkeypatch, tmp_path)
     assert [census(), census()] == [["brd"], ["brd", "nbd"]]
     assert census.led == [["brd", "nbd"], ["nbd"]]
-    assert census("--again") == ["brd"]
+    # What was not led again is what it was.
+    assert census("--again") == ["brd", "nbd"]
+    assert census.led[2:] == [["brd", "nbd"]]
 
 
 @pytest.mark.parametrize(

@@ -6,29 +6,42 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from distributed.scheduler import KilledWorker
 
 from freeonce.campaign import cluster, serving
-from freeonce.campaign.cluster import SLOT, _Crowd, _Given
+from freeonce.campaign.cluster import SLOT, _Crowd, _Given, needs
 from freeonce.campaign.outcome import Outcome, lacking
-from freeonce.campaign.task import Task
+from freeonce.campaign.task import Body, Task
 from freeonce.errors import HostError
 
-TASK = Task("key", "c/pool", {"kind": "scenario", "accel": "auto"})
+BODY: Body = {"kind": "scenario", "accel": "tcg", "qemu": "7.2.22"}
+TASK = Task("key", "c/pool", BODY)
+HAS = {SLOT: 1.0, "tcg": 1.0, "svm_tcg": 1.0, "qemu:7.2.22": 1.0}
+"""What it needs, and more."""
 LOST = Outcome("incomplete", False, 0.0, "w", {"reasons": ["QEMU"]}, by_host=True)
 
 
 def crowd(workers: Iterable[str], *others: dict[str, Any]) -> _Crowd:
     """`others`: by address what further workers have."""
-    has = {one: {SLOT: 1} for one in workers}
+    has = dict.fromkeys(workers, HAS)
     for one in others:
         has |= one
     found = {"workers": {one: {"resources": resources} for one, resources in has.items()}}
+
+    async def retire_workers(addresses: list[str], **_: Any) -> None:
+        client.retired.extend(addresses)
+
+    async def identity(**_: Any) -> Any:
+        return found
+
     client: Any = SimpleNamespace(
-        scheduler_info=lambda **_: found,
+        scheduler=SimpleNamespace(identity=identity),
+        sync=lambda asking, **_: asyncio.run(asking()),
         retired=[],
-        retire_workers=lambda addresses, **_: client.retired.extend(addresses),
+        retire_workers=retire_workers,
         submit=lambda *_, **words: SimpleNamespace(**words),
     )
+
     return _Crowd(client, str, lambda _: None)
 
 
@@ -92,11 +105,11 @@ def test_workers_that_were_taken_out_do_not_come_back(
     assert slots_asked == asked
 
 
-@pytest.mark.parametrize("other", [{"guest": 1, "tcg": 1, "svm_tcg": 1}, {}])
+@pytest.mark.parametrize("other", [HAS, {}])
 def test_what_the_only_fit_worker_refused_is_told(other: dict[str, float]) -> None:
     """Who has not what the task needs, or is none of ours, is nobody else."""
-    task = Task("key", "c/pool", {"kind": "scenario", "accel": "kvm"})
-    some = crowd([], {"fit": {"guest": 1, "kvm": 1, "svm_kvm": 1}}, {"other": other})
+    task = Task("key", "c/pool", BODY | {"accel": "kvm"})
+    some = crowd([], {"fit": HAS | {"kvm": 1, "svm_kvm": 1}}, {"other": other})
     some._trust.again("key", "fit")
     refused = lacking("fit", "system", "full")
     some._again.append(_Given(task, refused))
@@ -105,7 +118,7 @@ def test_what_the_only_fit_worker_refused_is_told(other: dict[str, float]) -> No
 
 
 @pytest.mark.parametrize(
-    ("reason", "ends"), [("harness", []), ("package", []), ("system", ["one"])]
+    ("reason", "ends"), [("harness", []), ("package", []), ("qemu", []), ("system", ["one"])]
 )
 def test_a_difference_takes_a_worker_from_this_campaign_alone(reason: str, ends: list[str]) -> None:
     some = crowd(["one", "two"])
@@ -144,3 +157,49 @@ def test_a_task_of_who_is_gone_is_given_to_others() -> None:
     again = some._next_given(iter(()))
     assert again is not None
     assert (again.task, again.workers) == (TASK, set())
+
+
+def test_a_new_worker_with_the_address_of_one_that_was_taken_out_is_another() -> None:
+    some = crowd(["one", "two"])
+    found = asyncio.run(some._client.scheduler.identity())["workers"]
+    some._take_out("one", lacking("one", "system", "full"))
+    gone = found.pop("one")
+    assert set(some._workers.resources(anew=True)) == {"two"}
+    found["one"] = gone
+    assert set(some._workers.resources(anew=True)) == {"one", "two"}
+
+
+@pytest.mark.parametrize(
+    ("other", "scenarios", "lives"),
+    [({}, "tcg", "tcg"), ({"kvm": 1}, "tcg", "kvm"), ({"kvm": 1, "svm_kvm": 1}, "kvm", "kvm")],
+)
+def test_kvm_runs_what_some_worker_runs_under_it(
+    other: dict[str, float], scenarios: str, lives: str
+) -> None:
+    some = crowd(["one"], {"two": HAS | other})
+    chosen = cluster.accelerators(some._client, lambda _: None)
+    assert (chosen(True), chosen(False)) == (scenarios, lives)
+
+
+@pytest.mark.parametrize(
+    ("body", "lacks"),
+    [
+        ({"qemu": "10.0.2"}, "qemu:10.0.2 and svm_tcg"),
+        ({"accel": "kvm"}, "qemu:7.2.22 and svm_kvm"),
+    ],
+)
+def test_what_no_worker_has_is_told_with_what_they_have(body: Body, lacks: str) -> None:
+    some = crowd(["one"])
+    assert some._workers.lacking(needs(TASK.body)) == ""
+    said = some._workers.lacking(needs(TASK.body | body))
+    assert said == f"no worker has {lacks}; they have qemu:7.2.22, svm_tcg, tcg"
+
+
+def test_a_result_whose_workers_die_before_it_is_fetched_is_given_up() -> None:
+    def result(**_: Any) -> Any:
+        raise KilledWorker("key", SimpleNamespace(address="w"), 3)
+
+    some = crowd(["one"])
+    future: Any = some._give(_Given(TASK))
+    future.status, future.result = "finished", result
+    assert list(some._came(future)) == [(TASK, None)]

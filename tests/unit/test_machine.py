@@ -242,6 +242,33 @@ def test_the_keeper_ends_only_a_qemu_of_its_own_folder() -> None:
         os.killpg(ours.pid, signal.SIGKILL)
 
 
+def test_the_keeper_ends_what_has_its_temporary_files_in_the_folder() -> None:
+    """As builds have; and what these begin, also when that is of another session."""
+
+    def begun(temporary: str) -> "subprocess.Popen[bytes]":
+        words = ("setsid", "sh", "-c", "sleep 60 & echo $!; wait")
+        environment = {**os.environ, "TMPDIR": temporary}
+        return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE)
+
+    with suppress(InterruptedError), kept_folder() as folder:
+        ours, bystander = begun(f"{folder}/0"), begun(f"{folder}0/0")
+        held, theirs = ours.stdout, bystander.stdout
+        assert held
+        assert theirs
+        held.readline()
+        other = int(theirs.readline())
+        raise InterruptedError
+    try:
+        assert ours.wait(10) == -signal.SIGKILL
+        assert held
+        # Its pipe ends with the last who holds it.
+        assert held.read() == b""
+        assert bystander.poll() is None
+    finally:
+        os.kill(other, signal.SIGKILL)
+        bystander.wait()
+
+
 @pytest.fixture
 def talker(tmp_path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)

@@ -1,6 +1,7 @@
 """A campaign's plan, and the tasks that it unfolds into."""
 
 import shutil
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from freeonce.campaign import bases as here
-from freeonce.campaign import identity
+from freeonce.campaign import identity, task
 from freeonce.campaign.identity import (
     file_digest,
     library_digests,
@@ -29,11 +30,13 @@ TABLE = tuple(
 )
 MODULES = {"loop": Path("loop.ko"), "kvm_amd": Path("kvm-amd.ko"), "nbd": Path("nbd.ko")}
 BASE = Base(
-    *("image", "package", "harness", "tcg", lambda: TABLE, lambda: MODULES),
+    *("image", "package", "harness", "7.2.22", lambda _: "tcg", lambda: TABLE, lambda: MODULES),
     is_path=lambda word: "/" in word,
     digest=lambda path: f"digest of {path}",
     subject=lambda path: f"subject {path}",
     libraries=lambda exercises, _: {f"libc of {one}": "digest" for one in exercises},
+    tools=lambda subjects: {"gcc": "12.2.0"} if subjects else {},
+    folder="/here",
 )
 
 
@@ -133,6 +136,73 @@ def test_what_looks_like_a_table_in_a_text_is_none() -> None:
     assert lines == [1, 5, 6, 7]
 
 
+def test_the_line_is_found_however_the_file_is_made() -> None:
+    """Held against each beginning of the file, one after the other."""
+    text = """
+    [[a]]
+    long = [
+        1,
+        2,
+    ]
+
+    # nothing
+    [[a]]
+    text = '''
+    [[c]]
+    '''
+    other = { b = 1, c = 2 }
+    [[c]]
+    end = 1"""
+    tables = tomllib.loads(text)
+    lines = text.splitlines(keepends=True)
+
+    def plainly(place: tuple[str | int, ...]) -> int:
+        begin = 1
+        for number in range(1, len(lines) + 1):
+            try:
+                found: Any = tomllib.loads("".join(lines[:number]))
+            except ValueError:
+                continue
+            try:
+                for one in place:
+                    found = found[one]
+            except (LookupError, TypeError):
+                begin = number + 1
+                continue
+            return begin
+        raise AssertionError(place)
+
+    places: list[tuple[str | int, ...]] = [()]
+    for name, each in tables.items():
+        for number, table in enumerate(each):
+            places += [(name,), (name, number), *((name, number, key) for key in table)]
+    assert {place: line_of(place, text) for place in places} == {
+        place: plainly(place) for place in places
+    }
+    assert len(places) > 10
+
+
+def test_the_line_in_a_file_twice_as_long_is_not_four_times_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = 0
+
+    def counted(text: str, load: Callable[[str], Any] = tomllib.loads) -> Any:
+        nonlocal read
+        read += len(text)
+        return load(text)
+
+    def work(tables: int) -> int:
+        nonlocal read
+        text = "[[a]]\nb = 1\n" * tables
+        read = 0
+        assert line_of(("a", tables - 1), text) == 2 * tables - 1
+        return read
+
+    monkeypatch.setattr(tomllib, "loads", counted)
+    assert work(200) < 2.5 * work(100)
+
+
 def test_the_plan_of_the_page_is_one() -> None:
     page = (Path(__file__).parents[2] / "docs/campaigns.md").read_text()
     text = page.partition("```toml\n")[2].partition("```")[0]
@@ -163,7 +233,9 @@ def test_a_pattern_that_matches_nothing_is_refused() -> None:
         replace(BASE, image="another"),
         replace(BASE, package="another"),
         replace(BASE, harness="another"),
-        replace(BASE, accelerator="kvm"),
+        replace(BASE, qemu="10.0.2"),
+        replace(BASE, accelerator=lambda _: "kvm"),
+        replace(BASE, tools=lambda _: {"gcc": "14.2.0"}),
         replace(BASE, digest=lambda path: f"another of {path}"),
         replace(BASE, subject=lambda path: f"another {path}"),
         replace(BASE, libraries=lambda *_: {"libc": "another"}),
@@ -174,6 +246,28 @@ def test_all_that_goes_into_a_task_changes_its_key(other: Base) -> None:
     (one,), (two,), (same,) = tasks_of(plan), tasks_of(plan, other), tasks_of(plan)
     assert one.key != two.key
     assert one.key == same.key
+
+
+def test_where_the_paths_of_a_plan_lie_is_told_and_no_part_of_a_key() -> None:
+    plan = Plan((Scenarios(("a",)),), (Audit(("./a.ko",)),))
+    elsewhere = replace(BASE, folder="/there")
+    here_, there = tasks_of(plan), tasks_of(plan, elsewhere)
+    assert [one.key for one in here_] == [one.key for one in there]
+    assert [one.body.get("folder") for one in there] == [None, "/there"]
+
+
+def test_scenarios_alone_need_svm() -> None:
+    base = replace(BASE, accelerator=lambda svm: "tcg" if svm else "kvm")
+    plan = Plan((Scenarios(("a",)),), (Audit(("loop",)),), (Census(("nbd",)),))
+    assert [one.body["accel"] for one in tasks_of(plan, base)] == ["tcg", "kvm", "kvm"]
+
+
+def test_a_plan_of_too_many_tasks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task, "MOST", 3)
+    plan = Plan((Scenarios(("a", "b"), repeat=2),))
+    with pytest.raises(UsageError, match="more than 3 tasks"):
+        tasks_of(plan)
+    assert len(tasks_of(Plan((Scenarios(("[abc]",)),)))) == 3
 
 
 @pytest.mark.parametrize("field", ["params", "targets", "commands", "files", "dependencies"])
@@ -320,12 +414,12 @@ def test_a_kernel_by_its_name_is_that_image(
         manifests[name].parent.mkdir()
         manifests[name].write_text(name)
 
-    def setting_of(manifest: Path, *_: Any) -> Any:
+    def setting_of(manifest: Path, *_: Any, **__: Any) -> Any:
         folder = manifest.parent
         image = SimpleNamespace(
             manifest=manifest, modules=folder, headers=folder, headers_source=None
         )
-        return SimpleNamespace(image=image)
+        return SimpleNamespace(image=image, qemu=SimpleNamespace(version="7.2.22"))
 
     monkeypatch.setattr(here, "image_of", manifests.__getitem__)
     monkeypatch.setattr(here, "setting_of", setting_of)

@@ -40,11 +40,11 @@ def test_a_result_is_there_as_it_was_kept(tmp_path: Path) -> None:
     assert (kept.task, kept.document) == (task(1).body, CLEAN.document)
 
 
-def test_a_second_result_of_one_task_changes_nothing(tmp_path: Path) -> None:
+def test_a_second_result_of_one_task_is_kept_instead_of_the_first(tmp_path: Path) -> None:
     with writing(tmp_path) as store:
         store.add(task(1), CLEAN)
         store.add(task(1), Outcome("faulty", False, 9.0, "there:2"))
-        assert [kept.verdict for kept in store.results()] == ["clean"]
+        assert [kept.verdict for kept in store.results()] == ["faulty"]
 
 
 def test_a_store_is_read_while_it_grows(tmp_path: Path) -> None:
@@ -65,14 +65,6 @@ def test_only_one_campaign_writes(tmp_path: Path) -> None:
         pass
     with writing(tmp_path) as store:
         store.add(task(1), CLEAN)
-
-
-def test_what_is_forgotten_is_gone_and_nothing_else(tmp_path: Path) -> None:
-    with writing(tmp_path) as store:
-        for number in (1, 2):
-            store.add(task(number), CLEAN)
-        store.forget([task(1).key, "another"])
-        assert store.keys() == {task(2).key}
 
 
 def test_results_are_counted_by_verdict_and_of_the_keys_asked_for(tmp_path: Path) -> None:
@@ -130,8 +122,6 @@ def test_what_is_planned_and_not_there_is_awaited_and_no_old_result_stands_for_i
         assert store.awaited() == {same_run(one.name, one.body) for one in new}
         store.add(new[1], CLEAN)
         assert store.awaited() == {same_run(new[0].name, new[0].body)}
-        store.forget([new[1].key])
-        assert len(store.awaited()) == 2
 
 
 def test_a_plan_that_is_not_told_to_its_end_changes_nothing(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +20,10 @@ from distributed.scheduler import KilledWorker
 from freeonce.campaign import images
 from freeonce.campaign.outcome import Outcome, broken, from_text, killed, lacking
 from freeonce.campaign.perform import NO_IMAGE, perform
-from freeonce.campaign.task import Body, Task
-from freeonce.campaign.trust import DEATHS, DIFFERENCES, Trust, nobody_left, why_out
+from freeonce.campaign.probe import QEMU, resource
+from freeonce.campaign.task import Accelerators, Body, Task
+from freeonce.campaign.trust import DIFFERENCES, Trust, nobody_left, why_out
+from freeonce.deadline import Deadline, patience
 from freeonce.errors import EvidenceError, FreeonceError, HostError
 
 SLOT = "guest"
@@ -29,13 +31,14 @@ SLOT = "guest"
 AHEAD = 2
 """Tasks a slot that the scheduler has at a time: one runs, the other is there when it ends."""
 CONNECT_SECONDS = 20.0
+ANSWER_SECONDS = 60.0
+"""In which a scheduler answers, and hands on what a worker says at once."""
+RESULT_SECONDS = 600.0
+"""In which one that is done is fetched. (Dask takes a worker for dead that is silent for 300.)"""
 LOOK_SECONDS = 2.0
 WAIT_SECONDS = 0.02
 
 SETTINGS = {
-    # Unlike numerical work no task may be tried anew without end, nor be moved while it runs.
-    "distributed.scheduler.allowed-failures": DEATHS - 1,
-    "distributed.scheduler.work-stealing": False,
     # A worker holds guests, whose memory is not its own; the crew of guests looks after that.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
@@ -89,12 +92,14 @@ class Workers:
         self._out: set[str] = set()
 
     def resources(self, *, anew: bool = False) -> dict[str, dict[str, float]]:
-        """What each has, by its address."""
+        """What each has, by its address. Raises TimeoutError: the scheduler does not answer."""
         now = time.monotonic()
         if anew or now >= self._until:
             self._until = now + LOOK_SECONDS
-            found = self._client.scheduler_info(n_workers=-1)["workers"]
+            found = answer(self._client, self._client.scheduler.identity, n_workers=-1)["workers"]
             self._workers = {address: one["resources"] for address, one in found.items()}
+            # Another may get the address of one that is gone.
+            self._out &= self._workers.keys()
         # Others may have workers of their own there. One that was taken out stays for a while.
         ours = {one: has for one, has in self._workers.items() if has.get(SLOT)}
         return {one: has for one, has in ours.items() if one not in self._out}
@@ -112,7 +117,8 @@ class Workers:
         """It gets no task of this campaign any more. `for_all`: nor of any other, and it ends."""
         self._out.add(address)
         if for_all:
-            retire(self._client, address)
+            with suppress(TimeoutError):
+                answer(self._client, retire, self._client, address)
 
     def slots(self) -> int:
         """How many guests run at a time. At least 1: who has no worker yet may get one."""
@@ -123,16 +129,55 @@ class Workers:
         workers = self.resources().values()
         if not workers or any(needs.keys() <= one.keys() for one in workers):
             return ""
-        lacks = [one for one in needs if one != SLOT]
-        return f"no worker has {', '.join(lacks)}" if lacks else "no worker is one of freeonce's"
+        wanted = sorted(needs.keys() - {SLOT})
+        there = sorted({name for one in workers for name in one if name != SLOT})
+        return f"no worker has {' and '.join(wanted)}; they have {', '.join(there)}"
 
 
 def needs(body: Body) -> dict[str, float]:
-    """Of what resources a task takes one: a slot, and the accelerator that it asks for."""
-    accel = body.get("accel", "auto")
-    if accel == "auto":
-        return {SLOT: 1}
-    return {SLOT: 1, f"svm_{accel}" if body["kind"] == "scenario" else str(accel): 1}
+    """Of what resources a task takes one: a slot, and what is to run its guest."""
+    accelerator = resource(str(body["accel"]), body["kind"] == "scenario")
+    return {SLOT: 1, accelerator: 1, f"{QEMU}{body['qemu']}": 1}
+
+
+def accelerators(client: Client, say: Callable[[str], None]) -> Accelerators:
+    """KVM where some worker's guests have it, else TCG. Waits for the first worker.
+
+    Raises HostError `scheduler`.
+    """
+    with _heard():
+        workers = Workers(client)
+        if not workers.resources():
+            say(NOBODY)
+        while not workers.resources():
+            time.sleep(LOOK_SECONDS)
+        found = set[str]().union(*workers.resources().values())
+    return lambda svm: "kvm" if resource("kvm", svm) in found else "tcg"
+
+
+NOBODY = "no worker is there; `freeonce worker` with this address begins one"
+
+
+def answer(client: Client, asked: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """What comes of asking a scheduler, or a worker through it. Raises TimeoutError."""
+
+    async def asking() -> Any:
+        return await asked(*arguments, **named)
+
+    seconds = Deadline(ANSWER_SECONDS, "a scheduler's answer").seconds
+    try:
+        return client.sync(asking, callback_timeout=seconds)
+    except TimeoutError as error:
+        raise TimeoutError(f"it did not answer for {seconds:g} s") from error
+
+
+@contextmanager
+def _heard() -> Iterator[None]:
+    try:
+        yield
+    except (FutureCancelledError, OSError, TimeoutError) as error:
+        message = f"the scheduler is lost, or has forgotten its tasks: {error}"
+        raise HostError("scheduler", f"{message}; the same command goes on") from error
 
 
 def run(
@@ -153,7 +198,7 @@ def run(
     """
     crowd = _Crowd(client, work, say)
     blamed: list[Task] = []
-    try:
+    with _heard():
         for task, outcome in crowd.each(tasks):
             if outcome is None:
                 blamed.append(task)
@@ -162,9 +207,6 @@ def run(
         for task in blamed:
             for _, outcome in crowd.each([task]):
                 yield task, outcome or killed()
-    except (FutureCancelledError, OSError, TimeoutError) as error:
-        message = f"the scheduler is lost, or has forgotten its tasks: {error}"
-        raise HostError("scheduler", f"{message}; the same command goes on") from error
 
 
 @dataclass
@@ -285,7 +327,7 @@ class _Crowd:
             until = time.monotonic() + LOOK_SECONDS
             workers = self._workers.resources(anew=True)
             if not workers and self._attended:
-                self._say("no worker is there; `freeonce worker` with this address begins one")
+                self._say(NOBODY)
             self._attended = bool(workers)
             for one in self._had.values():
                 if one.workers and one.workers.isdisjoint(workers) and one.future is not None:
@@ -317,7 +359,11 @@ class _Crowd:
             return "", None
         if error is not None:
             return "", broken(error)
-        address, text = future.result()
+        try:
+            address, text = future.result(timeout=RESULT_SECONDS * patience())
+        except KilledWorker:
+            # It was done; who had it died before it could be fetched, as did all who tried again.
+            return "", None
         try:
             outcome = from_text(text, task.body.get("kind"))
         except EvidenceError as error:
@@ -330,7 +376,11 @@ class _Crowd:
         """Send a worker the image that a task needs. Whether it has it now."""
         digest = str(task.body.get("image"))
         manifest = images.find(digest)
-        if manifest is None or (address, digest) in self._unsupplied:
+        if (address, digest) in self._unsupplied:
+            return False
+        if manifest is None:
+            self._unsupplied.add((address, digest))
+            self._say(f"worker {address} has not the image, nor has this machine any more")
             return False
         try:
             if digest not in self._packed:
@@ -368,16 +418,27 @@ def send(client: Client, address: str, digest: str, package: str, pieces: Iterab
     """
 
     def on_worker(function: Callable[..., Any], *arguments: object) -> Any:
-        return client.run(function, *arguments, workers=[address])[address]
+        return answer(client, client.run, function, *arguments, workers=[address])[address]
 
-    if (word := on_worker(images.begin, digest)) is None:
+    if not on_worker(images.begin, digest, package):
         return 0
+    folder = on_worker(_folder)
     sent = 0
-    for piece in pieces:
-        on_worker(images.take, word, piece)
-        sent += len(piece)
-    on_worker(images.end, word, digest, package)
+    try:
+        for piece in pieces:
+            on_worker(images.take, folder, piece)
+            sent += len(piece)
+        on_worker(images.end, folder, digest, package)
+    except (OSError, ValueError, FreeonceError):
+        with suppress(OSError):
+            on_worker(images.drop, folder)
+        raise
     return sent
+
+
+def _folder(dask_worker: Any) -> str:
+    """On a worker: its own, which goes with it. Dask gives who asks by this name the worker."""
+    return str(dask_worker.local_directory)
 
 
 def _refused(why: str) -> Outcome:

@@ -12,7 +12,8 @@ import freeonce
 from freeonce.errors import HostError, UsageError
 from freeonce.project.image import Image
 from freeonce.run.exercise import libraries, sources_of
-from freeonce.subject.build import BUILT, is_source
+from freeonce.subject.build import BUILT, TOOLS, is_source
+from freeonce.subject.tool import ToolFailed, run_tool
 
 PACKAGE = Path(freeonce.__file__).parent
 NOT_OURS = {"__pycache__", "sources"}
@@ -133,25 +134,45 @@ def library_digests(exercises: Sequence[str], carried: Sequence[str]) -> dict[st
     return {str(one): file_digest(one) for one in sorted(found)}
 
 
+def tool_versions(subjects: Sequence[str]) -> dict[str, str]:
+    """What builds those of the subjects that are folders, on this host: its own words, by name.
+    Empty where nothing is built.
+
+    Raises HostError `no-tool` for one that is not installed, or does not work.
+    """
+    if not any(Path(one).is_dir() for one in subjects):
+        return {}
+    return {tool: _version(tool, package) for tool, package in TOOLS.items()}
+
+
+def _version(tool: str, package: str) -> str:
+    try:
+        said = run_tool([tool, "--version"], package=package).decode("utf-8", "replace")
+    except ToolFailed as error:
+        raise HostError("no-tool", f"{tool} tells no version: {error}") from error
+    return said.partition("\n")[0]
+
+
 def kernel_digest(image: Image) -> str:
     """SHA-256 of an image's kernel package, of which its manifest has none: modules, and what
     others are built against. Raises HostError `no-image` when it cannot be read.
     """
     try:
         trees = (image.modules, image.headers, image.headers_source)
-        return " ".join(_tree_digest(tree) for tree in trees if tree)
+        return " ".join(_tree_digest(tree) for tree in trees if tree and tree.is_dir())
     except OSError as error:
         raise HostError("no-image", f"cannot read the kernel package: {error}") from error
 
 
 KNOWN: dict[str, str] = {}
-"""Digests of trees by their paths: each process reads a tree once, and workers that it begins on
-this machine are told what it knows.
+"""Digests of trees by their paths, and by when these were made: each process reads a tree once, and
+workers that it begins on this machine are told what it knows.
 """
 
 
 def _tree_digest(tree: Path) -> str:
-    path = str(tree.resolve())
+    made = tree.stat()
+    path = f"{tree.resolve()} {made.st_ino} {made.st_mtime_ns}"
     if path not in KNOWN:
         digest = hashlib.sha256()
         for file in files_of(tree):

@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ from freeonce.campaign.identity import (
     kernel_digest,
     library_digests,
     subject_digest,
+    tool_versions,
 )
 from freeonce.campaign.outcome import Outcome, lacking, to_text
 from freeonce.campaign.task import CENSUS, CENSUS_FAILURES, Task
-from freeonce.campaign.trust import OF_THE_TASK, PACKAGE
+from freeonce.campaign.trust import OF_THE_TASK, PACKAGE, QEMU
 from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
 from freeonce.evidence.scenarios import Scenario, parse_scenarios
 from freeonce.guest import clone
@@ -57,9 +58,12 @@ def perform(text: str) -> str:
     worker = f"{socket.gethostname()}:{os.getpid()}"
     try:
         _same_harness(body)
-        setting = _setting(body["image"], body["accel"], body["kind"] == "scenario")
+        setting = _setting(body)
+        _stand(body)
         _same_files(body, setting)
         outcome = PERFORMERS[body["kind"]](body, setting)
+        # Of what it was a result is not known when something was changed meanwhile.
+        _same_files(body, _setting(body))
     except HostError as error:
         return to_text(lacking(worker, error.reason, str(error)))
     except OSError as error:
@@ -85,13 +89,39 @@ def _same_harness(body: Body) -> None:
         raise HostError("harness", message)
 
 
-@cache
-def _setting(image: str, accel: str, svm: bool) -> Setting:
-    """Read once in each process: its files are hashed. Raises HostError `no-image`."""
-    manifest = images.find(image)
+def _setting(body: Body) -> Setting:
+    """Raises HostError `no-image`, and `qemu` that names both."""
+    manifest = images.find(body["image"])
     if manifest is None:
-        raise HostError(NO_IMAGE, f"this worker has no image {image}, as the campaign has")
+        message = f"this worker has not the image {body['image']}, which the campaign began with"
+        raise HostError(NO_IMAGE, message)
+    state = images.state(manifest)
+    setting = _read(manifest, state, body["accel"], body["kind"] == "scenario")
+    if setting.qemu.version != body["qemu"]:
+        message = f"this worker's is {setting.qemu.version}, the campaign's {body['qemu']}"
+        raise HostError(QEMU, message)
+    return setting
+
+
+@lru_cache(maxsize=8)
+def _read(manifest: Path, _state: object, accel: str, svm: bool) -> Setting:
+    """Read once in each process, as long as it is as it was: its files are hashed."""
     return setting_of(manifest, accel, svm)
+
+
+def _stand(body: Body) -> None:
+    """Where the campaign stood: paths are as it has them. Raises HostError."""
+    folder = body.get("folder")
+    if folder is None:
+        return
+    paths = (*body["digests"], *body["subjects"])
+    relative = [one for one in paths if not os.path.isabs(one)]
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        if relative:
+            message = f"this worker has no {folder}, where {relative[0]!r} is: {error.strerror}"
+            raise HostError(OF_THE_TASK, message) from error
 
 
 def _same_files(body: Body, setting: Setting) -> None:
@@ -102,6 +132,7 @@ def _same_files(body: Body, setting: Setting) -> None:
         for name, wanted, found in _files(body, setting):
             if found != wanted:
                 raise HostError(OF_THE_TASK, f"this worker's {name} is not the campaign's")
+        _same_tools(body)
     except UsageError as error:
         message = f"this worker has not what the campaign has: {error}"
         raise HostError(OF_THE_TASK, message) from error
@@ -121,6 +152,20 @@ def _files(body: Body, setting: Setting) -> Iterator[tuple[str, str | None, str 
         here = library_digests(body["exercises"], body["files"])
         for path in sorted({*here, *body["libraries"]}):
             yield path, body["libraries"].get(path), here.get(path)
+
+
+def _same_tools(body: Body) -> None:
+    """What builds subjects. Raises HostError that names both."""
+    if not (wanted := body.get("tools")):
+        return
+    try:
+        found = tool_versions(list(body["subjects"]))
+    except HostError as error:
+        raise HostError(OF_THE_TASK, f"this worker cannot build: {error}") from error
+    for name, version in wanted.items():
+        if found.get(name) != version:
+            message = f"this worker's {name} is {found.get(name)!r}, the campaign's {version!r}"
+            raise HostError(OF_THE_TASK, message)
 
 
 def _scenario(body: Body, setting: Setting) -> Outcome:

@@ -5,7 +5,7 @@ docs/campaigns.md has every key.
 """
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,24 +103,36 @@ class _Wrong(Exception):
 def line_of(place: Place, text: str) -> int:
     """The number of the line on which something of a file of TOML begins.
 
-    tomllib tells no lines: it is where a longer and longer beginning of the file first has it.
+    tomllib tells no lines: it is behind the longest beginning of the file that has it not.
     """
     lines = text.splitlines(keepends=True)
-    begin = 1
-    for number in range(1, len(lines) + 1):
-        try:
-            tables: Any = tomllib.loads("".join(lines[:number]))
-        except tomllib.TOMLDecodeError:
+    first, last = 0, len(lines)
+    while first < last:
+        middle = number = (first + last) // 2
+        while (tables := _parsed(lines[:number])) is None:
             # In the middle of a value.
-            continue
-        try:
-            for one in place:
-                tables = tables[one]
-        except (LookupError, TypeError):
-            begin = number + 1
-            continue
-        return begin
-    return 1
+            number += 1
+        if _has(tables, place):
+            last = middle
+        else:
+            first = number + 1
+    return max(first, 1)
+
+
+def _parsed(lines: Sequence[str]) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads("".join(lines))
+    except tomllib.TOMLDecodeError:
+        return None
+
+
+def _has(tables: Any, place: Place) -> bool:
+    try:
+        for one in place:
+            tables = tables[one]
+    except (LookupError, TypeError):
+        return False
+    return True
 
 
 MOST = 1_000_000

@@ -4,9 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-WITH = ("image", "package", "harness", "subjects", "digests", "libraries", "modules")
-"""What a task was run with, which two results of it may have different. The accelerator is not of
-these: what is found under one is not mended by what another does not show.
+WITH = (
+    *("image", "package", "harness", "qemu"),
+    *("subjects", "digests", "libraries", "modules", "tools", "folder"),
+)
+"""What a task was run with, and where it lay, which two results of it may have different. The
+accelerator is not of these: what is found under one is not mended by what another does not show.
 """
 
 

@@ -160,7 +160,7 @@ class Store:
             return int(count)
 
     def add(self, task: Task, outcome: Outcome) -> None:
-        """Keep a result. A second one of the same task changes nothing.
+        """Keep a result, instead of the one that there is of the same task.
 
         What nobody planned counts, and of several such of a task the last.
 
@@ -174,16 +174,8 @@ class Store:
         )
         with self._told("written"), self._connection:
             marks = ", ".join("?" * len(row))
-            self._connection.execute(
-                f"insert into results values ({marks}) on conflict(key) do nothing", row
-            )
+            self._connection.execute(f"insert or replace into results values ({marks})", row)
             self._connection.execute(_PLANNED, _planned(task))
-
-    def forget(self, keys: Iterable[str]) -> None:
-        """Take the results of these keys away."""
-        with self._told("written"), self._connection:
-            query = "delete from results where key = ?"
-            self._connection.executemany(query, [(key,) for key in keys])
 
     def counts(self, keys: Iterable[str]) -> Counter[tuple[str, bool]]:
         """Of these keys: how many results have a verdict, as expected or not."""

@@ -49,7 +49,7 @@ from freeonce.run.conclude import INCOMPLETE
     show_default=True,
     help="Of acquisitions by one stack make at most so many fail.",
 )
-@click.option("--again", is_flag=True, help="Forget what the store has of these modules.")
+@click.option("--again", is_flag=True, help="Lead anew what the store has of these modules.")
 @excuse_options
 @accelerator_option
 @output_option("--json", "Write all of it as JSON; - for stdout.")
@@ -86,20 +86,21 @@ def census(
         base = base_of(setting, accel)
         modules = matching(names, base.modules())
         plain = list(census_tasks(base, modules))
-        with_failures = list(census_tasks(base, modules, fail_limit))
-        # Those of another image are of before, whether they are asked for again or not.
-        store.unplan_others(with_failures)
-        if again:
-            store.forget(task.key for task in (*plain, *with_failures))
+        # Of another image they are of before, whether they are asked for again or not.
+        store.unplan_others(census_tasks(base, modules, fail_limit))
+        store.plan_also(plain)
+        done = set() if again else store.keys()
         failing: list[Task] = []
         unkept: _Documents = {}
         try:
-            _lead(setting, plain, store, errors, unkept)
+            _lead(setting, [one for one in plain if one.key not in done], store, errors, unkept)
             if fail_each:
                 documents = _documents(store, plain, unkept)
                 bearing = [one.name for one in plain if lived(documents[one.key])]
                 failing += census_tasks(base, bearing, fail_limit)
-                _lead(setting, failing, store, errors, unkept)
+                store.plan_also(failing)
+                missing = [one for one in failing if one.key not in done]
+                _lead(setting, missing, store, errors, unkept)
         finally:
             # Ctrl-C too: what was led before is told.
             documents = _documents(store, [*plain, *failing], unkept)
@@ -124,12 +125,13 @@ _Documents = dict[str, Mapping[str, Any]]
 
 
 def _lead(
-    setting: Setting, chosen: Sequence[Task], store: Store, errors: Console, unkept: _Documents
+    setting: Setting,
+    missing: Sequence[Task],
+    store: Store,
+    errors: Console,
+    unkept: _Documents,
 ) -> None:
-    """Lead what the store has not, and keep it as it comes. `unkept`: gets what the host lacked."""
-    store.plan_also(chosen)
-    there = store.keys()
-    missing = [task for task in chosen if task.key not in there]
+    """Lead them, and keep each as it comes. `unkept`: gets what the host lacked something for."""
     if not missing:
         return
     with ready(setting) as (roomy, source), watched(errors, len(missing)) as watch:

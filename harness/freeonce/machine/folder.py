@@ -16,13 +16,20 @@ SOCKETS = Path("/tmp")
 SCRATCH = "freeonce-"
 
 # Waits until we say that all is over, or the last writer of its standard input is gone:
-# then we died. In that case it ends a QEMU of this folder that outlived us, whatever the program is
-# called: it is the one that was told to serve a socket there. The pipe closes on exec, so a QEMU
-# just being started is seen with its own command line.
+# then we died. In that case it ends what outlived us: a QEMU of this folder, whatever the program
+# is called, as it was told to serve a socket there; and what has temporary files there, as builds
+# and all that these begin do. The pipe closes on exec, so a QEMU just being started is seen with
+# its own command line. What is begun while it looks is seen when it looks again.
 KEEPER = """
-read -r over || for process in /proc/[0-9]*; do
-    tr '\\0' '\\n' <"$process/cmdline" | grep -F "path=$0/" | grep -q -F ,server=on &&
-        kill -KILL "${process##*/}"
+ours() {
+    tr '\\0' '\\n' <"$1/environ" | grep -q "^TMPDIR=$0/" ||
+        tr '\\0' '\\n' <"$1/cmdline" | grep -F "path=$0/" | grep -q -F ,server=on
+}
+read -r over || while [ -z "$none" ]; do
+    none=none
+    for process in /proc/[0-9]*; do
+        ours "$process" && kill -KILL "${process##*/}" && none=
+    done
 done 2>/dev/null
 rm -rf -- "$0"
 """

@@ -14,6 +14,8 @@ from freeonce.subject.places import USERS
 SECONDS = 600.0
 BUILT = ("*.o", "*.ko", "*.cmd", "*.mod", "*.mod.c", "modules.order", "Module.symvers", ".git")
 """What an earlier build left, for whichever kernel."""
+TOOLS = {"gcc": "gcc", "ld": "binutils"}
+"""What of this host makes a module what it is, and Debian's packages of it."""
 WORDS = 20_000
 """Characters of a compiler's words that are shown."""
 MAKES_OWN = re.compile(r"make(\[\d+\])?: \*\*\* ")
@@ -94,7 +96,9 @@ def _make(copy: Path, folder: Path, headers: Headers) -> str:
     try:
         done = subprocess.run(
             [*argv, "modules"],
-            env={**ours, "LC_ALL": "C"},
+            # A compiler that is killed leaves nothing elsewhere, and the keeper of the folder
+            # knows it by this.
+            env={**ours, "LC_ALL": "C", "TMPDIR": str(copy.parent)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
