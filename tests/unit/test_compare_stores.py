@@ -75,10 +75,10 @@ def test_what_an_unfinished_campaign_is_still_to_run_is_not_gone(tmp_path: Path)
         "gone: taken out (0): clean",
         "1 differences; 1 not yet run",
     ]
-    with writing(tmp_path / "old") as store:
-        store.plan([task("run", "A"), task("waits", "A")])
+    with writing(tmp_path / "new") as store:
+        store.plan_also([task("taken out", "B")])
     said = CliRunner().invoke(results, words)
-    assert (said.exit_code, said.stdout) == (0, "0 differences; 1 not yet run\n")
+    assert (said.exit_code, said.stdout) == (0, "0 differences; 2 not yet run\n")
 
 
 def test_what_is_asked_for_of_one_side_is_held_against_the_other() -> None:
@@ -142,6 +142,13 @@ def test_audits_of_one_module_with_other_words_are_apart() -> None:
 def test_another_image_is_the_same_task() -> None:
     before, after = kept("a", "clean", image="1"), kept("a", "faulty", LEAK, image="2")
     assert [one.what for one in differences([before], [after])] == ["changed"]
+
+
+@pytest.mark.parametrize("what", ["qemu", "tools", "folder", "harness"])
+def test_what_a_task_was_run_with_and_where_makes_no_other_task_of_it(what: str) -> None:
+    both: list[dict[str, Any]] = [{what: "1"}, {what: "2"}]
+    before, after = (kept("a", "clean", **task) for task in both)
+    assert list(differences([before], [after])) == []
 
 
 KERNELS = ("cloud", "linux-image-6.12-amd64")

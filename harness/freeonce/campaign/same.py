@@ -8,8 +8,8 @@ WITH = (
     *("image", "package", "harness", "qemu"),
     *("subjects", "digests", "libraries", "modules", "tools", "folder"),
 )
-"""What a task was run with, which two results of it may have different. The accelerator is not of
-these: what is found under one is not mended by what another does not show.
+"""What a task was run with, and where it lay, which two results of it may have different. The
+accelerator is not of these: what is found under one is not mended by what another does not show.
 """
 
 

@@ -86,9 +86,8 @@ def census(
         base = base_of(setting, accel)
         modules = matching(names, base.modules())
         plain = list(census_tasks(base, modules))
-        with_failures = list(census_tasks(base, modules, fail_limit))
-        # Those of another image are of before, whether they are asked for again or not.
-        store.unplan_others(with_failures)
+        # Of another image they are of before, whether they are asked for again or not.
+        store.unplan_others(census_tasks(base, modules, fail_limit))
         done = set() if again else store.keys()
         failing: list[Task] = []
         unkept: _Documents = {}
