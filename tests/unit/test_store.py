@@ -17,7 +17,7 @@ import pytest
 from freeonce.campaign.outcome import Outcome
 from freeonce.campaign.same import same_run
 from freeonce.campaign.store import FILE, NEW, Store, reading, writing
-from freeonce.campaign.task import Task
+from freeonce.campaign.task import Body, Task
 from freeonce.errors import HostError, UsageError
 from tests.unit.formats import without_plan
 
@@ -430,3 +430,24 @@ def test_what_only_a_log_has_is_never_left_out(tmp_path: Path) -> None:
     assert "copy the folder to where you can write" in said
     with reading(tmp_path / "copy") as store:
         assert store.keys() == {task(1).key}
+
+
+def test_what_ran_the_guests_of_a_store_is_known_where_it_was_one_thing(tmp_path: Path) -> None:
+    def under(accel: str, number: int, kind: str = "scenario") -> Task:
+        body: Body = {"kind": kind, "name": "a", "number": number, "accel": accel}
+        return Task(f"{accel} {number} {kind}", "a", body)
+
+    with writing(tmp_path) as store:
+        assert store.accelerators() == {}
+        store.add(under("kvm", 0), CLEAN)
+        store.add(under("kvm", 1), CLEAN)
+        assert store.accelerators() == {True: "kvm"}
+        store.add(under("tcg", 0, "audit"), CLEAN)
+        assert store.accelerators() == {True: "kvm", False: "tcg"}
+        store.add(under("kvm", 1, "census"), CLEAN)
+        assert store.accelerators() == {True: "kvm"}
+        # What does not count says nothing.
+        store.plan([under("kvm", 1)])
+        assert store.accelerators() == {True: "kvm"}
+        store.plan([])
+        assert store.accelerators() == {}

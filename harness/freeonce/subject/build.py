@@ -14,8 +14,6 @@ from freeonce.subject.places import USERS
 SECONDS = 600.0
 BUILT = ("*.o", "*.ko", "*.cmd", "*.mod", "*.mod.c", "modules.order", "Module.symvers", ".git")
 """What an earlier build left, for whichever kernel."""
-TOOLS = {"gcc": "gcc", "ld": "binutils"}
-"""What of this host makes a module what it is, and Debian's packages of it."""
 WORDS = 20_000
 """Characters of a compiler's words that are shown."""
 MAKES_OWN = re.compile(r"make(\[\d+\])?: \*\*\* ")
@@ -91,14 +89,10 @@ def _make(copy: Path, folder: Path, headers: Headers) -> str:
     names = f"-fdebug-prefix-map={copy}={USERS}{folder} -fmacro-prefix-map={copy}={folder}"
     options = [f"M={copy}", "CONFIG_DEBUG_INFO_BTF_MODULES=", f"KCFLAGS=-g {names}"]
     argv = ["make", "-s", f"-j{len(os.sched_getaffinity(0))}", *headers.arguments, *options]
-    # A make that called us has a job server that our own children cannot reach.
-    ours = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFL"))}
     try:
         done = subprocess.run(
             [*argv, "modules"],
-            # A compiler that is killed leaves nothing elsewhere, and the keeper of the folder
-            # knows it by this.
-            env={**ours, "LC_ALL": "C", "TMPDIR": str(copy.parent)},
+            env=environment(str(copy.parent)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -115,6 +109,15 @@ def _make(copy: Path, folder: Path, headers: Headers) -> str:
         words = _reason(said)[-WORDS:]
         raise SubjectError(Obstacle.DOES_NOT_BUILD, f"{folder} does not build:\n{words}")
     return said
+
+
+def environment(temporary: str) -> dict[str, str]:
+    """For make. `temporary`: a folder; a compiler that is killed leaves nothing elsewhere, and the
+    keeper of the folder knows it by this.
+    """
+    # A make that called us has a job server that our own children cannot reach.
+    ours = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFL"))}
+    return {**ours, "LC_ALL": "C", "TMPDIR": temporary}
 
 
 def _reason(said: str) -> str:
