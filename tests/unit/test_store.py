@@ -1,5 +1,6 @@
 """The store of a campaign: what is in it stays, and one writer has it."""
 
+import fcntl
 import math
 import os
 import shutil
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -375,6 +377,7 @@ store=$1 disk=$2; shift 2
 mount --bind "$store" "$disk" && mount -o remount,ro,bind "$disk" || exit 99
 "$@"
 """
+# Reads on when it is told to.
 READER = """
 import sys
 from pathlib import Path
@@ -382,18 +385,25 @@ from freeonce.campaign.store import reading
 from freeonce.errors import HostError
 try:
     with reading(Path(sys.argv[1])) as store:
+        if "slowly" in sys.argv:
+            print("began", flush=True)
+            sys.stdin.readline()
         print(len(list(store.results())))
 except HostError as error:
     print(error)
 """
 
 
+def reader(store: Path, disk: Path) -> tuple[str, ...]:
+    """The words of one that cannot write where it reads."""
+    apart = ("unshare", "--mount", "--map-root-user", "sh", "-c", READ_ONLY, "sh")
+    return (*apart, str(store), str(disk), sys.executable, "-c", READER, str(disk))
+
+
 def read_only(store: Path, disk: Path) -> str:
     """What a reader says of a store on a medium that cannot be written, whoever he is."""
     disk.mkdir(exist_ok=True)
-    apart = ("unshare", "--mount", "--map-root-user", "sh", "-c", READ_ONLY, "sh")
-    words = (*apart, str(store), str(disk), sys.executable, "-c", READER, str(disk))
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run(reader(store, disk), capture_output=True, text=True, check=False)
     if done.returncode == 99 or "unshare failed" in done.stderr:
         pytest.skip(f"NOT TESTED: a medium that cannot be written; no mount: {done.stderr}")
     assert done.returncode == 0, done.stderr
@@ -430,3 +440,60 @@ def test_what_only_a_log_has_is_never_left_out(tmp_path: Path) -> None:
     assert "copy the folder to where you can write" in said
     with reading(tmp_path / "copy") as store:
         assert store.keys() == {task(1).key}
+
+
+def test_who_writes_waits_for_who_reads_without_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the reader cannot write its owner can: what is read is of one moment nevertheless."""
+    with writing(tmp_path / "s") as store:
+        for number in range(100):
+            store.add(task(number), Outcome("clean", True, 0.5, "w", {"x": "y" * 3000}))
+    assert read_only(tmp_path / "s", tmp_path / "disk") == "100"
+    words = (*reader(tmp_path / "s", tmp_path / "disk"), "slowly")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdin
+        assert other.stdout
+        assert other.stdout.readline() == "began\n"
+        monkeypatch.setattr("freeonce.campaign.store.BUSY_SECONDS", 0.1)
+        said = "somebody who may not write there reads it; try again"
+        with pytest.raises(UsageError, match=said), writing(tmp_path / "s"):
+            pass
+        monkeypatch.undo()
+        threading.Timer(0.3, lambda: print(file=other.stdin, flush=True)).start()
+        with writing(tmp_path / "s") as store:
+            assert other.stdout.read() == "100\n"
+            for number in range(100):
+                store.add(task(number), Outcome("faulty", True, 0.5, "w", {"x": "z" * 5000}))
+            assert read_only(tmp_path / "s", tmp_path / "disk") == "100"
+
+
+def test_what_somebody_may_write_to_is_not_taken_for_still(tmp_path: Path) -> None:
+    with writing(tmp_path / "s") as store:
+        store.add(task(1), CLEAN)
+    with (tmp_path / "s" / "lock").open() as lock:
+        # As of a campaign that has not opened its store yet.
+        fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
+        said = read_only(tmp_path / "s", tmp_path / "disk")
+    assert said.startswith(f"{tmp_path / 'disk' / FILE} cannot be read by who may not write there")
+    assert said.endswith("a campaign begins or ends there just now; try again")
+
+
+def test_without_its_lock_only_a_medium_that_nobody_writes_to_is_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with writing(tmp_path / "s") as store:
+        store.add(task(1), CLEAN)
+    (tmp_path / "s" / "lock").unlink()
+    assert read_only(tmp_path / "s", tmp_path / "disk") == "1"
+
+    def refused(*_: Any) -> Any:
+        error = sqlite3.OperationalError("unable to open database file")
+        error.sqlite_errorname = "SQLITE_CANTOPEN"
+        raise error
+
+    monkeypatch.setattr("freeonce.campaign.store._asked", refused)
+    with pytest.raises(HostError, match=r"No such file.*copy the folder"):  # noqa: SIM117
+        with reading(tmp_path / "s"):
+            pass
