@@ -15,6 +15,7 @@ from freeonce.campaign.store import Kept, writing
 from freeonce.campaign.task import Task
 from freeonce.cli.campaign import watched
 from freeonce.cli.results import results
+from tests.unit.formats import without_plan
 
 LEAK = {"rule": "leak", "family": "slab", "function": "init", "pointer": "0x10", "line": 7}
 
@@ -79,6 +80,18 @@ def test_what_an_unfinished_campaign_is_still_to_run_is_not_gone(tmp_path: Path)
         store.plan_also([task("taken out", "B")])
     said = CliRunner().invoke(results, words)
     assert (said.exit_code, said.stdout) == (0, "0 differences; 2 not yet run\n")
+
+
+def test_a_store_of_the_old_format_has_the_same_tasks(tmp_path: Path) -> None:
+    def filled(name: str, **more: object) -> Path:
+        body = {"kind": "audit", "name": "note", "number": 0, "accel": "kvm", **more}
+        with writing(tmp_path / name) as store:
+            store.add(Task(name, "note", body), Outcome("clean", True, 0.1, "w", {}))
+        return tmp_path / name
+
+    old, new = without_plan(filled("old")), filled("new", qemu="8", tools={}, folder="/there")
+    said = CliRunner().invoke(results, [str(new), "--against", str(old)])
+    assert (said.exit_code, said.stdout) == (0, "0 differences\n")
 
 
 def test_what_is_asked_for_of_one_side_is_held_against_the_other() -> None:

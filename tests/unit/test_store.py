@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from freeonce.campaign.outcome import Outcome
-from freeonce.campaign.same import same_run
+from freeonce.campaign.same import as_run, same_run
 from freeonce.campaign.store import FILE, NEW, Store, reading, writing
 from freeonce.campaign.task import Task
 from freeonce.errors import HostError, UsageError
@@ -80,7 +80,7 @@ def test_results_are_counted_by_verdict_and_of_the_keys_asked_for(tmp_path: Path
 
 def of(image: str, number: int, name: str = "c/pool") -> Task:
     """The same task whatever the image; its key is another."""
-    body = {"kind": "scenario", "name": name, "number": number, "image": image}
+    body = {"kind": "scenario", "name": name, "number": number, "image": image, "accel": "tcg"}
     return Task(f"{image} {name} {number}", name, body)
 
 
@@ -193,6 +193,39 @@ def test_who_writes_to_a_store_of_the_old_format_gives_it_a_plan(old: Path) -> N
     with writing(old) as store:
         store.plan([of("A", 0)])
         assert counting(store) == [of("A", 0).key]
+
+
+def under(accel: str, name: str, **more: object) -> Task:
+    body: dict[str, object] = {"kind": "audit", "name": name, "number": 0, "accel": accel, **more}
+    return Task(f"{name} {body}", name, body)
+
+
+def test_a_task_of_the_old_format_is_that_of_the_accelerator_that_auto_took(tmp_path: Path) -> None:
+    with writing(tmp_path) as store:
+        for accel in ("tcg", "kvm"):
+            store.add(under(accel, f"a-{accel}"), CLEAN)
+    without_plan(tmp_path)
+    new = [under(accel, f"a-{accel}", qemu="8", tools={}) for accel in ("tcg", "kvm")]
+    with reading(tmp_path) as store:
+        old = list(store.results(current=True))
+    assert [one.task["accel"] for one in old] == ["auto", "auto"]
+    assert [one.label for one in old] == ["a-tcg", "a-kvm (kvm)"]
+    assert [one.same_run for one in old] == [same_run(one.name, one.body) for one in new]
+    assert len({one.same_task for one in old}) == 2
+    with writing(tmp_path) as store:
+        store.plan_also(new)
+        assert counting(store) == []
+        for one in new:
+            store.add(one, CLEAN)
+        assert counting(store) == [one.key for one in new]
+        kept = [one.same_task for one in store.results(current=True)]
+    assert kept == [one.same_task for one in old]
+
+
+def test_where_no_result_tells_what_auto_took_it_is_what_every_host_has() -> None:
+    body = under("auto", "a").body
+    assert as_run(body, {}) == as_run(body, {"host": {}}) == under("tcg", "a").body
+    assert as_run(under("kvm", "a").body, {"host": {"accelerator": "tcg"}})["accel"] == "kvm"
 
 
 def test_what_is_read_of_one_moment_does_not_grow(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from freeonce.campaign.outcome import Outcome
-from freeonce.campaign.same import same_run, same_task
+from freeonce.campaign.same import as_run, same_run, same_task
 from freeonce.campaign.task import Task, label
 from freeonce.errors import HostError, UsageError
 
@@ -90,17 +90,17 @@ class Kept:
     @property
     def label(self) -> str:
         """The task as people call it."""
-        return label(self.name, self.task)
+        return label(self.name, as_run(self.task, self.document))
 
     @property
     def same_task(self) -> str:
         """See `same`."""
-        return same_task(self.name, self.task)
+        return same_task(self.name, as_run(self.task, self.document))
 
     @property
     def same_run(self) -> str:
         """See `same`."""
-        return same_run(self.name, self.task)
+        return same_run(self.name, as_run(self.task, self.document))
 
 
 class Store:
@@ -393,8 +393,11 @@ def _plan_what_came(connection: sqlite3.Connection, write: bool) -> None:
         connection.execute("pragma temp_store = memory")
     connection.execute("begin")
     connection.execute(_PLAN.format("table" if write else "temp table"))
-    came = connection.execute("select name, task, key from results order by rowid")
-    runs = ((same_run(name, loads(task)), key) for name, task, key in came)
+    came = connection.execute("select name, task, document, key from results order by rowid")
+    runs = (
+        (same_run(name, as_run(loads(task), loads(document))), key)
+        for name, task, document, key in came
+    )
     connection.executemany(_PLANNED, runs)
     if write:
         connection.execute(f"pragma user_version = {VERSION}")
