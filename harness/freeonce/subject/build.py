@@ -3,7 +3,9 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,28 +95,43 @@ def _make(copy: Path, folder: Path, headers: Headers) -> str:
     argv = ["make", "-s", f"-j{len(os.sched_getaffinity(0))}", *headers.arguments, *options]
     # A make that called us has a job server that our own children cannot reach.
     ours = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFL"))}
+    # What is killed leaves nothing elsewhere; and by this the folder's keeper knows what is ours.
+    environment = {**ours, "LC_ALL": "C", "TMPDIR": str(copy.parent)}
     try:
-        done = subprocess.run(
-            [*argv, "modules"],
-            # A compiler that is killed leaves nothing elsewhere, and the keeper of the folder
-            # knows it by this.
-            env={**ours, "LC_ALL": "C", "TMPDIR": str(copy.parent)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=SECONDS * patience(),
-            check=False,
-        )
+        status, words = _ran([*argv, "modules"], environment, SECONDS * patience())
     except FileNotFoundError as error:
         raise HostError("no-tool", "make is not installed; run 'freeonce setup'") from error
     except subprocess.TimeoutExpired as error:
         message = f"{folder}: its build took more than {SECONDS:g} s"
         raise SubjectError(Obstacle.DOES_NOT_BUILD, message) from error
-    said = done.stdout.decode("utf-8", "replace").replace(str(copy), str(folder))
-    if done.returncode:
-        words = _reason(said)[-WORDS:]
-        raise SubjectError(Obstacle.DOES_NOT_BUILD, f"{folder} does not build:\n{words}")
+    said = words.decode("utf-8", "replace").replace(str(copy), str(folder))
+    if status:
+        raise SubjectError(
+            Obstacle.DOES_NOT_BUILD, f"{folder} does not build:\n{_reason(said)[-WORDS:]}"
+        )
     return said
+
+
+def _ran(argv: list[str], environment: dict[str, str], seconds: float) -> tuple[int, bytes]:
+    """The exit status and all words of a program that leaves no children when it is broken off.
+
+    Raises FileNotFoundError, TimeoutExpired.
+    """
+    with subprocess.Popen(
+        argv,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=seconds)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, said
 
 
 def _reason(said: str) -> str:
