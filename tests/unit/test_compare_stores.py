@@ -67,19 +67,21 @@ def test_what_an_unfinished_campaign_is_still_to_run_is_not_gone(tmp_path: Path)
         for name in ("run", "waits", "taken out"):
             store.add(task(name, "A"), clean)
     with writing(tmp_path / "new") as store:
-        store.plan([task("run", "B"), task("waits", "B")])
+        store.plan([task("run", "B"), task("waits", "B"), task("was never run", "B")])
         store.add(task("run", "B"), clean)
     words = [str(tmp_path / "new"), "--against", str(tmp_path / "old")]
     said = CliRunner().invoke(results, words)
     assert said.exit_code == 1
     assert said.stdout.splitlines() == [
         "gone: taken out (0): clean",
-        "1 differences; 1 not yet run",
+        "1 differences; 2 not yet run",
     ]
     with writing(tmp_path / "new") as store:
         store.plan_also([task("taken out", "B")])
     said = CliRunner().invoke(results, words)
-    assert (said.exit_code, said.stdout) == (0, "0 differences; 2 not yet run\n")
+    assert (said.exit_code, said.stdout) == (0, "0 differences; 3 not yet run\n")
+    said = CliRunner().invoke(results, [*words, "--where", "name=run"])
+    assert (said.exit_code, said.stdout) == (0, "0 differences; 3 not yet run\n")
 
 
 def test_a_store_of_the_old_format_has_the_same_tasks(tmp_path: Path) -> None:
