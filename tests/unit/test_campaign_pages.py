@@ -3,6 +3,7 @@
 import http.client
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -119,12 +120,22 @@ def test_a_page_of_elsewhere_does_not_read_what_is_for_this_machine(
         assert "results" not in said
 
 
-@pytest.mark.parametrize("host", [None, "localhost:9000", "LOCALHOST", "127.0.0.1", "[::1]:9000"])
+NAMES = [None, "localhost:9000", "LOCALHOST", "127.0.0.1", "[::1]:9000", "[::ffff:7f00:1]:1"]
+
+
+@pytest.mark.parametrize("host", NAMES)
 def test_this_machine_may_be_called_by_its_names_and_through_a_tunnel(
     tmp_path: Path, host: str | None
 ) -> None:
     with writing(tmp_path), served(tmp_path, ANY) as address:
         assert asked(address, host=host)[0] == 200
+
+
+@pytest.mark.parametrize("at", ["127.0.0.2", "::ffff:127.0.0.1", "::FFFF:7f00:1"])
+def test_this_machine_alone_has_more_addresses_than_one(tmp_path: Path, at: str) -> None:
+    with writing(tmp_path), served(tmp_path, (at, 0)) as address:
+        assert asked(address, host="evil.example")[0] == 421
+        assert asked(address)[0] == 200
 
 
 def test_who_listens_beyond_this_machine_may_be_called_by_any_name(tmp_path: Path) -> None:
@@ -153,6 +164,27 @@ def test_who_takes_nothing_is_let_go_without_a_word(
             line.sendall(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
             assert let_go.wait(30)
     assert capsys.readouterr().err == ""
+
+
+def test_who_takes_little_at_a_time_gets_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "SILENT_SECONDS", 1.0)
+    size = 12 << 20
+    monkeypatch.setattr(pages, "page", lambda *_, **__: "x" * size)
+    got, begin = b"", time.monotonic()
+    with writing(tmp_path), served(tmp_path, ANY) as address, socket.socket() as line:
+        # As of a client far away: what the kernels hold does not hide how slow it is.
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+        line.settimeout(30)
+        parts = urlsplit(address)
+        line.connect((str(parts.hostname), int(parts.port or 0)))
+        line.sendall(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        while more := line.recv(1 << 14):
+            got += more
+            time.sleep(0.005)
+    assert len(got) > size
+    assert time.monotonic() - begin > 2 * pages.SILENT_SECONDS
 
 
 def test_nobody_listens_when_it_is_over(tmp_path: Path) -> None:

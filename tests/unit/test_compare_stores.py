@@ -15,6 +15,7 @@ from freeonce.campaign.store import Kept, writing
 from freeonce.campaign.task import Task
 from freeonce.cli.campaign import watched
 from freeonce.cli.results import results
+from tests.unit.formats import without_plan
 
 LEAK = {"rule": "leak", "family": "slab", "function": "init", "pointer": "0x10", "line": 7}
 
@@ -66,19 +67,33 @@ def test_what_an_unfinished_campaign_is_still_to_run_is_not_gone(tmp_path: Path)
         for name in ("run", "waits", "taken out"):
             store.add(task(name, "A"), clean)
     with writing(tmp_path / "new") as store:
-        store.plan([task("run", "B"), task("waits", "B")])
+        store.plan([task("run", "B"), task("waits", "B"), task("was never run", "B")])
         store.add(task("run", "B"), clean)
     words = [str(tmp_path / "new"), "--against", str(tmp_path / "old")]
     said = CliRunner().invoke(results, words)
     assert said.exit_code == 1
     assert said.stdout.splitlines() == [
         "gone: taken out (0): clean",
-        "1 differences; 1 not yet run",
+        "1 differences; 2 not yet run",
     ]
     with writing(tmp_path / "new") as store:
         store.plan_also([task("taken out", "B")])
     said = CliRunner().invoke(results, words)
-    assert (said.exit_code, said.stdout) == (0, "0 differences; 2 not yet run\n")
+    assert (said.exit_code, said.stdout) == (0, "0 differences; 3 not yet run\n")
+    said = CliRunner().invoke(results, [*words, "--where", "name=run"])
+    assert (said.exit_code, said.stdout) == (0, "0 differences; 3 not yet run\n")
+
+
+def test_a_store_of_the_old_format_has_the_same_tasks(tmp_path: Path) -> None:
+    def filled(name: str, **more: object) -> Path:
+        body = {"kind": "audit", "name": "note", "number": 0, "accel": "kvm", **more}
+        with writing(tmp_path / name) as store:
+            store.add(Task(name, "note", body), Outcome("clean", True, 0.1, "w", {}))
+        return tmp_path / name
+
+    old, new = without_plan(filled("old")), filled("new", qemu="8", tools={}, folder="/there")
+    said = CliRunner().invoke(results, [str(new), "--against", str(old)])
+    assert (said.exit_code, said.stdout) == (0, "0 differences\n")
 
 
 def test_what_is_asked_for_of_one_side_is_held_against_the_other() -> None:

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from freeonce.campaign import bases as here
 from freeonce.campaign import identity, task
@@ -19,7 +21,7 @@ from freeonce.campaign.identity import (
     package_digest,
     subject_digest,
 )
-from freeonce.campaign.plan import Audit, Census, Plan, Scenarios, line_of, parse_plan
+from freeonce.campaign.plan import Audit, Census, Place, Plan, Scenarios, line_of, parse_plan
 from freeonce.campaign.same import same_run
 from freeonce.campaign.task import CENSUS_LIMIT, Base, Task, key_of, unfold
 from freeonce.errors import HostError, UsageError
@@ -154,33 +156,104 @@ def test_the_line_is_found_however_the_file_is_made() -> None:
     other = { b = 1, c = 2 }
     [[c]]
     end = 1"""
-    tables = tomllib.loads(text)
-    lines = text.splitlines(keepends=True)
-
-    def plainly(place: tuple[str | int, ...]) -> int:
-        begin = 1
-        for number in range(1, len(lines) + 1):
-            try:
-                found: Any = tomllib.loads("".join(lines[:number]))
-            except ValueError:
-                continue
-            try:
-                for one in place:
-                    found = found[one]
-            except (LookupError, TypeError):
-                begin = number + 1
-                continue
-            return begin
-        raise AssertionError(place)
-
-    places: list[tuple[str | int, ...]] = [()]
-    for name, each in tables.items():
-        for number, table in enumerate(each):
-            places += [(name,), (name, number), *((name, number, key) for key in table)]
+    places = places_of(tomllib.loads(text))
     assert {place: line_of(place, text) for place in places} == {
-        place: plainly(place) for place in places
+        place: plainly(place, text) for place in places
     }
-    assert len(places) > 10
+    assert len(places) == 10
+
+
+def plainly(place: Place, text: str) -> int:
+    """The line by asking at each."""
+    begin, so_far = 1, ""
+    for number, line in enumerate(text.split("\n"), 1):
+        so_far += f"{line}\n"
+        try:
+            found: Any = tomllib.loads(so_far)
+        except ValueError:
+            continue
+        try:
+            for one in place:
+                found = found[one]
+        except (LookupError, TypeError):
+            begin = number + 1
+            continue
+        return begin
+    raise AssertionError(place)
+
+
+def places_of(tables: dict[str, Any]) -> list[Place]:
+    places: list[Place] = [()]
+    for name, each in tables.items():
+        places.append((name,))
+        for number, table in enumerate(each if isinstance(each, list) else ()):
+            if isinstance(table, dict):
+                places += [(name, number), *((name, number, key) for key in table)]
+    return places
+
+
+VALUES = (
+    *("1", "[]", "[[1], [2, [3]]]", "{ a = [1, 2], b = ']' }", "'#['", r'"\\" # ]', r'"\"["'),
+    *(
+        '""',
+        "''",
+        '""""""',
+        '"""]"""',
+        '"""a"""""',
+        "'''['''",
+        "'''''a'''''",
+        "1979-05-27T07:32:00Z",
+    ),
+    *('"""\\\n  x"""', '"""\n[[t]]\n\\"""\n""\n"""', "'''\n[[t]]\n]\\'''", "{ a = [\n1,\n] }"),
+    *(
+        "[ # ]\n]",
+        '[\n \'[\', "\'", # [\u2028\n\n """\n]""",\n]',
+        '"\u2028\u0085"',
+        "[\n[\n1],\n[[\n]]]",
+    ),
+)
+LONG = "[\n" + "".join(f"  'a/name_{number}', # ]\n" for number in range(60)) + "]"
+TABLES = ("[[t]]", "[[u]] # [[t]]", '[["]"]]', "[[t.in]]", "# it\u2028[", "", "[[ 'u' ]]")
+
+
+@st.composite
+def files(draw: st.DrawFn) -> str:
+    """A file of TOML, its tables with keys of all kinds of values."""
+    lines = ["t = [\n]"] if draw(st.booleans()) else ["[[t]]"]
+    for number in range(draw(st.integers(0, 8))):
+        if lines[0] == "[[t]]" and draw(st.booleans()):
+            lines.append(draw(st.sampled_from(TABLES)))
+        key = draw(st.sampled_from((f"k{number}", f"'k]{number}'", f"k{number} . in")))
+        lines.append(f"{key} = {draw(st.sampled_from((*VALUES, LONG)))}")
+    end = draw(st.sampled_from(("\n", "\r\n")))
+    return "\n".join([*lines, *draw(st.sampled_from(([], [""])))]).replace("\n", end)
+
+
+@settings(max_examples=150, deadline=None)
+@given(files())
+def test_the_line_is_found_in_files_with_values_of_any_kind(text: str) -> None:
+    for place in places_of(tomllib.loads(text)):
+        assert line_of(place, text) == plainly(place, text)
+
+
+def test_a_line_ends_where_an_editor_has_its_end() -> None:
+    with pytest.raises(UsageError, match=r"^p:3: "):
+        parse_plan("# a\u2028b\u0085\n[[census]]\nx = 1\n", "p")
+
+
+def test_behind_a_value_of_many_lines_the_line_is_found_in_few_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[str] = []
+
+    def counted(text: str, load: Callable[[str], Any] = tomllib.loads) -> Any:
+        looks.append(text)
+        return load(text)
+
+    text = "[[a]]\nb = [\n" + "  'name',\n" * 400 + "]\nc = 1\n"
+    monkeypatch.setattr(tomllib, "loads", counted)
+    assert line_of(("a", 0, "c"), text) == 404
+    assert len(looks) < 10
 
 
 def test_the_line_in_a_file_twice_as_long_is_not_four_times_the_work(

@@ -1,5 +1,6 @@
 """The store of a campaign: what is in it stays, and one writer has it."""
 
+import fcntl
 import math
 import os
 import shutil
@@ -11,11 +12,12 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from freeonce.campaign.outcome import Outcome
-from freeonce.campaign.same import same_run
+from freeonce.campaign.same import as_run, same_run
 from freeonce.campaign.store import FILE, NEW, Store, reading, writing
 from freeonce.campaign.task import Body, Task
 from freeonce.errors import HostError, UsageError
@@ -78,7 +80,7 @@ def test_results_are_counted_by_verdict_and_of_the_keys_asked_for(tmp_path: Path
 
 def of(image: str, number: int, name: str = "c/pool") -> Task:
     """The same task whatever the image; its key is another."""
-    body = {"kind": "scenario", "name": name, "number": number, "image": image}
+    body = {"kind": "scenario", "name": name, "number": number, "image": image, "accel": "tcg"}
     return Task(f"{image} {name} {number}", name, body)
 
 
@@ -191,6 +193,39 @@ def test_who_writes_to_a_store_of_the_old_format_gives_it_a_plan(old: Path) -> N
     with writing(old) as store:
         store.plan([of("A", 0)])
         assert counting(store) == [of("A", 0).key]
+
+
+def under(accel: str, name: str, **more: object) -> Task:
+    body: dict[str, object] = {"kind": "audit", "name": name, "number": 0, "accel": accel, **more}
+    return Task(f"{name} {body}", name, body)
+
+
+def test_a_task_of_the_old_format_is_that_of_the_accelerator_that_auto_took(tmp_path: Path) -> None:
+    with writing(tmp_path) as store:
+        for accel in ("tcg", "kvm"):
+            store.add(under(accel, f"a-{accel}"), CLEAN)
+    without_plan(tmp_path)
+    new = [under(accel, f"a-{accel}", qemu="8", tools={}) for accel in ("tcg", "kvm")]
+    with reading(tmp_path) as store:
+        old = list(store.results(current=True))
+    assert [one.task["accel"] for one in old] == ["auto", "auto"]
+    assert [one.label for one in old] == ["a-tcg", "a-kvm (kvm)"]
+    assert [one.same_run for one in old] == [same_run(one.name, one.body) for one in new]
+    assert len({one.same_task for one in old}) == 2
+    with writing(tmp_path) as store:
+        store.plan_also(new)
+        assert counting(store) == []
+        for one in new:
+            store.add(one, CLEAN)
+        assert counting(store) == [one.key for one in new]
+        kept = [one.same_task for one in store.results(current=True)]
+    assert kept == [one.same_task for one in old]
+
+
+def test_where_no_result_tells_what_auto_took_it_is_what_every_host_has() -> None:
+    body = under("auto", "a").body
+    assert as_run(body, {}) == as_run(body, {"host": {}}) == under("tcg", "a").body
+    assert as_run(under("kvm", "a").body, {"host": {"accelerator": "tcg"}})["accel"] == "kvm"
 
 
 def test_what_is_read_of_one_moment_does_not_grow(tmp_path: Path) -> None:
@@ -375,6 +410,7 @@ store=$1 disk=$2; shift 2
 mount --bind "$store" "$disk" && mount -o remount,ro,bind "$disk" || exit 99
 "$@"
 """
+# Reads on when it is told to.
 READER = """
 import sys
 from pathlib import Path
@@ -382,18 +418,25 @@ from freeonce.campaign.store import reading
 from freeonce.errors import HostError
 try:
     with reading(Path(sys.argv[1])) as store:
+        if "slowly" in sys.argv:
+            print("began", flush=True)
+            sys.stdin.readline()
         print(len(list(store.results())))
 except HostError as error:
     print(error)
 """
 
 
+def reader(store: Path, disk: Path) -> tuple[str, ...]:
+    """The words of one that cannot write where it reads."""
+    apart = ("unshare", "--mount", "--map-root-user", "sh", "-c", READ_ONLY, "sh")
+    return (*apart, str(store), str(disk), sys.executable, "-c", READER, str(disk))
+
+
 def read_only(store: Path, disk: Path) -> str:
     """What a reader says of a store on a medium that cannot be written, whoever he is."""
     disk.mkdir(exist_ok=True)
-    apart = ("unshare", "--mount", "--map-root-user", "sh", "-c", READ_ONLY, "sh")
-    words = (*apart, str(store), str(disk), sys.executable, "-c", READER, str(disk))
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run(reader(store, disk), capture_output=True, text=True, check=False)
     if done.returncode == 99 or "unshare failed" in done.stderr:
         pytest.skip(f"NOT TESTED: a medium that cannot be written; no mount: {done.stderr}")
     assert done.returncode == 0, done.stderr
@@ -451,3 +494,60 @@ def test_what_ran_the_guests_of_a_store_is_known_where_it_was_one_thing(tmp_path
         assert store.accelerators() == {True: "kvm"}
         store.plan([])
         assert store.accelerators() == {}
+
+
+def test_who_writes_waits_for_who_reads_without_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the reader cannot write its owner can: what is read is of one moment nevertheless."""
+    with writing(tmp_path / "s") as store:
+        for number in range(100):
+            store.add(task(number), Outcome("clean", True, 0.5, "w", {"x": "y" * 3000}))
+    assert read_only(tmp_path / "s", tmp_path / "disk") == "100"
+    words = (*reader(tmp_path / "s", tmp_path / "disk"), "slowly")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdin
+        assert other.stdout
+        assert other.stdout.readline() == "began\n"
+        monkeypatch.setattr("freeonce.campaign.store.BUSY_SECONDS", 0.1)
+        said = "somebody who may not write there reads it; try again"
+        with pytest.raises(UsageError, match=said), writing(tmp_path / "s"):
+            pass
+        monkeypatch.undo()
+        threading.Timer(0.3, lambda: print(file=other.stdin, flush=True)).start()
+        with writing(tmp_path / "s") as store:
+            assert other.stdout.read() == "100\n"
+            for number in range(100):
+                store.add(task(number), Outcome("faulty", True, 0.5, "w", {"x": "z" * 5000}))
+            assert read_only(tmp_path / "s", tmp_path / "disk") == "100"
+
+
+def test_what_somebody_may_write_to_is_not_taken_for_still(tmp_path: Path) -> None:
+    with writing(tmp_path / "s") as store:
+        store.add(task(1), CLEAN)
+    with (tmp_path / "s" / "lock").open() as lock:
+        # As of a campaign that has not opened its store yet.
+        fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
+        said = read_only(tmp_path / "s", tmp_path / "disk")
+    assert said.startswith(f"{tmp_path / 'disk' / FILE} cannot be read by who may not write there")
+    assert said.endswith("a campaign begins or ends there just now; try again")
+
+
+def test_without_its_lock_only_a_medium_that_nobody_writes_to_is_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with writing(tmp_path / "s") as store:
+        store.add(task(1), CLEAN)
+    (tmp_path / "s" / "lock").unlink()
+    assert read_only(tmp_path / "s", tmp_path / "disk") == "1"
+
+    def refused(*_: Any) -> Any:
+        error = sqlite3.OperationalError("unable to open database file")
+        error.sqlite_errorname = "SQLITE_CANTOPEN"
+        raise error
+
+    monkeypatch.setattr("freeonce.campaign.store._asked", refused)
+    with pytest.raises(HostError, match=r"No such file.*copy the folder"):  # noqa: SIM117
+        with reading(tmp_path / "s"):
+            pass

@@ -10,13 +10,13 @@ from freeonce.campaign.store import Kept
 
 SHOWN = 3
 """Findings of a result in one line."""
-NEW, GONE, CHANGED, NOT_YET_RUN = "new", "gone", "changed", "not yet run"
+NEW, GONE, CHANGED = "new", "gone", "changed"
 """What a task may be."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Of a task, in words for people. `what`: NEW, GONE, CHANGED or NOT_YET_RUN. `before`, `after`:
+    """Of a task, in words for people. `what`: NEW, GONE or CHANGED. `before`, `after`:
     verdicts, empty where there is no result. `new`, `gone`: findings that only one of them has.
     """
 
@@ -86,7 +86,8 @@ def differences(
 ) -> Iterator[Difference]:
     """Every task of which the two do not say the same, in the order of `after`, then what is gone.
 
-    Each has one result of a task. `awaited`: what `after` is still to have, each by its `same_run`.
+    Each has one result of a task. `awaited`: what `after` is still to have, each by its `same_run`;
+    it is not gone.
     `asked`: whether a result is asked for; its task is told when that of before or that of now is.
     """
     alike: dict[frozenset[str], frozenset[str]] = {}
@@ -108,10 +109,9 @@ def differences(
             found = _sorted(new.found - was.found), _sorted(was.found - new.found)
             yield Difference(CHANGED, new.label, new.number, was.verdict, new.verdict, *found)
     for run, was in old.items():
-        if was.asked:
-            what = NOT_YET_RUN if run in awaited else GONE
-            gone = _sorted(was.found) if what == GONE else ()
-            yield Difference(what, was.label, was.number, was.verdict, "", gone=gone)
+        if was.asked and run not in awaited:
+            gone = _sorted(was.found)
+            yield Difference(GONE, was.label, was.number, was.verdict, "", gone=gone)
 
 
 def _sorted(found: Iterable[str]) -> tuple[str, ...]:

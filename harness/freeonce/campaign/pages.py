@@ -23,7 +23,8 @@ RESTS = 10
 """Times that it took to make a page, in which none is made."""
 SILENT_SECONDS = 30.0
 """After which a client that says nothing, or takes nothing, is let go."""
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+PIECE = 1 << 16
+"""Bytes that wait for a client; one that takes some of them in time is waited for."""
 
 
 @contextmanager
@@ -57,8 +58,10 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, at: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self.address_family = socket.AF_INET6 if ":" in at[0] else socket.AF_INET
         super().__init__(at, handler)
-        alone = ipaddress.ip_address(str(self.server_address[0])).is_loopback
-        self._names = {at[0].lower(), *LOOPBACK} if alone else None
+        # Else the kernel takes megabytes, and has room for more when a third of them is gone.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PIECE)
+        alone = _is_loopback(str(self.server_address[0]))
+        self._names = {at[0].lower(), "localhost"} if alone else None
 
     def means_us(self, host: str) -> bool:
         """Whether somebody who asks for this host (a header's) may mean this server.
@@ -66,15 +69,28 @@ class _Server(ThreadingHTTPServer):
         A page of elsewhere whose name leads here all of a sudden is of another host, and could
         read what only this machine may see. Its port tells nothing: a tunnel has one of its own.
         """
+        if self._names is None:
+            return True
         try:
-            return self._names is None or urlsplit(f"//{host}").hostname in self._names
+            name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
+        return name in self._names or _is_loopback(name)
 
     def handle_error(self, *of: Any) -> None:
         """Who goes away while he is answered, or is too slow, is nobody's business."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(*of)
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether it is an address of this machine alone, in whichever of its spellings."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    # Of ::ffff:127.0.0.1 Python says so only since 3.13.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 class _Pages:
@@ -146,7 +162,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            left = memoryview(body)
+            while left:
+                # Not all at once: that has one timeout for the whole.
+                left = left[self.connection.send(left[:PIECE]) :]
 
     do_HEAD = do_GET
 

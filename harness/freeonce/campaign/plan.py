@@ -4,8 +4,10 @@ Three tables, each as often as wanted: `[[scenarios]]`, `[[audits]]` and `[[cens
 docs/campaigns.md has every key.
 """
 
+import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,25 +107,31 @@ def line_of(place: Place, text: str) -> int:
 
     tomllib tells no lines: it is behind the longest beginning of the file that has it not.
     """
-    lines = text.splitlines(keepends=True)
-    first, last = 0, len(lines)
-    while first < last:
-        middle = number = (first + last) // 2
-        while (tables := _parsed(lines[:number])) is None:
-            # In the middle of a value.
-            number += 1
-        if _has(tables, place):
-            last = middle
-        else:
-            first = number + 1
-    return max(first, 1)
+    ends = _ends(text)
+    first = bisect(ends, False, key=lambda end: _has(tomllib.loads(text[:end]), place))
+    return text.count("\n", 0, ends[max(first - 1, 0)]) + 1
 
 
-def _parsed(lines: Sequence[str]) -> dict[str, Any] | None:
-    try:
-        return tomllib.loads("".join(lines))
-    except tomllib.TOMLDecodeError:
-        return None
+_TOKENS = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}'
+    r"|'''.*?'{3,5}"
+    r'|"(?:\\.|[^"\\])*"'
+    r"|'[^']*'|#[^\n]*|[\[\]\n]",
+    re.DOTALL,
+)
+
+
+def _ends(text: str) -> list[int]:
+    """Where beginnings of a file of TOML end that are such files, too: lines that end in no value.
+
+    To ask tomllib at each line of a value costs the square of its lines.
+    """
+    ends, depth = [0], 0
+    for token in _TOKENS.finditer(text):
+        depth += {"[": 1, "]": -1}.get(token[0], 0)
+        if token[0] == "\n" and not depth:
+            ends.append(token.end())
+    return [*ends, len(text)]
 
 
 def _has(tables: Any, place: Place) -> bool:

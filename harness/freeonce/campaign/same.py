@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 WITH = (
     *("image", "package", "harness", "qemu"),
@@ -23,3 +24,14 @@ def same_run(name: str, body: Mapping[str, object]) -> str:
     """The same for one repetition of a task, in short: a plan may have a million of them."""
     words = f"{body.get('number', 0)} {same_task(name, body)}"
     return hashlib.sha256(words.encode()).hexdigest()[:32]
+
+
+def as_run(body: Mapping[str, object], document: Mapping[str, Any]) -> Mapping[str, object]:
+    """A task with the accelerator that it was run under.
+
+    Bodies of before have `auto` there, and which that was the result alone says. Where it does not,
+    as those of `freeonce census`, it is taken for the one that every host has.
+    """
+    if body.get("accel") != "auto":
+        return body
+    return {**body, "accel": (document.get("host") or {}).get("accelerator") or "tcg"}

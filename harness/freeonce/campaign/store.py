@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from freeonce.campaign.outcome import Outcome
-from freeonce.campaign.same import same_run, same_task
+from freeonce.campaign.same import as_run, same_run, same_task
 from freeonce.campaign.task import Task, label
 from freeonce.errors import HostError, UsageError
 
@@ -90,17 +90,17 @@ class Kept:
     @property
     def label(self) -> str:
         """The task as people call it."""
-        return label(self.name, self.task)
+        return label(self.name, as_run(self.task, self.document))
 
     @property
     def same_task(self) -> str:
         """See `same`."""
-        return same_task(self.name, self.task)
+        return same_task(self.name, as_run(self.task, self.document))
 
     @property
     def same_run(self) -> str:
         """See `same`."""
-        return same_run(self.name, self.task)
+        return same_run(self.name, as_run(self.task, self.document))
 
 
 class Store:
@@ -288,14 +288,27 @@ def writing(folder: Path) -> Iterator[Store]:
 
 
 def _locked(descriptor: int, folder: Path) -> None:
-    """The kernel lets go of it however we end."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        who = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
-        raise UsageError(f"{folder}: another campaign writes to it (process {who})") from error
+    """The kernel lets go of it however we end. Who only reads by `_nobody_writes` is waited for."""
+    end = time.monotonic() + BUSY_SECONDS
+    while not _has(descriptor, fcntl.LOCK_EX):
+        if not _has(descriptor, fcntl.LOCK_SH):
+            who = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+            raise UsageError(f"{folder}: another campaign writes to it (process {who})")
+        if time.monotonic() > end:
+            raise UsageError(f"{folder}: somebody who may not write there reads it; try again")
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        time.sleep(0.05)
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def _has(descriptor: int, lock: int) -> bool:
+    """Whether it has this lock now. Raises OSError where there are no locks."""
+    try:
+        fcntl.flock(descriptor, lock | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
@@ -325,13 +338,9 @@ def _make(folder: Path) -> None:
 @contextmanager
 def _opened(folder: Path, write: bool) -> Iterator[Store]:
     file = folder / FILE
-    where = f"{file.resolve().as_uri()}?mode={'rw' if write else 'ro'}"
-    if not write and not os.access(file.resolve().parent, os.W_OK) and not _has_log(file):
-        # SQLite would make files beside it, as somebody might write. Here nobody does.
-        where += "&immutable=1"
-    try:
-        with closing(sqlite3.connect(where, uri=True, timeout=BUSY_SECONDS)) as connection:
-            (version,) = connection.execute("pragma user_version").fetchone()
+    with ExitStack() as stack:
+        try:
+            connection, version = _connected(stack, folder, write)
             if version not in (WITHOUT_PLAN, VERSION):
                 raise UsageError(f"{file} is of format {version}; this freeonce reads {VERSION}")
             if write:
@@ -339,8 +348,51 @@ def _opened(folder: Path, write: bool) -> Iterator[Store]:
             if version == WITHOUT_PLAN:
                 _plan_what_came(connection, write)
             yield Store(connection, file)
-    except sqlite3.Error as error:
-        raise _cannot_be("written" if write else "read", file, error) from error
+        except sqlite3.Error as error:
+            raise _cannot_be("written" if write else "read", file, error) from error
+
+
+def _connected(stack: ExitStack, folder: Path, write: bool) -> tuple[sqlite3.Connection, int]:
+    """Open as long as the stack is, and the store's format."""
+    file = folder / FILE
+    where = f"{file.resolve().as_uri()}?mode={'rw' if write else 'ro'}"
+    try:
+        return _asked(stack, where)
+    except sqlite3.OperationalError as error:
+        name = error.sqlite_errorname
+        if write or not name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
+            raise
+        # SQLite cannot make its files beside it, by which it would see that somebody writes.
+        stack.enter_context(_nobody_writes(folder))
+        if _has_log(file):
+            raise
+        return _asked(stack, f"{where}&immutable=1")
+
+
+def _asked(stack: ExitStack, where: str) -> tuple[sqlite3.Connection, int]:
+    with ExitStack() as failed:
+        connection = sqlite3.connect(where, uri=True, timeout=BUSY_SECONDS)
+        failed.enter_context(closing(connection))
+        (version,) = connection.execute("pragma user_version").fetchone()
+        stack.push(failed.pop_all())
+    return connection, version
+
+
+@contextmanager
+def _nobody_writes(folder: Path) -> Iterator[None]:
+    """No campaign writes there meanwhile. Raises HostError `store` where that is not sure."""
+    with ExitStack() as stack:
+        why, do = "a campaign begins or ends there just now", "try again"
+        try:
+            lock = stack.enter_context((folder / LOCK).open("rb"))
+            sure = _has(lock.fileno(), fcntl.LOCK_SH)
+        except OSError as error:
+            sure = bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+            why, do = str(error), "copy the folder to where you can write, and read that"
+        if not sure:
+            message = f"{folder / FILE} cannot be read by who may not write there: {why}; {do}"
+            raise HostError("store", message)
+        yield
 
 
 def _plan_what_came(connection: sqlite3.Connection, write: bool) -> None:
@@ -352,8 +404,11 @@ def _plan_what_came(connection: sqlite3.Connection, write: bool) -> None:
         connection.execute("pragma temp_store = memory")
     connection.execute("begin")
     connection.execute(_PLAN.format("table" if write else "temp table"))
-    came = connection.execute("select name, task, key from results order by rowid")
-    runs = ((same_run(name, loads(task)), key) for name, task, key in came)
+    came = connection.execute("select name, task, document, key from results order by rowid")
+    runs = (
+        (same_run(name, as_run(loads(task), loads(document))), key)
+        for name, task, document, key in came
+    )
     connection.executemany(_PLANNED, runs)
     if write:
         connection.execute(f"pragma user_version = {VERSION}")

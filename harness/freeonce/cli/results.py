@@ -5,14 +5,13 @@ import fnmatch
 import io
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill, indent
 
 import click
 
-from freeonce.campaign.compare import NOT_YET_RUN, differences, findings, in_short
+from freeonce.campaign.compare import differences, findings, in_short
 from freeonce.campaign.junit import junit_parts
 from freeonce.campaign.overview import page
 from freeonce.campaign.sarif import sarif_text
@@ -250,20 +249,19 @@ def _in_columns(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _compared(before: Store, after: _Chosen) -> int:
     """Tell it, a line of each task and of each finding; the exit status."""
-    counts: Counter[str] = Counter()
+    count, awaited = 0, after.store.awaited()
 
     def told() -> Iterator[str]:
+        nonlocal count
         both = (before.results(current=True), after.store.results(current=True))
-        for one in differences(*both, after.store.awaited(), after.asks):
-            counts[one.what] += 1
-            if one.what != NOT_YET_RUN:
-                verdicts = " -> ".join(dict.fromkeys(filter(None, (one.before, one.after))))
-                yield f"{one.what}: {one_line(one.name)} ({one.number}): {verdicts}\n"
-                yield from (f"{UNDER}new: {one_line(said)}\n" for said in one.new)
-                yield from (f"{UNDER}gone: {one_line(said)}\n" for said in one.gone)
-        not_yet = counts.pop(NOT_YET_RUN, 0)
-        more = f"; {not_yet} not yet run" if not_yet else ""
-        yield f"{counts.total()} differences{more}\n"
+        for one in differences(*both, awaited, after.asks):
+            count += 1
+            verdicts = " -> ".join(dict.fromkeys(filter(None, (one.before, one.after))))
+            yield f"{one.what}: {one_line(one.name)} ({one.number}): {verdicts}\n"
+            yield from (f"{UNDER}new: {one_line(said)}\n" for said in one.new)
+            yield from (f"{UNDER}gone: {one_line(said)}\n" for said in one.gone)
+        more = f"; {len(awaited)} not yet run" if awaited else ""
+        yield f"{count} differences{more}\n"
 
     write(STDOUT, told())
-    return 1 if counts else 0
+    return 1 if count else 0
