@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from freeonce.audit.model import Verdict
-from freeonce.evidence.ledger import Type
+from freeonce.evidence.ledger import Type, Witness
 from tests.deception.changes import Change, apply, changes
 from tests.deception.lies import deceived, judged, tried
 from tests.deception.saved import Planted, load
@@ -42,6 +42,14 @@ def test_what_tells_of_memory_is_missed(planted: Planted) -> None:
     telling = np.flatnonzero(np.isin(kinds, TELLING)).tolist()
     lies = [tried(planted, Change("drop", index)) for index in telling]
     assert [str(lie.change) for lie in lies if lie and lie.conceded is None] == []
+
+
+def test_a_release_of_a_pools_memory_is_no_word_of_the_kernels() -> None:
+    (planted,) = (one for one in PLANTED if one.name == "fault/unledgered/pool/c")
+    (release,) = np.flatnonzero(
+        (planted.records["type"] == Type.RELEASE) & (planted.records["witness"] == Witness.LEDGER)
+    )
+    assert tried(planted, Change("set", int(release), "witness", int(Witness.KERNEL))) is None
 
 
 def test_what_was_dropped_leaves_no_gap() -> None:
