@@ -89,6 +89,11 @@ CONCEDED = (
         ),
     ),
     Conceded(
+        "given-to-the-cpu",
+        "whether the CPU refused an L2 (VMEXIT_INVALID), only the owner knows",
+        _of("hardware-use-after-free", "owner vmexit", "detail"),
+    ),
+    Conceded(
         "registers",
         "what a CPU's registers were, only the owner knows",
         _of("not-restored", "owner cpu_state, owner host_register, owner restored"),
