@@ -17,7 +17,7 @@ from freeonce.run.audit import audit, ready
 from freeonce.run.life import Limits
 from freeonce.run.prepare import Wish, prepare
 from freeonce.subject.build import Headers, build
-from freeonce.subject.toolchain import tool_versions
+from freeonce.subject.toolchain import tools_of, versions_of
 
 pytestmark = pytest.mark.xdist_group("audit")
 
@@ -67,10 +67,10 @@ def place() -> Iterator[tuple[Setting, Template]]:
 
 
 def test_the_compiler_that_is_told_is_that_of_what_is_built(
-    place: tuple[Setting, Template], modules: Path
+    place: tuple[Setting, Template], modules: Path, tmp_path: Path
 ) -> None:
     image = place[0].image
-    told = tool_versions(Headers(image.headers, image.headers_source))
+    told = versions_of(tools_of(Headers(image.headers, image.headers_source), tmp_path))
     built = (modules / "good.ko").read_bytes()
     # What a compiler writes into .comment, and a linker nowhere.
     (version,) = set(re.findall(rb"GCC: \((.*?)\) [\d.]+\0", built))

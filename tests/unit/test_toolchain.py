@@ -5,16 +5,17 @@ from pathlib import Path
 import pytest
 
 from freeonce.errors import HostError
-from freeonce.subject import toolchain
 from freeonce.subject.build import Headers
+from freeonce.subject.toolchain import tools_of, versions_of
 
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of programs, the only ones there are."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    toolchain._words.cache_clear()
-    return tmp_path
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", str(programs))
+    return programs
 
 
 def program(host: Path, name: str, *said: str) -> None:
@@ -24,7 +25,10 @@ def program(host: Path, name: str, *said: str) -> None:
 
 
 MAKE = ("freeonce: CC =  ccache gcc-12", "freeonce: LD = ld")
-HEADERS = Headers(Path("/headers"))
+
+
+def versions(host: Path) -> dict[str, str]:
+    return versions_of(tools_of(Headers(Path("/headers")), host.parent))
 
 
 def test_it_is_what_kbuild_calls(host: Path) -> None:
@@ -33,11 +37,11 @@ def test_it_is_what_kbuild_calls(host: Path) -> None:
     program(host, "gcc-12", "gcc-12 (Debian) 12.2.0", "Copyright")
     program(host, "ld", "GNU ld 2.40")
     found = {"CC": "ccache gcc-12: gcc-12 (Debian) 12.2.0", "LD": "ld: GNU ld 2.40"}
-    assert toolchain.tool_versions(HEADERS) == found
+    assert versions(host) == found
     # An upgrade is seen at once.
     program(host, "gcc-12", "gcc-12 (Debian) 12.3.0")
     found["CC"] = "ccache gcc-12: gcc-12 (Debian) 12.3.0"
-    assert toolchain.tool_versions(HEADERS) == found
+    assert versions(host) == found
 
 
 @pytest.mark.parametrize(
@@ -55,5 +59,5 @@ def test_what_is_missing_is_named(
     for name, words in programs.items():
         program(host, name, *words)
     with pytest.raises(HostError, match=said) as caught:
-        toolchain.tool_versions(HEADERS)
+        versions(host)
     assert caught.value.reason == "no-tool"

@@ -4,16 +4,18 @@ import fnmatch
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import gettempdir
 
 import freeonce
 from freeonce.errors import HostError, UsageError
+from freeonce.machine.folder import kept_folder
 from freeonce.project.image import Image
 from freeonce.run.exercise import libraries, sources_of
 from freeonce.subject.build import BUILT, Headers, is_source
-from freeonce.subject.toolchain import tool_versions
+from freeonce.subject.toolchain import ASKED, tools_of, versions_of
 
 PACKAGE = Path(freeonce.__file__).parent
 NOT_OURS = {"__pycache__", "sources"}
@@ -142,7 +144,17 @@ def built_by(subjects: Sequence[str], image: Image) -> dict[str, str]:
     """
     if not any(Path(one).is_dir() for one in subjects):
         return {}
-    return tool_versions(Headers(image.headers, image.headers_source))
+    asked = tuple(os.environ.get(name, "") for name in ASKED)
+    return versions_of(_tools(image.headers, image.headers_source, asked))
+
+
+@cache
+def _tools(headers: Path, source: Path | None, _asked: tuple[str, ...]) -> Mapping[str, str]:
+    with kept_folder(Path(gettempdir())) as folder:
+        # Below it: by that its keeper knows what is begun.
+        scratch = folder / "tools"
+        scratch.mkdir()
+        return tools_of(Headers(headers, source), scratch)
 
 
 def kernel_digest(image: Image) -> str:
