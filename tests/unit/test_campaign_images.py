@@ -60,10 +60,11 @@ def sent(digest: str, package: str, pieces: Iterable[bytes], folder: Path) -> No
     """`folder`: the worker's own, with nothing in it before and after."""
     assert images.begin(digest, package)
     folder.mkdir(exist_ok=True)
+    place = images.place(folder)
     for piece in pieces:
-        images.take(str(folder), piece)
+        images.take(place, piece)
     try:
-        images.end(str(folder), digest, package)
+        images.end(place, digest, package)
     finally:
         assert list(folder.iterdir()) == []
 
@@ -172,3 +173,17 @@ def test_what_is_changed_in_an_image_is_seen(tmp_path: Path) -> None:
     shutil.rmtree(manifest.parent)
     with pytest.raises(HostError, match="cannot be read"):
         images.state(manifest)
+
+
+def test_what_a_killed_sender_left_is_in_nobodys_way_and_goes(host: Path, tmp_path: Path) -> None:
+    manifest = image(tmp_path / "theirs")
+    digest, package = file_digest(manifest), kernel_digest(load_image(manifest))
+    half, other = images.place(tmp_path), images.place(tmp_path)
+    images.take(half, b"half of one")
+    for piece in images.packed(manifest):
+        images.take(other, piece)
+    images.end(other, digest, package)
+    assert images.find(digest) is not None
+    os.utime(Path(half, images.HALF), (0, 0))
+    images.drop(images.place(tmp_path))
+    assert {one.name for one in tmp_path.iterdir()} == {"theirs", "host"}

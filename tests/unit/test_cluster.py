@@ -203,3 +203,57 @@ def test_a_result_whose_workers_die_before_it_is_fetched_is_given_up() -> None:
     future: Any = some._give(_Given(TASK))
     future.status, future.result = "finished", result
     assert list(some._came(future)) == [(TASK, None)]
+
+
+def many(accel: str, count: int) -> list[Task]:
+    return [Task(f"{accel}-{n}", "c/pool", BODY | {"accel": accel}) for n in range(count)]
+
+
+def test_what_nobody_can_run_is_told_one_by_one() -> None:
+    """A plan of 10^5 of these is not in memory."""
+    some, waiting = crowd(["one"]), iter(many("kvm", 100))
+    assert some._more(waiting) == []
+    assert len(some._nobodys) == 1
+    assert len(list(waiting)) == 99
+
+
+def test_who_dies_and_is_begun_anew_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.0)
+    has = HAS | {"kvm": 1, "svm_kvm": 1}
+    some, said = crowd(["one"], {"two": has}), list[str]()
+    monkeypatch.setattr(some, "_say", said.append)
+    found = asyncio.run(some._client.scheduler.identity())["workers"]
+    assert some._workers.lacking(needs(many("kvm", 1)[0].body)) == ""
+    gone = found.pop("two")
+    waiting = iter(many("kvm", 3))
+    for _ in range(3):
+        assert some._more(waiting) == []
+        assert not some._nobodys
+    (word,) = said
+    assert word.startswith("no worker has qemu:7.2.22 and svm_kvm; they have")
+    found["two"] = gone
+    assert len(some._more(waiting)) == 3
+    assert not some._missed
+    # One that never comes back is waited for a while.
+    found.pop("two")
+    monkeypatch.setattr(cluster, "MISSED_SECONDS", -1.0)
+    some._had.clear()
+    assert some._more(iter(many("kvm", 1))) == []
+    assert len(some._nobodys) == 1
+
+
+def test_what_ran_before_runs_what_is_left() -> None:
+    some = crowd(["one"], {"two": HAS | {"kvm": 1, "svm_kvm": 1}})
+    chosen = cluster.accelerators(some._client, lambda _: None, {True: "tcg"})
+    assert (chosen(True), chosen(False)) == ("tcg", "kvm")
+
+
+def test_a_line_that_dask_gave_up_is_a_scheduler_that_is_lost() -> None:
+    def sync(asking: Any, **_: Any) -> Any:
+        asking().close()
+        raise RuntimeError("ConnectionPool is closed")
+
+    client: Any = SimpleNamespace(sync=sync, scheduler=SimpleNamespace(identity=None))
+    with pytest.raises(HostError, match="the same command goes on") as caught:
+        cluster.dashboard(client)
+    assert caught.value.reason == "scheduler"

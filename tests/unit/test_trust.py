@@ -94,8 +94,8 @@ def test_a_worker_without_the_image_says_which() -> None:
     assert "no such" in outcome.refused
 
 
-def an_image(folder: Path) -> Any:
-    return SimpleNamespace(modules=folder, headers=folder, headers_source=None)
+def an_image(folder: Path, manifest: Path = Path("/image/manifest.json")) -> Any:
+    return SimpleNamespace(manifest=manifest, modules=folder, headers=folder, headers_source=None)
 
 
 FOLDER = "{folder}"
@@ -133,21 +133,40 @@ def test_what_is_another_or_not_there_is_the_workers_refusal(
 def test_another_kernel_package_is_the_workers_refusal_for_good(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    setting = SimpleNamespace(image=an_image(tmp_path))
-    monkeypatch.setattr(perform, "_setting", lambda *_: setting)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     body = {"accel": "tcg", "kind": "audit", "image": "1", "harness": harness(), "package": "one"}
-    outcome = from_text(perform.perform(json.dumps(body)))
-    assert (outcome.by_host, outcome.reason) == (True, "package")
-    assert "kernel package" in outcome.refused
+    for manifest, reason in (
+        (tmp_path / "manifest.json", "package"),
+        # What was sent, and is damaged, can be sent again.
+        (images.received() / "1/manifest.json", perform.NO_IMAGE),
+    ):
+        setting = SimpleNamespace(image=an_image(tmp_path, manifest))
+        monkeypatch.setattr(perform, "_setting", lambda _, it=setting: it)
+        outcome = from_text(perform.perform(json.dumps(body)))
+        assert (outcome.by_host, outcome.reason) == (True, reason)
+        assert "kernel package" in outcome.refused
 
 
 def test_another_qemu_is_the_workers_refusal_and_both_are_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    setting = SimpleNamespace(image=an_image(tmp_path), qemu=SimpleNamespace(version="10.0.2"))
+    program = tmp_path / "qemu"
+
+    def setting_of(*_: Any) -> Any:
+        qemu = SimpleNamespace(version=program.read_text())
+        return SimpleNamespace(image=an_image(tmp_path), qemu=qemu)
+
+    def install(version: str) -> None:
+        program.write_text(version)
+        program.chmod(0o755)
+
+    monkeypatch.setenv("FREEONCE_QEMU", str(program))
     monkeypatch.setattr(images, "find", lambda _: tmp_path / "manifest.json")
-    monkeypatch.setattr(perform, "setting_of", lambda *_: setting)
+    monkeypatch.setattr(perform, "setting_of", setting_of)
     body = {"accel": "tcg", "kind": "audit", "image": "1", "harness": harness(), "qemu": "7.2.22"}
+    install("7.2.22")
+    assert perform._setting(body).qemu.version == "7.2.22"
+    install("10.0.2")
     outcome = from_text(perform.perform(json.dumps(body)))
     assert (outcome.by_host, outcome.reason) == (True, "qemu")
     assert "this worker's is 10.0.2, the campaign's 7.2.22" in outcome.refused
@@ -160,23 +179,23 @@ NOTHING: dict[str, object] = {"digests": {}, "subjects": {}}
 @pytest.mark.parametrize(
     ("versions", "said"),
     [
-        ({"gcc": "gcc 14", "ld": "ld 2"}, "this worker's gcc is 'gcc 14', the campaign's 'gcc 12'"),
+        ({"CC": "gcc 14", "LD": "ld 2"}, "this worker's CC is 'gcc 14', the campaign's 'gcc 12'"),
         (HostError("no-tool", "gcc is not installed"), "cannot build: gcc is not installed"),
     ],
 )
 def test_another_compiler_is_the_workers_refusal_of_this_task(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, versions: Any, said: str
 ) -> None:
-    def found(_: object) -> Any:
+    def found(*_: object) -> Any:
         if isinstance(versions, HostError):
             raise versions
         return versions
 
     image = an_image(tmp_path)
     monkeypatch.setattr(perform, "_setting", lambda *_: SimpleNamespace(image=image))
-    monkeypatch.setattr(perform, "tool_versions", found)
+    monkeypatch.setattr(perform, "built_by", found)
     body = {"accel": "tcg", "kind": "audit", "image": "1", "harness": harness(), **NOTHING}
-    body |= {"package": kernel_digest(image), "tools": {"gcc": "gcc 12", "ld": "ld 2"}}
+    body |= {"package": kernel_digest(image), "tools": {"CC": "gcc 12", "LD": "ld 2"}}
     outcome = from_text(perform.perform(json.dumps(body)))
     assert (outcome.by_host, outcome.reason) == (True, OF_THE_TASK)
     assert said in outcome.refused

@@ -6,12 +6,12 @@ from functools import cache
 from pathlib import Path
 
 from freeonce.campaign.identity import (
+    built_by,
     file_digest,
     harness,
     kernel_digest,
     library_digests,
     subject_digest,
-    tool_versions,
 )
 from freeonce.campaign.task import Accelerators, Base
 from freeonce.errors import HostError
@@ -72,6 +72,14 @@ def base_of(
         return subject_digest(Path(path))
 
     @cache
+    def _tools(subjects: tuple[str, ...]) -> Mapping[str, str]:
+        # Once: all tasks of a campaign have the same.
+        return built_by(subjects, setting.image)
+
+    def tools(subjects: Sequence[str]) -> Mapping[str, str]:
+        return _tools(tuple(subjects))
+
+    @cache
     def libraries(exercises: Sequence[str], carried: Sequence[str]) -> Mapping[str, str]:
         return library_digests(exercises, carried)
 
@@ -87,7 +95,7 @@ def base_of(
         digest=digest,
         subject=subject,
         libraries=libraries,
-        tools=tool_versions,
+        tools=tools,
         folder=os.getcwd(),
         kernel=kernel,
     )

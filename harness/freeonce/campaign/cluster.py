@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -23,9 +24,10 @@ from freeonce.campaign.perform import NO_IMAGE, perform
 from freeonce.campaign.probe import QEMU, resource
 from freeonce.campaign.task import Accelerators, Body, Task
 from freeonce.campaign.trust import DIFFERENCES, Trust, nobody_left, why_out
-from freeonce.deadline import Deadline, patience
+from freeonce.deadline import Deadline
 from freeonce.errors import EvidenceError, FreeonceError, HostError
 
+NOTHING: Mapping[bool, str] = {}
 SLOT = "guest"
 """The resource of a worker of which each task takes one."""
 AHEAD = 2
@@ -35,6 +37,8 @@ ANSWER_SECONDS = 60.0
 """In which a scheduler answers, and hands on what a worker says at once."""
 RESULT_SECONDS = 600.0
 """In which one that is done is fetched. (Dask takes a worker for dead that is silent for 300.)"""
+MISSED_SECONDS = 60.0
+"""In which a worker that died is back, with its probe of the machine."""
 LOOK_SECONDS = 2.0
 WAIT_SECONDS = 0.02
 
@@ -61,8 +65,9 @@ def remote(address: str) -> Iterator[Client]:
 
 
 def dashboard(client: Client) -> str:
-    """Where Dask shows itself; empty when it does not."""
-    services = client.scheduler_info(n_workers=0)["services"]
+    """Where Dask shows itself; empty when it does not. Raises HostError `scheduler`."""
+    with _heard():
+        services = answer(client, client.scheduler.identity, n_workers=0)["services"]
     return str(client.dashboard_link) if "dashboard" in services else ""
 
 
@@ -90,6 +95,7 @@ class Workers:
         self._until = 0.0
         self._workers: dict[str, dict[str, float]] = {}
         self._out: set[str] = set()
+        self._seen: dict[frozenset[str], float] = {}
 
     def resources(self, *, anew: bool = False) -> dict[str, dict[str, float]]:
         """What each has, by its address. Raises TimeoutError: the scheduler does not answer."""
@@ -100,6 +106,8 @@ class Workers:
             self._workers = {address: one["resources"] for address, one in found.items()}
             # Another may get the address of one that is gone.
             self._out &= self._workers.keys()
+            for has in self._workers.values():
+                self._seen[frozenset(has)] = now
         # Others may have workers of their own there. One that was taken out stays for a while.
         ours = {one: has for one, has in self._workers.items() if has.get(SLOT)}
         return {one: has for one, has in ours.items() if one not in self._out}
@@ -124,6 +132,11 @@ class Workers:
         """How many guests run at a time. At least 1: who has no worker yet may get one."""
         return max(int(sum(one.get(SLOT, 0) for one in self.resources().values())), 1)
 
+    def had(self, needs: Mapping[str, float]) -> bool:
+        """Whether some worker had it a while ago: one that was killed is begun anew."""
+        since = time.monotonic() - Deadline(MISSED_SECONDS, "a worker that comes back").seconds
+        return any(needs.keys() <= has and seen > since for has, seen in self._seen.items())
+
     def lacking(self, needs: Mapping[str, float]) -> str:
         """What no worker has, in words; empty when one has all, or there is none yet."""
         workers = self.resources().values()
@@ -140,10 +153,13 @@ def needs(body: Body) -> dict[str, float]:
     return {SLOT: 1, accelerator: 1, f"{QEMU}{body['qemu']}": 1}
 
 
-def accelerators(client: Client, say: Callable[[str], None]) -> Accelerators:
-    """KVM where some worker's guests have it, else TCG. Waits for the first worker.
+def accelerators(
+    client: Client, say: Callable[[str], None], before: Mapping[bool, str] = NOTHING
+) -> Accelerators:
+    """What was taken before, else KVM where some worker's guests have it, else TCG. Waits for the
+    first worker.
 
-    Raises HostError `scheduler`.
+    `before`: with SVM and without. Raises HostError `scheduler`.
     """
     with _heard():
         workers = Workers(client)
@@ -152,14 +168,15 @@ def accelerators(client: Client, say: Callable[[str], None]) -> Accelerators:
         while not workers.resources():
             time.sleep(LOOK_SECONDS)
         found = set[str]().union(*workers.resources().values())
-    return lambda svm: "kvm" if resource("kvm", svm) in found else "tcg"
+    now = {svm: "kvm" if resource("kvm", svm) in found else "tcg" for svm in (True, False)}
+    return (now | dict(before)).__getitem__
 
 
 NOBODY = "no worker is there; `freeonce worker` with this address begins one"
 
 
 def answer(client: Client, asked: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """What comes of asking a scheduler, or a worker through it. Raises TimeoutError."""
+    """What comes of asking a scheduler, or a worker through it. Raises OSError, TimeoutError."""
 
     async def asking() -> Any:
         return await asked(*arguments, **named)
@@ -169,6 +186,9 @@ def answer(client: Client, asked: Callable[..., Any], *arguments: Any, **named: 
         return client.sync(asking, callback_timeout=seconds)
     except TimeoutError as error:
         raise TimeoutError(f"it did not answer for {seconds:g} s") from error
+    except RuntimeError as error:
+        # What Dask says when it has given up the line itself.
+        raise ConnectionError(str(error)) from error
 
 
 @contextmanager
@@ -239,19 +259,23 @@ class _Crowd:
         self._had: dict[str, _Given] = {}
         self._again: deque[_Given] = deque()
         self._nobodys: deque[tuple[Task, Outcome]] = deque()
+        self._missed = ""
 
     def each(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome | None]]:
         """None: given up, since workers died that had it."""
         waiting = iter(tasks)
-        coming = as_completed(self._more(waiting))
+        coming = as_completed([])
         while True:
-            while self._nobodys:
-                yield self._nobodys.popleft()
-            if (future := self._next(coming)) is None:
-                return
-            yield from self._came(future)
-            future.release()
             coming.update(self._more(waiting))
+            if self._nobodys:
+                yield self._nobodys.popleft()
+            elif (future := self._next(coming)) is not None:
+                yield from self._came(future)
+                future.release()
+            elif self._missed:
+                time.sleep(LOOK_SECONDS)
+            else:
+                return
 
     def _came(self, future: Future) -> Iterator[tuple[Task, Outcome | None]]:
         given = self._had.pop(str(future.key))
@@ -276,16 +300,28 @@ class _Crowd:
             yield task, outcome
 
     def _more(self, waiting: Iterator[Task]) -> list[Future]:
-        """As many as the slots have room for."""
+        """As many as the slots have room for, up to one that nobody can run."""
         room = max(AHEAD * self._workers.slots() - len(self._had), 0)
         futures: list[Future] = []
         if self._workers.some_are_out and not self._workers.resources():
             raise HostError("workers", "no worker is left; the same command goes on")
-        while len(futures) < room and (given := self._next_given(waiting)) is not None:
-            if lacking := self._workers.lacking(needs(given.task.body)):
-                self._nobodys.append((given.task, _refused(lacking)))
-            else:
+        missed, self._missed = self._missed, ""
+        while (
+            len(futures) < room
+            and not self._nobodys
+            and (given := self._next_given(waiting)) is not None
+        ):
+            wanted = needs(given.task.body)
+            if not (lacking := self._workers.lacking(wanted)):
                 futures.append(self._give(given))
+            elif self._workers.had(wanted):
+                self._again.appendleft(_Given(given.task))
+                self._missed = lacking
+                break
+            else:
+                self._nobodys.append((given.task, _refused(lacking)))
+        if self._missed and not missed:
+            self._say(f"{self._missed}; one had, and is waited for")
         return futures
 
     def _next_given(self, waiting: Iterator[Task]) -> _Given | None:
@@ -360,7 +396,7 @@ class _Crowd:
         if error is not None:
             return "", broken(error)
         try:
-            address, text = future.result(timeout=RESULT_SECONDS * patience())
+            address, text = self._fetched(future)
         except KilledWorker:
             # It was done; who had it died before it could be fetched, as did all who tried again.
             return "", None
@@ -371,6 +407,22 @@ class _Crowd:
         if not outcome.by_host and not outcome.refused:
             self._trust.did(address)
         return address, outcome
+
+    def _fetched(self, future: Future) -> tuple[str, str]:
+        """Of one that is done. Raises TimeoutError, OSError, and what became of it meanwhile."""
+        deadline = Deadline(RESULT_SECONDS, "fetching a result")
+        while True:
+            try:
+                answered: tuple[str, str] = future.result(timeout=ANSWER_SECONDS)
+                return answered
+            except TimeoutError:
+                # It may be the scheduler that does not answer.
+                self._workers.resources(anew=True)
+                if future.status != "finished":
+                    # Its worker is gone, and another is at it.
+                    deadline = Deadline(RESULT_SECONDS, deadline.purpose)
+                elif deadline.is_over:
+                    raise
 
     def _supply(self, address: str, task: Task) -> bool:
         """Send a worker the image that a task needs. Whether it has it now."""
@@ -437,8 +489,8 @@ def send(client: Client, address: str, digest: str, package: str, pieces: Iterab
 
 
 def _folder(dask_worker: Any) -> str:
-    """On a worker: its own, which goes with it. Dask gives who asks by this name the worker."""
-    return str(dask_worker.local_directory)
+    """On a worker: one in its own, which goes with it. By this name Dask gives us the worker."""
+    return images.place(Path(dask_worker.local_directory))
 
 
 def _refused(why: str) -> Outcome:

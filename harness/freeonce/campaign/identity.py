@@ -12,8 +12,8 @@ import freeonce
 from freeonce.errors import HostError, UsageError
 from freeonce.project.image import Image
 from freeonce.run.exercise import libraries, sources_of
-from freeonce.subject.build import BUILT, TOOLS, is_source
-from freeonce.subject.tool import ToolFailed, run_tool
+from freeonce.subject.build import BUILT, Headers, is_source
+from freeonce.subject.toolchain import tool_versions
 
 PACKAGE = Path(freeonce.__file__).parent
 NOT_OURS = {"__pycache__", "sources"}
@@ -134,23 +134,15 @@ def library_digests(exercises: Sequence[str], carried: Sequence[str]) -> dict[st
     return {str(one): file_digest(one) for one in sorted(found)}
 
 
-def tool_versions(subjects: Sequence[str]) -> dict[str, str]:
-    """What builds those of the subjects that are folders, on this host: its own words, by name.
-    Empty where nothing is built.
+def built_by(subjects: Sequence[str], image: Image) -> dict[str, str]:
+    """What builds those of the subjects that are folders, on this host, by kbuild's names. Empty
+    where nothing is built.
 
-    Raises HostError `no-tool` for one that is not installed, or does not work.
+    Raises HostError `no-tool`.
     """
     if not any(Path(one).is_dir() for one in subjects):
         return {}
-    return {tool: _version(tool, package) for tool, package in TOOLS.items()}
-
-
-def _version(tool: str, package: str) -> str:
-    try:
-        said = run_tool([tool, "--version"], package=package).decode("utf-8", "replace")
-    except ToolFailed as error:
-        raise HostError("no-tool", f"{tool} tells no version: {error}") from error
-    return said.partition("\n")[0]
+    return tool_versions(Headers(image.headers, image.headers_source))
 
 
 def kernel_digest(image: Image) -> str:

@@ -9,6 +9,8 @@ import io
 import os
 import shutil
 import tarfile
+import tempfile
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -29,6 +31,8 @@ PIECE = 4 * 1024 * 1024
 """Bytes that are sent at a time."""
 HALF = "image.tar.gz"
 """What was sent of one."""
+HALF_SECONDS = 3600
+"""After which nobody sends the rest of it any more."""
 
 
 def received() -> Path:
@@ -122,15 +126,25 @@ def begin(digest: str, package: str) -> bool:
     return True
 
 
+def place(folder: Path) -> str:
+    """On a worker: where one sender's pieces go, below a folder that goes with the worker."""
+    for half in folder.glob(f"*/{HALF}"):
+        with suppress(OSError):
+            # Of who was killed, or else of who is sending now.
+            if time.time() - half.stat().st_mtime > HALF_SECONDS:
+                drop(str(half.parent))
+    return tempfile.mkdtemp(dir=folder)
+
+
 def take(folder: str, piece: bytes) -> None:
-    """On a worker: the next piece, into a folder of its own."""
+    """On a worker: the next piece."""
     with Path(folder, HALF).open("ab") as file:
         file.write(piece)
 
 
 def drop(folder: str) -> None:
     """On a worker: what was sent is not to be used."""
-    Path(folder, HALF).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def end(folder: str, digest: str, package: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -16,12 +17,12 @@ from freeonce.audit.points import Point, passed
 from freeonce.audit.result import Result
 from freeonce.campaign import census, images
 from freeonce.campaign.identity import (
+    built_by,
     file_digest,
     harness,
     kernel_digest,
     library_digests,
     subject_digest,
-    tool_versions,
 )
 from freeonce.campaign.outcome import Outcome, lacking, to_text
 from freeonce.campaign.task import CENSUS, CENSUS_FAILURES, Task
@@ -29,6 +30,7 @@ from freeonce.campaign.trust import OF_THE_TASK, PACKAGE, QEMU
 from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
 from freeonce.evidence.scenarios import Scenario, parse_scenarios
 from freeonce.guest import clone
+from freeonce.project.host import QEMU_DEFAULT, QEMU_VARIABLE
 from freeonce.project.setting import Setting, setting_of
 from freeonce.report.document import result_document
 from freeonce.report.failures import points_document
@@ -95,12 +97,19 @@ def _setting(body: Body) -> Setting:
     if manifest is None:
         message = f"this worker has not the image {body['image']}, which the campaign began with"
         raise HostError(NO_IMAGE, message)
-    state = images.state(manifest)
+    state = images.state(manifest), _program()
     setting = _read(manifest, state, body["accel"], body["kind"] == "scenario")
     if setting.qemu.version != body["qemu"]:
         message = f"this worker's is {setting.qemu.version}, the campaign's {body['qemu']}"
         raise HostError(QEMU, message)
     return setting
+
+
+def _program() -> object:
+    """Another when QEMU was made anew: it may have another version, which takes a while to ask."""
+    path = shutil.which(os.environ.get(QEMU_VARIABLE) or QEMU_DEFAULT)
+    it = os.stat(path) if path else None
+    return it and (path, it.st_ino, it.st_size, it.st_mtime_ns)
 
 
 @lru_cache(maxsize=8)
@@ -128,11 +137,14 @@ def _same_files(body: Body, setting: Setting) -> None:
     """What the campaign meant is what this worker has. Raises HostError that names it."""
     try:
         if kernel_digest(setting.image) != body["package"]:
-            raise HostError(PACKAGE, "this worker's kernel package is not the campaign's")
+            # What was sent is sent again; of another nobody knows whose fault it is.
+            sent = setting.image.manifest.is_relative_to(images.received())
+            reason = NO_IMAGE if sent else PACKAGE
+            raise HostError(reason, "this worker's kernel package is not the campaign's")
         for name, wanted, found in _files(body, setting):
             if found != wanted:
                 raise HostError(OF_THE_TASK, f"this worker's {name} is not the campaign's")
-        _same_tools(body)
+        _same_tools(body, setting)
     except UsageError as error:
         message = f"this worker has not what the campaign has: {error}"
         raise HostError(OF_THE_TASK, message) from error
@@ -154,12 +166,12 @@ def _files(body: Body, setting: Setting) -> Iterator[tuple[str, str | None, str 
             yield path, body["libraries"].get(path), here.get(path)
 
 
-def _same_tools(body: Body) -> None:
+def _same_tools(body: Body, setting: Setting) -> None:
     """What builds subjects. Raises HostError that names both."""
     if not (wanted := body.get("tools")):
         return
     try:
-        found = tool_versions(list(body["subjects"]))
+        found = built_by(list(body["subjects"]), setting.image)
     except HostError as error:
         raise HostError(OF_THE_TASK, f"this worker cannot build: {error}") from error
     for name, version in wanted.items():

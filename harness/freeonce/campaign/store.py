@@ -177,6 +177,17 @@ class Store:
             self._connection.execute(f"insert or replace into results values ({marks})", row)
             self._connection.execute(_PLANNED, _planned(task))
 
+    def accelerators(self) -> dict[bool, str]:
+        """Of the results that count: what ran guests with SVM, as scenarios have it, and without.
+        What is not known, or not one, is not there.
+        """
+        query = f"""select kind = 'scenario', json_extract(task, '$.accel') from results
+            where {_COUNTS} group by 1, 2"""
+        with self._told("read"):
+            found = [(bool(svm), accel) for svm, accel in self._connection.execute(query)]
+        kinds = Counter(svm for svm, _ in found)
+        return {svm: str(accel) for svm, accel in found if kinds[svm] == 1 and accel != "auto"}
+
     def counts(self, keys: Iterable[str]) -> Counter[tuple[str, bool]]:
         """Of these keys: how many results have a verdict, as expected or not."""
         found: Counter[tuple[str, bool]] = Counter()

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from freeonce.campaign.local import local
 from freeonce.campaign.outcome import Outcome
 from freeonce.campaign.pages import served
 from freeonce.campaign.plan import Plan, parse_plan
-from freeonce.campaign.store import Store, writing
+from freeonce.campaign.store import FILE, Store, reading, writing
 from freeonce.campaign.task import Accelerators, Running, Task, label, unfold
 from freeonce.cli.loudness import stderr_console
 from freeonce.cli.options import Address, accelerator_option
@@ -91,15 +91,16 @@ def campaign(
         errors = stack.enter_context(stderr_console(False, False))
         elsewhere: Accelerators | None = None
         if scheduler:
-            workers, elsewhere = stack.enter_context(_cluster(scheduler, accel, errors))
+            before = _accelerators(folder)
+            workers, elsewhere = stack.enter_context(_cluster(scheduler, accel, before, errors))
         else:
             workers = stack.enter_context(local(slots or default_jobs(Machine.memory * MIB)))
         base_of = bases(accel, scenarios=bool(plan.scenarios), elsewhere=elsewhere)
         # Unfolded anew for each use: all tasks at once may be more than memory holds.
         keys = {task.key for task in unfold(plan, base_of)}
         store = stack.enter_context(writing(folder))
-        store.plan(unfold(plan, base_of))
         there = store.keys() - _again(keys, store, again)
+        store.plan(unfold(plan, base_of))
         missing = (task for task in unfold(plan, base_of) if task.key not in there)
         if page is not None:
             stack.enter_context(_served(folder, page, errors))
@@ -134,14 +135,29 @@ def _plan(file: Path) -> Plan:
         raise UsageError(f"cannot read {file}: {error}") from error
 
 
+def _accelerators(folder: Path) -> Mapping[bool, str]:
+    """Of the results that are there: who goes on, goes on with these."""
+    if not (folder / FILE).exists():
+        return {}
+    with reading(folder) as store:
+        return store.accelerators()
+
+
 @contextmanager
-def _cluster(scheduler: str, accel: str, errors: Console) -> Iterator[tuple[Running, Accelerators]]:
-    """Workers of Dask, and what runs their guests. It is loaded only here: that takes seconds."""
+def _cluster(
+    scheduler: str, accel: str, before: Mapping[bool, str], errors: Console
+) -> Iterator[tuple[Running, Accelerators]]:
+    """Workers of Dask, and what runs their guests. It is loaded only here: that takes seconds.
+
+    `before`: what ran those of the results that are there.
+    """
     cluster = loaded("freeonce.campaign.cluster")
     with cluster.remote(scheduler) as client:
         accelerators: Accelerators = lambda _: accel  # noqa: E731
         if accel == "auto":
-            accelerators = cluster.accelerators(client, lambda said: errors.print(Text(said)))
+            accelerators = cluster.accelerators(
+                client, lambda said: errors.print(Text(said)), before
+            )
 
         def running(
             tasks: Iterable[Task], say: Callable[[str], None]
@@ -188,7 +204,8 @@ def _told(store: Store, keys: Set[str], refused: Counter[str]) -> int:
     click.echo(f"{kept} of {len(keys)} kept: {said or 'none'}{more}")
     for reason, count in refused.items():
         click.echo(f"freeonce: {count} could not be run: {reason}", err=True)
-    if kept < len(keys):
+    # With --again there may be an old one of what could not be run.
+    if kept < len(keys) or refused:
         return UNWRITTEN
     return INCOMPLETE if counts[Verdict.INCOMPLETE, False] else int(wrong > 0)
 

@@ -146,7 +146,8 @@ def _lead(
 
 def _documents(store: Store, chosen: Sequence[Task], unkept: _Documents) -> _Documents:
     keys = {task.key for task in chosen}
-    return unkept | {one.key: one.document for one in store.results() if one.key in keys}
+    # With --again there may be an old one of what could not be led.
+    return {one.key: one.document for one in store.results() if one.key in keys} | unkept
 
 
 def _modules(

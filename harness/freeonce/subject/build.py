@@ -16,8 +16,6 @@ from freeonce.subject.places import USERS
 SECONDS = 600.0
 BUILT = ("*.o", "*.ko", "*.cmd", "*.mod", "*.mod.c", "modules.order", "Module.symvers", ".git")
 """What an earlier build left, for whichever kernel."""
-TOOLS = {"gcc": "gcc", "ld": "binutils"}
-"""What of this host makes a module what it is, and Debian's packages of it."""
 WORDS = 20_000
 """Characters of a compiler's words that are shown."""
 MAKES_OWN = re.compile(r"make(\[\d+\])?: \*\*\* ")
@@ -93,18 +91,15 @@ def _make(copy: Path, folder: Path, headers: Headers) -> str:
     names = f"-fdebug-prefix-map={copy}={USERS}{folder} -fmacro-prefix-map={copy}={folder}"
     options = [f"M={copy}", "CONFIG_DEBUG_INFO_BTF_MODULES=", f"KCFLAGS=-g {names}"]
     argv = ["make", "-s", f"-j{len(os.sched_getaffinity(0))}", *headers.arguments, *options]
-    # A make that called us has a job server that our own children cannot reach.
-    ours = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFL"))}
-    # What is killed leaves nothing elsewhere; and by this the folder's keeper knows what is ours.
-    environment = {**ours, "LC_ALL": "C", "TMPDIR": str(copy.parent)}
+    words = [*argv, "modules"]
     try:
-        status, words = _ran([*argv, "modules"], environment, SECONDS * patience())
+        status, told = _ran(words, environment(str(copy.parent)), SECONDS * patience())
     except FileNotFoundError as error:
         raise HostError("no-tool", "make is not installed; run 'freeonce setup'") from error
     except subprocess.TimeoutExpired as error:
         message = f"{folder}: its build took more than {SECONDS:g} s"
         raise SubjectError(Obstacle.DOES_NOT_BUILD, message) from error
-    said = words.decode("utf-8", "replace").replace(str(copy), str(folder))
+    said = told.decode("utf-8", "replace").replace(str(copy), str(folder))
     if status:
         raise SubjectError(
             Obstacle.DOES_NOT_BUILD, f"{folder} does not build:\n{_reason(said)[-WORDS:]}"
@@ -132,6 +127,15 @@ def _ran(argv: list[str], environment: dict[str, str], seconds: float) -> tuple[
                 os.killpg(process.pid, signal.SIGKILL)
             raise
     return process.returncode, said
+
+
+def environment(temporary: str) -> dict[str, str]:
+    """For make. `temporary`: a folder; a compiler that is killed leaves nothing elsewhere, and the
+    keeper of the folder knows it by this.
+    """
+    # A make that called us has a job server that our own children cannot reach.
+    ours = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFL"))}
+    return {**ours, "LC_ALL": "C", "TMPDIR": temporary}
 
 
 def _reason(said: str) -> str:
