@@ -1,6 +1,6 @@
 """`make deception`: every change of every planted fault, or a share of them.
 
-    python -m tests.deception [--share 0.05] [NAME-PATTERN ...]
+    python -m tests.deception [--share 0.05] [--what drop] [NAME-PATTERN ...]
 
 Exit status 1 when a change that is not conceded makes a fault clean.
 """
@@ -10,6 +10,7 @@ import fnmatch
 import random
 import sys
 
+from tests.deception.changes import WHAT, Change
 from tests.deception.lies import Lie, deceived, table
 from tests.deception.saved import load
 
@@ -19,13 +20,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--share", type=float, default=1.0, help="of the changes, 0 to 1")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--what", action="append", choices=WHAT, help="only these changes")
     parser.add_argument("patterns", nargs="*", default=["*"])
     asked = parser.parse_args()
     chance = random.Random(asked.seed)
+    what = asked.what or WHAT
+
+    def chosen(change: Change) -> bool:
+        return change.what in what and chance.random() < asked.share
+
     tried, lies = 0, list[Lie]()
     for planted in load():
         if any(fnmatch.fnmatch(planted.name, one) for one in asked.patterns):
-            done = list(deceived(planted, lambda _: chance.random() < asked.share))
+            done = list(deceived(planted, chosen))
             found = [lie for lie in done if lie is not None]
             tried += len(done)
             lies += found

@@ -10,6 +10,7 @@ import numpy as np
 
 from freeonce.evidence.ledger import RECORD, RECORD_BYTES, Family, Flag, Records, Type, seal
 
+WHAT = ("drop", "duplicate", "swap", "set")
 FIELDS = tuple(name for name in RECORD.names or () if name not in ("sequence", "check"))
 SMALL = {
     "type": range(max(Type) + 2),

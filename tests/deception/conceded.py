@@ -1,7 +1,8 @@
 """Lies that are believed, by name, with the reason. docs/what-it-proves.md says the same.
 
-All of them are words of the owner that nobody else can know: what was kept from the kernel and
-left no trace in memory, what was wanted, what the CPU was given and what its registers were.
+All of them are words of one witness that nobody else can know: what was kept from the kernel and
+left no trace in memory, what was found in memory that is given back since, what went past the
+wrappers, what was wanted, what the CPU was given and what its registers were.
 """
 
 from collections.abc import Callable
@@ -29,11 +30,36 @@ def _of(rules: str, records: str, fields: str = "") -> Callable[[str, str, Chang
     return covers
 
 
+def _untold(rules: str, record: str) -> Callable[[str, str, Change], bool]:
+    """Those rules' record is not there, or is one of another type: it is as if never written."""
+
+    def covers(rule: str, of: str, change: Change) -> bool:
+        untold = change.what == "drop" or change.field == "type"
+        return rule in rules.split() and of == record and untold
+
+    return covers
+
+
 CONCEDED = (
     Conceded(
         "withheld-release",
         "the kernel never got it, so that only the owner knows of it",
         _of("null-free invalid-free double-free", "owner release"),
+    ),
+    Conceded(
+        "withheld-release",
+        "the same, where the memory was released rightly as well",
+        _untold("mismatched-free wrong-size-free", "owner release"),
+    ),
+    Conceded(
+        "found-broken",
+        "the host does not look at memory of the kernel's allocators: the instrument does",
+        _untold("out-of-bounds use-after-free", "owner broken"),
+    ),
+    Conceded(
+        "past-the-wrappers",
+        "what no wrapper saw and nobody released, only the kernel tells of",
+        _untold("unledgered", "kernel allocate"),
     ),
     Conceded(
         "believed-layout",
@@ -61,6 +87,11 @@ CONCEDED = (
             "hardware-use-after-free misplaced",
             "owner operand, owner bind, owner unbind, owner svm_off, owner svm_on, owner vmrun",
         ),
+    ),
+    Conceded(
+        "given-to-the-cpu",
+        "whether the CPU refused an L2 (VMEXIT_INVALID), only the owner knows",
+        _of("hardware-use-after-free", "owner vmexit", "detail"),
     ),
     Conceded(
         "registers",

@@ -77,10 +77,11 @@ def deceived(
     """For each chosen change of a run: None when its verdict is not clean."""
     for change in changes(planted.records):
         if chosen(change):
-            yield _tried(planted, change)
+            yield tried(planted, change)
 
 
-def _tried(planted: Planted, change: Change) -> Lie | None:
+def tried(planted: Planted, change: Change) -> Lie | None:
+    """None when the verdict is not clean by this change."""
     if judged(planted, apply(planted.records, change)).verdict is not Verdict.CLEAN:
         return None
     record = told(planted.records[change.index])

@@ -475,6 +475,27 @@ def test_what_only_a_log_has_is_never_left_out(tmp_path: Path) -> None:
         assert store.keys() == {task(1).key}
 
 
+def test_what_ran_the_guests_of_a_store_is_known_where_it_was_one_thing(tmp_path: Path) -> None:
+    def under(accel: str, number: int, kind: str = "scenario") -> Task:
+        body: Body = {"kind": kind, "name": "a", "number": number, "accel": accel}
+        return Task(f"{accel} {number} {kind}", "a", body)
+
+    with writing(tmp_path) as store:
+        assert store.accelerators() == {}
+        store.add(under("kvm", 0), CLEAN)
+        store.add(under("kvm", 1), CLEAN)
+        assert store.accelerators() == {True: "kvm"}
+        store.add(under("tcg", 0, "audit"), CLEAN)
+        assert store.accelerators() == {True: "kvm", False: "tcg"}
+        store.add(under("kvm", 1, "census"), CLEAN)
+        assert store.accelerators() == {True: "kvm"}
+        # What does not count says nothing.
+        store.plan([under("kvm", 1)])
+        assert store.accelerators() == {True: "kvm"}
+        store.plan([])
+        assert store.accelerators() == {}
+
+
 def test_who_writes_waits_for_who_reads_without_a_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -530,24 +551,3 @@ def test_without_its_lock_only_a_medium_that_nobody_writes_to_is_still(
     with pytest.raises(HostError, match=r"No such file.*copy the folder"):  # noqa: SIM117
         with reading(tmp_path / "s"):
             pass
-
-
-def test_what_ran_the_guests_of_a_store_is_known_where_it_was_one_thing(tmp_path: Path) -> None:
-    def under(accel: str, number: int, kind: str = "scenario") -> Task:
-        body: Body = {"kind": kind, "name": "a", "number": number, "accel": accel}
-        return Task(f"{accel} {number} {kind}", "a", body)
-
-    with writing(tmp_path) as store:
-        assert store.accelerators() == {}
-        store.add(under("kvm", 0), CLEAN)
-        store.add(under("kvm", 1), CLEAN)
-        assert store.accelerators() == {True: "kvm"}
-        store.add(under("tcg", 0, "audit"), CLEAN)
-        assert store.accelerators() == {True: "kvm", False: "tcg"}
-        store.add(under("kvm", 1, "census"), CLEAN)
-        assert store.accelerators() == {True: "kvm"}
-        # What does not count says nothing.
-        store.plan([under("kvm", 1)])
-        assert store.accelerators() == {True: "kvm"}
-        store.plan([])
-        assert store.accelerators() == {}

@@ -59,6 +59,20 @@ def test_a_file_that_the_host_refuses_is_named() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_that_comes_when_all_is_over_is_not_the_status(name: str) -> None:
+    # Modules are taken apart when Python has its signals' default actions back.
+    done = program(
+        "import os, signal\n"
+        "    class Late:\n"
+        f"        def __del__(self, kill=os.kill, us=os.getpid(), number=signal.{name}):\n"
+        "            kill(us, number)\n"
+        "    sys.modules['__main__'].late = Late()\n"
+        "    return 4"
+    )
+    assert (done.returncode, done.stderr) == (4, "")
+
+
 def test_what_a_terminal_cannot_show_is_an_escape() -> None:
     done = program("print('\u2192', 'naïve')", PYTHONIOENCODING="latin-1:strict", PYTHONUTF8="0")
     assert (done.returncode, done.stderr) == (0, "")

@@ -519,6 +519,9 @@ def _disputed_taken(allocates: Records, taken: Records, records: Records) -> lis
     ]
     back = _given_back(allocates, records)
     known = np.flatnonzero(places != NONE)
+    ours = known[~of_subjects(allocates["kind"][places[known]])]
+    text = "the kernel releases allocation {}, which no family has"
+    found += [Dispute(one, text.format(one["serial"])) for one in taken[ours]]
     twice = known[back[places[known]] < taken["sequence"][known]]
     _, once = np.unique(places[known], return_index=True)
     again = np.setdiff1d(known, known[once])

@@ -1,5 +1,6 @@
 """`freeonce`: the verbs, signals, and how an error ends the program."""
 
+import atexit
 import signal
 import sys
 import traceback
@@ -143,10 +144,14 @@ def _run() -> int:
     if obstacle is not None:
         return _report(HostError("wrong-machine", obstacle))
     # An exception unwinds every context manager; the default action would not.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    ending = signal.SIGTERM, signal.SIGHUP
+    for number in ending:
         # Under nohup a hang-up is to be ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
+    # Python gives them their default action back when it is nearly over: one that came then would
+    # be our status in place of the verdict.
+    atexit.register(signal.pthread_sigmask, signal.SIG_BLOCK, (signal.SIGINT, *ending))
     try:
         # Not in standalone mode click returns what a verb exits with.
         return int(verbs.main(standalone_mode=False) or 0)

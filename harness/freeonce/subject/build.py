@@ -91,15 +91,12 @@ def _make(copy: Path, folder: Path, headers: Headers) -> str:
     names = f"-fdebug-prefix-map={copy}={USERS}{folder} -fmacro-prefix-map={copy}={folder}"
     options = [f"M={copy}", "CONFIG_DEBUG_INFO_BTF_MODULES=", f"KCFLAGS=-g {names}"]
     argv = ["make", "-s", f"-j{len(os.sched_getaffinity(0))}", *headers.arguments, *options]
-    words = [*argv, "modules"]
     try:
-        status, told = _ran(words, environment(str(copy.parent)), SECONDS * patience())
-    except FileNotFoundError as error:
-        raise HostError("no-tool", "make is not installed; run 'freeonce setup'") from error
+        status, words = run_make([*argv, "modules"], str(copy.parent), SECONDS * patience())
     except subprocess.TimeoutExpired as error:
         message = f"{folder}: its build took more than {SECONDS:g} s"
         raise SubjectError(Obstacle.DOES_NOT_BUILD, message) from error
-    said = told.decode("utf-8", "replace").replace(str(copy), str(folder))
+    said = words.decode("utf-8", "replace").replace(str(copy), str(folder))
     if status:
         raise SubjectError(
             Obstacle.DOES_NOT_BUILD, f"{folder} does not build:\n{_reason(said)[-WORDS:]}"
@@ -107,19 +104,26 @@ def _make(copy: Path, folder: Path, headers: Headers) -> str:
     return said
 
 
-def _ran(argv: list[str], environment: dict[str, str], seconds: float) -> tuple[int, bytes]:
-    """The exit status and all words of a program that leaves no children when it is broken off.
+def run_make(argv: list[str], temporary: str, seconds: float) -> tuple[int, bytes]:
+    """The exit status and all words of a make that leaves no children when it is broken off.
 
-    Raises FileNotFoundError, TimeoutExpired.
+    `temporary`: a folder; what is killed leaves nothing elsewhere, and by this the folder's keeper
+    knows what is ours. Raises HostError `no-tool`, TimeoutExpired.
     """
-    with subprocess.Popen(
-        argv,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    ) as process:
+    # A make that called us has a job server that our own children cannot reach.
+    ours = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFL"))}
+    try:
+        process = subprocess.Popen(
+            argv,
+            env={**ours, "LC_ALL": "C", "TMPDIR": temporary},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise HostError("no-tool", "make is not installed; run 'freeonce setup'") from error
+    with process:
         try:
             said, _ = process.communicate(timeout=seconds)
         except BaseException:
@@ -127,15 +131,6 @@ def _ran(argv: list[str], environment: dict[str, str], seconds: float) -> tuple[
                 os.killpg(process.pid, signal.SIGKILL)
             raise
     return process.returncode, said
-
-
-def environment(temporary: str) -> dict[str, str]:
-    """For make. `temporary`: a folder; a compiler that is killed leaves nothing elsewhere, and the
-    keeper of the folder knows it by this.
-    """
-    # A make that called us has a job server that our own children cannot reach.
-    ours = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFL"))}
-    return {**ours, "LC_ALL": "C", "TMPDIR": temporary}
 
 
 def _reason(said: str) -> str:

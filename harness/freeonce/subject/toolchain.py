@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from freeonce.deadline import patience
 from freeonce.errors import HostError
-from freeonce.subject.build import Headers, environment
+from freeonce.subject.build import Headers, run_make
 from freeonce.subject.tool import ToolFailed, run_tool
 
 TOOLS = {"CC": "gcc", "LD": "binutils"}
@@ -41,20 +41,10 @@ def _words(headers: Path, source: Path | None, *_: str) -> Mapping[str, str]:
         (Path(folder) / "Kbuild").write_text("".join(KBUILD.format(one, one) for one in TOOLS))
         argv = ["make", "-s", *arguments, f"M={folder}", "modules"]
         try:
-            done = subprocess.run(
-                argv,
-                env=environment(folder),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=SECONDS * patience(),
-                check=False,
-            )
-        except FileNotFoundError as error:
-            raise HostError("no-tool", "make is not installed; run 'freeonce setup'") from error
+            _, told = run_make(argv, folder, SECONDS * patience())
         except subprocess.TimeoutExpired as error:
             raise HostError("no-tool", f"make said nothing for {error.timeout:g} s") from error
-    said = done.stdout.decode("utf-8", "replace")
+    said = told.decode("utf-8", "replace")
     found = dict(re.findall(r"^freeonce: (\w+) = +(\S.*)$", said, re.MULTILINE))
     if missing := TOOLS.keys() - found.keys():
         why = f"make does not tell {' and '.join(sorted(missing))}: {said.strip()[-500:]}"
