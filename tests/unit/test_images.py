@@ -336,7 +336,7 @@ def bare_path(tmp_path: Path) -> str:
         ("ID=manjaro\nID_LIKE=arch", ["pacman -S", "qemu-system-x86", "shellcheck"]),
         (
             'ID="opensuse-leap"\nID_LIKE="suse opensuse"',
-            ["zypper install", "qemu-x86", " busybox dropbear ", "rustup"],
+            ["zypper install", "qemu-x86", " busybox dropbear ", "rustup", "findutils"],
         ),
         ("ID=debian", ["apt-get install", "dropbear-bin", "busybox-static"]),
     ],

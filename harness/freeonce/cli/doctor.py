@@ -100,7 +100,7 @@ def _templates() -> str:
 def _tools() -> str:
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
     tools = (
-        *("make", "gcc", "ld", "cpio", "xz", "lz4", "zstd", "flock"),
+        *("make", "gcc", "ld", "cpio", "xz", "lz4", "zstd", "flock", "xargs"),
         *("ssh-keygen", "busybox", "dropbear", "dropbearconvert"),
     )
     missing = [tool for tool in tools if shutil.which(tool, path=path) is None]
