@@ -399,6 +399,9 @@ def test_a_census_that_is_ended_tells_what_it_led_and_goes_on(
     census = _Census(monkeypatch, tmp_path)
     assert [census(), census()] == [["brd"], ["brd", "nbd"]]
     assert census.led == [["brd", "nbd"], ["nbd"]]
+    # Of a campaign's results each tells what ran it; so does each of these.
+    with reading(tmp_path / "store") as store:
+        assert [one.document["host"] for one in store.results()] == [HOST, HOST]
     # What was not led again is what it was.
     assert census("--again") == ["brd", "nbd"]
     assert census.led[2:] == [["brd", "nbd"]]

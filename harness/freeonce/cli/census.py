@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,9 @@ def _lead(
     if not missing:
         return
     with ready(setting) as (roomy, source), watched(errors, len(missing)) as watch:
-        for task, outcome in lead(roomy, source, missing):
+        for task, came in lead(roomy, source, missing):
+            # As what a worker gives has it.
+            outcome = replace(came, document=came.document | {"host": roomy.document()})
             if outcome.by_host:
                 unkept[task.key] = outcome.document
             else:
