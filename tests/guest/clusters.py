@@ -8,9 +8,13 @@ import dask
 from distributed import Client, LocalCluster
 
 from freeonce.campaign.cluster import SETTINGS, SLOT
+from freeonce.campaign.task import Body
+from freeonce.project.host import find_qemu
 
-EVERYTHING = ("tcg", "kvm", "svm_tcg", "svm_kvm")
-"""The resources that a task may ask for."""
+ASKED: Body = {"accel": "tcg", "qemu": "any"}
+"""What is to run the guests of tasks that have none."""
+EVERYTHING = ("tcg", "kvm", "svm_tcg", "svm_kvm", "qemu:any")
+"""The resources that a task may ask for, but for the version of a real QEMU."""
 
 
 @contextmanager
@@ -24,7 +28,7 @@ def local_cluster(slots: int, scratch: Path) -> Iterator[Client]:
             processes=True,
             host="127.0.0.1",
             dashboard_address=None,
-            resources=dict.fromkeys((SLOT, *EVERYTHING), 1),
+            resources=dict.fromkeys((SLOT, *EVERYTHING, f"qemu:{find_qemu().version}"), 1),
             local_directory=str(scratch),
         ) as cluster,
         Client(cluster) as client,

@@ -55,6 +55,9 @@ def is_first(file: Path) -> bool:
 def tasks(count: int, poisonous: int | None = None, full: int | None = None) -> Iterator[Task]:
     for number in range(count):
         body: Body = {
+            "kind": "errand",
+            "accel": "tcg",
+            "qemu": "any",
             "number": number,
             "poisonous": number == poisonous,
             "full": number == full,

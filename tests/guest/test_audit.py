@@ -1,5 +1,6 @@
 """Modules that do not do what they should: a reason with a name, in time, and never clean."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from freeonce.run.audit import audit, ready
 from freeonce.run.life import Limits
 from freeonce.run.prepare import Wish, prepare
 from freeonce.subject.build import Headers, build
+from freeonce.subject.toolchain import tools_of, versions_of
 
 pytestmark = pytest.mark.xdist_group("audit")
 
@@ -62,6 +64,18 @@ SECONDS = 60
 def place() -> Iterator[tuple[Setting, Template]]:
     with ready(find_setting("auto", svm=False)) as found:
         yield found
+
+
+def test_the_compiler_that_is_told_is_that_of_what_is_built(
+    place: tuple[Setting, Template], modules: Path, tmp_path: Path
+) -> None:
+    image = place[0].image
+    told = versions_of(tools_of(Headers(image.headers, image.headers_source), tmp_path))
+    built = (modules / "good.ko").read_bytes()
+    # What a compiler writes into .comment, and a linker nowhere.
+    (version,) = set(re.findall(rb"GCC: \((.*?)\) [\d.]+\0", built))
+    assert version.decode() in told["CC"]
+    assert "ld" in told["LD"]
 
 
 @pytest.fixture(scope="module")

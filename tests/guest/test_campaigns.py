@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import signal
 import time
@@ -18,17 +19,22 @@ from freeonce.campaign.identity import harness
 from freeonce.deadline import patience
 from freeonce.project.image import load_image
 from freeonce.project.making import image_of
+from tests.death.life import MARK
 from tests.guest.campaigning import (
     FREEONCE,
+    LEFT_SECONDS,
     LOOPBACK,
     NONE,
     SECONDS,
     at_least,
     begun,
+    folders_of,
     listening,
+    marked,
     results,
     scheduler,
     until,
+    words_of,
 )
 from tests.guest.certificates import environment
 
@@ -169,6 +175,26 @@ def test_a_full_disk_is_told_with_what_to_do_and_nothing_is_lost(
     after = {one.key: one.finished for one in results(tmp_path / "copy-whole")}
     assert 0 < len(before) < len(after) == 150
     assert after.items() >= before.items()
+
+
+def test_a_build_ends_with_the_worker_that_is_killed(plan: Path, tmp_path: Path) -> None:
+    mark = secrets.token_hex(8)
+    (tmp_path / "endless").mkdir()
+    (tmp_path / "endless/Kbuild").write_text("obj-m := x.o\nx := $(shell sleep 1000)\n")
+    plan.write_text(f"[[audits]]\ntargets = ['{tmp_path}/endless']\n")
+    command = (*FREEONCE, "campaign", str(plan), "--local", "1")
+
+    def builds() -> list[int]:
+        return [one for one in marked(mark) if words_of(one)[:2] == ["sleep", "1000"]]
+
+    with begun(*command, settings={MARK: mark}) as campaign:
+        until(lambda: bool(builds()), SECONDS, "no build began")
+        (folder,) = folders_of(mark)
+        for one in marked(mark):
+            if one == campaign.pid or "freeonce.campaign.local_worker" in words_of(one):
+                os.kill(one, signal.SIGKILL)
+        until(lambda: not marked(mark), LEFT_SECONDS, f"left: {marked(mark)}")
+    assert not folder.exists()
 
 
 @pytest.mark.long

@@ -154,17 +154,19 @@ def test_what_is_mended_new_or_gone_between_two_campaigns_is_told(
         done = CliRunner().invoke(shown, [str(tmp_path / new), "--against", str(tmp_path / old)])
         return done.exit_code, done.output
 
-    leak = "faulty; leak slab take_second"
+    leak = "leak slab take_second"
     status, said = against("after", "before")
     assert status == 1
     # In the order in which results came.
     assert sorted(said.splitlines()) == [
+        f"    gone: {leak}",
         "3 differences",
-        f"changed: {module} (0): {leak} -> clean",
+        f"changed: {module} (0): faulty -> clean",
         "gone: dummy (0): clean",
         "new: bonding (0): clean",
     ]
-    assert f"changed: {module} (0): clean -> {leak}" in against("before", "after")[1]
+    told = f"changed: {module} (0): clean -> faulty\n    new: {leak}\n"
+    assert told in against("before", "after")[1]
     assert against("after", "after") == (0, "0 differences\n")
 
 

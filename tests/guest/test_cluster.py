@@ -1,6 +1,8 @@
 """Tasks on workers: all of them answered once, whatever becomes of the workers."""
 
 import asyncio
+import signal
+import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,7 @@ import dask
 import pytest
 from distributed import Client, LocalCluster
 
-from freeonce.campaign import images
+from freeonce.campaign import cluster, images
 from freeonce.campaign.cluster import AHEAD, needs, remote, retire, run
 from freeonce.campaign.identity import file_digest, kernel_digest
 from freeonce.campaign.outcome import from_text
@@ -21,11 +23,17 @@ from freeonce.campaign.trust import TRIES
 from freeonce.deadline import patience
 from freeonce.errors import EvidenceError, HostError
 from freeonce.project.image import load_image
-from tests.guest.clusters import local_cluster
+from tests.guest.campaigning import begun, scheduler
+from tests.guest.clusters import EVERYTHING, local_cluster
 from tests.guest.errands import Counted, slow, tasks, work
 from tests.unit.test_campaign_images import image
 
 SLOTS = 2
+WORKER = f"""
+import asyncio, sys
+from freeonce.campaign.serving import serve
+asyncio.run(serve(sys.argv[1], 1, dict.fromkeys({EVERYTHING}, 1)))
+"""
 
 
 @pytest.mark.xdist_group("cluster")
@@ -144,7 +152,7 @@ class TestLocal:
         unable = replace(unable, body=unable.body | {"accel": "xen", "kind": "scenario"})
         with local_cluster(1, tmp_path) as client:
             found = {task.name: outcome for task, outcome in run(client, [unable, able], work)}
-        assert found["task 1"].refused == "no worker has svm_xen"
+        assert found["task 1"].refused.startswith("no worker has qemu:any and svm_xen; they have")
         assert found["task 0"].verdict == "clean"
 
     @pytest.mark.long
@@ -169,6 +177,29 @@ class TestLocal:
                 next(coming)
                 assert given.taken <= answered + AHEAD * SLOTS
             del coming
+
+
+@pytest.mark.xdist_group("cluster")
+def test_a_scheduler_that_is_stopped_ends_a_campaign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 3.0)
+    with scheduler() as (address, master), begun(sys.executable, "-c", WORKER, address):
+        begin = time.monotonic()
+
+        def lead() -> None:
+            with remote(address) as client:
+                client.wait_for_workers(1)
+                for number, _ in enumerate(run(client, tasks(100_000), slow)):
+                    if number == 3:
+                        master.send_signal(signal.SIGSTOP)
+
+        with pytest.raises(
+            HostError, match=r"did not answer .* the same command goes on"
+        ) as caught:
+            lead()
+        assert caught.value.reason == "scheduler"
+        # Dask tries to say goodbye.
+        assert time.monotonic() - begin < 120 * patience()
+        master.send_signal(signal.SIGCONT)
 
 
 @pytest.mark.xdist_group("cluster")
@@ -198,14 +229,13 @@ def test_a_worker_that_was_taken_out_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "resources"),
     [
-        ({"kind": "scenario", "accel": "auto"}, {"guest"}),
         ({"kind": "scenario", "accel": "kvm"}, {"guest", "svm_kvm"}),
         ({"kind": "audit", "accel": "kvm"}, {"guest", "kvm"}),
         ({"kind": "census", "accel": "tcg"}, {"guest", "tcg"}),
     ],
 )
 def test_a_task_takes_a_slot_of_who_can_run_it(body: Body, resources: set[str]) -> None:
-    assert needs(body) == dict.fromkeys(resources, 1)
+    assert needs(body | {"qemu": "7.2.22"}) == dict.fromkeys({*resources, "qemu:7.2.22"}, 1)
 
 
 def test_an_address_that_is_not_encrypted_and_should_be_is_told() -> None:

@@ -25,7 +25,7 @@ from tests.guest.campaigning import (
 )
 from tests.guest.networks import network, obstacle
 
-TASKS = 40
+TASKS = 120
 GIVEN_UP_SECONDS = 12
 """After which a line on which nothing comes through is given up; Dask takes no less than 11."""
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import struct
 import sys
@@ -204,6 +205,18 @@ def test_workers_end_with_who_leads_them_and_what_they_hold_is_ended_in_order(
         leader.wait(LEFT_SECONDS)
     until(lambda: not marked(mark), LEFT_SECONDS, f"left: {marked(mark)}")
     assert (tmp_path / "unwound").exists()
+
+
+def test_a_worker_that_is_stopped_ends_with_who_leads_it(tmp_path: Path) -> None:
+    mark = secrets.token_hex(8)
+    words = (sys.executable, "-c", LED, str(tmp_path))
+    with begun(*words, settings={MARK: mark}) as leader:
+        until(lambda: len(list(tmp_path.glob("began-*"))) == 2, 60, "no worker began")
+        for worker in marked(mark):
+            if worker != leader.pid:
+                os.kill(worker, signal.SIGSTOP)
+        leader.kill()
+    until(lambda: not marked(mark), LEFT_SECONDS, f"left: {marked(mark)}")
 
 
 @pytest.mark.long

@@ -26,6 +26,8 @@ VICTIMS = ("worker", "nanny", "guest", "client", "scheduler")
 HERE = ("worker", "guest", "client")
 """Those that there are without a scheduler."""
 POLL_SECONDS = 0.1
+# It takes a while, so that builds are among what is killed with their workers.
+KBUILD = "obj-m := none.o\nwaited := $(shell sleep 0.2)\n$(error on purpose)\n"
 LEFT_SECONDS = 30.0
 STATE = "kills.json"
 GOOD = (0, 4)
@@ -38,8 +40,8 @@ LOST = (3,)
 class Killed:
     """What came of it.
 
-    `guests`: tasks that have one, each a run of a scenario; the others are audits of a file that
-    is no module, which end before a guest is begun. `kills`: by victim; `begun`: how often each
+    `guests`: tasks that have one, each a run of a scenario; the others are audits of a folder that
+    does not build, which end before a guest is begun. `kills`: by victim; `begun`: how often each
     program was; `endings`: of clients, by status. `over`: whether the campaign came to its end.
     `local`: without a scheduler.
     """
@@ -107,10 +109,11 @@ class _Cast:
         self._found = found
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         plan = folder / "plan.toml"
-        (folder / "none.ko").write_text("no module")
+        (folder / "none").mkdir(exist_ok=True)
+        (folder / "none/Kbuild").write_text(KBUILD)
         plan.write_text(
             f'[[scenarios]]\nnames = ["c/pool"]\nrepeat = {found.guests}\n'
-            f"[[audits]]\ntargets = ['{folder}/none.ko']\nrepeat = {found.tasks - found.guests}\n"
+            f"[[audits]]\ntargets = ['{folder}/none']\nrepeat = {found.tasks - found.guests}\n"
         )
         self.port = _free_port()
         address = f"tcp://127.0.0.1:{self.port}"
@@ -261,7 +264,7 @@ def strange(found: Killed) -> Iterator[str]:
     if found.over and found.results != found.tasks:
         yield f"there are {found.results} results of {found.tasks} tasks"
     verdicts = found.verdicts.copy()
-    # A file that is no module is never judged.
+    # What does not build is never judged.
     audits = verdicts.pop("audit: incomplete", 0)
     clean, lost = verdicts.pop("scenario: clean", 0), verdicts.pop("scenario: incomplete", 0)
     yield from (f"{count} results are {verdict}" for verdict, count in verdicts.items())
@@ -305,7 +308,7 @@ def table(found: Killed, about: str) -> str:
         "| | |",
         "|---|---|",
         f"| tasks | {found.tasks} |",
-        f"| of these with a guest (the others audit a file that is no module) | {found.guests} |",
+        f"| of these with a guest (the others build a folder, which fails) | {found.guests} |",
         f"| led in parts, by the same commands | {found.parts} |",
         f"| results, each of another task | {found.results} |",
         *(f"| {verdict} | {count} |" for verdict, count in sorted(found.verdicts.items())),

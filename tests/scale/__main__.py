@@ -23,13 +23,13 @@ from freeonce.campaign.plan import Plan, Scenarios
 from freeonce.campaign.store import writing
 from freeonce.campaign.task import Task, unfold
 from tests.guest.campaigning import FREEONCE, begun, results, scheduler
-from tests.guest.clusters import local_cluster
+from tests.guest.clusters import ASKED, EVERYTHING, local_cluster
 from tests.guest.networks import network, obstacle
 
 WORKER = """
 import asyncio, sys
 from freeonce.campaign.serving import serve
-asyncio.run(serve(sys.argv[1], int(sys.argv[2]), {}))
+asyncio.run(serve(sys.argv[1], int(sys.argv[2]), dict.fromkeys(sys.argv[3:], 1)))
 """
 MANY = 100_000
 CLOCK = os.sysconf("SC_CLK_TCK")
@@ -42,7 +42,7 @@ def nothing(_: str) -> str:
 
 def tasks(count: int) -> Iterator[Task]:
     for number in range(count):
-        body: dict[str, object] = {"kind": "scenario", "number": number, "text": "x" * 250}
+        body = {"kind": "scenario", "number": number, "text": "x" * 250, **ASKED}
         yield Task(f"{number:032x}", "c/pool", body)
 
 
@@ -69,7 +69,7 @@ def costs(count: int) -> dict[str, float]:
     """Of a task that does nothing, by part; the rest of 10^5 is queued."""
     with (
         scheduler() as (address, master),
-        begun(sys.executable, "-c", WORKER, address, "2"),
+        begun(sys.executable, "-c", WORKER, address, "2", *EVERYTHING),
         remote(address) as client,
         tempfile.TemporaryDirectory() as folder,
         writing(Path(folder)) as store,

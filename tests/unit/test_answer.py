@@ -7,10 +7,11 @@ import pytest
 from junitparser import JUnitXml
 
 from freeonce.campaign.compare import findings, in_short
-from freeonce.campaign.junit import junit_text
+from freeonce.campaign.junit import junit_parts
 from freeonce.campaign.outcome import Outcome, from_text, to_text
-from freeonce.campaign.overview import page, told
+from freeonce.campaign.overview import page
 from freeonce.campaign.sarif import sarif_text
+from freeonce.campaign.summary import summary
 from freeonce.errors import EvidenceError
 from tests.unit.test_overview import kept
 
@@ -69,11 +70,11 @@ def test_what_cannot_be_shown_is_kept_as_an_escape(odd: str) -> None:
     assert odd not in json.dumps([found.worker, found.document], ensure_ascii=False)
     one = kept("a", 0, "incomplete", document=found.document)
     for report in (
-        junit_text([one]),
+        "".join(junit_parts([one])),
         sarif_text([one]),
-        page([told(one)], "s"),
+        page([summary(one)], "s"),
         in_short(found.document),
     ):
         assert report
-    assert JUnitXml.fromstring(junit_text([one]))
+    assert JUnitXml.fromstring("".join(junit_parts([one])))
     assert odd not in "".join(findings(found.document))

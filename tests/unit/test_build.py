@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,49 @@ def test_what_make_itself_does_not_understand_is_told(
     (headers.headers / "Makefile").write_text("modules: missing\n")
     with pytest.raises(SubjectError, match="No rule to make target 'missing'"):
         build(source, headers, scratch)
+
+
+# Begins a compiler that takes long and that a make which is killed alone would leave; $(M)/pid: it.
+LONG = "modules:\n\t@sh -c 'echo $$$$ >$(M)/../pid; sleep 60; :'\n"
+
+
+@pytest.mark.parametrize("broken_off", ["deadline", "ctrl-c"])
+def test_a_build_that_is_broken_off_leaves_no_compiler(
+    headers: Headers,
+    source: Path,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    broken_off: str,
+) -> None:
+    (headers.headers / "Makefile").write_text(LONG)
+
+    def begun() -> None:
+        while not (scratch / "pid").exists() or not (scratch / "pid").read_text():
+            time.sleep(0.01)
+
+    def communicate(
+        self: "subprocess.Popen[bytes]", *_: object, **__: object
+    ) -> tuple[bytes, bytes]:
+        begun()
+        if broken_off == "ctrl-c":
+            raise KeyboardInterrupt
+        return real(self, timeout=0.01)
+
+    real = subprocess.Popen.communicate
+    monkeypatch.setattr(subprocess.Popen, "communicate", communicate)
+    with pytest.raises(SubjectError if broken_off == "deadline" else KeyboardInterrupt):
+        build(source, headers, scratch)
+    end = time.monotonic() + 10
+    while (alive := _lives(int((scratch / "pid").read_text()))) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not alive
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_a_folder_that_cannot_be_copied_is_told(

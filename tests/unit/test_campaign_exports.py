@@ -1,7 +1,7 @@
 """A store's results as JUnit and SARIF, by the schemas of those who read them."""
 
+import csv
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import xmlschema
 from click.testing import CliRunner
 from junitparser import JUnitXml
 
-from freeonce.campaign.junit import junit_text
+from freeonce.campaign.junit import junit_parts
 from freeonce.campaign.outcome import Outcome
 from freeonce.campaign.sarif import sarif_text
 from freeonce.campaign.store import writing
@@ -42,7 +42,7 @@ def test_junit_has_a_case_for_each_result_and_is_valid() -> None:
     schema = xmlschema.XMLSchema(Path(__file__).parents[1] / "data/junit-10.xsd")
     lost = kept("b", 0, "incomplete", document={"reasons": ["the guest was lost"]})
     some = (kept("a"), kept("a", 1), faulty(), lost, kept("c", 0, "unsupported"))
-    text = junit_text(some)
+    text = "".join(junit_parts(some))
     schema.validate(text)
     (suite,) = JUnitXml.fromstring(text)
     cases = {case.name: [type(one).__name__ for one in case.result] for case in suite}
@@ -58,7 +58,7 @@ def test_junit_has_a_case_for_each_result_and_is_valid() -> None:
 
 def names(*several: Any) -> dict[str, bool]:
     """Whether cases passed, by their names, of which no two are the same."""
-    (suite,) = JUnitXml.fromstring(junit_text(several))
+    (suite,) = JUnitXml.fromstring("".join(junit_parts(several)))
     found = [(case.name, case.is_passed) for case in suite]
     assert len(dict(found)) == len(found)
     return dict(found)
@@ -71,18 +71,6 @@ def test_audits_of_one_target_have_cases_of_their_own_whichever_came_first() -> 
     )
     wanted = {"loop": True, "loop (2)": False, "loop (2) #3": True}
     assert names(one, other, third) == names(third, other, one) == wanted
-
-
-def test_of_two_images_the_last_result_of_a_task_counts() -> None:
-    old, new = (
-        kept("a", 0, verdict, task={"kind": "scenario", "image": image})
-        for verdict, image in (("clean", "old"), ("faulty", "new"))
-    )
-    document = {"findings": [FOUND]}
-    assert names(old, new) == {"a": False}
-    assert names(new, old) == {"a": True}
-    assert log(replace(new, document=document), old)["results"] == []
-    assert len(log(old, replace(new, document=document))["results"]) == 1
 
 
 def test_a_finding_of_many_results_is_told_once_with_its_place() -> None:
@@ -161,7 +149,7 @@ def test_what_no_finding_tells_of_is_told(verdict: str, document: Any, said: str
 @pytest.mark.parametrize("words", HOSTILE)
 def test_words_of_the_guest_stay_words(words: str) -> None:
     lost = kept("b", 0, "incomplete", document={"reasons": [words]})
-    (suite,) = JUnitXml.fromstring(junit_text([lost]))
+    (suite,) = JUnitXml.fromstring("".join(junit_parts([lost])))
     assert len(list(suite)) == 1
     log(lost, faulty(0, function=words))
 
@@ -175,3 +163,53 @@ def test_reports_are_written_of_a_store(tmp_path: Path) -> None:
     assert (said.exit_code, said.output) == (0, "")
     assert "note" in (tmp_path / "j").read_text()
     assert json.loads((tmp_path / "s.json").read_text())["runs"][0]["results"]
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> Path:
+    """A store whose plan went from one image to another and back, with a task more."""
+
+    def task(image: str, number: int) -> Task:
+        body = {"kind": "audit", "name": "note", "number": number, "image": image}
+        return Task(f"{image}{number}", "note", body)
+
+    with writing(tmp_path / "s") as store:
+        for image, verdict in (("A", "clean"), ("B", "faulty")):
+            store.plan([task(image, 0)])
+            document: dict[str, object] = {"findings": [FOUND] if verdict == "faulty" else []}
+            store.add(task(image, 0), Outcome(verdict, verdict == "clean", 0.1, "w", document))
+        store.plan([task("A", 0), task("A", 1)])
+    return tmp_path / "s"
+
+
+@pytest.mark.parametrize("report", ["--csv", "--json", "--junit", "--sarif", "--html", None])
+def test_nothing_that_is_exported_is_of_before_the_last_plan(
+    planned: Path, report: str | None
+) -> None:
+    words = [str(planned), report, "-"] if report else [str(planned)]
+    said = CliRunner().invoke(results, words)
+    assert "never released" not in said.stdout
+    assert "leak slab" not in said.stdout
+    if report != "--sarif":
+        assert "note" in said.stdout
+    assert said.stderr.splitlines() == [
+        "1 results of before (of another plan, image or harness) are not told: --all",
+        "1 of the plan have no result yet",
+    ]
+
+
+def test_what_is_of_before_is_exported_to_who_asks_for_it(planned: Path) -> None:
+    words = [str(planned), "--csv", "-", "--all"]
+    said = CliRunner().invoke(results, words)
+    rows = list(csv.DictReader(said.stdout.splitlines()))
+    assert [(row["key"], row["current"]) for row in rows] == [("A0", "yes"), ("B0", "no")]
+    assert said.stderr == "1 of the plan have no result yet\n"
+    said = CliRunner().invoke(results, [str(planned), "--all", "--where", "current=no"])
+    assert ("B0" in said.stdout, "A0" in said.stdout) == (True, False)
+
+
+@pytest.mark.parametrize("report", ["--junit", "--sarif", "--html", "--against"])
+def test_what_has_a_task_once_is_not_made_of_all_results(planned: Path, report: str) -> None:
+    words = [str(planned), "--all", report, str(planned)]
+    said = CliRunner().invoke(results, words)
+    assert said.exit_code == 2

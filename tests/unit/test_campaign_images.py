@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from freeonce.campaign import images
+from freeonce.campaign import identity, images
 from freeonce.campaign.identity import file_digest, kernel_digest
 from freeonce.errors import HostError
 from freeonce.project import cache
@@ -56,12 +56,17 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "host"
 
 
-def sent(digest: str, package: str, pieces: Iterable[bytes]) -> None:
-    word = images.begin(digest)
-    assert word is not None
+def sent(digest: str, package: str, pieces: Iterable[bytes], folder: Path) -> None:
+    """`folder`: the worker's own, with nothing in it before and after."""
+    assert images.begin(digest, package)
+    folder.mkdir(exist_ok=True)
+    place = images.place(folder)
     for piece in pieces:
-        images.take(word, piece)
-    images.end(word, digest, package)
+        images.take(place, piece)
+    try:
+        images.end(place, digest, package)
+    finally:
+        assert list(folder.iterdir()) == []
 
 
 def test_an_image_that_was_sent_is_the_same(
@@ -73,7 +78,8 @@ def test_an_image_that_was_sent_is_the_same(
     assert images.find(digest) is None
     pieces = list(images.packed(manifest))
     assert len(pieces) > 3
-    sent(digest, kernel_digest(load_image(manifest)), pieces)
+    package = kernel_digest(load_image(manifest))
+    sent(digest, package, pieces, tmp_path / "worker")
     found = images.find(digest)
     assert found is not None
     assert found.is_relative_to(host)
@@ -81,7 +87,7 @@ def test_an_image_that_was_sent_is_the_same(
     assert ours.boot.read_bytes() == theirs.boot.read_bytes()
     assert (ours.modules / "loop.ko").read_text() == "a module"
     assert os.access(ours.headers / "run", os.X_OK)
-    assert images.begin(digest) is None
+    assert not images.begin(digest, package)
     assert [one.name for one in images.received().iterdir()] == [digest]
 
 
@@ -92,12 +98,12 @@ def test_what_is_not_the_image_that_was_meant_is_not_kept(host: Path, tmp_path: 
     pieces = b"".join(images.packed(manifest))
     for wrong in (b"nonsense", pieces[: len(pieces) // 2], pieces[:900] + pieces[910:]):
         with pytest.raises(HostError) as caught:
-            sent(digest, package, [wrong])
+            sent(digest, package, [wrong], tmp_path / "worker")
         assert caught.value.reason == "no-image"
     with pytest.raises(HostError, match="is not the image"):
-        sent("f" * 64, package, [pieces])
+        sent("f" * 64, package, [pieces], tmp_path / "worker")
     with pytest.raises(HostError, match="kernel package"):
-        sent(digest, "another", [pieces])
+        sent(digest, "another", [pieces], tmp_path / "worker")
     assert list(images.received().iterdir()) == []
     assert images.find(digest) is None
 
@@ -130,14 +136,54 @@ def test_a_folder_that_hosts_share_is_looked_at(
     assert images.find("another") is None
 
 
-def test_halves_that_killed_senders_left_are_removed_by_the_next(host: Path) -> None:
-    word = images.begin("a")
-    assert word is not None
-    left = images.received() / word
-    later = images.begin("b")
-    assert left.exists()
-    os.utime(left, (0, 0))
-    images.begin("c")
-    assert not left.exists()
-    assert later is not None
-    assert (images.received() / later).exists()
+@pytest.mark.parametrize("name", ["module", "kernel.d/modules/loop.ko"])
+def test_an_image_that_is_not_whole_any_more_is_sent_again(
+    host: Path, tmp_path: Path, name: str
+) -> None:
+    manifest = image(tmp_path / "theirs")
+    digest, package = file_digest(manifest), kernel_digest(load_image(manifest))
+    pieces = list(images.packed(manifest))
+    sent(digest, package, pieces, tmp_path / "worker")
+    found = images.find(digest)
+    assert found is not None
+    (found.parent / name).write_bytes(b"damaged")
+    # Another process looks.
+    identity.KNOWN.clear()
+    sent(digest, package, pieces, tmp_path / "worker")
+    assert not images.begin(digest, package)
+
+
+def test_an_image_of_a_users_own_is_never_removed(host: Path, tmp_path: Path) -> None:
+    manifest = image(host / "builds/cloud")
+    digest = file_digest(manifest)
+    package = kernel_digest(load_image(manifest))
+    (manifest.parent / "module").write_bytes(b"damaged")
+    assert images.begin(digest, package)
+    assert (manifest.parent / "module").read_bytes() == b"damaged"
+
+
+def test_what_is_changed_in_an_image_is_seen(tmp_path: Path) -> None:
+    manifest = image(tmp_path / "one")
+    before = images.state(manifest)
+    assert images.state(manifest) == before
+    new = tmp_path / "new"
+    new.write_bytes((manifest.parent / "module").read_bytes())
+    new.rename(manifest.parent / "module")
+    assert images.state(manifest) != before
+    shutil.rmtree(manifest.parent)
+    with pytest.raises(HostError, match="cannot be read"):
+        images.state(manifest)
+
+
+def test_what_a_killed_sender_left_is_in_nobodys_way_and_goes(host: Path, tmp_path: Path) -> None:
+    manifest = image(tmp_path / "theirs")
+    digest, package = file_digest(manifest), kernel_digest(load_image(manifest))
+    half, other = images.place(tmp_path), images.place(tmp_path)
+    images.take(half, b"half of one")
+    for piece in images.packed(manifest):
+        images.take(other, piece)
+    images.end(other, digest, package)
+    assert images.find(digest) is not None
+    os.utime(Path(half, images.HALF), (0, 0))
+    images.drop(images.place(tmp_path))
+    assert {one.name for one in tmp_path.iterdir()} == {"theirs", "host"}

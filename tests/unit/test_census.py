@@ -17,7 +17,8 @@ from freeonce.audit.result import NOTHING, Evidence
 from freeonce.campaign import bases
 from freeonce.campaign.census import by_host
 from freeonce.campaign.outcome import Outcome
-from freeonce.campaign.task import Base, census_tasks
+from freeonce.campaign.store import reading, writing
+from freeonce.campaign.task import Base, Task, census_tasks
 from freeonce.cli import census as verb
 from freeonce.errors import CommandFailed, EvidenceError, GuestLost, Loss, Obstacle, SubjectError
 from freeonce.evidence.ledger import Phase, Type
@@ -259,11 +260,13 @@ def test_a_key_is_of_the_file_and_of_what_is_led() -> None:
 
     def keys(digest: str, *limit: int) -> list[str]:
         base = Base(
-            *("image", "package", "harness", "tcg", tuple, lambda: files),
+            *("image", "package", "harness", "7.2.22", lambda _: "tcg", tuple, lambda: files),
             is_path=lambda _: False,
             digest=lambda path: digest + path,
             subject=str,
             libraries=lambda *_: {},
+            tools=lambda _: {},
+            folder="/here",
         )
         return [one.key for one in census_tasks(base, ["brd", "nbd"], *limit)]
 
@@ -364,10 +367,15 @@ class _Census:
         self.led: list[list[str]] = []
         (folder / "x.ko").write_bytes(b"")
         files = dict.fromkeys(("brd", "nbd"), folder / "x.ko")
+        package = folder / "package"
+        package.mkdir()
         image = SimpleNamespace(
-            manifest=folder / "x.ko", modules=folder, headers=folder, headers_source=None
+            manifest=folder / "x.ko", modules=package, headers=package, headers_source=None
         )
-        setting = SimpleNamespace(image=image, document=lambda: HOST)
+        qemu = SimpleNamespace(version="7.2.22")
+        setting = SimpleNamespace(image=image, qemu=qemu, document=lambda: HOST)
+        tcg = SimpleNamespace(name="tcg")
+        monkeypatch.setattr(bases, "choose_accelerator", lambda *_: tcg)
         monkeypatch.setattr(verb, "find_setting", lambda *_, **__: setting)
         monkeypatch.setattr(bases, "Package", lambda _: SimpleNamespace(files=files))
         monkeypatch.setattr(verb, "ready", lambda _: nullcontext((setting, None)))
@@ -391,7 +399,9 @@ def test_a_census_that_is_ended_tells_what_it_led_and_goes_on(
     census = _Census(monkeypatch, tmp_path)
     assert [census(), census()] == [["brd"], ["brd", "nbd"]]
     assert census.led == [["brd", "nbd"], ["nbd"]]
-    assert census("--again") == ["brd"]
+    # What was not led again is what it was.
+    assert census("--again") == ["brd", "nbd"]
+    assert census.led[2:] == [["brd", "nbd"]]
 
 
 @pytest.mark.parametrize(
@@ -424,6 +434,37 @@ def test_its_exit_status_is_that_of_an_audit_and_what_the_host_lacked_is_led_aga
     assert (census("brd"), census.status) == (["brd"], status)
     census("brd")
     assert led == ["brd"] * (2 if led_again else 1)
+
+
+def test_a_census_on_a_campaigns_store_leaves_its_results_current_and_no_old_ones_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    census = _Census(monkeypatch, tmp_path)
+    campaigns = Task("c", "c/pool", {"kind": "scenario", "name": "c/pool", "number": 0})
+    with writing(tmp_path / "store") as store:
+        store.plan([campaigns])
+        store.add(campaigns, Outcome("clean", True, 1.0, "x", {}))
+
+    def lead(_: Any, __: Any, chosen: Any) -> Iterator[Any]:
+        for task in chosen:
+            yield task, Outcome("clean", True, 1.0, "x", life(name=task.name))
+
+    def current() -> list[str]:
+        with reading(tmp_path / "store") as store:
+            assert not store.awaited()
+            return sorted(f"{one.kind} {one.name}" for one in store.results(current=True))
+
+    monkeypatch.setattr(verb, "lead", lead)
+    census("brd", "--fail-each")
+    census("nbd")
+    both = ["census brd", "census nbd", "census-failures brd", "scenario c/pool"]
+    assert current() == both
+    # By another image, and without failures: what the old one found with them is of before.
+    (tmp_path / "x.ko").write_bytes(b"another")
+    census("brd")
+    assert current() == ["census brd", "census nbd", "scenario c/pool"]
+    with reading(tmp_path / "store") as store:
+        assert store.of_before() == 2
 
 
 def test_a_sweep_that_could_not_be_led_is_incomplete(

@@ -15,7 +15,6 @@ from click.testing import CliRunner
 from freeonce.audit.attempts import STAGES, Attempt, Each, Sampled, Where, attempts, wanted
 from freeonce.audit.life import Bounds, Stage
 from freeonce.audit.phases import hung_in, untouched
-from freeonce.audit.result import NOTHING, Evidence
 from freeonce.audit.run import take_apart
 from freeonce.cli.failing import EachPoint, WithBareOption
 from freeonce.errors import (
@@ -318,7 +317,10 @@ def test_who_is_blamed_for_a_batch_that_nobody_told_of_failed_alone(
     batches = Batches(set(), set(), {6: error})
     told = every(monkeypatch, batches, 8)
     blamed = {one.where.number: one.evidence for one in told if isinstance(one, Led)}
-    assert blamed == {6: Evidence(NOTHING, doubts=(str(error),), loss=loss)}
+    (evidence,) = blamed.values()
+    assert blamed.keys() == {6}
+    # From Python 3.13 on two with arrays cannot be compared as a whole.
+    assert (len(evidence.records), evidence.doubts, evidence.loss) == (0, (str(error),), loss)
     assert sorted(one.where.number for one in told) == list(range(1, 9))
     assert batches.batches == [
         *([1], [2, 3], [4, 5, 6, 7], [4], [5, 6], [5], [6, 7], [6], [6], [7], [8]),

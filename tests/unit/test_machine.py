@@ -1,6 +1,7 @@
 """QEMU's arguments, the console's reading, the process and its folder: without any QEMU."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -240,6 +241,80 @@ def test_the_keeper_ends_only_a_qemu_of_its_own_folder() -> None:
         bystander.kill()
         bystander.wait()
         os.killpg(ours.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("name", ["plain", "a[b].c*", "a\nb c", "\\a^$"])
+def test_the_keeper_ends_what_has_its_temporary_files_in_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """As builds have; and what these begin, also when that is of another session."""
+    (tmp_path / name).mkdir()
+    monkeypatch.setenv("none", "none")
+
+    def begun(temporary: str, variable: str = "TMPDIR") -> "subprocess.Popen[bytes]":
+        words = ("setsid", "sh", "-c", "sleep 60 & echo $!; wait")
+        environment = {**os.environ, variable: temporary}
+        return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE)
+
+    with suppress(InterruptedError), kept_folder(tmp_path / name) as folder:
+        ours = begun(f"{folder}/0")
+        others = [
+            begun(f"{folder}0/0"),
+            begun(f"{folder}/0", "OLD_TMPDIR"),
+            begun(f"{tmp_path}/0"),
+            begun(f"{folder}/0".replace(".", "x").replace("[b]", "b").replace("*", "")),
+        ][: 4 if "." in name else 3]
+        held = ours.stdout
+        assert held
+        held.readline()
+        theirs = [int(one.stdout.readline()) for one in others if one.stdout]
+        raise InterruptedError
+    try:
+        assert ours.wait(10) == -signal.SIGKILL
+        assert held
+        # Its pipe ends with the last who holds it.
+        assert held.read() == b""
+        assert [one.poll() for one in others] == [None] * len(others)
+    finally:
+        for pid in theirs:
+            os.kill(pid, signal.SIGKILL)
+        for one in others:
+            one.wait()
+
+
+def greps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str) -> Path:
+    """The keeper's grep does this; a line for each."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "grep").write_text(f"#!/bin/sh\necho >>{tmp_path}/greps\n{words}\n")
+    (tmp_path / "bin" / "grep").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    return tmp_path / "greps"
+
+
+def test_the_keeper_begins_few_processes_however_many_a_host_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = greps(tmp_path, monkeypatch, f'exec {shutil.which("grep")} "$@"')
+    many = [subprocess.Popen(["sleep", "60"]) for _ in range(30)]
+    try:
+        with suppress(InterruptedError), kept_folder(tmp_path):
+            raise InterruptedError
+    finally:
+        for one in many:
+            one.kill()
+            one.wait()
+    assert 2 <= len(calls.read_text().splitlines()) < 30
+
+
+def test_what_sigkill_does_not_end_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of more than the most that Linux has.
+    calls = greps(tmp_path, monkeypatch, "echo /proc/99999999/environ")
+    with suppress(InterruptedError), kept_folder(tmp_path) as folder:
+        raise InterruptedError
+    assert len(calls.read_text().splitlines()) == 20
+    assert not folder.exists()
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from freeonce.campaign.overview import (
     columns,
     incomplete,
     moment,
-    told,
 )
 from freeonce.campaign.overview import page as page_of
 from freeonce.campaign.store import Kept
+from freeonce.campaign.summary import summary
 from tests.unit.test_html import HOSTILE
 
 LEAK = {"rule": "leak", "family": "slab", "function": "init"}
@@ -36,8 +36,8 @@ def kept(name: str, number: int = 0, verdict: str = "clean", **other: Any) -> Ke
     return Kept(**{**values, **other})
 
 
-def page(results: list[Kept], title: str) -> str:
-    return page_of([told(one) for one in results], title)
+def page(results: list[Kept], title: str, **other: Any) -> str:
+    return page_of([summary(one) for one in results], title, **other)
 
 
 def data(text: str) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def data(text: str) -> dict[str, Any]:
 
 def test_a_row_is_a_task_and_a_column_its_repetition() -> None:
     three = (kept("a", 0), kept("a", 1, "faulty"), kept("b", 0, "incomplete"))
-    shown = columns(map(told, three))
+    shown = columns(map(summary, three))
     assert shown["names"] == ["a", "b"]
     assert (shown["row"], shown["number"]) == ([0, 0, 1], [0, 1, 0])
     verdicts = shown["verdicts"]
@@ -89,15 +89,20 @@ def test_each_kernel_has_a_row_of_its_own() -> None:
     assert data(page(results, "s"))["names"] == ["a (cloud)", "a (6.12)"]
 
 
-def test_audits_with_other_words_have_rows_of_their_own_and_other_images_have_not() -> None:
+def test_audits_with_other_words_have_rows_of_their_own() -> None:
     def audit(finished: float, **task: str) -> Kept:
         return kept("loop", finished=finished, task={"kind": "audit", "name": "loop", **task})
 
     text = page([audit(1, params="a=1"), audit(2, fail_each="load"), audit(3, image="new")], "s")
     assert data(text)["names"] == ["loop a=1", "loop --fail-each=load", "loop"]
-    text = page([audit(1, image="old"), audit(3, image="new")], "s")
-    assert data(text)["names"] == ["loop"]
-    assert "1 older results of the same tasks are not shown" in text
+
+
+def test_what_is_not_shown_is_counted() -> None:
+    text = page([kept("a")], "s", of_before=3, awaited=7)
+    assert "3 results of before (of another plan, image or harness) are not shown" in text
+    assert "7 of the plan are not there yet" in text
+    assert "of before" not in page([kept("a")], "s")
+    assert "not there yet" not in page([kept("a")], "s")
 
 
 def test_what_is_found_under_one_accelerator_is_not_hidden_by_another() -> None:
@@ -105,14 +110,13 @@ def test_what_is_found_under_one_accelerator_is_not_hidden_by_another() -> None:
         return kept("a", verdict=verdict, task={"name": "a", "accel": accel})
 
     text = page([under("tcg", "faulty"), under("kvm", "clean")], "s")
-    assert data(text)["names"] == ["a (tcg)", "a (kvm)"]
-    assert "older results" not in text
+    assert data(text)["names"] == ["a", "a (kvm)"]
 
 
 def test_the_reasons_of_lives_are_words_and_their_rows_are_bounded() -> None:
     reasons = [{"reason": "guest-lost", "message": "an oops"}]
     document = {"reasons": reasons, "doubts": ["an oops", "torn"]}
-    assert incomplete([told(kept("a", 0, "incomplete", document=document))]) == [
+    assert incomplete([summary(kept("a", 0, "incomplete", document=document))]) == [
         ("an oops", 1, "a (0)"),
         ("torn", 1, "a (0)"),
     ]
@@ -128,17 +132,17 @@ def test_why_results_are_incomplete_the_most_frequent_first() -> None:
         return kept("a", number, "incomplete", document={"reasons": list(reasons)})
 
     three = (lost(0, "the guest was lost"), lost(1, "x", "the guest was lost"), lost(2))
-    assert incomplete(map(told, three)) == [
+    assert incomplete(map(summary, three)) == [
         ("the guest was lost", 2, "a (0)"),
         ("x", 1, "a (1)"),
         ("no reason was kept", 1, "a (2)"),
     ]
-    assert incomplete([told(kept("a", 0, "faulty", document={"reasons": ["unsure"]}))]) == []
+    assert incomplete([summary(kept("a", 0, "faulty", document={"reasons": ["unsure"]}))]) == []
 
 
 @pytest.mark.parametrize("times", [[5.0], [5.0, 5.0], [0.0, 1e9], [3.0, 1.0, 2.0]])
 def test_each_result_is_in_one_slice_of_time(times: list[float]) -> None:
-    results = [told(kept("a", number, finished=time)) for number, time in enumerate(times)]
+    results = [summary(kept("a", number, finished=time)) for number, time in enumerate(times)]
     found = buckets(results)
     assert len(found) == BUCKETS
     assert sum(one["clean"] for one in found) == len(times)

@@ -1,6 +1,7 @@
 """A campaign's plan, and the tasks that it unfolds into."""
 
 import shutil
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -9,16 +10,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from freeonce.campaign import bases as here
-from freeonce.campaign import identity
+from freeonce.campaign import identity, task
 from freeonce.campaign.identity import (
     file_digest,
     library_digests,
     package_digest,
     subject_digest,
 )
-from freeonce.campaign.plan import Audit, Census, Plan, Scenarios, line_of, parse_plan
+from freeonce.campaign.plan import Audit, Census, Place, Plan, Scenarios, line_of, parse_plan
+from freeonce.campaign.same import same_run
 from freeonce.campaign.task import CENSUS_LIMIT, Base, Task, key_of, unfold
 from freeonce.errors import HostError, UsageError
 from freeonce.evidence.scenarios import Scenario
@@ -29,11 +33,13 @@ TABLE = tuple(
 )
 MODULES = {"loop": Path("loop.ko"), "kvm_amd": Path("kvm-amd.ko"), "nbd": Path("nbd.ko")}
 BASE = Base(
-    *("image", "package", "harness", "tcg", lambda: TABLE, lambda: MODULES),
+    *("image", "package", "harness", "7.2.22", lambda _: "tcg", lambda: TABLE, lambda: MODULES),
     is_path=lambda word: "/" in word,
     digest=lambda path: f"digest of {path}",
     subject=lambda path: f"subject {path}",
     libraries=lambda exercises, _: {f"libc of {one}": "digest" for one in exercises},
+    tools=lambda subjects: {"gcc": "12.2.0"} if subjects else {},
+    folder="/here",
 )
 
 
@@ -133,6 +139,144 @@ def test_what_looks_like_a_table_in_a_text_is_none() -> None:
     assert lines == [1, 5, 6, 7]
 
 
+def test_the_line_is_found_however_the_file_is_made() -> None:
+    """Held against each beginning of the file, one after the other."""
+    text = """
+    [[a]]
+    long = [
+        1,
+        2,
+    ]
+
+    # nothing
+    [[a]]
+    text = '''
+    [[c]]
+    '''
+    other = { b = 1, c = 2 }
+    [[c]]
+    end = 1"""
+    places = places_of(tomllib.loads(text))
+    assert {place: line_of(place, text) for place in places} == {
+        place: plainly(place, text) for place in places
+    }
+    assert len(places) == 10
+
+
+def plainly(place: Place, text: str) -> int:
+    """The line by asking at each."""
+    begin, so_far = 1, ""
+    for number, line in enumerate(text.split("\n"), 1):
+        so_far += f"{line}\n"
+        try:
+            found: Any = tomllib.loads(so_far)
+        except ValueError:
+            continue
+        try:
+            for one in place:
+                found = found[one]
+        except (LookupError, TypeError):
+            begin = number + 1
+            continue
+        return begin
+    raise AssertionError(place)
+
+
+def places_of(tables: dict[str, Any]) -> list[Place]:
+    places: list[Place] = [()]
+    for name, each in tables.items():
+        places.append((name,))
+        for number, table in enumerate(each if isinstance(each, list) else ()):
+            if isinstance(table, dict):
+                places += [(name, number), *((name, number, key) for key in table)]
+    return places
+
+
+VALUES = (
+    *("1", "[]", "[[1], [2, [3]]]", "{ a = [1, 2], b = ']' }", "'#['", r'"\\" # ]', r'"\"["'),
+    *(
+        '""',
+        "''",
+        '""""""',
+        '"""]"""',
+        '"""a"""""',
+        "'''['''",
+        "'''''a'''''",
+        "1979-05-27T07:32:00Z",
+    ),
+    *('"""\\\n  x"""', '"""\n[[t]]\n\\"""\n""\n"""', "'''\n[[t]]\n]\\'''", "{ a = [\n1,\n] }"),
+    *(
+        "[ # ]\n]",
+        '[\n \'[\', "\'", # [\u2028\n\n """\n]""",\n]',
+        '"\u2028\u0085"',
+        "[\n[\n1],\n[[\n]]]",
+    ),
+)
+LONG = "[\n" + "".join(f"  'a/name_{number}', # ]\n" for number in range(60)) + "]"
+TABLES = ("[[t]]", "[[u]] # [[t]]", '[["]"]]', "[[t.in]]", "# it\u2028[", "", "[[ 'u' ]]")
+
+
+@st.composite
+def files(draw: st.DrawFn) -> str:
+    """A file of TOML, its tables with keys of all kinds of values."""
+    lines = ["t = [\n]"] if draw(st.booleans()) else ["[[t]]"]
+    for number in range(draw(st.integers(0, 8))):
+        if lines[0] == "[[t]]" and draw(st.booleans()):
+            lines.append(draw(st.sampled_from(TABLES)))
+        key = draw(st.sampled_from((f"k{number}", f"'k]{number}'", f"k{number} . in")))
+        lines.append(f"{key} = {draw(st.sampled_from((*VALUES, LONG)))}")
+    end = draw(st.sampled_from(("\n", "\r\n")))
+    return "\n".join([*lines, *draw(st.sampled_from(([], [""])))]).replace("\n", end)
+
+
+@settings(max_examples=150, deadline=None)
+@given(files())
+def test_the_line_is_found_in_files_with_values_of_any_kind(text: str) -> None:
+    for place in places_of(tomllib.loads(text)):
+        assert line_of(place, text) == plainly(place, text)
+
+
+def test_a_line_ends_where_an_editor_has_its_end() -> None:
+    with pytest.raises(UsageError, match=r"^p:3: "):
+        parse_plan("# a\u2028b\u0085\n[[census]]\nx = 1\n", "p")
+
+
+def test_behind_a_value_of_many_lines_the_line_is_found_in_few_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[str] = []
+
+    def counted(text: str, load: Callable[[str], Any] = tomllib.loads) -> Any:
+        looks.append(text)
+        return load(text)
+
+    text = "[[a]]\nb = [\n" + "  'name',\n" * 400 + "]\nc = 1\n"
+    monkeypatch.setattr(tomllib, "loads", counted)
+    assert line_of(("a", 0, "c"), text) == 404
+    assert len(looks) < 10
+
+
+def test_the_line_in_a_file_twice_as_long_is_not_four_times_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = 0
+
+    def counted(text: str, load: Callable[[str], Any] = tomllib.loads) -> Any:
+        nonlocal read
+        read += len(text)
+        return load(text)
+
+    def work(tables: int) -> int:
+        nonlocal read
+        text = "[[a]]\nb = 1\n" * tables
+        read = 0
+        assert line_of(("a", tables - 1), text) == 2 * tables - 1
+        return read
+
+    monkeypatch.setattr(tomllib, "loads", counted)
+    assert work(200) < 2.5 * work(100)
+
+
 def test_the_plan_of_the_page_is_one() -> None:
     page = (Path(__file__).parents[2] / "docs/campaigns.md").read_text()
     text = page.partition("```toml\n")[2].partition("```")[0]
@@ -163,7 +307,9 @@ def test_a_pattern_that_matches_nothing_is_refused() -> None:
         replace(BASE, image="another"),
         replace(BASE, package="another"),
         replace(BASE, harness="another"),
-        replace(BASE, accelerator="kvm"),
+        replace(BASE, qemu="10.0.2"),
+        replace(BASE, accelerator=lambda _: "kvm"),
+        replace(BASE, tools=lambda _: {"gcc": "14.2.0"}),
         replace(BASE, digest=lambda path: f"another of {path}"),
         replace(BASE, subject=lambda path: f"another {path}"),
         replace(BASE, libraries=lambda *_: {"libc": "another"}),
@@ -174,6 +320,28 @@ def test_all_that_goes_into_a_task_changes_its_key(other: Base) -> None:
     (one,), (two,), (same,) = tasks_of(plan), tasks_of(plan, other), tasks_of(plan)
     assert one.key != two.key
     assert one.key == same.key
+
+
+def test_where_the_paths_of_a_plan_lie_is_told_and_no_part_of_a_key() -> None:
+    plan = Plan((Scenarios(("a",)),), (Audit(("./a.ko",)),))
+    elsewhere = replace(BASE, folder="/there")
+    here_, there = tasks_of(plan), tasks_of(plan, elsewhere)
+    assert [one.key for one in here_] == [one.key for one in there]
+    assert [one.body.get("folder") for one in there] == [None, "/there"]
+
+
+def test_scenarios_alone_need_svm() -> None:
+    base = replace(BASE, accelerator=lambda svm: "tcg" if svm else "kvm")
+    plan = Plan((Scenarios(("a",)),), (Audit(("loop",)),), (Census(("nbd",)),))
+    assert [one.body["accel"] for one in tasks_of(plan, base)] == ["tcg", "kvm", "kvm"]
+
+
+def test_a_plan_of_too_many_tasks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task, "MOST", 3)
+    plan = Plan((Scenarios(("a", "b"), repeat=2),))
+    with pytest.raises(UsageError, match="more than 3 tasks"):
+        tasks_of(plan)
+    assert len(tasks_of(Plan((Scenarios(("[abc]",)),)))) == 3
 
 
 @pytest.mark.parametrize("field", ["params", "targets", "commands", "files", "dependencies"])
@@ -320,12 +488,12 @@ def test_a_kernel_by_its_name_is_that_image(
         manifests[name].parent.mkdir()
         manifests[name].write_text(name)
 
-    def setting_of(manifest: Path, *_: Any) -> Any:
+    def setting_of(manifest: Path, *_: Any, **__: Any) -> Any:
         folder = manifest.parent
         image = SimpleNamespace(
             manifest=manifest, modules=folder, headers=folder, headers_source=None
         )
-        return SimpleNamespace(image=image)
+        return SimpleNamespace(image=image, qemu=SimpleNamespace(version="7.2.22"))
 
     monkeypatch.setattr(here, "image_of", manifests.__getitem__)
     monkeypatch.setattr(here, "setting_of", setting_of)
@@ -425,3 +593,40 @@ def test_data_of_the_harness_are_a_part_of_it(tmp_path: Path) -> None:
     for name in ("__pycache__/judge.pyc", "sources/guest/a.c"):
         (tmp_path / name).parent.mkdir(parents=True)
         assert not changed((tmp_path / name).touch, digest)
+
+
+EVERYTHING = """
+[[scenarios]]
+names = ["*"]
+repeat = 2
+[[audits]]
+targets = ["./note", "loop"]
+exercises = ["./use.sh"]
+files = ["./data:/data"]
+[[census]]
+fail_each = true
+"""
+
+
+def test_a_task_is_the_same_whatever_it_is_run_with_and_wherever_it_lies() -> None:
+    """Else a store would take what another image came to for another task."""
+    other = replace(
+        BASE,
+        image="another image",
+        package="another package",
+        harness="another harness",
+        qemu="9.2",
+        folder="/there",
+        digest=lambda path: f"another digest of {path}",
+        subject=lambda path: f"another subject {path}",
+        libraries=lambda exercises, _: {f"another libc of {one}": "x" for one in exercises},
+        tools=lambda _: {"gcc": "14"},
+    )
+    plan = parse_plan(EVERYTHING, "plan.toml")
+    before, after = tasks_of(plan), tasks_of(plan, other)
+    assert not {one.key for one in before} & {one.key for one in after}
+    runs = [same_run(one.name, one.body) for one in before]
+    assert runs == [same_run(one.name, one.body) for one in after]
+    assert len(set(runs)) == len(runs)
+    under_kvm = tasks_of(plan, replace(BASE, accelerator=lambda _: "kvm"))
+    assert not {same_run(one.name, one.body) for one in under_kvm} & set(runs)

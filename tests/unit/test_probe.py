@@ -12,7 +12,12 @@ from freeonce.campaign.probe import VMRUN, Capabilities, probe
 from freeonce.campaign.serving import address_towards
 from freeonce.errors import GuestLost, HostError
 
-TCG = Capabilities(("tcg",), ("tcg",), ("6.1",), ())
+TCG = Capabilities(("tcg",), ("tcg",), ("6.1",), "7.2.22", ())
+
+
+@pytest.fixture(autouse=True)
+def qemu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "find_qemu", lambda: SimpleNamespace(version="7.2.22"))
 
 
 def trying(monkeypatch: pytest.MonkeyPatch, **cases: Exception | None) -> None:
@@ -33,7 +38,7 @@ def test_resources_are_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     trying(monkeypatch)
     assert probe("tcg") == TCG
     assert probe("auto").resources() == dict.fromkeys(
-        ("tcg", "kvm", "svm_tcg", "svm_kvm", "kernel:6.1"), 1.0
+        ("tcg", "kvm", "svm_tcg", "svm_kvm", "kernel:6.1", "qemu:7.2.22"), 1.0
     )
 
 
@@ -61,10 +66,9 @@ def test_without_an_image_a_promise_counts_and_is_said(monkeypatch: pytest.Monke
         if accelerator == "kvm":
             raise NO_KVM
 
-    monkeypatch.setattr(room, "find_qemu", lambda: None)
     monkeypatch.setattr(room, "choose_accelerator", promised)
     found = probe("auto")
-    assert found.resources() == {"tcg": 1.0, "svm_tcg": 1.0}
+    assert found.resources() == {"tcg": 1.0, "svm_tcg": 1.0, "qemu:7.2.22": 1.0}
     assert "tcg with SVM: promised, and not tried for want of an image" in found.lacking
 
 

@@ -157,6 +157,8 @@ def test_a_command_that_prints_without_end_ends_at_the_deadline(
             with contextlib.suppress(OSError, EOFError):
                 while not channel.closed:
                     channel.sendall(b"y" * 1000)
+                    # So little that the deadline is what ends it.
+                    time.sleep(0.001)
 
         return later(work)
 

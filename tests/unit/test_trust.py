@@ -3,14 +3,16 @@
 import errno
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from freeonce.campaign import perform
-from freeonce.campaign.identity import harness, kernel_digest
+from freeonce.campaign import images, perform
+from freeonce.campaign.identity import harness, kernel_digest, subject_digest
 from freeonce.campaign.outcome import Outcome, from_text
 from freeonce.campaign.trust import AT_ONCE, OF_THE_TASK, TIMES, TRIES, Trust
 from freeonce.errors import GuestLost, HostError, UsageError
@@ -92,8 +94,8 @@ def test_a_worker_without_the_image_says_which() -> None:
     assert "no such" in outcome.refused
 
 
-def an_image(folder: Path) -> Any:
-    return SimpleNamespace(modules=folder, headers=folder, headers_source=None)
+def an_image(folder: Path, manifest: Path = Path("/image/manifest.json")) -> Any:
+    return SimpleNamespace(manifest=manifest, modules=folder, headers=folder, headers_source=None)
 
 
 FOLDER = "{folder}"
@@ -131,12 +133,124 @@ def test_what_is_another_or_not_there_is_the_workers_refusal(
 def test_another_kernel_package_is_the_workers_refusal_for_good(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    setting = SimpleNamespace(image=an_image(tmp_path))
-    monkeypatch.setattr(perform, "_setting", lambda *_: setting)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     body = {"accel": "tcg", "kind": "audit", "image": "1", "harness": harness(), "package": "one"}
+    for manifest, reason in (
+        (tmp_path / "manifest.json", "package"),
+        # What was sent, and is damaged, can be sent again.
+        (images.received() / "1/manifest.json", perform.NO_IMAGE),
+    ):
+        setting = SimpleNamespace(image=an_image(tmp_path, manifest))
+        monkeypatch.setattr(perform, "_setting", lambda _, it=setting: it)
+        outcome = from_text(perform.perform(json.dumps(body)))
+        assert (outcome.by_host, outcome.reason) == (True, reason)
+        assert "kernel package" in outcome.refused
+
+
+def test_another_qemu_is_the_workers_refusal_and_both_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "qemu"
+
+    def setting_of(*_: Any) -> Any:
+        qemu = SimpleNamespace(version=program.read_text())
+        return SimpleNamespace(image=an_image(tmp_path), qemu=qemu)
+
+    def install(version: str) -> None:
+        program.write_text(version)
+        program.chmod(0o755)
+
+    monkeypatch.setenv("FREEONCE_QEMU", str(program))
+    monkeypatch.setattr(images, "find", lambda _: tmp_path / "manifest.json")
+    monkeypatch.setattr(perform, "setting_of", setting_of)
+    body = {"accel": "tcg", "kind": "audit", "image": "1", "harness": harness(), "qemu": "7.2.22"}
+    install("7.2.22")
+    assert perform._setting(body).qemu.version == "7.2.22"
+    install("10.0.2")
     outcome = from_text(perform.perform(json.dumps(body)))
-    assert (outcome.by_host, outcome.reason) == (True, "package")
-    assert "kernel package" in outcome.refused
+    assert (outcome.by_host, outcome.reason) == (True, "qemu")
+    assert "this worker's is 10.0.2, the campaign's 7.2.22" in outcome.refused
+
+
+NOTHING: dict[str, object] = {"digests": {}, "subjects": {}}
+"""What an audit has of files."""
+
+
+@pytest.mark.parametrize(
+    ("versions", "said"),
+    [
+        ({"CC": "gcc 14", "LD": "ld 2"}, "this worker's CC is 'gcc 14', the campaign's 'gcc 12'"),
+        (HostError("no-tool", "gcc is not installed"), "cannot build: gcc is not installed"),
+    ],
+)
+def test_another_compiler_is_the_workers_refusal_of_this_task(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, versions: Any, said: str
+) -> None:
+    def found(*_: object) -> Any:
+        if isinstance(versions, HostError):
+            raise versions
+        return versions
+
+    image = an_image(tmp_path)
+    monkeypatch.setattr(perform, "_setting", lambda *_: SimpleNamespace(image=image))
+    monkeypatch.setattr(perform, "built_by", found)
+    body = {"accel": "tcg", "kind": "audit", "image": "1", "harness": harness(), **NOTHING}
+    body |= {"package": kernel_digest(image), "tools": {"CC": "gcc 12", "LD": "ld 2"}}
+    outcome = from_text(perform.perform(json.dumps(body)))
+    assert (outcome.by_host, outcome.reason) == (True, OF_THE_TASK)
+    assert said in outcome.refused
+
+
+def performed(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, subject: str, work: Callable[..., Outcome]
+) -> Outcome:
+    """An audit of a module's file in a folder, by a worker that stands elsewhere."""
+    setting = SimpleNamespace(document=dict, image=an_image(folder))
+    monkeypatch.setattr(perform, "_setting", lambda *_: setting)
+    monkeypatch.setitem(perform.PERFORMERS, "audit", work)
+    monkeypatch.chdir("/")
+    body = {"accel": "tcg", "kind": "audit", "image": "1", "harness": harness(), **NOTHING}
+    body |= {"package": kernel_digest(setting.image), "folder": str(folder / "there")}
+    if subject:
+        there = folder / "there" / subject
+        body |= {"subjects": {subject: subject_digest(there) if there.exists() else "of before"}}
+    return from_text(perform.perform(json.dumps(body)))
+
+
+CLEAN = Outcome("clean", True, 0.0, "", {"loss": None})
+
+
+def test_paths_are_those_of_where_the_campaign_stands(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/a.ko").write_text("one")
+
+    def work(*_: Any) -> Outcome:
+        assert Path("a.ko").read_text() == "one"
+        return CLEAN
+
+    assert performed(monkeypatch, tmp_path, "./a.ko", work).verdict == "clean"
+    shutil.move(tmp_path / "there", tmp_path / "another")
+    # A name needs no folder.
+    assert performed(monkeypatch, tmp_path, "", lambda *_: CLEAN).verdict == "clean"
+    refused = performed(monkeypatch, tmp_path, "./a.ko", work)
+    assert refused.reason == OF_THE_TASK
+    assert f"no {tmp_path}/there, where './a.ko' is" in refused.refused
+
+
+def test_what_was_changed_while_it_ran_is_no_result(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/a.ko").write_text("one")
+
+    def work(*_: Any) -> Outcome:
+        Path("a.ko").write_text("another")
+        return CLEAN
+
+    outcome = performed(monkeypatch, tmp_path, "a.ko", work)
+    assert (outcome.verdict, outcome.reason) == ("", OF_THE_TASK)
 
 
 def test_a_file_of_a_task_that_is_another_puts_no_worker_out() -> None:

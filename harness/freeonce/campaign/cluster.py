@@ -8,8 +8,9 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -20,22 +21,28 @@ from distributed.scheduler import KilledWorker
 from freeonce.campaign import images
 from freeonce.campaign.outcome import Outcome, broken, from_text, killed, lacking
 from freeonce.campaign.perform import NO_IMAGE, perform
-from freeonce.campaign.task import Body, Task
-from freeonce.campaign.trust import DEATHS, DIFFERENCES, Trust, nobody_left, why_out
+from freeonce.campaign.probe import QEMU, resource
+from freeonce.campaign.task import Accelerators, Body, Task
+from freeonce.campaign.trust import DIFFERENCES, Trust, nobody_left, why_out
+from freeonce.deadline import Deadline
 from freeonce.errors import EvidenceError, FreeonceError, HostError
 
+NOTHING: Mapping[bool, str] = {}
 SLOT = "guest"
 """The resource of a worker of which each task takes one."""
 AHEAD = 2
 """Tasks a slot that the scheduler has at a time: one runs, the other is there when it ends."""
 CONNECT_SECONDS = 20.0
+ANSWER_SECONDS = 60.0
+"""In which a scheduler answers, and hands on what a worker says at once."""
+RESULT_SECONDS = 600.0
+"""In which one that is done is fetched. (Dask takes a worker for dead that is silent for 300.)"""
+MISSED_SECONDS = 60.0
+"""In which a worker that died is back, with its probe of the machine."""
 LOOK_SECONDS = 2.0
 WAIT_SECONDS = 0.02
 
 SETTINGS = {
-    # Unlike numerical work no task may be tried anew without end, nor be moved while it runs.
-    "distributed.scheduler.allowed-failures": DEATHS - 1,
-    "distributed.scheduler.work-stealing": False,
     # A worker holds guests, whose memory is not its own; the crew of guests looks after that.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
@@ -58,8 +65,9 @@ def remote(address: str) -> Iterator[Client]:
 
 
 def dashboard(client: Client) -> str:
-    """Where Dask shows itself; empty when it does not."""
-    services = client.scheduler_info(n_workers=0)["services"]
+    """Where Dask shows itself; empty when it does not. Raises HostError `scheduler`."""
+    with _heard():
+        services = answer(client, client.scheduler.identity, n_workers=0)["services"]
     return str(client.dashboard_link) if "dashboard" in services else ""
 
 
@@ -87,14 +95,19 @@ class Workers:
         self._until = 0.0
         self._workers: dict[str, dict[str, float]] = {}
         self._out: set[str] = set()
+        self._seen: dict[frozenset[str], float] = {}
 
     def resources(self, *, anew: bool = False) -> dict[str, dict[str, float]]:
-        """What each has, by its address."""
+        """What each has, by its address. Raises TimeoutError: the scheduler does not answer."""
         now = time.monotonic()
         if anew or now >= self._until:
             self._until = now + LOOK_SECONDS
-            found = self._client.scheduler_info(n_workers=-1)["workers"]
+            found = answer(self._client, self._client.scheduler.identity, n_workers=-1)["workers"]
             self._workers = {address: one["resources"] for address, one in found.items()}
+            # Another may get the address of one that is gone.
+            self._out &= self._workers.keys()
+            for has in self._workers.values():
+                self._seen[frozenset(has)] = now
         # Others may have workers of their own there. One that was taken out stays for a while.
         ours = {one: has for one, has in self._workers.items() if has.get(SLOT)}
         return {one: has for one, has in ours.items() if one not in self._out}
@@ -112,27 +125,79 @@ class Workers:
         """It gets no task of this campaign any more. `for_all`: nor of any other, and it ends."""
         self._out.add(address)
         if for_all:
-            retire(self._client, address)
+            with suppress(TimeoutError):
+                answer(self._client, retire, self._client, address)
 
     def slots(self) -> int:
         """How many guests run at a time. At least 1: who has no worker yet may get one."""
         return max(int(sum(one.get(SLOT, 0) for one in self.resources().values())), 1)
+
+    def had(self, needs: Mapping[str, float]) -> bool:
+        """Whether some worker had it a while ago: one that was killed is begun anew."""
+        since = time.monotonic() - Deadline(MISSED_SECONDS, "a worker that comes back").seconds
+        return any(needs.keys() <= has and seen > since for has, seen in self._seen.items())
 
     def lacking(self, needs: Mapping[str, float]) -> str:
         """What no worker has, in words; empty when one has all, or there is none yet."""
         workers = self.resources().values()
         if not workers or any(needs.keys() <= one.keys() for one in workers):
             return ""
-        lacks = [one for one in needs if one != SLOT]
-        return f"no worker has {', '.join(lacks)}" if lacks else "no worker is one of freeonce's"
+        wanted = sorted(needs.keys() - {SLOT})
+        there = sorted({name for one in workers for name in one if name != SLOT})
+        return f"no worker has {' and '.join(wanted)}; they have {', '.join(there)}"
 
 
 def needs(body: Body) -> dict[str, float]:
-    """Of what resources a task takes one: a slot, and the accelerator that it asks for."""
-    accel = body.get("accel", "auto")
-    if accel == "auto":
-        return {SLOT: 1}
-    return {SLOT: 1, f"svm_{accel}" if body["kind"] == "scenario" else str(accel): 1}
+    """Of what resources a task takes one: a slot, and what is to run its guest."""
+    accelerator = resource(str(body["accel"]), body["kind"] == "scenario")
+    return {SLOT: 1, accelerator: 1, f"{QEMU}{body['qemu']}": 1}
+
+
+def accelerators(
+    client: Client, say: Callable[[str], None], before: Mapping[bool, str] = NOTHING
+) -> Accelerators:
+    """What was taken before, else KVM where some worker's guests have it, else TCG. Waits for the
+    first worker.
+
+    `before`: with SVM and without. Raises HostError `scheduler`.
+    """
+    with _heard():
+        workers = Workers(client)
+        if not workers.resources():
+            say(NOBODY)
+        while not workers.resources():
+            time.sleep(LOOK_SECONDS)
+        found = set[str]().union(*workers.resources().values())
+    now = {svm: "kvm" if resource("kvm", svm) in found else "tcg" for svm in (True, False)}
+    return (now | dict(before)).__getitem__
+
+
+NOBODY = "no worker is there; `freeonce worker` with this address begins one"
+
+
+def answer(client: Client, asked: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """What comes of asking a scheduler, or a worker through it. Raises OSError, TimeoutError."""
+
+    async def asking() -> Any:
+        return await asked(*arguments, **named)
+
+    seconds = Deadline(ANSWER_SECONDS, "a scheduler's answer").seconds
+    try:
+        return client.sync(asking, callback_timeout=seconds)
+    except TimeoutError as error:
+        raise TimeoutError(f"it did not answer for {seconds:g} s") from error
+    except RuntimeError as error:
+        # What Dask says when it has given up the line itself.
+        raise ConnectionError(str(error)) from error
+
+
+@contextmanager
+def _heard() -> Iterator[None]:
+    try:
+        yield
+    except (FutureCancelledError, OSError, TimeoutError) as error:
+        message = f"the scheduler is lost, or has forgotten its tasks: {error}"
+        raise HostError("scheduler", f"{message}; the same command goes on") from error
 
 
 def run(
@@ -153,7 +218,7 @@ def run(
     """
     crowd = _Crowd(client, work, say)
     blamed: list[Task] = []
-    try:
+    with _heard():
         for task, outcome in crowd.each(tasks):
             if outcome is None:
                 blamed.append(task)
@@ -162,9 +227,6 @@ def run(
         for task in blamed:
             for _, outcome in crowd.each([task]):
                 yield task, outcome or killed()
-    except (FutureCancelledError, OSError, TimeoutError) as error:
-        message = f"the scheduler is lost, or has forgotten its tasks: {error}"
-        raise HostError("scheduler", f"{message}; the same command goes on") from error
 
 
 @dataclass
@@ -197,19 +259,23 @@ class _Crowd:
         self._had: dict[str, _Given] = {}
         self._again: deque[_Given] = deque()
         self._nobodys: deque[tuple[Task, Outcome]] = deque()
+        self._missed = ""
 
     def each(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome | None]]:
         """None: given up, since workers died that had it."""
         waiting = iter(tasks)
-        coming = as_completed(self._more(waiting))
+        coming = as_completed([])
         while True:
-            while self._nobodys:
-                yield self._nobodys.popleft()
-            if (future := self._next(coming)) is None:
-                return
-            yield from self._came(future)
-            future.release()
             coming.update(self._more(waiting))
+            if self._nobodys:
+                yield self._nobodys.popleft()
+            elif (future := self._next(coming)) is not None:
+                yield from self._came(future)
+                future.release()
+            elif self._missed:
+                time.sleep(LOOK_SECONDS)
+            else:
+                return
 
     def _came(self, future: Future) -> Iterator[tuple[Task, Outcome | None]]:
         given = self._had.pop(str(future.key))
@@ -234,16 +300,28 @@ class _Crowd:
             yield task, outcome
 
     def _more(self, waiting: Iterator[Task]) -> list[Future]:
-        """As many as the slots have room for."""
+        """As many as the slots have room for, up to one that nobody can run."""
         room = max(AHEAD * self._workers.slots() - len(self._had), 0)
         futures: list[Future] = []
         if self._workers.some_are_out and not self._workers.resources():
             raise HostError("workers", "no worker is left; the same command goes on")
-        while len(futures) < room and (given := self._next_given(waiting)) is not None:
-            if lacking := self._workers.lacking(needs(given.task.body)):
-                self._nobodys.append((given.task, _refused(lacking)))
-            else:
+        missed, self._missed = self._missed, ""
+        while (
+            len(futures) < room
+            and not self._nobodys
+            and (given := self._next_given(waiting)) is not None
+        ):
+            wanted = needs(given.task.body)
+            if not (lacking := self._workers.lacking(wanted)):
                 futures.append(self._give(given))
+            elif self._workers.had(wanted):
+                self._again.appendleft(_Given(given.task))
+                self._missed = lacking
+                break
+            else:
+                self._nobodys.append((given.task, _refused(lacking)))
+        if self._missed and not missed:
+            self._say(f"{self._missed}; one had, and is waited for")
         return futures
 
     def _next_given(self, waiting: Iterator[Task]) -> _Given | None:
@@ -285,7 +363,7 @@ class _Crowd:
             until = time.monotonic() + LOOK_SECONDS
             workers = self._workers.resources(anew=True)
             if not workers and self._attended:
-                self._say("no worker is there; `freeonce worker` with this address begins one")
+                self._say(NOBODY)
             self._attended = bool(workers)
             for one in self._had.values():
                 if one.workers and one.workers.isdisjoint(workers) and one.future is not None:
@@ -317,7 +395,11 @@ class _Crowd:
             return "", None
         if error is not None:
             return "", broken(error)
-        address, text = future.result()
+        try:
+            address, text = self._fetched(future)
+        except KilledWorker:
+            # It was done; who had it died before it could be fetched, as did all who tried again.
+            return "", None
         try:
             outcome = from_text(text, task.body.get("kind"))
         except EvidenceError as error:
@@ -326,11 +408,31 @@ class _Crowd:
             self._trust.did(address)
         return address, outcome
 
+    def _fetched(self, future: Future) -> tuple[str, str]:
+        """Of one that is done. Raises TimeoutError, OSError, and what became of it meanwhile."""
+        deadline = Deadline(RESULT_SECONDS, "fetching a result")
+        while True:
+            try:
+                answered: tuple[str, str] = future.result(timeout=ANSWER_SECONDS)
+                return answered
+            except TimeoutError:
+                # It may be the scheduler that does not answer.
+                self._workers.resources(anew=True)
+                if future.status != "finished":
+                    # Its worker is gone, and another is at it.
+                    deadline = Deadline(RESULT_SECONDS, deadline.purpose)
+                elif deadline.is_over:
+                    raise
+
     def _supply(self, address: str, task: Task) -> bool:
         """Send a worker the image that a task needs. Whether it has it now."""
         digest = str(task.body.get("image"))
         manifest = images.find(digest)
-        if manifest is None or (address, digest) in self._unsupplied:
+        if (address, digest) in self._unsupplied:
+            return False
+        if manifest is None:
+            self._unsupplied.add((address, digest))
+            self._say(f"worker {address} has not the image, nor has this machine any more")
             return False
         try:
             if digest not in self._packed:
@@ -368,16 +470,27 @@ def send(client: Client, address: str, digest: str, package: str, pieces: Iterab
     """
 
     def on_worker(function: Callable[..., Any], *arguments: object) -> Any:
-        return client.run(function, *arguments, workers=[address])[address]
+        return answer(client, client.run, function, *arguments, workers=[address])[address]
 
-    if (word := on_worker(images.begin, digest)) is None:
+    if not on_worker(images.begin, digest, package):
         return 0
+    folder = on_worker(_folder)
     sent = 0
-    for piece in pieces:
-        on_worker(images.take, word, piece)
-        sent += len(piece)
-    on_worker(images.end, word, digest, package)
+    try:
+        for piece in pieces:
+            on_worker(images.take, folder, piece)
+            sent += len(piece)
+        on_worker(images.end, folder, digest, package)
+    except (OSError, ValueError, FreeonceError):
+        with suppress(OSError):
+            on_worker(images.drop, folder)
+        raise
     return sent
+
+
+def _folder(dask_worker: Any) -> str:
+    """On a worker: one in its own, which goes with it. By this name Dask gives us the worker."""
+    return images.place(Path(dask_worker.local_directory))
 
 
 def _refused(why: str) -> Outcome:

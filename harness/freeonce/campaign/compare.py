@@ -1,25 +1,23 @@
-"""Two stores held against each other: what is new, gone, or changed. Pure."""
+"""Two stores held against each other: which findings are new or gone, task by task. Pure."""
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
 from freeonce.audit.points import Outcome
 from freeonce.campaign.store import Kept
 
-WITH = ("image", "package", "harness", "subjects", "digests", "libraries", "modules")
-"""What a task was run with, which two stores may have different. The accelerator is not of these:
-what is found under one is not mended by what another does not show.
-"""
 SHOWN = 3
 """Findings of a result in one line."""
+NEW, GONE, CHANGED = "new", "gone", "changed"
+"""What a task may be."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """`what`: new, gone or changed. `name`: the task's, for people. `before`, `after`: verdict and
-    findings in words.
+    """Of a task, in words for people. `what`: NEW, GONE or CHANGED. `before`, `after`:
+    verdicts, empty where there is no result. `new`, `gone`: findings that only one of them has.
     """
 
     what: str
@@ -27,6 +25,8 @@ class Difference:
     number: int
     before: str
     after: str
+    new: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
 
 def findings(document: dict[str, Any]) -> frozenset[str]:
@@ -60,11 +60,6 @@ def _of_point(point: dict[str, Any]) -> Iterator[str]:
         yield f"{what}{failed}{identity}"
 
 
-def in_words(kept: Kept) -> str:
-    """Verdict and findings of a result."""
-    return "; ".join([kept.verdict, *sorted(findings(kept.document))])
-
-
 def in_short(document: dict[str, Any]) -> str:
     """The first of its findings, and how many more there are."""
     every = sorted(findings(document))
@@ -72,28 +67,52 @@ def in_short(document: dict[str, Any]) -> str:
     return "; ".join([*every[:SHOWN], *more])
 
 
-def differences(before: Iterable[Kept], after: Iterable[Kept]) -> Iterator[Difference]:
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What is compared of a result."""
+
+    label: str
+    number: int
+    verdict: str
+    found: frozenset[str]
+    asked: bool
+
+
+def differences(
+    before: Iterable[Kept],
+    after: Iterable[Kept],
+    awaited: Container[str] = (),
+    asked: Callable[[Kept], bool] = lambda _: True,
+) -> Iterator[Difference]:
     """Every task of which the two do not say the same, in the order of `after`, then what is gone.
 
-    Of several results of one task, with other images, the last counts.
+    Each has one result of a task. `awaited`: what `after` is still to have, each by its `same_run`;
+    it is not gone.
+    `asked`: whether a result is asked for; its task is told when that of before or that of now is.
     """
-    old, new = ({_who(one): one for one in side} for side in (before, after))
-    for who, kept in new.items():
-        was = in_words(old[who]) if who in old else ""
-        now = in_words(kept)
-        if was != now:
-            what = "changed" if was else "new"
-            yield Difference(what, kept.label, kept.number, was, now)
-    for who, kept in old.items():
-        if who not in new:
-            yield Difference("gone", kept.label, kept.number, in_words(kept), "")
+    alike: dict[frozenset[str], frozenset[str]] = {}
+
+    def result(kept: Kept) -> _Result:
+        # What many results have is in memory once.
+        found = findings(kept.document)
+        found = alike.setdefault(found, found)
+        return _Result(intern(kept.label), kept.number, intern(kept.verdict), found, asked(kept))
+
+    old = {one.same_run: result(one) for one in before}
+    for kept in after:
+        new, was = result(kept), old.pop(kept.same_run, None)
+        if not (new.asked or (was and was.asked)):
+            continue
+        if was is None:
+            yield Difference(NEW, new.label, new.number, "", new.verdict, _sorted(new.found))
+        elif (was.verdict, was.found) != (new.verdict, new.found):
+            found = _sorted(new.found - was.found), _sorted(was.found - new.found)
+            yield Difference(CHANGED, new.label, new.number, was.verdict, new.verdict, *found)
+    for run, was in old.items():
+        if was.asked and run not in awaited:
+            gone = _sorted(was.found)
+            yield Difference(GONE, was.label, was.number, was.verdict, "", gone=gone)
 
 
-def _who(kept: Kept) -> tuple[str, int]:
-    return same_task(kept), kept.number
-
-
-def same_task(kept: Kept) -> str:
-    """The same for all repetitions of a task, whatever they were run with."""
-    task = {key: value for key, value in kept.task.items() if key not in (*WITH, "number")}
-    return json.dumps([kept.kind, kept.name, task], sort_keys=True)
+def _sorted(found: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(found))

@@ -4,15 +4,18 @@ import fnmatch
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import gettempdir
 
 import freeonce
 from freeonce.errors import HostError, UsageError
+from freeonce.machine.folder import kept_folder
 from freeonce.project.image import Image
 from freeonce.run.exercise import libraries, sources_of
-from freeonce.subject.build import BUILT, is_source
+from freeonce.subject.build import BUILT, Headers, is_source
+from freeonce.subject.toolchain import ASKED, tools_of, versions_of
 
 PACKAGE = Path(freeonce.__file__).parent
 NOT_OURS = {"__pycache__", "sources"}
@@ -133,25 +136,47 @@ def library_digests(exercises: Sequence[str], carried: Sequence[str]) -> dict[st
     return {str(one): file_digest(one) for one in sorted(found)}
 
 
+def built_by(subjects: Sequence[str], image: Image) -> dict[str, str]:
+    """What builds those of the subjects that are folders, on this host, by kbuild's names. Empty
+    where nothing is built.
+
+    Raises HostError `no-tool`.
+    """
+    if not any(Path(one).is_dir() for one in subjects):
+        return {}
+    asked = tuple(os.environ.get(name, "") for name in ASKED)
+    return versions_of(_tools(image.headers, image.headers_source, asked))
+
+
+@cache
+def _tools(headers: Path, source: Path | None, _asked: tuple[str, ...]) -> Mapping[str, str]:
+    with kept_folder(Path(gettempdir())) as folder:
+        # Below it: by that its keeper knows what is begun.
+        scratch = folder / "tools"
+        scratch.mkdir()
+        return tools_of(Headers(headers, source), scratch)
+
+
 def kernel_digest(image: Image) -> str:
     """SHA-256 of an image's kernel package, of which its manifest has none: modules, and what
     others are built against. Raises HostError `no-image` when it cannot be read.
     """
     try:
         trees = (image.modules, image.headers, image.headers_source)
-        return " ".join(_tree_digest(tree) for tree in trees if tree)
+        return " ".join(_tree_digest(tree) for tree in trees if tree and tree.is_dir())
     except OSError as error:
         raise HostError("no-image", f"cannot read the kernel package: {error}") from error
 
 
 KNOWN: dict[str, str] = {}
-"""Digests of trees by their paths: each process reads a tree once, and workers that it begins on
-this machine are told what it knows.
+"""Digests of trees by their paths, and by when these were made: each process reads a tree once, and
+workers that it begins on this machine are told what it knows.
 """
 
 
 def _tree_digest(tree: Path) -> str:
-    path = str(tree.resolve())
+    made = tree.stat()
+    path = f"{tree.resolve()} {made.st_ino} {made.st_mtime_ns}"
     if path not in KNOWN:
         digest = hashlib.sha256()
         for file in files_of(tree):

@@ -7,9 +7,9 @@ sent it. An image of the same sources that was made elsewhere is another: it has
 import gzip
 import io
 import os
-import secrets
 import shutil
 import tarfile
+import tempfile
 import time
 import zlib
 from collections.abc import Iterator
@@ -20,6 +20,7 @@ from typing import Any
 
 from freeonce.campaign.identity import file_digest, files_of, kernel_digest
 from freeonce.errors import FreeonceError, HostError
+from freeonce.machine.folder import kept_folder
 from freeonce.project import cache
 from freeonce.project.chosen import chosen_image
 from freeonce.project.image import load_image
@@ -28,8 +29,10 @@ SHARED = "FREEONCE_IMAGES"
 """In the environment: a folder that hosts share, with images in folders of any name."""
 PIECE = 4 * 1024 * 1024
 """Bytes that are sent at a time."""
+HALF = "image.tar.gz"
+"""What was sent of one."""
 HALF_SECONDS = 3600
-"""After which nobody sends the rest of an image any more."""
+"""After which nobody sends the rest of it any more."""
 
 
 def received() -> Path:
@@ -45,6 +48,16 @@ def find(digest: str) -> Path | None:
             if file_digest(manifest) == digest:
                 return manifest
     return None
+
+
+def state(manifest: Path) -> object:
+    """Another when something was changed in an image's folder. Raises HostError `no-image`."""
+    try:
+        with os.scandir(manifest.parent) as entries:
+            found = [(one.name, one.stat()) for one in entries]
+    except OSError as error:
+        raise HostError("no-image", f"{manifest.parent} cannot be read: {error}") from error
+    return tuple(sorted((name, it.st_ino, it.st_size, it.st_mtime_ns) for name, it in found))
 
 
 def _here(digest: str) -> Iterator[Path]:
@@ -100,53 +113,61 @@ class _Pieces(io.RawIOBase):
             del self.ready[:PIECE]
 
 
-def begin(digest: str) -> str | None:
-    """On a worker: where pieces of an image go, by a word; None when it is there."""
-    if find(digest) is not None:
-        return None
-    place = received()
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _forget_halves(place)
-    word = f".{digest}.{secrets.token_hex(4)}"
-    (place / word).touch()
-    return word
+def begin(digest: str, package: str) -> bool:
+    """On a worker: whether it must be sent an image. One that was sent and is not whole any more
+    goes. `package`: the digest of its kernel package.
+    """
+    if (manifest := find(digest)) is None:
+        return True
+    with suppress(FreeonceError):
+        if kernel_digest(load_image(manifest)) == package:
+            return False
+    shutil.rmtree(received() / digest, ignore_errors=True)
+    return True
 
 
-def _forget_halves(place: Path) -> None:
-    """What senders that were killed left."""
-    for one in place.glob(".*"):
+def place(folder: Path) -> str:
+    """On a worker: where one sender's pieces go, below a folder that goes with the worker."""
+    for half in folder.glob(f"*/{HALF}"):
         with suppress(OSError):
-            if time.time() - one.stat().st_mtime > HALF_SECONDS:
-                shutil.rmtree(one) if one.is_dir() else one.unlink()
+            # Of who was killed, or else of who is sending now.
+            if time.time() - half.stat().st_mtime > HALF_SECONDS:
+                drop(str(half.parent))
+    return tempfile.mkdtemp(dir=folder)
 
 
-def take(word: str, piece: bytes) -> None:
+def take(folder: str, piece: bytes) -> None:
     """On a worker: the next piece."""
-    with (received() / word).open("ab") as file:
+    with Path(folder, HALF).open("ab") as file:
         file.write(piece)
 
 
-def end(word: str, digest: str, package: str) -> None:
-    """On a worker: all pieces were sent. The image is there whole, or not at all. `package`: the
-    digest of its kernel package.
+def drop(folder: str) -> None:
+    """On a worker: what was sent is not to be used."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def end(folder: str, digest: str, package: str) -> None:
+    """On a worker: all pieces were sent. The image is there whole, or not at all.
 
     Raises HostError `no-image` when it is not what was meant.
     """
-    archive = received() / word
-    folder = received() / f"{word}.new"
-    try:
-        with tarfile.open(archive, "r:gz") as packed_files:
-            packed_files.extractall(folder, filter="data")
-        manifest = folder / cache.MANIFEST
-        if file_digest(manifest) != digest:
-            raise HostError("no-image", f"what was sent is not the image {digest}")
-        if kernel_digest(load_image(manifest)) != package:
-            raise HostError("no-image", f"the kernel package sent is not that of {digest}")
+    received().mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Its keeper removes it when we are killed.
+    with kept_folder(received()) as scratch:
+        new = scratch / digest
+        try:
+            with tarfile.open(Path(folder, HALF), "r:gz") as packed_files:
+                packed_files.extractall(new, filter="data")
+            manifest = new / cache.MANIFEST
+            if file_digest(manifest) != digest:
+                raise HostError("no-image", f"what was sent is not the image {digest}")
+            if kernel_digest(load_image(manifest)) != package:
+                raise HostError("no-image", f"the kernel package sent is not that of {digest}")
+        except (tarfile.TarError, EOFError, zlib.error) as error:
+            raise HostError("no-image", f"what was sent is no image: {error}") from error
+        finally:
+            drop(folder)
         # Another worker of this host may have been sent it, too.
         with suppress(OSError):
-            folder.rename(received() / digest)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise HostError("no-image", f"what was sent is no image: {error}") from error
-    finally:
-        archive.unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
+            new.rename(received() / digest)

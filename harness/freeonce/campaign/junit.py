@@ -1,53 +1,66 @@
 """Results of a store as JUnit, for CI. Pure."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 
-from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+from junitparser import Error, Failure, Skipped, TestCase
 
 from freeonce.audit.model import Verdict
-from freeonce.campaign.overview import Told, told
 from freeonce.campaign.store import Kept
+from freeonce.campaign.summary import Summary, summary
 
 
-def junit_text(results: Iterable[Kept]) -> str:
-    """A test case for each task, by the schema of Jenkins' xUnit plugin.
+def junit_parts(results: Iterable[Kept]) -> Iterator[str]:
+    """A test case for each task, by the schema of Jenkins' xUnit plugin. One result of each.
 
-    Of several results of a task, with other images, the last counts.
+    `results`: gone through twice, as sums stand before what they are of.
     """
-    last = {(one.task, one.number): one for one in map(told, results)}
-    numbers = _numbers(last.values())
-    suite = TestSuite("freeonce campaign")
-    for one in last.values():
-        suite.add_testcase(_case(one, numbers[one.task]))
-    suite.time = round(suite.time, 3)
-    xml = JUnitXml("freeonce")
-    xml.add_testsuite(suite)
-    xml.time = suite.time
-    return bytes(xml.tostring()).decode()  # type: ignore[no-untyped-call]
-
-
-def _numbers(every: Iterable[Told]) -> dict[str, int]:
-    """By task: which of those with its label it is, from 1. The same whichever came first."""
+    sums: Counter[str] = Counter(tests=0, errors=0, failures=0, skipped=0)
+    seconds = 0.0
     alike: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    for one in every:
-        alike[one.kind, one.label].add(one.task)
-    return {
-        task: number for tasks in alike.values() for number, task in enumerate(sorted(tasks), 1)
-    }
+    for one in results:
+        alike[one.kind, one.label].add(one.same_task)
+        sums["tests"] += 1
+        seconds += one.seconds
+        if kind := _kind(one):
+            sums[_SUMS[kind]] += 1
+    numbers = _numbers(alike.values())
+    told = " ".join(f'{name}="{count}"' for name, count in sums.items())
+    yield f'<testsuites name="freeonce" time="{seconds:.3f}">\n'
+    yield f'<testsuite name="freeonce campaign" {told} time="{seconds:.3f}">\n'
+    for said in map(summary, results):
+        text: bytes = _case(said, numbers[said.task]).tostring()  # type: ignore[no-untyped-call]
+        yield f"{text.decode()}\n"
+    yield "</testsuite>\n</testsuites>\n"
 
 
-def _case(one: Told, which: int) -> TestCase:
+_SUMS = {Error: "errors", Failure: "failures", Skipped: "skipped"}
+
+
+def _numbers(alike: Iterable[Iterable[str]]) -> dict[str, int]:
+    """By task: which of those with its label it is, from 1. The same whichever came first."""
+    return {task: number for tasks in alike for number, task in enumerate(sorted(tasks), 1)}
+
+
+def _kind(one: Kept | Summary) -> type[Error | Failure | Skipped] | None:
+    """What JUnit has for what was not as expected, or not seen."""
+    if one.verdict == Verdict.UNSUPPORTED:
+        return Skipped
+    if one.as_expected:
+        return None
+    return Error if one.verdict == Verdict.INCOMPLETE else Failure
+
+
+def _case(one: Summary, which: int) -> TestCase:
     """`which`: of the tasks with its label."""
     # Of cases with the same names GitLab believes the first alone.
     name = one.label if which == 1 else f"{one.label} ({which})"
     name = f"{name} #{one.number + 1}" if one.number else name
     case = TestCase(name, f"freeonce.{one.kind}", round(one.seconds, 3))
-    if one.as_expected and one.verdict != Verdict.UNSUPPORTED:
+    kind = _kind(one)
+    if kind is None:
         case.system_out = one.words
         return case
-    kinds = {Verdict.INCOMPLETE: Error, Verdict.UNSUPPORTED: Skipped}
-    kind = next((kind for verdict, kind in kinds.items() if verdict == one.verdict), Failure)
     said = kind(one.words or "not as expected", one.verdict)
     said.text = one.words
     case.result = [said]

@@ -6,6 +6,7 @@ Through the descriptor, a line of `multiprocessing.connection`, come tasks as te
 Nothing is said when it has begun, and again every `BEAT_SECONDS`: one that is stopped does not.
 """
 
+import ctypes
 import json
 import os
 import select
@@ -24,6 +25,8 @@ from freeonce.campaign.outcome import broken, to_text
 END_SECONDS = 10.0
 """In which the guest of a task that is given up is to be ended."""
 BEAT_SECONDS = 5.0
+PR_SET_PDEATHSIG = 1
+"""include/uapi/linux/prctl.h; prctl(2)."""
 _AT_WORK = threading.Event()
 _SPEAKING = threading.Lock()
 
@@ -36,6 +39,8 @@ def main() -> None:
     os.set_inheritable(descriptor, False)
     # In the background of a shell it is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Stopped we would not see that who leads us was killed; else it does nothing.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
     with suppress(KeyboardInterrupt, EOFError, OSError):
         _serve(Connection(descriptor), getattr(import_module(module), function))
     # No matter whether we were interrupted just now.

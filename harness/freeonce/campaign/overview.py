@@ -7,18 +7,14 @@ once; what they said is told once, however many said it.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from heapq import nlargest
-from typing import Any
 
 from freeonce import __version__
 from freeonce.audit.model import Verdict
-from freeonce.audit.points import VERDICTS as OF_POINTS
-from freeonce.audit.points import Outcome
-from freeonce.campaign.compare import findings, same_task
-from freeonce.campaign.store import Kept
+from freeonce.campaign.summary import Point, Summary
 from freeonce.report.embedding import asset, packed, page_of
 
 VERDICTS = [str(verdict) for verdict in Verdict]
@@ -31,83 +27,20 @@ BUCKETS = 60
 """Of time."""
 
 
-@dataclass(frozen=True)
-class Point:
-    """A failure point of a result. `number`: of the acquisition; `after`: all after it, too."""
-
-    number: int
-    after: bool
-    verdict: str
-    as_expected: bool
-    words: str
-
-
-@dataclass(frozen=True)
-class Told:
-    """What the page shows of a result. `task`: the same for all repetitions; `label`: that for
-    people. `words`: findings, and why it is incomplete; `reasons`: the latter.
+def page(
+    results: Iterable[Summary],
+    title: str,
+    *,
+    when: str = "",
+    anew: int = 0,
+    of_before: int = 0,
+    awaited: int = 0,
+) -> str:
+    """The page, of one result of each task. `title`: the store's name. `when`: it was written.
+    `anew`: seconds after which a browser asks for it again, 0 for never. `of_before`: how many
+    results do not count; `awaited`: how many are not there yet.
     """
-
-    key: str
-    kind: str
-    name: str
-    number: int
-    verdict: str
-    as_expected: bool
-    seconds: float
-    finished: float
-    worker: str
-    task: str
-    label: str
-    words: str
-    reasons: tuple[str, ...]
-    points: tuple[Point, ...]
-
-
-def told(kept: Kept) -> Told:
-    """Of a result of a store."""
-    reasons = tuple(_reasons(kept))
-    return Told(
-        key=kept.key[:12],
-        kind=kept.kind,
-        name=kept.name,
-        number=kept.number,
-        verdict=kept.verdict,
-        as_expected=kept.as_expected,
-        seconds=kept.seconds,
-        finished=kept.finished,
-        worker=kept.worker,
-        task=same_task(kept),
-        label=kept.label,
-        words="; ".join([*sorted(findings(kept.document)), *reasons]),
-        reasons=reasons,
-        points=tuple(_points(kept.document)),
-    )
-
-
-def _points(document: Mapping[str, Any]) -> Iterator[Point]:
-    for one in (document.get("failures") or {}).get("points", ()):
-        verdict = OF_POINTS.get(Outcome(one["outcome"]), Verdict.INCOMPLETE)
-        words = "; ".join(filter(None, (one["outcome"], one.get("detail"))))
-        yield Point(one["number"], one["after"], str(verdict), one["as_expected"], words)
-
-
-def _reasons(kept: Kept) -> list[str]:
-    """Those of a scenario are words, those of a life have a name, and its doubts beside them."""
-    every = [*(kept.document.get("reasons") or ()), *(kept.document.get("doubts") or ())]
-    words = (one.get("message", "") if isinstance(one, dict) else one for one in every)
-    said = list(dict.fromkeys(str(one) for one in words if one))
-    return said or ["no reason was kept"] if kept.verdict == Verdict.INCOMPLETE else said
-
-
-def page(results: Sequence[Told], title: str, *, when: str = "", anew: int = 0) -> str:
-    """The page. `title`: the store's name. `when`: it was written. `anew`: seconds after which a
-    browser asks for it again, 0 for never.
-
-    Of several results of one task, with other images, the last counts; the others are counted.
-    """
-    last = {(one.number, one.task): one for one in results}
-    shown = sorted(last.values(), key=lambda one: (one.kind, one.name, one.number))
+    shown = sorted(results, key=lambda one: (one.kind, one.name, one.number))
     wrong = [one for one in shown if not one.as_expected]
     counts = Counter(one.verdict for one in shown)
     lost = incomplete(shown)
@@ -125,7 +58,8 @@ def page(results: Sequence[Told], title: str, *, when: str = "", anew: int = 0) 
         total=len(shown),
         wrong=len(wrong),
         listed=wrong[:LISTED],
-        older=len(results) - len(shown),
+        of_before=of_before,
+        awaited=awaited,
         incomplete=lost[:REASONS],
         more_incomplete=len(lost[REASONS:]),
         slowest=nlargest(SLOWEST, shown, key=lambda one: one.seconds),
@@ -148,7 +82,7 @@ def moment(seconds: float) -> str:
         return f"second {seconds:g}"
 
 
-def incomplete(results: Iterable[Told]) -> list[tuple[str, int, str]]:
+def incomplete(results: Iterable[Summary]) -> list[tuple[str, int, str]]:
     """Why results are incomplete, lost guests among them: reason, how many, one of them by name."""
     counts: Counter[str] = Counter()
     example: dict[str, str] = {}
@@ -160,7 +94,7 @@ def incomplete(results: Iterable[Told]) -> list[tuple[str, int, str]]:
     return [(reason, count, example[reason]) for reason, count in counts.most_common()]
 
 
-def buckets(results: Sequence[Told]) -> list[Counter[str]]:
+def buckets(results: Sequence[Summary]) -> list[Counter[str]]:
     """How many of each verdict came, by its name, in each of `BUCKETS` equal slices of the time."""
     if not results:
         return []
@@ -183,7 +117,7 @@ class _Numbers:
         return self.texts.setdefault(text, len(self.texts))
 
 
-def columns(results: Iterable[Told]) -> dict[str, object]:
+def columns(results: Iterable[Summary]) -> dict[str, object]:
     """What the script draws: texts told once, and for each cell numbers, column by column.
 
     `row`: of `names`; `number`: the repetition, or of a failure point; `verdict`: of `verdicts`,
@@ -196,7 +130,7 @@ def columns(results: Iterable[Told]) -> dict[str, object]:
         name: [] for name in ("row", "number", "verdict", "ms", "said", "key")
     }
 
-    def cell(row: str, label: str, one: Told, what: Told | Point, seconds: float) -> None:
+    def cell(row: str, label: str, one: Summary, what: Summary | Point, seconds: float) -> None:
         place = rows.of(row)
         labels.setdefault(place, label)
         known = what.verdict in VERDICTS

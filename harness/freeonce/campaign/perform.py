@@ -2,11 +2,12 @@
 
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from freeonce.audit.points import Point, passed
 from freeonce.audit.result import Result
 from freeonce.campaign import census, images
 from freeonce.campaign.identity import (
+    built_by,
     file_digest,
     harness,
     kernel_digest,
@@ -24,10 +26,11 @@ from freeonce.campaign.identity import (
 )
 from freeonce.campaign.outcome import Outcome, lacking, to_text
 from freeonce.campaign.task import CENSUS, CENSUS_FAILURES, Task
-from freeonce.campaign.trust import OF_THE_TASK, PACKAGE
+from freeonce.campaign.trust import OF_THE_TASK, PACKAGE, QEMU
 from freeonce.errors import FreeonceError, GuestLost, HostError, UsageError
 from freeonce.evidence.scenarios import Scenario, parse_scenarios
 from freeonce.guest import clone
+from freeonce.project.host import QEMU_DEFAULT, QEMU_VARIABLE
 from freeonce.project.setting import Setting, setting_of
 from freeonce.report.document import result_document
 from freeonce.report.failures import points_document
@@ -57,9 +60,12 @@ def perform(text: str) -> str:
     worker = f"{socket.gethostname()}:{os.getpid()}"
     try:
         _same_harness(body)
-        setting = _setting(body["image"], body["accel"], body["kind"] == "scenario")
+        setting = _setting(body)
+        _stand(body)
         _same_files(body, setting)
         outcome = PERFORMERS[body["kind"]](body, setting)
+        # Of what it was a result is not known when something was changed meanwhile.
+        _same_files(body, _setting(body))
     except HostError as error:
         return to_text(lacking(worker, error.reason, str(error)))
     except OSError as error:
@@ -85,23 +91,60 @@ def _same_harness(body: Body) -> None:
         raise HostError("harness", message)
 
 
-@cache
-def _setting(image: str, accel: str, svm: bool) -> Setting:
-    """Read once in each process: its files are hashed. Raises HostError `no-image`."""
-    manifest = images.find(image)
+def _setting(body: Body) -> Setting:
+    """Raises HostError `no-image`, and `qemu` that names both."""
+    manifest = images.find(body["image"])
     if manifest is None:
-        raise HostError(NO_IMAGE, f"this worker has no image {image}, as the campaign has")
+        message = f"this worker has not the image {body['image']}, which the campaign began with"
+        raise HostError(NO_IMAGE, message)
+    state = images.state(manifest), _program()
+    setting = _read(manifest, state, body["accel"], body["kind"] == "scenario")
+    if setting.qemu.version != body["qemu"]:
+        message = f"this worker's is {setting.qemu.version}, the campaign's {body['qemu']}"
+        raise HostError(QEMU, message)
+    return setting
+
+
+def _program() -> object:
+    """Another when QEMU was made anew: it may have another version, which takes a while to ask."""
+    path = shutil.which(os.environ.get(QEMU_VARIABLE) or QEMU_DEFAULT)
+    it = os.stat(path) if path else None
+    return it and (path, it.st_ino, it.st_size, it.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _read(manifest: Path, _state: object, accel: str, svm: bool) -> Setting:
+    """Read once in each process, as long as it is as it was: its files are hashed."""
     return setting_of(manifest, accel, svm)
+
+
+def _stand(body: Body) -> None:
+    """Where the campaign stood: paths are as it has them. Raises HostError."""
+    folder = body.get("folder")
+    if folder is None:
+        return
+    paths = (*body["digests"], *body["subjects"])
+    relative = [one for one in paths if not os.path.isabs(one)]
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        if relative:
+            message = f"this worker has no {folder}, where {relative[0]!r} is: {error.strerror}"
+            raise HostError(OF_THE_TASK, message) from error
 
 
 def _same_files(body: Body, setting: Setting) -> None:
     """What the campaign meant is what this worker has. Raises HostError that names it."""
     try:
         if kernel_digest(setting.image) != body["package"]:
-            raise HostError(PACKAGE, "this worker's kernel package is not the campaign's")
+            # What was sent is sent again; of another nobody knows whose fault it is.
+            sent = setting.image.manifest.is_relative_to(images.received())
+            reason = NO_IMAGE if sent else PACKAGE
+            raise HostError(reason, "this worker's kernel package is not the campaign's")
         for name, wanted, found in _files(body, setting):
             if found != wanted:
                 raise HostError(OF_THE_TASK, f"this worker's {name} is not the campaign's")
+        _same_tools(body, setting)
     except UsageError as error:
         message = f"this worker has not what the campaign has: {error}"
         raise HostError(OF_THE_TASK, message) from error
@@ -121,6 +164,20 @@ def _files(body: Body, setting: Setting) -> Iterator[tuple[str, str | None, str 
         here = library_digests(body["exercises"], body["files"])
         for path in sorted({*here, *body["libraries"]}):
             yield path, body["libraries"].get(path), here.get(path)
+
+
+def _same_tools(body: Body, setting: Setting) -> None:
+    """What builds subjects. Raises HostError that names both."""
+    if not (wanted := body.get("tools")):
+        return
+    try:
+        found = built_by(list(body["subjects"]), setting.image)
+    except HostError as error:
+        raise HostError(OF_THE_TASK, f"this worker cannot build: {error}") from error
+    for name, version in wanted.items():
+        if found.get(name) != version:
+            message = f"this worker's {name} is {found.get(name)!r}, the campaign's {version!r}"
+            raise HostError(OF_THE_TASK, message)
 
 
 def _scenario(body: Body, setting: Setting) -> Outcome:

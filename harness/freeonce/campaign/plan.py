@@ -4,7 +4,9 @@ Three tables, each as often as wanted: `[[scenarios]]`, `[[audits]]` and `[[cens
 docs/campaigns.md has every key.
 """
 
+import re
 import tomllib
+from bisect import bisect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -103,24 +105,42 @@ class _Wrong(Exception):
 def line_of(place: Place, text: str) -> int:
     """The number of the line on which something of a file of TOML begins.
 
-    tomllib tells no lines: it is where a longer and longer beginning of the file first has it.
+    tomllib tells no lines: it is behind the longest beginning of the file that has it not.
     """
-    lines = text.splitlines(keepends=True)
-    begin = 1
-    for number in range(1, len(lines) + 1):
-        try:
-            tables: Any = tomllib.loads("".join(lines[:number]))
-        except tomllib.TOMLDecodeError:
-            # In the middle of a value.
-            continue
-        try:
-            for one in place:
-                tables = tables[one]
-        except (LookupError, TypeError):
-            begin = number + 1
-            continue
-        return begin
-    return 1
+    ends = _ends(text)
+    first = bisect(ends, False, key=lambda end: _has(tomllib.loads(text[:end]), place))
+    return text.count("\n", 0, ends[max(first - 1, 0)]) + 1
+
+
+_TOKENS = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}'
+    r"|'''.*?'{3,5}"
+    r'|"(?:\\.|[^"\\])*"'
+    r"|'[^']*'|#[^\n]*|[\[\]\n]",
+    re.DOTALL,
+)
+
+
+def _ends(text: str) -> list[int]:
+    """Where beginnings of a file of TOML end that are such files, too: lines that end in no value.
+
+    To ask tomllib at each line of a value costs the square of its lines.
+    """
+    ends, depth = [0], 0
+    for token in _TOKENS.finditer(text):
+        depth += {"[": 1, "]": -1}.get(token[0], 0)
+        if token[0] == "\n" and not depth:
+            ends.append(token.end())
+    return [*ends, len(text)]
+
+
+def _has(tables: Any, place: Place) -> bool:
+    try:
+        for one in place:
+            tables = tables[one]
+    except (LookupError, TypeError):
+        return False
+    return True
 
 
 MOST = 1_000_000

@@ -14,25 +14,37 @@ from freeonce.run.campaign import run_one
 
 VMRUN = "svm/vmrun_exits"
 """A scenario that executes VMRUN."""
+QEMU = "qemu:"
+"""How the resource begins that tells a worker's version of it."""
+
+
+def resource(accelerator: str, svm: bool) -> str:
+    """The name of that of a worker whose guests run under an accelerator, `svm`: with SVM."""
+    return f"svm_{accelerator}" if svm else accelerator
 
 
 @dataclass(frozen=True)
 class Capabilities:
     """`accelerators`: under which a guest ran; `svm`: under which one executed VMRUN, and was
-    judged clean; `kernels`: of these guests. `lacking`: what not, and why, in words.
+    judged clean; `kernels`: of these guests; `qemu`: its version. `lacking`: what not, and why, in
+    words.
     """
 
     accelerators: tuple[str, ...]
     svm: tuple[str, ...]
     kernels: tuple[str, ...]
+    qemu: str
     lacking: tuple[str, ...]
 
     def resources(self) -> dict[str, float]:
-        """As a worker tells them: of each a task takes one."""
+        """As a worker tells them. No task asks for a kernel: it is sent with the image."""
+        if not self.accelerators:
+            return {}
         names = (
-            *self.accelerators,
-            *(f"svm_{one}" for one in self.svm),
+            *(resource(one, svm=False) for one in self.accelerators),
+            *(resource(one, svm=True) for one in self.svm),
             *(f"kernel:{one}" for one in self.kernels),
+            f"{QEMU}{self.qemu}",
         )
         return dict.fromkeys(names, 1.0)
 
@@ -45,8 +57,10 @@ class Capabilities:
 def probe(wanted: str) -> Capabilities:
     """`wanted`: `auto` for all that there are, or one accelerator.
 
-    Where there is no image yet QEMU's own word is taken, and that is said.
+    Where there is no image yet QEMU's own word is taken, and that is said. Raises HostError
+    `no-qemu`, `old-qemu`.
     """
+    qemu = find_qemu().version
     accelerators: list[str] = []
     svm: list[str] = []
     kernels: list[str] = []
@@ -68,7 +82,7 @@ def probe(wanted: str) -> Capabilities:
             svm += [name] if with_svm else []
             break
     return Capabilities(
-        tuple(accelerators), tuple(svm), tuple(dict.fromkeys(kernels)), tuple(lacking)
+        tuple(accelerators), tuple(svm), tuple(dict.fromkeys(kernels)), qemu, tuple(lacking)
     )
 
 

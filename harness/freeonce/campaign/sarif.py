@@ -3,53 +3,39 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from freeonce.audit.model import Rule, Verdict
 from freeonce.audit.points import Outcome
-from freeonce.campaign.compare import same_task
-from freeonce.campaign.overview import Told, told
 from freeonce.campaign.store import Kept
+from freeonce.campaign.summary import Summary, summary
 from freeonce.report import sarif
 from freeonce.subject.places import Frame
-
-
-@dataclass(frozen=True)
-class _Said:
-    """What a log has of a result: its findings by their fingerprints, and what they do not say."""
-
-    findings: tuple[tuple[str, dict[str, object]], ...]
-    blind: tuple[str, ...]
 
 
 def sarif_text(results: Iterable[Kept]) -> str:
     """A log of every finding once, with how many results have it, those of failure points too.
 
-    What was not as expected and no finding tells of is a notification. Of several results of a
-    task, with other images, the last counts.
+    What was not as expected and no finding tells of is a notification. One result of each task.
     """
-    last = {(same_task(kept), kept.number): _said(kept) for kept in results}
     counts: Counter[str] = Counter()
     first: dict[str, dict[str, object]] = {}
-    for one in last.values():
-        for same, found in one.findings:
+    blind: list[dict[str, object]] = []
+    for kept in results:
+        one = summary(kept)
+        for finding in _findings(kept.document):
+            same = _fingerprint(one.task, finding)
             counts[same] += 1
-            first.setdefault(same, found)
+            if same not in first:
+                first[same] = _result(one, finding, same)
+        number = f" ({one.number})" if one.number else ""
+        untold = () if one.as_expected else _untold(one, kept.document)
+        blind += (sarif.told(f"{one.label}{number}: {words}") for words in untold)
     every = ({**one, "occurrenceCount": counts[same]} for same, one in first.items())
-    return sarif.log(every, [sarif.told(text) for one in last.values() for text in one.blind])
+    return sarif.log(every, blind)
 
 
-def _said(kept: Kept) -> _Said:
-    one = told(kept)
-    alike = ((_fingerprint(kept, finding), finding) for finding in _findings(kept.document))
-    findings = tuple((same, _result(one, finding, same)) for same, finding in alike)
-    number = f" ({one.number})" if one.number else ""
-    untold = () if one.as_expected else _untold(one, kept.document)
-    return _Said(findings, tuple(f"{one.label}{number}: {words}" for words in untold))
-
-
-def _untold(one: Told, document: Mapping[str, Any]) -> Iterator[str]:
+def _untold(one: Summary, document: Mapping[str, Any]) -> Iterator[str]:
     """What was not as expected of a result and no finding tells of."""
     led = document.get("failures") or {}
     points = [
@@ -83,14 +69,14 @@ def _findings(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from ({"suppressed": because} | one for one in point.get("findings", ()))
 
 
-def _fingerprint(kept: Kept, finding: Mapping[str, Any]) -> str:
+def _fingerprint(task: str, finding: Mapping[str, Any]) -> str:
     """What is the same of a finding in every run: no address, no serial, no line."""
     names = ("identity", "rule", "family", "kind", "function", "what", "at")
-    parts = [same_task(kept), *(str(finding.get(name) or "") for name in names)]
+    parts = [task, *(str(finding.get(name) or "") for name in names)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _result(one: Told, finding: Mapping[str, Any], same: str) -> dict[str, object]:
+def _result(one: Summary, finding: Mapping[str, Any], same: str) -> dict[str, object]:
     frame = Frame(finding.get("function") or "", file=finding.get("file"), line=finding.get("line"))
     found: dict[str, object] = {
         "ruleId": finding["rule"],

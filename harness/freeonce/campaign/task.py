@@ -21,6 +21,8 @@ CENSUS, CENSUS_FAILURES = "census", "census-failures"
 """Kinds of tasks: the life of a module, and that with failures of its load."""
 CENSUS_LIMIT = 3
 """Acquisitions of one stack that a census makes fail, if nobody says how many."""
+MOST = 1_000_000
+"""Tasks of a plan."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ Running = Callable[[Iterable[Task], Callable[[str], None]], Iterator[tuple[Task,
 """What runs tasks, here (`local`) or on a cluster: each with its outcome, in whatever order, asked
 for no sooner than somebody is free for it. It is given who is told what people should know.
 """
+Accelerators = Callable[[bool], str]
+"""What runs guests: with SVM, as scenarios need it, or without."""
 
 
 @dataclass(frozen=True)
@@ -43,36 +47,43 @@ class Base:
     """What goes into every task of a kernel. `image`: its manifest's SHA-256. `harness`: see
     `identity`.
 
-    `package`: its kernel package's. `table`: the image's scenarios, asked for only when the plan
-    has some. `modules`: of its kernel package, files by name. `is_path`: whether a word is a file
-    or folder; `digest`: of one; `subject`: of a module's. `libraries`: digests of what exercises
-    and files are linked with, by path. `kernel`: as the plan names it, if it does.
+    `package`: its kernel package's. `qemu`: its version. `table`: the image's scenarios, asked for
+    only when the plan has some. `modules`: of its kernel package, files by name. `is_path`: whether
+    a word is a file or folder; `digest`: of one; `subject`: of a module's. `libraries`: digests of
+    what exercises and files are linked with, by path. `tools`: the versions of what builds
+    subjects, none where nothing is built. `folder`: that paths are taken from. `kernel`: as the
+    plan names it, if it does.
     """
 
     image: str
     package: str
     harness: str
-    accelerator: str
+    qemu: str
+    accelerator: Accelerators
     table: Callable[[], Sequence[Scenario]]
     modules: Callable[[], Mapping[str, Path]]
     is_path: Callable[[str], bool]
     digest: Callable[[str], str]
     subject: Callable[[str], str]
     libraries: Callable[[Sequence[str], Sequence[str]], Mapping[str, str]]
+    tools: Callable[[Sequence[str]], Mapping[str, str]]
+    folder: str
     kernel: str = ""
 
     def task(self, name: str, body: Body) -> Task:
-        """With its key."""
+        """With its key, which is the same wherever the paths lie."""
         whole = body | {
             "name": name,
             "image": self.image,
             "package": self.package,
             "harness": self.harness,
-            "accel": self.accelerator,
+            "qemu": self.qemu,
+            "accel": self.accelerator(body["kind"] == "scenario"),
         }
         if self.kernel:
             whole["kernel"] = self.kernel
-        return Task(key_of(whole), name, whole)
+        aside = {"folder": self.folder} if body["kind"] == "audit" else {}
+        return Task(key_of(whole), name, whole | aside)
 
 
 def label(name: str, body: Mapping[str, object]) -> str:
@@ -80,7 +91,7 @@ def label(name: str, body: Mapping[str, object]) -> str:
     each = body.get("fail_each")
     failing = "" if each is None else "--fail-each" if each is True else f"--fail-each={each}"
     on = (str(body.get(key) or "") for key in ("kernel", "accel"))
-    under = ", ".join(one for one in on if one not in ("", "auto"))
+    under = ", ".join(one for one in on if one not in ("", "tcg"))
     words = (name, str(body.get("params") or ""), failing, under and f"({under})")
     return " ".join(filter(None, words))
 
@@ -94,11 +105,13 @@ def key_of(body: Body) -> str:
 def unfold(plan: Plan, base_of: Callable[[str], Base]) -> Iterator[Task]:
     """All tasks of a plan, each once. `base_of`: a kernel by its name, "" for that in use.
 
-    Raises UsageError for names and files that there are not.
+    Raises UsageError for names and files that there are not, and for more than `MOST`.
     """
     seen = set[str]()
     for task in _all(plan, base_of):
         if task.key not in seen:
+            if len(seen) == MOST:
+                raise UsageError(f"the plan has more than {MOST} tasks; make several of it")
             seen.add(task.key)
             yield task
 
@@ -144,6 +157,7 @@ def _of_audit(wish: Audit, base: Base) -> Iterator[Task]:
         "fail_limit": wish.fail_limit,
         "subjects": {path: base.subject(path) for path in sorted(set(subjects))},
         "libraries": dict(base.libraries(wish.exercises, wish.files)),
+        "tools": dict(base.tools(subjects)),
         "digests": {path: base.digest(path) for path in sorted(set(paths))},
         "modules": {one: base.digest(str(package[canonical(one)])) for one in sorted(set(named))},
     }

@@ -12,10 +12,12 @@ AT_ONCE = "harness"
 """The reason for which it is the first time: each task would meet it."""
 PACKAGE = "package"
 """The reason of a worker whose kernel package is another."""
-DIFFERENCES = (AT_ONCE, PACKAGE)
+QEMU = "qemu"
+"""That of one whose QEMU is of another version."""
+DIFFERENCES = (AT_ONCE, PACKAGE, QEMU)
 """Reasons that are as much the campaign's as the worker's."""
 OF_THE_TASK = "differs"
-"""The reason for which a worker is none the worse: a file of the task is another than it was."""
+"""The reason for which a worker is none the worse: it has not what this task was made of."""
 TRIES = 3
 """So often a task is tried that came to nothing for want of something of a worker's."""
 DEATHS = 3

@@ -2,8 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -26,19 +26,21 @@ from freeonce.campaign.local import local
 from freeonce.campaign.outcome import Outcome
 from freeonce.campaign.pages import served
 from freeonce.campaign.plan import Plan, parse_plan
-from freeonce.campaign.store import Store, writing
-from freeonce.campaign.task import Running, Task, label, unfold
+from freeonce.campaign.store import FILE, Store, reading, writing
+from freeonce.campaign.task import Accelerators, Running, Task, label, unfold
 from freeonce.cli.loudness import stderr_console
 from freeonce.cli.options import Address, accelerator_option
 from freeonce.cli.outputs import UNWRITTEN
 from freeonce.errors import UsageError
 from freeonce.machine.argv import MIB
 from freeonce.project.machine import Machine
-from freeonce.project.setting import find_setting
 from freeonce.run.conclude import INCOMPLETE
 from freeonce.run.crew import default_jobs
 
 TELL_SECONDS = 10.0
+REFUSALS = 20
+"""Reasons of refusals that are told apart."""
+OTHERS = "for other reasons"
 
 
 @click.command()
@@ -54,7 +56,7 @@ TELL_SECONDS = 10.0
     "--local", "slots", type=click.IntRange(min=1), help="Guests at a time on this machine."
 )
 @click.option(
-    "--again", multiple=True, metavar="KEY", help="Forget results whose keys begin so; run them."
+    "--again", multiple=True, metavar="KEY", help="Run anew whose keys begin so, and keep that."
 )
 @click.option(
     "--page",
@@ -85,26 +87,24 @@ def campaign(
         raise click.UsageError("--local is for this machine; with --scheduler its workers count")
     plan = _plan(plan_file)
     folder = folder or plan_file.with_suffix(".results")
-    with stderr_console(False, False) as errors, writing(folder) as store:
-        with_scenarios = bool(plan.scenarios)
-        find_setting(accel, svm=with_scenarios)
-        base_of = bases(accel, scenarios=with_scenarios)
+    with ExitStack() as stack:
+        errors = stack.enter_context(stderr_console(False, False))
+        elsewhere: Accelerators | None = None
+        if scheduler:
+            before = _accelerators(folder)
+            workers, elsewhere = stack.enter_context(_cluster(scheduler, accel, before, errors))
+        else:
+            workers = stack.enter_context(local(slots or default_jobs(Machine.memory * MIB)))
+        base_of = bases(accel, scenarios=bool(plan.scenarios), elsewhere=elsewhere)
         # Unfolded anew for each use: all tasks at once may be more than memory holds.
         keys = {task.key for task in unfold(plan, base_of)}
-        store.forget(_again(keys, store, again))
-        there = store.keys()
+        store = stack.enter_context(writing(folder))
+        there = store.keys() - _again(keys, store, again)
+        store.plan(unfold(plan, base_of))
         missing = (task for task in unfold(plan, base_of) if task.key not in there)
-        jobs = slots or default_jobs(Machine.memory * MIB)
-        with ExitStack() as serving:
-            if page is not None:
-                serving.enter_context(_served(folder, page, errors))
-            refused = _led(
-                missing,
-                len(keys - there),
-                _cluster(scheduler) if scheduler else local(jobs),
-                store,
-                errors,
-            )
+        if page is not None:
+            stack.enter_context(_served(folder, page, errors))
+        refused = _led(missing, len(keys - there), workers, store, errors)
         context.exit(_told(store, keys, refused))
 
 
@@ -135,11 +135,29 @@ def _plan(file: Path) -> Plan:
         raise UsageError(f"cannot read {file}: {error}") from error
 
 
+def _accelerators(folder: Path) -> Mapping[bool, str]:
+    """Of the results that are there: who goes on, goes on with these."""
+    if not (folder / FILE).exists():
+        return {}
+    with reading(folder) as store:
+        return store.accelerators()
+
+
 @contextmanager
-def _cluster(scheduler: str) -> Iterator[Running]:
-    """Workers of Dask, which is loaded only here: that takes seconds."""
+def _cluster(
+    scheduler: str, accel: str, before: Mapping[bool, str], errors: Console
+) -> Iterator[tuple[Running, Accelerators]]:
+    """Workers of Dask, and what runs their guests. It is loaded only here: that takes seconds.
+
+    `before`: what ran those of the results that are there.
+    """
     cluster = loaded("freeonce.campaign.cluster")
     with cluster.remote(scheduler) as client:
+        accelerators: Accelerators = lambda _: accel  # noqa: E731
+        if accel == "auto":
+            accelerators = cluster.accelerators(
+                client, lambda said: errors.print(Text(said)), before
+            )
 
         def running(
             tasks: Iterable[Task], say: Callable[[str], None]
@@ -148,13 +166,13 @@ def _cluster(scheduler: str) -> Iterator[Running]:
                 say(f"Dask's dashboard: {link}")
             yield from cluster.run(client, tasks, say=say)
 
-        yield running
+        yield running, accelerators
 
 
 def _led(
     tasks: Iterable[Task],
     count: int,
-    workers: AbstractContextManager[Running],
+    running: Running,
     store: Store,
     errors: Console,
 ) -> Counter[str]:
@@ -162,10 +180,11 @@ def _led(
     refused: Counter[str] = Counter()
     if not count:
         return refused
-    with watched(errors, count) as watch, workers as running:
+    with watched(errors, count) as watch:
         for task, outcome in running(tasks, watch.say):
             if outcome.refused:
-                refused[f"{outcome.worker.partition(':')[0]}: {outcome.refused}"] += 1
+                said = f"{outcome.worker.partition(':')[0]}: {outcome.refused}"
+                refused[said if said in refused or len(refused) < REFUSALS else OTHERS] += 1
             else:
                 store.add(task, outcome)
             watch.done(task, outcome)
@@ -185,7 +204,8 @@ def _told(store: Store, keys: Set[str], refused: Counter[str]) -> int:
     click.echo(f"{kept} of {len(keys)} kept: {said or 'none'}{more}")
     for reason, count in refused.items():
         click.echo(f"freeonce: {count} could not be run: {reason}", err=True)
-    if kept < len(keys):
+    # With --again there may be an old one of what could not be run.
+    if kept < len(keys) or refused:
         return UNWRITTEN
     return INCOMPLETE if counts[Verdict.INCOMPLETE, False] else int(wrong > 0)
 

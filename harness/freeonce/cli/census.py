@@ -1,7 +1,7 @@
 """`freeonce census`: the life of every module of the guest's kernel package, each kept."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ from freeonce.run.conclude import INCOMPLETE
     show_default=True,
     help="Of acquisitions by one stack make at most so many fail.",
 )
-@click.option("--again", is_flag=True, help="Forget what the store has of these modules.")
+@click.option("--again", is_flag=True, help="Lead anew what the store has of these modules.")
 @excuse_options
 @accelerator_option
 @output_option("--json", "Write all of it as JSON; - for stdout.")
@@ -86,18 +86,18 @@ def census(
         base = base_of(setting, accel)
         modules = matching(names, base.modules())
         plain = list(census_tasks(base, modules))
-        if again:
-            every = [*plain, *census_tasks(base, modules, fail_limit)]
-            store.forget(task.key for task in every)
+        # Of another image they are of before, whether they are asked for again or not.
+        store.unplan_others(census_tasks(base, modules, fail_limit))
+        done = set() if again else store.keys()
         failing: list[Task] = []
         unkept: _Documents = {}
         try:
-            _lead(setting, plain, store, errors, unkept)
+            _lead(setting, plain, store, errors, unkept, done=done)
             if fail_each:
                 documents = _documents(store, plain, unkept)
                 bearing = [one.name for one in plain if lived(documents[one.key])]
                 failing += census_tasks(base, bearing, fail_limit)
-                _lead(setting, failing, store, errors, unkept)
+                _lead(setting, failing, store, errors, unkept, done=done)
         finally:
             # Ctrl-C too: what was led before is told.
             documents = _documents(store, [*plain, *failing], unkept)
@@ -122,11 +122,17 @@ _Documents = dict[str, Mapping[str, Any]]
 
 
 def _lead(
-    setting: Setting, chosen: Sequence[Task], store: Store, errors: Console, unkept: _Documents
+    setting: Setting,
+    chosen: Sequence[Task],
+    store: Store,
+    errors: Console,
+    unkept: _Documents,
+    *,
+    done: Set[str],
 ) -> None:
-    """Lead what the store has not, and keep it as it comes. `unkept`: gets what the host lacked."""
-    there = store.keys()
-    missing = [task for task in chosen if task.key not in there]
+    """Lead what is not done, and keep it as it comes. `unkept`: gets what the host lacked."""
+    store.plan_also(chosen)
+    missing = [task for task in chosen if task.key not in done]
     if not missing:
         return
     with ready(setting) as (roomy, source), watched(errors, len(missing)) as watch:
@@ -140,7 +146,8 @@ def _lead(
 
 def _documents(store: Store, chosen: Sequence[Task], unkept: _Documents) -> _Documents:
     keys = {task.key for task in chosen}
-    return unkept | {one.key: one.document for one in store.results() if one.key in keys}
+    # With --again there may be an old one of what could not be led.
+    return {one.key: one.document for one in store.results() if one.key in keys} | unkept
 
 
 def _modules(

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,34 +40,40 @@ def writable(file: Path) -> None:
         real.unlink()
 
 
-def write(file: Path, text: str | bytes) -> None:
+def write(file: Path, text: str | bytes | Iterable[str]) -> None:
     """Write to a file, or to standard output for `-`. Raises HostError `cannot-write`.
 
-    A file has all of it or is what it was.
+    `text`: or its parts, asked for one by one. A file has all of it or is what it was.
     """
+    parts = (text,) if isinstance(text, str | bytes) else text
     if file == STDOUT:
         with written_out():
-            click.echo(text, nl=False)
+            for part in parts:
+                click.echo(part, nl=False)
         return
     try:
-        _put(file.resolve(), text.encode() if isinstance(text, str) else text)
+        _put(file.resolve(), (one.encode() if isinstance(one, str) else one for one in parts))
     except OSError as error:
         raise HostError("cannot-write", f"cannot write {file}: {error.strerror}") from error
 
 
-def _put(file: Path, data: bytes) -> None:
+def _put(file: Path, parts: Iterable[bytes]) -> None:
     """All of it by one rename, or what was there before: also when we are ended meanwhile."""
     if file.exists() and not file.is_file():
         # A pipe or a device: there is nothing to keep whole.
-        file.write_bytes(data)
+        with file.open("wb") as pipe:
+            pipe.writelines(parts)
         return
     scratch = file.with_name(f".{file.name}.{os.getpid()}.new")
     try:
-        scratch.write_bytes(data)
+        opened = scratch.open("wb")
     except PermissionError:
-        # The file is ours to write and its folder is not.
-        file.write_bytes(data)
+        # The file is ours to write and its folder is not: nothing of it before all is there.
+        file.write_bytes(b"".join(parts))
         return
+    try:
+        with opened:
+            opened.writelines(parts)
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise

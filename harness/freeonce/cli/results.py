@@ -5,25 +5,27 @@ import fnmatch
 import io
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from textwrap import fill, indent
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from freeonce.campaign.compare import differences, findings, in_short
-from freeonce.campaign.junit import junit_text
-from freeonce.campaign.overview import page, told
+from freeonce.campaign.junit import junit_parts
+from freeonce.campaign.overview import page
 from freeonce.campaign.sarif import sarif_text
-from freeonce.campaign.store import Kept, reading
+from freeonce.campaign.store import Kept, Store, reading
+from freeonce.campaign.summary import summary
 from freeonce.cli.options import output_option
 from freeonce.cli.output import STDOUT, Out, writable, write
+from freeonce.evidence.text import one_line
 
 FOLDER = click.Path(path_type=Path)
-COLUMNS = ("key", "kind", "name", "number", "verdict", "as_expected", "seconds", "worker", "kernel")
+COLUMNS = (
+    *("key", "kind", "name", "number", "verdict", "as_expected", "seconds", "worker", "kernel"),
+    "current",
+)
 SHOWN_KEY = 12
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet computes."""
@@ -38,7 +40,10 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
     metavar="COLUMN=GLOB",
     help=f"Only these; columns: {', '.join(COLUMNS)}.",
 )
-@click.option("--against", type=FOLDER, help="A store of before: what is new, gone or changed.")
+@click.option(
+    "--all", "every", is_flag=True, help="Also those that are not of the last plan (current=no)."
+)
+@click.option("--against", type=FOLDER, help="A store of before: what is new or gone.")
 @output_option("--json", "Write all of each result as JSON; - for stdout.")
 @output_option("--csv", "Write a line for each result; - for stdout.")
 @output_option("--html", "Write one HTML page: a heat map, what is not as expected, and when.")
@@ -51,24 +56,49 @@ def results(
     *,
     store: Path,
     conditions: tuple[str, ...],
+    every: bool,
     against: Path | None,
     **outputs: Path | None,
 ) -> None:
     """List the results of a campaign, also while it runs, or hold them against another's.
+
+    Only those of the plan that was given last, by the image and the harness of then.
 
     Exit status: 0; with --against 1 when something is new, gone or changed; 2 usage.
     """
     chosen = [_condition(text) for text in conditions]
     files = {name: file for name, file in outputs.items() if file is not None}
     _not_twice(list(files.values()), against)
-    # Read anew for each: all of them at once may be more than memory holds.
-    found = partial(_chosen, store, chosen)
-    for name, file in files.items():
-        write(file, WRITERS[name](found(), store.name))
+    if every and (against or files.keys() - BESIDE):
+        raise click.UsageError("--all is for the list, --csv and --json: others have a task once")
+    with reading(store) as opened, opened.still():
+        # Read anew for each: all of them at once may be more than memory holds.
+        found = _Chosen(opened, store.name, chosen, every)
+        for name, file in files.items():
+            write(file, WRITERS[name](found))
+        if against is not None:
+            with reading(against) as other, other.still():
+                status = _compared(other, found)
+        elif not files:
+            console = Out()
+            write(STDOUT, _listed(found, console.width if console.is_terminal else None))
+        _tell_what_is_not_told(opened, every)
     if against is not None:
-        context.exit(_compared(_chosen(against, chosen), found()))
-    if not files:
-        _printed(found())
+        context.exit(status)
+
+
+BESIDE = {"csv_file", "json_file"}
+"""In which several results of one task may stand."""
+
+
+def _tell_what_is_not_told(store: Store, every: bool) -> None:
+    """To nobody's surprise: what a list does not have looks as if it had never been."""
+    before, awaited = store.of_before(), len(store.awaited())
+    if before and not every:
+        of = "of another plan, image or harness"
+        click.echo(f"{before} results of before ({of}) are not told: --all", err=True)
+    if awaited:
+        click.echo(f"{awaited} of the plan have no result yet", err=True)
 
 
 def _not_twice(files: Sequence[Path], against: Path | None) -> None:
@@ -91,65 +121,147 @@ def _condition(text: str) -> tuple[str, str]:
     return column, pattern
 
 
-def _chosen(store: Path, conditions: Iterable[tuple[str, str]]) -> Iterator[Kept]:
-    with reading(store) as opened:
-        for one in opened.results():
-            if all(fnmatch.fnmatch(_word(one, column), glob) for column, glob in conditions):
+class _Chosen:
+    """Results of a store that are asked for, each time from the beginning."""
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        conditions: Sequence[tuple[str, str]],
+        every: bool = False,
+    ) -> None:
+        self.store = store
+        self.name = name
+        self._conditions = conditions
+        self._every = every
+
+    def __iter__(self) -> Iterator[Kept]:
+        for one in self.store.results(self._fits, current=not self._every):
+            # Which kernel it was the document may have to tell.
+            if self._holds("kernel", one.kernel):
                 yield one
 
+    def asks(self, one: Kept) -> bool:
+        """Whether a result, also of another store, fits all conditions."""
+        return all(self._holds(column, getattr(one, column)) for column in COLUMNS)
 
-def _word(kept: Kept, column: str) -> str:
+    def _fits(self, plain: Mapping[str, object]) -> bool:
+        return all(self._holds(column, plain[column]) for column in plain)
+
+    def _holds(self, column: str, value: object) -> bool:
+        globs = (glob for name, glob in self._conditions if name == column)
+        return all(fnmatch.fnmatch(_word(value), glob) for glob in globs)
+
+
+def _word(value: object) -> str:
     """As `--where` and CSV have it: yes and no for what is true or not."""
-    value = getattr(kept, column)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _json(found: Iterable[Kept], _: str) -> str:
-    rows = ",\n".join(json.dumps(asdict(one), indent=1) for one in found)
-    return f"[\n{rows}\n]\n"
-
-
-def _csv(found: Iterable[Kept], _: str) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, "findings"])
+def _json(found: _Chosen) -> Iterator[str]:
+    before = "[\n"
     for one in found:
-        words = [_word(one, column) for column in COLUMNS]
+        yield before + json.dumps(vars(one))
+        before = ",\n"
+    yield "\n]\n" if before == ",\n" else "[]\n"
+
+
+def _csv(found: _Chosen) -> Iterator[str]:
+    yield _line([*COLUMNS, "findings"])
+    for one in found:
+        words = [_word(getattr(one, column)) for column in COLUMNS]
         words.append("; ".join(sorted(findings(one.document))))
-        writer.writerow([f"'{word}" if word.startswith(FORMULA) else word for word in words])
+        yield _line([f"'{word}" if word.startswith(FORMULA) else word for word in words])
+
+
+def _line(words: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(words)
     return text.getvalue()
 
 
-def _html(found: Iterable[Kept], name: str) -> str:
-    return page([told(one) for one in found], name, when=time.strftime("%Y-%m-%d %H:%M"))
+def _html(found: _Chosen) -> str:
+    return page(
+        [summary(one) for one in found],
+        found.name,
+        when=time.strftime("%Y-%m-%d %H:%M"),
+        of_before=found.store.of_before(),
+        awaited=len(found.store.awaited()),
+    )
 
 
-WRITERS: dict[str, Callable[[Iterable[Kept], str], str]] = {
+WRITERS: dict[str, Callable[[_Chosen], str | Iterable[str]]] = {
     "json_file": _json,
     "csv_file": _csv,
     "html_file": _html,
-    "junit_file": lambda found, _: junit_text(found),
-    "sarif_file": lambda found, _: sarif_text(found),
+    "junit_file": junit_parts,
+    "sarif_file": sarif_text,
 }
-"""Of results and the store's name a report, by the option that names its file."""
+"""Of results a report or its parts, by the option that names its file."""
 
 
-def _printed(found: Iterable[Kept]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("key", "kind", "name", "verdict", "expected", "seconds", "found"):
-        table.add_column(heading, justify="right" if heading == "seconds" else "left")
+HEADINGS = ("key", "kind", "name", "verdict", "expected", "seconds", "found")
+
+
+def _listed(found: _Chosen, wide: int | None) -> Iterator[str]:
+    """A line of each result, in columns. `wide`: the terminal; None for a file, or a pipe.
+
+    What was found follows in its line if there is room, in a terminal else below.
+    """
+    widths = [len(heading) for heading in HEADINGS[:-1]]
     for one in found:
-        words = (one.key[:SHOWN_KEY], one.kind, one.label, one.verdict, _word(one, "as_expected"))
-        table.add_row(*map(Text, words), f"{one.seconds:.1f}", Text(in_short(one.document)))
-    Out(highlight=False).print(table)
-
-
-def _compared(before: Iterable[Kept], after: Iterable[Kept]) -> int:
-    found = list(differences(before, after))
+        widths = [max(width, len(cell)) for width, cell in zip(widths, _cells(one), strict=True)]
+    if wide is not None:
+        # A long name has its own line longer, and no other's.
+        others = sum(widths) + len(GAP) * len(widths) - widths[NAME]
+        widths[NAME] = min(widths[NAME], max(wide - others - ROOM, len("name")))
+    yield _in_columns(HEADINGS[:-1], widths) + GAP + HEADINGS[-1] + "\n"
     for one in found:
-        said = " -> ".join(filter(None, (one.before, one.after)))
-        click.echo(f"{one.what}: {one.name} ({one.number}): {said}")
-    click.echo(f"{len(found)} differences")
-    return 1 if found else 0
+        row, said = _in_columns(_cells(one), widths), one_line(in_short(one.document))
+        if wide is None or not said or len(row + GAP + said) <= wide:
+            yield (row + GAP + said).rstrip() + "\n"
+        else:
+            yield row + "\n"
+            yield indent(fill(said, max(wide - len(UNDER), 20)), UNDER) + "\n"
+
+
+GAP = "  "
+UNDER = "    "
+ROOM = 16
+"""In a terminal's lines, for what was found."""
+NAME, SECONDS = HEADINGS.index("name"), HEADINGS.index("seconds")
+
+
+def _cells(one: Kept) -> tuple[str, ...]:
+    """Of all columns but the last."""
+    words = (one.key[:SHOWN_KEY], one.kind, one.label, one.verdict, _word(one.as_expected))
+    return (*map(one_line, words), f"{one.seconds:.1f}")
+
+
+def _in_columns(cells: Sequence[str], widths: Sequence[int]) -> str:
+    placed = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+    placed[SECONDS] = cells[SECONDS].rjust(widths[SECONDS])
+    return GAP.join(placed)
+
+
+def _compared(before: Store, after: _Chosen) -> int:
+    """Tell it, a line of each task and of each finding; the exit status."""
+    count, awaited = 0, after.store.awaited()
+
+    def told() -> Iterator[str]:
+        nonlocal count
+        both = (before.results(current=True), after.store.results(current=True))
+        for one in differences(*both, awaited, after.asks):
+            count += 1
+            verdicts = " -> ".join(dict.fromkeys(filter(None, (one.before, one.after))))
+            yield f"{one.what}: {one_line(one.name)} ({one.number}): {verdicts}\n"
+            yield from (f"{UNDER}new: {one_line(said)}\n" for said in one.new)
+            yield from (f"{UNDER}gone: {one_line(said)}\n" for said in one.gone)
+        more = f"; {len(awaited)} not yet run" if awaited else ""
+        yield f"{count} differences{more}\n"
+
+    write(STDOUT, told())
+    return 1 if count else 0

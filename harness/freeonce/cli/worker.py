@@ -12,6 +12,8 @@ from freeonce.campaign.probe import probe
 from freeonce.cli.options import accelerator_option
 from freeonce.errors import HostError
 from freeonce.machine.argv import MIB
+from freeonce.project.host import QEMU_VARIABLE
+from freeonce.project.image import PATH_VARIABLE
 from freeonce.project.machine import Machine
 from freeonce.run.crew import default_jobs
 
@@ -37,6 +39,10 @@ def worker(*, scheduler: str, slots: int | None, images: Path | None, accel: str
     serving = loaded("freeonce.campaign.serving")
     if images is not None:
         os.environ[SHARED] = str(images.resolve())
+    for name in (QEMU_VARIABLE, PATH_VARIABLE):
+        # Tasks are done where their campaign stands.
+        if "/" in (said := os.environ.get(name, "")):
+            os.environ[name] = str(Path(said).absolute())
     found = probe(accel)
     for words in found.words():
         click.echo(words, err=True)

@@ -1,5 +1,6 @@
 """A folder of ours with a keeper: gone when we are gone, however we went."""
 
+import re
 import secrets
 import shutil
 import signal
@@ -16,16 +17,27 @@ SOCKETS = Path("/tmp")
 SCRATCH = "freeonce-"
 
 # Waits until we say that all is over, or the last writer of its standard input is gone:
-# then we died. In that case it ends a QEMU of this folder that outlived us, whatever the program is
-# called: it is the one that was told to serve a socket there. The pipe closes on exec, so a QEMU
-# just being started is seen with its own command line.
+# then we died. In that case it ends what outlived us: a QEMU of this folder, whatever the program
+# is called, as it was told to serve a socket there; and what has temporary files there, as builds
+# and all that these begin do. The pipe closes on exec, so a QEMU just being started is seen with
+# its own command line. What is begun while it looks is seen when it looks again; what SIGKILL does
+# not end is not waited for. A host has thousands of processes: none is begun for each. [p] keeps
+# the patterns, which are arguments too, from being what they look for. $1: what $0 is to grep.
 KEEPER = """
-read -r over || for process in /proc/[0-9]*; do
-    tr '\\0' '\\n' <"$process/cmdline" | grep -F "path=$0/" | grep -q -F ,server=on &&
-        kill -KILL "${process##*/}"
+export LC_ALL=C
+with() {
+    printf '%s\\n' /proc/[0-9]*/"$1" | xargs grep -lsz -e "$2"
+}
+read -r over || for look in 0 1 2 3 4 5 6 7 8 9; do
+    found=$({ with environ "^TMPDIR=$1/"; with cmdline "[p]ath=$1/.*,server=on"; } | cut -d/ -f3)
+    [ "$found" ] || break
+    kill -KILL $found
+    sleep 0.1
 done 2>/dev/null
 rm -rf -- "$0"
 """
+SPECIAL = re.compile(r"[][.*^$\\]")
+"""What grep does not take as it is. A newline would begin another pattern."""
 
 KEEPER_SECONDS = 10.0
 """It removes a file or two, on a machine that may be busy."""
@@ -79,9 +91,10 @@ def _keeper(folder: Path) -> "subprocess.Popen[bytes]":
     its own yet, and Popen would not tell.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    pattern = SPECIAL.sub(r"\\\g<0>", str(folder)).replace("\n", ".")
     try:
         return subprocess.Popen(
-            ["/bin/sh", "-c", KEEPER, str(folder)],
+            ["/bin/sh", "-c", KEEPER, str(folder), pattern],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -3,7 +3,9 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,28 +91,46 @@ def _make(copy: Path, folder: Path, headers: Headers) -> str:
     names = f"-fdebug-prefix-map={copy}={USERS}{folder} -fmacro-prefix-map={copy}={folder}"
     options = [f"M={copy}", "CONFIG_DEBUG_INFO_BTF_MODULES=", f"KCFLAGS=-g {names}"]
     argv = ["make", "-s", f"-j{len(os.sched_getaffinity(0))}", *headers.arguments, *options]
-    # A make that called us has a job server that our own children cannot reach.
-    ours = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFL"))}
     try:
-        done = subprocess.run(
-            [*argv, "modules"],
-            env={**ours, "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=SECONDS * patience(),
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise HostError("no-tool", "make is not installed; run 'freeonce setup'") from error
+        status, words = run_make([*argv, "modules"], str(copy.parent), SECONDS * patience())
     except subprocess.TimeoutExpired as error:
         message = f"{folder}: its build took more than {SECONDS:g} s"
         raise SubjectError(Obstacle.DOES_NOT_BUILD, message) from error
-    said = done.stdout.decode("utf-8", "replace").replace(str(copy), str(folder))
-    if done.returncode:
-        words = _reason(said)[-WORDS:]
-        raise SubjectError(Obstacle.DOES_NOT_BUILD, f"{folder} does not build:\n{words}")
+    said = words.decode("utf-8", "replace").replace(str(copy), str(folder))
+    if status:
+        raise SubjectError(
+            Obstacle.DOES_NOT_BUILD, f"{folder} does not build:\n{_reason(said)[-WORDS:]}"
+        )
     return said
+
+
+def run_make(argv: list[str], temporary: str, seconds: float) -> tuple[int, bytes]:
+    """The exit status and all words of a make that leaves no children when it is broken off.
+
+    `temporary`: a folder; what is killed leaves nothing elsewhere, and by this the folder's keeper
+    knows what is ours. Raises HostError `no-tool`, TimeoutExpired.
+    """
+    # A make that called us has a job server that our own children cannot reach.
+    ours = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFL"))}
+    try:
+        process = subprocess.Popen(
+            argv,
+            env={**ours, "LC_ALL": "C", "TMPDIR": temporary},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise HostError("no-tool", "make is not installed; run 'freeonce setup'") from error
+    with process:
+        try:
+            said, _ = process.communicate(timeout=seconds)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, said
 
 
 def _reason(said: str) -> str:
