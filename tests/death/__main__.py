@@ -68,7 +68,7 @@ def table(rows: list[Row], about: str) -> str:
 
 
 def main(page: str, times: int = TIMES, seed: int | None = None) -> int:
-    """Play all; 1 if anything was wrong."""
+    """Play all; 1 if anything was wrong, or never played."""
     seed = seed if seed is not None else random.randrange(1 << 32)
     host = find_setting("auto").document()
     rows: list[Row] = []
@@ -94,7 +94,8 @@ def main(page: str, times: int = TIMES, seed: int | None = None) -> int:
                     f"{seconds:.0f} s."
                 )
                 Path(page).write_text(table(rows, about))
-    return int(any(row.wrong for row in rows))
+    # What was never played was not well either.
+    return int(any(row.wrong or not row.played for row in rows))
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ POLL_SECONDS = 0.01
 # Its guests' folders lie where no other run's do.
 PROGRAM = """
 import pathlib, signal, sys
-# Whoever began us may have it ignored, as nohup does, and that is inherited.
+# Whoever began us may have them ignored, as nohup does, or a shell in the background: inherited.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from freeonce.machine import folder
 folder.kept_folder.__wrapped__.__defaults__ = (pathlib.Path(sys.argv[1]),)
 from freeonce.cli import main
