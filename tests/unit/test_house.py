@@ -12,7 +12,7 @@ import freeonce
 
 PACKAGE = Path(freeonce.__file__).parent
 
-BASE = ("deadline", "errors")
+BASE = ("beside", "deadline", "errors")
 PURE = ("evidence", "audit", "subject", *BASE)
 MACHINE = ("machine", "project.image", "project.host", *BASE)
 GUEST = ("guest", "project", *MACHINE, *PURE)
@@ -20,6 +20,7 @@ RUN = ("run", *GUEST)
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
+    "beside": (),
     "deadline": ("errors",),
     "project.host": BASE,
     "project.file": ("project.schema", "errors"),

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from freeonce.beside import beside
 from freeonce.byhand.debugger import subject_commands
 from freeonce.errors import FreeonceError
 from freeonce.evidence.ledger import parse_records
@@ -36,13 +37,8 @@ def symbols_when_it_stands(
                 into.touch()
                 return
 
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
+    with beside(look, over.set):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _write(guest: Guest, first: int, modules: Mapping[str, Module], into: Path) -> None:

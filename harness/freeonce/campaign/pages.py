@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from freeonce.beside import beside
 from freeonce.campaign.overview import page
 from freeonce.campaign.store import reading
 from freeonce.campaign.summary import Summary, summary
@@ -43,15 +44,9 @@ def served(folder: Path, at: tuple[str, int]) -> Iterator[str]:
         server = _Server(at, Handler)
     except (OSError, UnicodeError) as error:
         raise HostError("no-page", f"cannot listen at {at[0]}:{at[1]}: {error}") from error
-    with server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            host = f"[{at[0]}]" if ":" in at[0] else at[0]
-            yield f"http://{host}:{server.server_address[1]}/"
-        finally:
-            server.shutdown()
-            thread.join()
+    with server, beside(server.serve_forever, server.shutdown):
+        host = f"[{at[0]}]" if ":" in at[0] else at[0]
+        yield f"http://{host}:{server.server_address[1]}/"
 
 
 class _Server(ThreadingHTTPServer):

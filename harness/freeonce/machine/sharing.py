@@ -5,7 +5,6 @@ QEMU's own socket takes one client, which is the owner. Who else is interested c
 """
 
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -13,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 
+from freeonce.beside import beside
 from freeonce.machine.console import Console
 
 SOCKET = "others.sock"
@@ -28,14 +28,9 @@ def shared(console: Console, folder: Path) -> Iterator[None]:
         door.bind(str(folder / SOCKET))
         door.listen()
         here, there = map(stack.enter_context, socket.socketpair())
-        # A daemon: an error that ends us must not wait for it.
-        thread = threading.Thread(target=_serve, args=(console, door, there), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            here.shutdown(socket.SHUT_RDWR)
-            thread.join()
+        end = partial(here.shutdown, socket.SHUT_RDWR)
+        stack.enter_context(beside(partial(_serve, console, door, there), end))
+        yield
 
 
 def _serve(console: Console, door: socket.socket, over: socket.socket) -> None:
