@@ -1,36 +1,33 @@
-"""What is begun while a signal may end us: all of it is there, or nothing."""
+"""A thread that ends with a block, however that ends."""
 
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+from freeonce.deadline import Deadline
 
-
-@contextmanager
-def unparted() -> Iterator[None]:
-    """Signals that end us come when the block is over."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+BEGIN_SECONDS = 5.0
+"""In which a thread that was begun is at work."""
 
 
 @contextmanager
 def beside(work: Callable[[], None], end: Callable[[], None]) -> Iterator[None]:
-    """Do some work in a thread. When the block ends, however it does, `end` stops it, and it is
-    waited for: what it uses may go then.
+    """Do some work in a thread. When the block ends `end` stops it, and it is waited for: what it
+    uses may go then. So, too, when a signal ends us while it begins.
     """
+    begun = threading.Event()
+
+    def led() -> None:
+        begun.set()
+        work()
+
     # A daemon: an error that ends us must not wait for it.
-    thread = threading.Thread(target=work, daemon=True)
+    thread = threading.Thread(target=led, daemon=True)
     try:
-        # A signal in the middle would leave a thread that nobody knows.
-        with unparted():
-            thread.start()
+        thread.start()
         yield
     finally:
-        if thread.ident is not None:
+        # What was broken off in start() may begin yet, or never.
+        if begun.wait(Deadline(BEGIN_SECONDS, "a thread's begin").left()):
             end()
             thread.join()

@@ -20,7 +20,7 @@ RUN = ("run", *GUEST)
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
-    "beside": (),
+    "beside": ("deadline", "errors"),
     "deadline": ("errors",),
     "project.host": BASE,
     "project.file": ("project.schema", "errors"),

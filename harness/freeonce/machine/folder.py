@@ -3,12 +3,12 @@
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from freeonce.beside import unparted
 from freeonce.deadline import Deadline
 from freeonce.errors import HostError
 
@@ -41,6 +41,8 @@ SPECIAL = re.compile(r"[][.*^$\\]")
 
 KEEPER_SECONDS = 10.0
 """It removes a file or two, on a machine that may be busy."""
+
+ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
 @contextmanager
@@ -88,15 +90,17 @@ def _keeper(folder: Path) -> "subprocess.Popen[bytes]":
     A signal for our process group, as Ctrl-C sends, would also end a keeper that has no session of
     its own yet, and Popen would not tell.
     """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     pattern = SPECIAL.sub(r"\\\g<0>", str(folder)).replace("\n", ".")
     try:
-        with unparted():
-            return subprocess.Popen(
-                ["/bin/sh", "-c", KEEPER, str(folder), pattern],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        return subprocess.Popen(
+            ["/bin/sh", "-c", KEEPER, str(folder), pattern],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     except OSError as error:
         raise HostError("no-process", f"cannot start a program: {error.strerror}") from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
