@@ -1,15 +1,19 @@
 """What a worker tells of its machine: only what it saw, and what it could not try is said."""
 
+import os
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from freeonce.audit.model import Verdict
 from freeonce.campaign import probe as room
 from freeonce.campaign.probe import VMRUN, Capabilities, probe
 from freeonce.campaign.serving import address_towards
+from freeonce.cli import worker as verb
 from freeonce.errors import GuestLost, HostError
 
 TCG = Capabilities(("tcg",), ("tcg",), ("6.1",), "7.2.22", ())
@@ -110,3 +114,24 @@ def test_a_worker_listens_where_it_reaches_its_scheduler() -> None:
     for wrong in ("nonsense", "tcp://127.0.0.1"):
         with pytest.raises(ValueError, match="HOST:PORT"):
             address_towards(wrong)
+
+
+def test_what_a_workers_environment_names_is_found_from_wherever_a_campaign_stands(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def serve(*_: Any) -> None:
+        """Nobody is served."""
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEONCE_QEMU", "tools/qemu")
+    monkeypatch.setenv("FREEONCE_IMAGE", "image/manifest.json")
+    monkeypatch.setattr(verb, "loaded", lambda _: SimpleNamespace(serve=serve))
+    monkeypatch.setattr(verb, "probe", lambda _: TCG)
+    done = CliRunner().invoke(verb.worker, ["tcp://127.0.0.1:1", "--slots", "1"])
+    assert done.exit_code == 0, done.output
+    assert os.environ["FREEONCE_QEMU"] == str(tmp_path / "tools/qemu")
+    assert os.environ["FREEONCE_IMAGE"] == str(tmp_path / "image/manifest.json")
+    # A name is looked for in PATH.
+    monkeypatch.setenv("FREEONCE_QEMU", "qemu-system-x86_64")
+    CliRunner().invoke(verb.worker, ["tcp://127.0.0.1:1", "--slots", "1"])
+    assert os.environ["FREEONCE_QEMU"] == "qemu-system-x86_64"
