@@ -34,7 +34,7 @@ BIN := $(VENV)/bin
 # The recipes of images use the harness, so its own Python runs them.
 RECIPES = PYTHON='$(CURDIR)/$(BIN)/python'
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
-SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane ci/newer-qemu .ci/run guest/init/etc/rc guest/outer/init
+SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane ci/newer-qemu .ci/run guest/init/etc/rc guest/outer/init guest/outer/look
 
 .PHONY: help setup packages images outer run shell test test-kvm test-qemu test-lowest matrix deception fuzz mutation bench death kills transcript scale lint format clean
 

@@ -7,6 +7,7 @@ import logging
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -83,16 +84,25 @@ class Console:
         finally:
             self._waiting = False
 
-    def lines(self, deadline: Deadline) -> Iterator[str]:
-        """Each line as it comes, until QEMU closes its end. Raises DeadlineExceeded."""
+    def lines(
+        self, deadline: Deadline, silent: Callable[[float], None] = lambda _: None
+    ) -> Iterator[str]:
+        """Each line as it comes, until QEMU closes its end. Raises DeadlineExceeded.
+
+        `silent` is called again and again while none comes, with the seconds since the last.
+        """
         wanted: list[bytes | type[pexpect.TIMEOUT] | type[pexpect.EOF]]
         wanted = [b"\n", pexpect.TIMEOUT, pexpect.EOF]
+        last = time.monotonic()
         while True:
             found = self._spawn.expect_exact(wanted, timeout=min(POLL_SECONDS, deadline.left()))
             if found == 0:
+                last = time.monotonic()
                 yield printable(self._spawn.before or b"").strip()
             elif found == 2:
                 return
+            else:
+                silent(time.monotonic() - last)
             # Of a line without an end we do not keep all.
             self._spawn.buffer = self._spawn.buffer[-TAIL_BYTES:]
 

@@ -24,6 +24,9 @@ COMMAND_LINE = (
 SCRATCH = PurePosixPath("/run/freeonce")
 """Where the outer machine has the folder `scratch` that we share; guest/outer/init says so too."""
 
+LOOK = "look.sock"
+"""Its second serial line: for each line on it guest/outer/look tells where the machine stands."""
+
 
 @dataclass(frozen=True)
 class OuterConfig:
@@ -53,6 +56,8 @@ def outer_argv(config: OuterConfig, folder: Path) -> tuple[str, ...]:
         *("-append", " ".join(COMMAND_LINE)),
         *("-chardev", f"socket,id=console,path={folder}/console.sock,server=on,wait=off"),
         *("-serial", "chardev:console"),
+        *("-chardev", f"socket,id=look,path={folder}/{LOOK},server=on,wait=off"),
+        *("-serial", "chardev:look"),
         *("-chardev", f"socket,id=qmp,path={folder}/qmp.sock,server=on,wait=off"),
         *("-mon", "chardev=qmp,mode=control"),
         "-virtfs",

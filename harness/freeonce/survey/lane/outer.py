@@ -5,15 +5,19 @@ import re
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from freeonce.deadline import Deadline
+from freeonce.deadline import Deadline, patience
 from freeonce.errors import EvidenceError, GuestLost, OuterLost
 from freeonce.machine.folder import kept_folder
 from freeonce.machine.start import started
 from freeonce.survey.lane.argv import OuterConfig, outer_argv, script
+from freeonce.survey.lane.standing import where_it_stands
 
 MAX_STATUS = 64
+SILENT_SECONDS = 90.0
+"""A run at work says each 10 s how far it is, once it has begun."""
 MAX_LEFT = 64 << 20
 """Bytes that we read of a file that the outer machine left."""
 
@@ -59,6 +63,28 @@ def read_left(file: Path, most: int) -> bytes | None:
     return data
 
 
+class _Looker:
+    """Tells where the machine stands when it has been silent for long; once a silence."""
+
+    def __init__(self, look: Callable[[], str], told: Callable[[str], None]) -> None:
+        self._look = look
+        self._told = told
+        self._looked = False
+
+    def heard(self) -> None:
+        """It said something."""
+        self._looked = False
+
+    def silent(self, seconds: float) -> None:
+        """It has said nothing for so long."""
+        if self._looked or seconds < SILENT_SECONDS * patience():
+            return
+        self._looked = True
+        self._told(f"the outer machine has said nothing for {seconds:.0f} s; where it stands:")
+        for line in self._look().splitlines():
+            self._told(line)
+
+
 def run_in_outer(
     config: OuterConfig,
     command: Sequence[str],
@@ -81,9 +107,11 @@ def run_in_outer(
         (scratch / "command").write_text(script(command, environment))
         with started(outer_argv(config, folder), folder, deadline) as machine:
             machine.monitor.execute("cont")
+            looker = _Looker(partial(where_it_stands, folder, machine.monitor), told)
             try:
-                for said in machine.console.lines(deadline):
+                for said in machine.console.lines(deadline, looker.silent):
                     told(said)
+                    looker.heard()
                 machine.process.finish(deadline)
                 status = exit_status_of(read_left(scratch / "status", MAX_STATUS))
                 left = read_left(scratch / file, MAX_LEFT)
