@@ -67,6 +67,11 @@ def main() -> None:
                 (scratch() / "status").write_text(f"exit {value}\n")
             case "garble":
                 (scratch() / "status").write_text(value)
+            case "clocks":
+                # A file with how many boots will still misjudge it.
+                left = int(Path(value).read_text())
+                Path(value).write_text(str(left - 1))
+                (scratch() / "status").write_text("clock\n" if left > 0 else "exit 0\n")
             case "file":
                 (scratch() / "run.json").write_text(value)
             case "do":

@@ -29,7 +29,14 @@ from freeonce.survey.lane.differences import (
     outcomes,
     parse_run,
 )
-from freeonce.survey.lane.outer import Left, exit_status_of, read_left, run_in_outer
+from freeonce.survey.lane.outer import (
+    BOOTS,
+    MISJUDGED,
+    Left,
+    exit_status_of,
+    read_left,
+    run_in_outer,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE_QEMU = Path(__file__).with_name("fake_qemu.py")
@@ -72,6 +79,7 @@ def test_no_end_of_the_outer_machine_leaves_qemu_waiting() -> None:
 
 def test_harness_and_init_agree_on_the_names() -> None:
     init = (ROOT / "guest/outer/init").read_text()
+    assert f'echo "{MISJUDGED.decode().strip()}" >/root{SCRATCH}/status' in init
     assert f"/root{SCRATCH} " in init or f"/root{SCRATCH}\n" in init
     assert f"{SCRATCH}/command" in init
     assert f"/root{SCRATCH}/status" in init
@@ -158,6 +166,26 @@ def test_an_outer_machine_without_a_status_is_lost(fake: str, words: str, outer:
     with pytest.raises(OuterLost, match=words) as lost:
         outer.run(fake)
     assert lost.value.console == "booted"
+
+
+def test_where_the_kernel_misjudged_its_clock_it_is_booted_again(
+    outer: Outer, tmp_path: Path
+) -> None:
+    boots = tmp_path / "boots"
+    boots.write_text(str(BOOTS - 1))
+    assert outer.run(f"say=booted clocks={boots}").status == 0
+    assert outer.said.count("booted") == BOOTS
+    assert sum("misjudged its clock" in one for one in outer.said) == BOOTS - 1
+
+
+def test_a_clock_that_is_misjudged_each_time_is_a_lost_machine(
+    outer: Outer, tmp_path: Path
+) -> None:
+    boots = tmp_path / "boots"
+    boots.write_text("1000")
+    with pytest.raises(OuterLost, match=f"misjudged its clock {BOOTS} times"):
+        outer.run(f"clocks={boots}")
+    assert boots.read_text() == str(1000 - BOOTS)
 
 
 @pytest.mark.usefixtures("usual_speed")
