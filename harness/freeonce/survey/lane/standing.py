@@ -13,7 +13,7 @@ from freeonce.evidence.text import printable
 from freeonce.machine.monitor import Monitor
 from freeonce.survey.lane.argv import LOOK
 
-ANSWER_SECONDS = 30.0
+ANSWER_SECONDS = 60.0
 MOST_BYTES = 256 << 10
 END = b"freeonce: looked\n"
 """What guest/outer/look says last."""
