@@ -86,6 +86,18 @@ def test_no_file_is_opened_as_a_standard_stream() -> None:
     assert done.returncode > 42
 
 
+@pytest.mark.parametrize("closed", [">&-", "<&-", "2>&-", "<&- >&- 2>&-"])
+def test_with_a_standard_stream_closed_the_verdict_is_the_status(closed: str) -> None:
+    work = """from freeonce.cli.output import STDOUT, Out, write
+    write(STDOUT, "said")
+    Out().print("said")
+    Out(stderr=True).print("said")
+    sys.stdin.read()
+    return 4"""
+    done = program(work, f'"$@" </dev/null {closed}')
+    assert done.returncode == 4
+
+
 def test_a_shell_without_a_home_keeps_no_history_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
