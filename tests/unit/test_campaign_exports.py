@@ -154,6 +154,16 @@ def test_words_of_the_guest_stay_words(words: str) -> None:
     log(lost, faulty(0, function=words))
 
 
+def test_sarif_has_no_link_of_a_guests() -> None:
+    """A `]` behind a backslash ends no link text (SARIF 2.1.0, 3.11.6)."""
+    link = "[x](http://x.example)"
+    lost = kept("b", 0, "incomplete", document={"reasons": [link]})
+    run = log(lost, faulty(0, message=link))
+    told = [*run["results"], *run["invocations"][0]["toolExecutionNotifications"]]
+    assert len(told) == 2
+    assert all("[x\\](http" in one["message"]["text"] for one in told)
+
+
 def test_reports_are_written_of_a_store(tmp_path: Path) -> None:
     with writing(tmp_path / "s") as store:
         task = Task("k", "note", {"kind": "audit", "number": 0})

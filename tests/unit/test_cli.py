@@ -688,3 +688,12 @@ def test_a_line_that_is_broken_ends_in_no_blank_where_no_terminal_shows_it(
     file = io.StringIO()
     Out(file=file, width=8, force_terminal=terminal, highlight=False).print(Text("one two three"))
     assert file.getvalue() == said
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_words_are_printed_as_they_are(terminal: bool) -> None:
+    """rich takes `:bomb:` for a picture and `[bold]` for markup, also where it is told neither."""
+    file = io.StringIO()
+    said = "mine/:bomb: [bold]x[/bold] [/nothing]"
+    Out(file=file, width=80, force_terminal=terminal, highlight=False).print(said)
+    assert file.getvalue() == f"{said}\n"

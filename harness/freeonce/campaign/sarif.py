@@ -82,7 +82,7 @@ def _result(one: Summary, finding: Mapping[str, Any], same: str) -> dict[str, ob
         "ruleId": finding["rule"],
         "ruleIndex": sarif.rule_index(Rule(finding["rule"])),
         "level": "error",
-        "message": {"text": f"{one.label}: {finding['message']}"},
+        "message": sarif.message(f"{one.label}: {finding['message']}"),
         "locations": [sarif.location(frame if frame.file or frame.function else None, one.name)],
         "partialFingerprints": {sarif.FINGERPRINT: same},
     }

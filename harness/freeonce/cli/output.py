@@ -97,8 +97,12 @@ def written_out() -> Iterator[None]:
 class Out(Console):
     """A console of rich whose reader may leave: that is no verdict, as rich's status 1 would be.
 
-    In a file or a pipe no line ends in blanks, which rich leaves where it breaks one.
+    Words are printed as they are: `[bold]` and `:bomb:` in a name are no markup. In a file or a
+    pipe no line ends in blanks, which rich leaves where it breaks one.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """As rich's."""
