@@ -116,7 +116,7 @@ LEAK = {"rule": "leak", "kind": "slab"}
     [
         ("clean", {"failures": {"points": [point("crashed")]}}, "a: failing 3+: crashed; why"),
         ("clean", {"failures": {"points": [point("hung", FOUND)]}}, "a: failing 3+: hung; why"),
-        ("clean", {"failures": {"points": [], "unled": "busy"}}, "a: no failures led: busy"),
+        ("clean", {"failures": {"points": [], "unled": "busy"}}, "a: no failures were run: busy"),
         ("clean", {"expected": [LEAK]}, "a: clean: expected leak slab, and not that alone came"),
         (
             "faulty",
@@ -203,8 +203,8 @@ def test_nothing_that_is_exported_is_of_before_the_last_plan(
     if report != "--sarif":
         assert "note" in said.stdout
     assert said.stderr.splitlines() == [
-        "1 results of before (of another plan, image or harness) are not told: --all",
-        "1 of the plan have no result yet",
+        "1 older results (of another plan, image or harness) are left out; --all shows them",
+        "1 tasks of the plan have no result yet",
     ]
 
 
@@ -213,7 +213,7 @@ def test_what_is_of_before_is_exported_to_who_asks_for_it(planned: Path) -> None
     said = CliRunner().invoke(results, words)
     rows = list(csv.DictReader(said.stdout.splitlines()))
     assert [(row["key"], row["current"]) for row in rows] == [("A0", "yes"), ("B0", "no")]
-    assert said.stderr == "1 of the plan have no result yet\n"
+    assert said.stderr == "1 tasks of the plan have no result yet\n"
     said = CliRunner().invoke(results, [str(planned), "--all", "--where", "current=no"])
     assert ("B0" in said.stdout, "A0" in said.stdout) == (True, False)
 

@@ -182,7 +182,7 @@ def test_without_debug_info_the_report_stands_and_says_so(
 ) -> None:
     ending(monkeypatch, (Verdict.CLEAN, True))
     assert call("run") == 0
-    assert "no lines of source: cannot read /no/such/module" in capsys.readouterr().err
+    assert "no source lines: cannot read /no/such/module" in capsys.readouterr().err
 
 
 def test_what_cannot_be_written_is_refused_before_the_run(
@@ -499,7 +499,7 @@ def test_what_failed_and_what_was_not_reached_runs_again(
     assert json.loads((tmp_path / "open.json").read_text())["open"] == []
     capsys.readouterr()
     assert call("run", "--rerun-failed") == 2
-    assert "nothing to run again: all was as expected" in capsys.readouterr().err
+    assert "nothing to run again: everything was as expected" in capsys.readouterr().err
 
 
 def test_what_the_guest_has_no_more_is_not_open(

@@ -177,7 +177,7 @@ def test_what_a_witness_did_not_see_is_said() -> None:
     history = run().allocate(1, 0x1000, seen=False).end()
     (one,) = accounts(drawn(history).bars, history.records(), None)
     assert one.kernel == "saw no allocation here"
-    assert one.memory == "nobody looked"
+    assert one.memory == "was not read"
 
 
 def test_memory_of_the_kernels_allocators_is_not_held_against_our_own() -> None:
@@ -189,8 +189,8 @@ def test_memory_of_the_kernels_allocators_is_not_held_against_our_own() -> None:
     bars = drawn(history.end().settle()).bars
     slab, area = accounts(bars, history.records(), None)
     assert slab.kernel == "released it by itself"
-    assert area.kernel == "asked through a wrapper, which tells"
-    assert area.memory == "nobody looked"
+    assert area.kernel == "called through a wrapper, which records it"
+    assert area.memory == "was not read"
     (stretch,) = memory_map(bars, None).stretches
     assert stretch.serials == (1,)
 

@@ -31,7 +31,7 @@ def vmcoreinfo_at(said: bytes) -> Extent:
     try:
         gpa, size = (int(word, 16) for word in said.split())
     except ValueError:
-        raise EvidenceError("the guest's kernel does not tell where its VMCOREINFO is") from None
+        raise EvidenceError("the guest's kernel does not say where its VMCOREINFO is") from None
     if not NOTE.size < size <= MAX_NOTE:
         raise EvidenceError(f"the guest's VMCOREINFO would be {size} bytes")
     return Extent(gpa, size)
@@ -42,7 +42,7 @@ def trimmed(note: bytes) -> bytes:
     name_bytes, bytes_, _ = NOTE.unpack_from(note)
     start = NOTE.size + len(NAME) + (-len(NAME) % 4)
     if name_bytes != len(NAME) or note[NOTE.size : NOTE.size + len(NAME)] != NAME:
-        raise EvidenceError("what the guest says is its VMCOREINFO is none")
+        raise EvidenceError("the guest's VMCOREINFO is not valid")
     if start + bytes_ > len(note):
         raise EvidenceError("the guest's VMCOREINFO is cut off")
     return note[: start + bytes_] + bytes(-bytes_ % 4)
