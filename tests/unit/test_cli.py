@@ -553,7 +553,7 @@ def test_nothing_can_run_again_where_nothing_ran(
     call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("run", "--rerun-failed") == 2
-    assert "nothing ran here yet" in capsys.readouterr().err
+    assert "nothing was run here yet" in capsys.readouterr().err
     (tmp_path / "open.json").write_text('{"schema": "freeonce/open/1", "open": "a/0"}')
     assert call("run", "--rerun-failed") == 2
     assert "it is not what freeonce writes" in capsys.readouterr().err

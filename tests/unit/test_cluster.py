@@ -139,7 +139,7 @@ def test_a_campaign_without_workers_says_so_once(monkeypatch: pytest.MonkeyPatch
     )
     assert some._next(coming) == "done"
     (word,) = said
-    assert word.startswith("no worker is there")
+    assert word.startswith("there is no worker")
 
 
 def test_workers_of_others_are_none_that_are_left() -> None:

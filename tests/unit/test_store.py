@@ -470,7 +470,7 @@ def test_what_only_a_log_has_is_never_left_out(tmp_path: Path) -> None:
     said = read_only(tmp_path / "copy", tmp_path / "disk")
     assert f"{tmp_path / 'disk' / FILE} cannot be read: unable to open" in said
     assert f"{FILE}-wal has results" in said
-    assert "copy the folder to where you can write" in said
+    assert "copy the folder to a place where you can write" in said
     with reading(tmp_path / "copy") as store:
         assert store.keys() == {task(1).key}
 
