@@ -640,7 +640,7 @@ def full() -> int:
 @pytest.mark.parametrize("verb", [["explain"], ["doctor", "--json"]])
 @pytest.mark.parametrize(
     ("opened", "words"),
-    [(forsaken, b"nobody reads"), (full, b"No space left")],
+    [(forsaken, b"the reader"), (full, b"No space left")],
 )
 def test_a_full_or_forsaken_standard_output_is_no_verdict(
     verb: list[str], opened: Callable[[], int], words: bytes
