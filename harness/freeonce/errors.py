@@ -42,7 +42,7 @@ class Obstacle(StrEnum):
     DOES_NOT_UNLOAD = "does-not-unload"
     GUEST_LOST = "guest-lost"
     UNTOLD_VMRUN = "untold-vmrun"
-    """Its code gives the CPU memory at a place of which nobody tells, and may have come there."""
+    """Its code gives the CPU memory by an instruction that is not patched, and may have run."""
     NOT_DRAINED = "not-drained"
     """Its ledger grew faster, or longer, than the host took it."""
     NOT_QUIET = "not-quiet"

@@ -176,7 +176,7 @@ def a_place_that_fills(work: Path, templates: Path) -> list[str]:
 def a_place_that_is_read_only(work: Path, templates: Path) -> list[str]:
     """Nothing can be written where templates should lie."""
     with mounted(work / "read-only", "size=400m,mode=700,ro") as place:
-        return run_in(Life(work, place), refused("not ours to write in"))
+        return run_in(Life(work, place), refused("not writable for you"))
 
 
 def no_guest(*words: str) -> Judge:

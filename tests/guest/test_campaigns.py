@@ -96,7 +96,7 @@ def test_workers_and_scheduler_may_be_killed(plan: Path) -> None:
                 said, _ = campaign.communicate(timeout=SECONDS * patience())
                 assert second.wait(timeout=SECONDS * patience()) is not None
             assert campaign.returncode == 3, said
-            assert "the same command goes on" in said
+            assert "the same command continues" in said
     with scheduler() as (address, _), begun(*FREEONCE, "worker", address, *work):
         with begun(*FREEONCE, "campaign", str(plan), "--scheduler", address) as campaign:
             said, _ = campaign.communicate(timeout=SECONDS * patience())
@@ -170,7 +170,7 @@ def test_a_full_disk_is_told_with_what_to_do_and_nothing_is_lost(
         pytest.skip(f"NOT TESTED: a full disk; no mount may be made: {said}")
     assert re.findall(r"^status (\d)$", said, re.MULTILINE) == ["3", "3", "4"], said
     told = rf"{disk}/store/results\.sqlite cannot be written: .*; 0\.\d MB are free on its disk"
-    assert len(re.findall(f"{told}; make room, .* the same command goes on", said)) == 2, said
+    assert len(re.findall(f"{told}; make room, .* the same command continues", said)) == 2, said
     before = {one.key: one.finished for one in results(copy)}
     after = {one.key: one.finished for one in results(tmp_path / "copy-whole")}
     assert 0 < len(before) < len(after) == 150

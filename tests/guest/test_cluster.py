@@ -193,7 +193,7 @@ def test_a_scheduler_that_is_stopped_ends_a_campaign(monkeypatch: pytest.MonkeyP
                         master.send_signal(signal.SIGSTOP)
 
         with pytest.raises(
-            HostError, match=r"did not answer .* the same command goes on"
+            HostError, match=r"did not answer .* the same command continues"
         ) as caught:
             lead()
         assert caught.value.reason == "scheduler"

@@ -86,11 +86,11 @@ def test_hosts_that_are_cut_off_and_come_back_lose_nothing(tmp_path: Path) -> No
                 time.sleep(GIVEN_UP_SECONDS / 4)
                 net.join("two")
                 come(2, campaign)
-                # The scheduler is lost to all of them: the same command goes on.
+                # The scheduler is lost to all of them: the same command continues.
                 net.cut("three")
                 said, _ = campaign.communicate(timeout=SECONDS * patience())
                 assert campaign.returncode == 3, said
-                assert "the same command goes on" in said
+                assert "the same command continues" in said
                 assert len(results(store)) < TASKS
             net.join("three")
             with begun(*net.on("two"), *command, settings=settings["client"]) as campaign:

@@ -155,7 +155,7 @@ def test_an_error_of_ours_is_told_and_is_no_result() -> None:
 
 def test_no_worker_that_begins_ends_the_campaign(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dying, "__qualname__", "nobody")
-    with pytest.raises(HostError, match="no worker begins") as caught, local(1, dying) as running:
+    with pytest.raises(HostError, match="no worker starts") as caught, local(1, dying) as running:
         list(running(tasks(3), lambda _: None))
     assert caught.value.reason == "workers"
 
@@ -230,7 +230,7 @@ def test_a_task_whose_workers_are_stopped_each_time_is_incomplete_and_says_so(
     first, *others = tasks(4)
     stopped = replace(first, body=first.body | {"stopped": True})
     found, said = ran(1, [stopped, *others])
-    how = f"was killed, having said nothing for {2 * BEAT_SECONDS * patience():g} s"
+    how = f"was killed after it was silent for {2 * BEAT_SECONDS * patience():g} s"
     died = "workers died while they ran it and nothing else"
     assert found.pop("task 0").document["reasons"] == [f"{died}; the last {how}"]
     assert {one.verdict for one in found.values()} == {"clean"}
@@ -290,7 +290,7 @@ def test_a_worker_that_is_stopped_in_the_middle_of_its_answer_is_ended(
     monkeypatch.setattr(module, "SILENT_SECONDS", 1.0)
     with local(1, cut_off) as running:
         ((_, outcome),) = running(tasks(1), lambda _: None)
-    assert outcome == killed(f"was killed, having said nothing for {1 * patience():g} s")
+    assert outcome == killed(f"was killed after it was silent for {1 * patience():g} s")
 
 
 def test_a_worker_that_is_stopped_before_it_takes_a_large_task_is_ended(

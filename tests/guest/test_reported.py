@@ -19,9 +19,9 @@ INCOMPLETE = {
     "timer_that_must_panic": "the guest was lost (panic)",
     "timer_that_must_oops": "the guest was lost (panic)",
     "walks_over_the_freed": "the guest was lost (panic)",
-    "contiguous_with_interrupts_off": "that may sleep, and nothing may there",
-    "uncached_with_interrupts_off": "that may sleep, and nothing may there",
-    "large_from_pool": "at most 2097152 can be had",
+    "contiguous_with_interrupts_off": "it may sleep, which is not allowed here",
+    "uncached_with_interrupts_off": "it may sleep, which is not allowed here",
+    "large_from_pool": "the largest possible size is 2097152",
 }
 """What cannot be judged, and a part of the reason."""
 

@@ -104,7 +104,7 @@ def test_the_verbs_on_one_guest(start: Start, tmp_path: Path) -> None:
     # It unloads the module.
     ask(shell, "run module/unload")
     assert "module/unload: clean, as expected" in ask(shell, "audit")
-    assert "`fresh` makes another" in ask(shell, "run c/pool")
+    assert "`fresh` starts another" in ask(shell, "run c/pool")
     before = guest_of(shell)
     ask(shell, "fresh")
     assert guest_of(shell) != before

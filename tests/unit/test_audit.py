@@ -244,7 +244,7 @@ def test_a_disagreement_names_what_else_would_be_said_of_its_address() -> None:
         (run().allocate(2, A).release(2, A).allocate(1, B).release(1, B), "out of order"),
         (run().allocate(0, A).release(0, A), "out of order"),
         (run().allocate(1, A).release(1, A).allocate(2, A).release(2, A), "address twice"),
-        (run().allocate(1, A).release(9, A).release(1, A), "which the ledger has not"),
+        (run().allocate(1, A).release(9, A).release(1, A), "which is not in the ledger"),
         (run().allocate(1, A).release(0, A), "names none"),
         (run().allocate(1, A).release(1, A, withheld=True), "sound release was withheld"),
         (run().allocate(1, A).release(1, A).release(1, A), "not withheld"),

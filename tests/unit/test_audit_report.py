@@ -161,6 +161,13 @@ def test_people_get_it_at_80_columns() -> None:
     assert any(line.startswith("leaky: faulty; 4 acquired, 1 released") for line in lines)
 
 
+def test_people_get_as_many_reasons_as_somebody_reads() -> None:
+    many = [Reason(Obstacle.EXERCISE_FAILED, f"{number}.sh failed") for number in range(57)]
+    text = shown(told((), *many))
+    assert text.count("exercise-failed: ") == 50
+    assert "and 7 more (--json tells all)" in text
+
+
 def test_what_exercises_printed_is_shown_on_request() -> None:
     # Of one that failed it always is.
     plain, more = shown(told()).splitlines(), shown(told(), verbose=True).splitlines()

@@ -144,7 +144,7 @@ def test_a_run_that_was_not_heard_is_not_clean(guest: AuditedGuest) -> None:
     with guest.audit() as audit:
         audit.note(conclude(scenario, Evidence(LEAK.records()), 0.0))
     assert not audit.clean
-    assert "nobody looked at the memory" in audit.words()
+    assert "the memory was not read" in audit.words()
 
 
 def test_a_modules_life_is_led_when_its_block_ends() -> None:

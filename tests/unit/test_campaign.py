@@ -85,14 +85,16 @@ def test_the_host_knows_what_it_asked_of_the_guest() -> None:
 def test_a_result_is_judged_by_what_the_host_asked_for() -> None:
     evidence = Evidence(HISTORY.records(), HISTORY.memory(), (), Account.AGREE, asked=Asked(cpus=2))
     own = Scenario(0, "test/scenario", "S", "C", None, "L.", ())
-    assert conclude(own, evidence, 0.1).judgement.reasons == ("the state of CPU 1 was never told",)
+    assert conclude(own, evidence, 0.1).judgement.reasons == (
+        "the state of CPU 1 was never recorded",
+    )
 
 
 def test_something_before_the_begin_is_no_verdict() -> None:
     history = History(run=1).text(Type.STEP, "what is this")
     history.run = 2
     _, doubts = weigh(history.begin().end().settle().data(), 0, 0)
-    assert doubts == ("something happened before the begin of this run",)
+    assert doubts == ("there are other records before the begin of this run",)
 
 
 def early_of(history: History) -> Early:
@@ -172,9 +174,15 @@ def test_a_ledger_of_another_scenario_is_no_verdict() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ({"expected": (Expectation("leek", "pool"),)}, "the rule 'leek', which is not one: leak"),
-        ({"expected": (Expectation("leak", "Pool"),)}, "the kind 'Pool', which is not one: pool"),
-        ({"ends": "panics"}, "the loss 'panics', which is not one: panic"),
+        (
+            {"expected": (Expectation("leek", "pool"),)},
+            "the rule 'leek', which does not exist; there is leak",
+        ),
+        (
+            {"expected": (Expectation("leak", "Pool"),)},
+            "the kind 'Pool', which does not exist; there is pool",
+        ),
+        ({"ends": "panics"}, "the loss 'panics', which does not exist; there is panic"),
     ],
 )
 def test_a_declaration_that_nothing_can_meet_is_told(words: dict[str, Any], said: str) -> None:
@@ -266,5 +274,5 @@ def test_sections_and_names_of_before_choose_too() -> None:
     )
     with pytest.raises(UsageError, match="no section matches 'vm\\*'; there are: SVM on one CPU"):
         select(everything, [], sections=["vm*"])
-    with pytest.raises(UsageError, match="no scenario any more: gone"):
+    with pytest.raises(UsageError, match="no longer exist: gone"):
         select(everything, [], again=["gone"])

@@ -116,7 +116,7 @@ LEAK = {"rule": "leak", "kind": "slab"}
     [
         ("clean", {"failures": {"points": [point("crashed")]}}, "a: failing 3+: crashed; why"),
         ("clean", {"failures": {"points": [point("hung", FOUND)]}}, "a: failing 3+: hung; why"),
-        ("clean", {"failures": {"points": [], "unled": "busy"}}, "a: no failures led: busy"),
+        ("clean", {"failures": {"points": [], "unled": "busy"}}, "a: no failures were run: busy"),
         ("clean", {"expected": [LEAK]}, "a: clean: expected leak slab, and not that alone came"),
         (
             "faulty",
@@ -152,6 +152,16 @@ def test_words_of_the_guest_stay_words(words: str) -> None:
     (suite,) = JUnitXml.fromstring("".join(junit_parts([lost])))
     assert len(list(suite)) == 1
     log(lost, faulty(0, function=words))
+
+
+def test_sarif_has_no_link_of_a_guests() -> None:
+    """A `]` behind a backslash ends no link text (SARIF 2.1.0, 3.11.6)."""
+    link = "[x](http://x.example)"
+    lost = kept("b", 0, "incomplete", document={"reasons": [link]})
+    run = log(lost, faulty(0, message=link))
+    told = [*run["results"], *run["invocations"][0]["toolExecutionNotifications"]]
+    assert len(told) == 2
+    assert all("[x\\](http" in one["message"]["text"] for one in told)
 
 
 def test_reports_are_written_of_a_store(tmp_path: Path) -> None:
@@ -193,8 +203,8 @@ def test_nothing_that_is_exported_is_of_before_the_last_plan(
     if report != "--sarif":
         assert "note" in said.stdout
     assert said.stderr.splitlines() == [
-        "1 results of before (of another plan, image or harness) are not told: --all",
-        "1 of the plan have no result yet",
+        "1 older results (of another plan, image or harness) are left out; --all shows them",
+        "1 tasks of the plan have no result yet",
     ]
 
 
@@ -203,7 +213,7 @@ def test_what_is_of_before_is_exported_to_who_asks_for_it(planned: Path) -> None
     said = CliRunner().invoke(results, words)
     rows = list(csv.DictReader(said.stdout.splitlines()))
     assert [(row["key"], row["current"]) for row in rows] == [("A0", "yes"), ("B0", "no")]
-    assert said.stderr == "1 of the plan have no result yet\n"
+    assert said.stderr == "1 tasks of the plan have no result yet\n"
     said = CliRunner().invoke(results, [str(planned), "--all", "--where", "current=no"])
     assert ("B0" in said.stdout, "A0" in said.stdout) == (True, False)
 

@@ -225,7 +225,7 @@ def test_a_leak_of_a_module_that_refuses_is_counted() -> None:
 
 def test_what_only_the_host_lacked_is_no_result() -> None:
     lost = stopped(Obstacle.GUEST_LOST, "gone")
-    point = {"loss": None, "reasons": ["no guest could be had: no room"]}
+    point = {"loss": None, "reasons": ["no guest could be started: no room"]}
     lacked = [lost | {"phase": "boot"}, life(loss=Loss.QEMU), swept(points=[point])]
     own = [life(), lost | {"loss": Loss.OOPS}, lost, swept(points=[point | {"reasons": ["torn"]}])]
     assert [by_host(one) for one in (*lacked, *own)] == [True] * 3 + [False] * 4

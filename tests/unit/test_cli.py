@@ -182,7 +182,7 @@ def test_without_debug_info_the_report_stands_and_says_so(
 ) -> None:
     ending(monkeypatch, (Verdict.CLEAN, True))
     assert call("run") == 0
-    assert "no lines of source: cannot read /no/such/module" in capsys.readouterr().err
+    assert "no source lines: cannot read /no/such/module" in capsys.readouterr().err
 
 
 def test_what_cannot_be_written_is_refused_before_the_run(
@@ -499,7 +499,7 @@ def test_what_failed_and_what_was_not_reached_runs_again(
     assert json.loads((tmp_path / "open.json").read_text())["open"] == []
     capsys.readouterr()
     assert call("run", "--rerun-failed") == 2
-    assert "nothing to run again: all was as expected" in capsys.readouterr().err
+    assert "nothing to run again: everything was as expected" in capsys.readouterr().err
 
 
 def test_what_the_guest_has_no_more_is_not_open(
@@ -553,7 +553,7 @@ def test_nothing_can_run_again_where_nothing_ran(
     call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("run", "--rerun-failed") == 2
-    assert "nothing ran here yet" in capsys.readouterr().err
+    assert "nothing was run here yet" in capsys.readouterr().err
     (tmp_path / "open.json").write_text('{"schema": "freeonce/open/1", "open": "a/0"}')
     assert call("run", "--rerun-failed") == 2
     assert "it is not what freeonce writes" in capsys.readouterr().err
@@ -640,7 +640,7 @@ def full() -> int:
 @pytest.mark.parametrize("verb", [["explain"], ["doctor", "--json"]])
 @pytest.mark.parametrize(
     ("opened", "words"),
-    [(forsaken, b"nobody reads"), (full, b"No space left")],
+    [(forsaken, b"the reader"), (full, b"No space left")],
 )
 def test_a_full_or_forsaken_standard_output_is_no_verdict(
     verb: list[str], opened: Callable[[], int], words: bytes
@@ -688,3 +688,12 @@ def test_a_line_that_is_broken_ends_in_no_blank_where_no_terminal_shows_it(
     file = io.StringIO()
     Out(file=file, width=8, force_terminal=terminal, highlight=False).print(Text("one two three"))
     assert file.getvalue() == said
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_words_are_printed_as_they_are(terminal: bool) -> None:
+    """rich takes `:bomb:` for a picture and `[bold]` for markup, also where it is told neither."""
+    file = io.StringIO()
+    said = "mine/:bomb: [bold]x[/bold] [/nothing]"
+    Out(file=file, width=80, force_terminal=terminal, highlight=False).print(said)
+    assert file.getvalue() == f"{said}\n"

@@ -139,7 +139,7 @@ def test_a_campaign_without_workers_says_so_once(monkeypatch: pytest.MonkeyPatch
     )
     assert some._next(coming) == "done"
     (word,) = said
-    assert word.startswith("no worker is there")
+    assert word.startswith("there is no worker")
 
 
 def test_workers_of_others_are_none_that_are_left() -> None:
@@ -254,6 +254,6 @@ def test_a_line_that_dask_gave_up_is_a_scheduler_that_is_lost() -> None:
         raise RuntimeError("ConnectionPool is closed")
 
     client: Any = SimpleNamespace(sync=sync, scheduler=SimpleNamespace(identity=None))
-    with pytest.raises(HostError, match="the same command goes on") as caught:
+    with pytest.raises(HostError, match="the same command continues") as caught:
         cluster.dashboard(client)
     assert caught.value.reason == "scheduler"

@@ -241,7 +241,7 @@ def test_what_is_wrong_with_a_failure_point_is_a_finding() -> None:
         "unreached in a failure",
     }
     assert in_short(document).endswith("; 2 more")
-    assert findings({"failures": {"unled": "not clean"}}) == {"no failures led: not clean"}
+    assert findings({"failures": {"unled": "not clean"}}) == {"no failures were run: not clean"}
 
 
 def test_a_failure_point_that_is_new_is_told() -> None:

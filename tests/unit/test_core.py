@@ -1,15 +1,19 @@
 """The VMCOREINFO note of a core: from a hostile guest, and into QEMU's ELF."""
 
+import os
 import struct
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.segments import NoteSegment
 
-from freeonce.byhand.core import add_note, trimmed, vmcoreinfo_at
+from freeonce.byhand.core import add_note, trimmed, vmcoreinfo_at, write_core
 from freeonce.errors import EvidenceError, HostError
 from freeonce.evidence.snapshot import Extent
+from freeonce.guest import Guest
 
 # Documentation/ABI/testing/sysfs-kernel-vmcoreinfo: an ELF note.
 NOTE = struct.pack("<III", 11, 5, 0) + b"VMCOREINFO\0\0" + b"A=1\nB" + bytes(3)
@@ -72,3 +76,41 @@ def test_a_file_that_is_no_core_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"no core")
     with pytest.raises(HostError, match="no ELF core"):
         add_note(file, NOTE)
+
+
+def dumping(answer: dict[str, Any], data: bytes) -> Guest:
+    """A guest whose QEMU writes this, and then answers so."""
+
+    def answered(command: dict[str, Any]) -> dict[str, Any]:
+        Path(command["arguments"]["protocol"].removeprefix("file:")).write_bytes(data)
+        return answer
+
+    monitor, process = SimpleNamespace(answer=answered), SimpleNamespace(check=lambda: None)
+    return cast(Guest, SimpleNamespace(monitor=monitor, process=process))
+
+
+REFUSED = {"error": {"class": "GenericError", "desc": "dump: no space"}}
+
+
+@pytest.mark.parametrize("before", [None, b"an earlier core"])
+def test_a_dump_that_fails_leaves_what_was_there(tmp_path: Path, before: bytes | None) -> None:
+    core = tmp_path / "core"
+    if before is not None:
+        core.write_bytes(before)
+    with pytest.raises(HostError, match=r"QEMU cannot write .*core: dump: no space$"):
+        write_core(dumping(REFUSED, b"half"), NOTE, core)
+    with pytest.raises(HostError, match="no ELF core"):
+        write_core(dumping({}, b"no core"), NOTE, core)
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [before] * (before is not None)
+    write_core(dumping({}, core_of(b"")), NOTE, core)
+    assert [one.name for one in tmp_path.iterdir()] == ["core"]
+    assert core.read_bytes() != before
+
+
+def test_what_is_no_regular_file_is_left_alone(tmp_path: Path) -> None:
+    """A device, as /dev/full is one, would be removed when the dump fails."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(HostError, match="regular file"):
+        write_core(dumping(REFUSED, b""), NOTE, pipe)
+    assert pipe.is_fifo()

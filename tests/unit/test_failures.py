@@ -151,7 +151,7 @@ def test_an_allocation_that_was_not_made_proves_nothing() -> None:
     assert [one.outcome for one in never] == [Outcome.UNREACHED] * 2
     assert [one.result.as_expected for one in never] == [False, False]
     assert [one.result.judgement.reasons for one in never] == [
-        (f"acquisition {number} was to fail, and was not made",) for number in (1, 2)
+        (f"acquisition {number} should have failed, but was not made",) for number in (1, 2)
     ]
     assert not passed([Points(plain, tuple(never))])
     assert exit_status([one.result for one in never]) == 4
@@ -278,7 +278,7 @@ def test_one_point_is_run_again() -> None:
     (found,) = run_each(crew, crew.scenarios()[:1], Options(), Each(only=Where(2, after=True)))
     assert crew.asked == ["count", "fail=2+"]
     assert [one.outcome for one in found.points] == [Outcome.LEAKED]
-    with pytest.raises(UsageError, match="makes 2 allocations, so that none is number 3"):
+    with pytest.raises(UsageError, match="makes 2 allocations, so there is none with number 3"):
         list(run_each(crew, crew.scenarios()[:1], Options(), Each(only=Where(3))))
 
 
@@ -362,7 +362,7 @@ def test_images_with_different_tables_are_compared() -> None:
     said = output.getvalue()
     assert "  opt-3: absent\n" in said
     assert "opt-[/2]" in said
-    assert "1 scenarios come to the same in all 2 images, 1 do not" in said
+    assert "1 scenarios have the same result in all 2 images, 1 do not" in said
 
 
 def test_two_builds_are_compared_by_what_their_verdicts_say() -> None:

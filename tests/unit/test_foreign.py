@@ -185,7 +185,7 @@ def test_objects_lie_where_the_map_of_all_memory_says() -> None:
 
 
 def test_a_vmrun_of_nobody_knows_whom_is_told_as_a_doubt() -> None:
-    assert Play().entered(0).doubts() == ["a VMRUN whose addresses were not told"]
+    assert Play().entered(0).doubts() == ["a VMRUN whose addresses were not recorded"]
 
 
 def test_figures_of_what_the_cpu_was_given() -> None:

@@ -94,7 +94,7 @@ def test_a_second_release_while_the_run_is_ended_is_no_verdict() -> None:
     before_settling(history.end(states=False), ended_with_a_leak().settle())
     judgement = history.judged()
     assert judgement.verdict is Verdict.INCOMPLETE
-    assert "something was released again while the run was ended" in judgement.reasons
+    assert "something was released again while the run was being ended" in judgement.reasons
 
 
 @pytest.mark.parametrize("right", [False, True])
@@ -186,7 +186,7 @@ def test_a_hypervisor_left_running_is_left_while_the_run_is_settled() -> None:
 def test_a_settling_that_counts_otherwise_is_no_verdict(told: int) -> None:
     history = run().allocate(1, A).release(1, A).end().settle()
     history.rows[-1]["detail"] = told
-    assert "says another number" in "; ".join(history.judged().reasons)
+    assert "reports another number" in "; ".join(history.judged().reasons)
 
 
 @pytest.mark.parametrize(("asked", "begun"), [(0, 0), (8, 8), (8, 0), (0, 8), (0, 16), (0, 1)])
@@ -204,13 +204,13 @@ def test_every_cpu_of_the_machine_tells_its_state() -> None:
         return judge(history.records(), history.memory(), asked=Asked(cpus=count))
 
     assert with_cpus(1).verdict is Verdict.CLEAN
-    assert with_cpus(2).reasons == ("the state of CPU 1 was never told",)
+    assert with_cpus(2).reasons == ("the state of CPU 1 was never recorded",)
 
 
 def test_a_cpu_that_the_machine_has_not_is_no_verdict() -> None:
     history = run().cpu_state(cpu=1).cpu_state(cpu=1).end().settle()
     judgement = judge(history.records(), history.memory(), asked=Asked(cpus=1))
-    assert judgement.reasons == ("the ledger tells of CPU 1, and the machine has 1",)
+    assert judgement.reasons == ("the ledger has records of CPU 1, but the machine has only 1",)
 
 
 def test_a_witness_attached_later_has_not_seen_all() -> None:
@@ -291,7 +291,7 @@ def test_the_settling_of_the_run_before_is_due() -> None:
     ],
 )
 def test_anything_else_before_the_begin_is_a_doubt(earlier: History) -> None:
-    assert doubts(earlier) == ["something happened before the begin of this run"]
+    assert doubts(earlier) == ["there are other records before the begin of this run"]
 
 
 SAVE_AREA = 0x40_0000
@@ -310,7 +310,7 @@ def with_svm(*told: tuple[int, int, int]) -> tuple[str, ...]:
 
 def test_what_svm_on_names_must_be_told_as_an_operand() -> None:
     assert with_svm((SAVE_AREA, PAGE, 0)) == ()
-    untold = ("a host save area that a CPU was given was not told",)
+    untold = ("a host save area that a CPU was given was not recorded",)
     assert with_svm() == untold
     assert with_svm((SAVE_AREA + PAGE, PAGE, 0)) == untold
     assert with_svm((SAVE_AREA, PAGE, 1)) == untold
@@ -336,7 +336,7 @@ def test_memory_of_another_cache_type_is_told_to_be_restored_once(times: int) ->
     history.release(1, SAVE_AREA, PAGE, Kind.CONTIGUOUS, 12).rows.pop()
     for _ in range(times):
         history.add(Type.RESTORED, serial=1, pointer=SAVE_AREA, detail=PAT_WB)
-    untold = ("the cache type of released memory was not told once",)
+    untold = ("the cache type of released memory was not recorded exactly once",)
     assert history.done().reasons == (() if times == 1 else untold)
 
 
@@ -391,8 +391,14 @@ def test_ledgers_that_made_the_audit_fail_are_judged(name: str) -> None:
 @pytest.mark.parametrize(
     ("failed", "words"),
     [
-        ({"detail": -7, "physical": 2 << 20}, "4194304 bytes pool were refused: at most 2097152"),
-        ({"detail": -11}, "bytes pool were refused: that may sleep, and nothing may there"),
+        (
+            {"detail": -7, "physical": 2 << 20},
+            "4194304 bytes pool were refused: the largest possible size is 2097152",
+        ),
+        (
+            {"detail": -11},
+            "bytes pool were refused: it may sleep, which is not allowed here",
+        ),
         ({"detail": -12}, r"bytes pool were refused: -12 \(ENOMEM\)"),
         ({"detail": -12, "flags": int(Flag.INJECTED)}, "bytes pool were refused: made to fail"),
     ],

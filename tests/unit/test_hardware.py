@@ -233,7 +233,7 @@ def test_two_cpus_with_one_host_save_area_are_misplaced() -> None:
 def test_a_vmrun_of_what_was_never_told_is_incomplete() -> None:
     judgement = run().enter(1, VMCB).done()
     assert judgement.verdict is Verdict.INCOMPLETE
-    assert judgement.reasons == ("a VMRUN whose addresses were not told",)
+    assert judgement.reasons == ("a VMRUN whose addresses were not recorded",)
 
 
 @pytest.mark.parametrize("given", [[], [OTHER]])
@@ -243,7 +243,7 @@ def test_a_vmrun_of_another_vmcb_than_was_told_is_incomplete(given: list[int]) -
         history.operand(1, Structure.VMCB, gpa)
     history.enter(1, VMCB).add(Type.UNBIND, serial=1)
     judgement = release(history, 1, OTHER).done()
-    assert judgement.reasons == ("a VMRUN whose addresses were not told",)
+    assert judgement.reasons == ("a VMRUN whose addresses were not recorded",)
 
 
 @pytest.mark.parametrize("missing", [Structure.VMCB, *REACHED])
@@ -257,7 +257,7 @@ def test_a_vmrun_needs_all_that_its_vmcb_leads_to(missing: Structure, live: bool
     if live:
         release(history, 1, VMCB)
     needed = live or missing in (Structure.VMCB, Structure.HOST_VMCB)
-    reasons = ("a VMRUN whose addresses were not told",) if needed else ()
+    reasons = ("a VMRUN whose addresses were not recorded",) if needed else ()
     assert history.release_room().done().reasons == reasons
 
 
@@ -266,7 +266,7 @@ def test_a_page_table_that_nothing_leads_to_is_not_the_root() -> None:
     history.operand(1, Structure.NESTED_TABLE, ROOM + PAGE).enter(1, VMCB)
     history.add(Type.UNBIND, serial=1)
     judgement = release(history.release_room(), 1, VMCB).done()
-    assert judgement.reasons == ("a VMRUN whose addresses were not told",)
+    assert judgement.reasons == ("a VMRUN whose addresses were not recorded",)
 
 
 def test_a_withheld_vmrun_gave_nothing_to_the_cpu() -> None:
@@ -353,7 +353,9 @@ def test_the_end_of_what_was_never_given_is_incomplete(fields: dict[str, int]) -
     history = page(run(), 1, IOPM, 2 * PAGE).bind(1, VMCB)
     history.operand(1, Structure.NESTED_PAGE, IOPM).gone(1, Structure.NESTED_PAGE, IOPM, **fields)
     judgement = release(history.add(Type.UNBIND, serial=1), 1, IOPM, 2 * PAGE).done()
-    assert judgement.reasons == ("the CPU is said to have lost an address that it was never given",)
+    assert judgement.reasons == (
+        "the ledger takes an address from the CPU that it was never given",
+    )
 
 
 @pytest.mark.parametrize("lost", [Structure.VMCB, *REACHED])
@@ -363,7 +365,7 @@ def test_a_vmrun_needs_all_that_was_told_and_is_not_gone(lost: Structure) -> Non
     gpa = VMCB if lost is Structure.VMCB else ROOM + first * PAGE
     history.gone(1, lost, gpa, pages * PAGE).enter(1, VMCB).add(Type.UNBIND, serial=1)
     judgement = release(history.release_room(), 1, VMCB).done()
-    assert judgement.reasons == ("a VMRUN whose addresses were not told",)
+    assert judgement.reasons == ("a VMRUN whose addresses were not recorded",)
 
 
 def test_a_withheld_vmrun_needs_no_exit() -> None:
@@ -406,7 +408,9 @@ def test_a_cpu_that_does_not_answer_is_incomplete(detail: int) -> None:
 
 def test_both_states_told_before_the_scenario_are_incomplete() -> None:
     judgement = run().cpu_state().text(Type.STEP, "later").end(states=False).settle().judged()
-    assert judgement.reasons == ("the state of CPU 0 was not told before all and after all",)
+    assert judgement.reasons == (
+        "the state of CPU 0 was not recorded before and after everything else",
+    )
 
 
 def test_a_hypervisor_left_running_goes_on_while_the_other_cpus_tell() -> None:
@@ -424,18 +428,22 @@ def test_what_a_cpu_did_after_its_own_state_is_incomplete() -> None:
     history.add(Type.UNBIND, serial=1).release_room()
     release(history, 1, VMCB).cpu_state().cpu_state(cpu=1).add(Type.VMEXIT, serial=1, cpu=1)
     judgement = history.end(states=False).settle().judged()
-    assert judgement.reasons == ("the state of CPU 1 was not told before all and after all",)
+    assert judgement.reasons == (
+        "the state of CPU 1 was not recorded before and after everything else",
+    )
 
 
 def test_a_state_told_before_what_another_cpu_of_the_scenario_did_is_incomplete() -> None:
     history = run().cpu_state(cpu=1).cpu_state(cpu=1).text(Type.STEP, "later").cpu_state()
     judgement = history.end(states=False).settle().judged()
-    assert judgement.reasons == ("the state of CPU 1 was not told before all and after all",)
+    assert judgement.reasons == (
+        "the state of CPU 1 was not recorded before and after everything else",
+    )
 
 
 def test_a_cpu_that_did_something_and_told_no_state_is_incomplete() -> None:
     judgement = run().text(Type.STEP, "here").add(Type.SVM_OFF, cpu=1).done()
-    assert judgement.reasons == ("the state of CPU 1 was never told",)
+    assert judgement.reasons == ("the state of CPU 1 was never recorded",)
 
 
 def test_a_state_that_was_not_told_at_the_end_is_incomplete() -> None:
@@ -547,7 +555,9 @@ def test_a_cpu_that_fell_silent_in_the_run_is_no_finding() -> None:
 
 def test_a_cpu_that_told_nothing_at_the_unload_is_incomplete() -> None:
     judgement = judged_at_unload(*unloading({}))
-    assert judgement.reasons == ("the state of CPU 1 was not told before and at the unload",)
+    assert judgement.reasons == (
+        "the state of CPU 1 was not recorded before the run and at the unload",
+    )
 
 
 def handled(history: History, gpa: int, structure: Structure = Structure.HANDLER_DATA) -> History:

@@ -47,6 +47,8 @@ HOSTILE = {
     "github": b"x\n::error file=a::b\n  ::set-output name=a::b\n##[error]x",
     "at-the-begin": b"::warning::x",
     "azure": b"##vso[task.complete]",
+    "teamcity": b"##teamcity[buildStop comment='x']",
+    "link": b"[x](http://x.example) [y](1)",
     "return": b"line\roverwritten\b\b\b\x7f",
     "bidi": "safe\u202etxt.exe\u2066".encode(),
     "xml": b"]]><!--<x y='z'>&amp;&#0;<![CDATA[",
@@ -115,8 +117,8 @@ def steering(text: str) -> list[str]:
 
 
 def commands(text: str) -> list[str]:
-    """Lines that a CI runner takes for commands: GitHub's and Azure's."""
-    command = re.compile(r"\s*::|.*##(\[|vso\[)")
+    """Lines that a CI runner takes for commands: GitHub's, Azure's and TeamCity's."""
+    command = re.compile(r"\s*::|.*##(\[|vso\[|teamcity\[)")
     return [line for line in text.split("\n") if command.match(line)]
 
 
@@ -160,6 +162,15 @@ def test_json_and_sarif_hold_only_what_can_be_shown(hostile: Told) -> None:
     for text in strings(documents):
         assert steering(text) == []
         text.encode()
+
+
+def test_sarif_has_no_link_of_theirs(hostile: Told) -> None:
+    """A `]` behind a backslash ends no link text (SARIF 2.1.0, 3.11.6)."""
+    (run,) = json.loads(sarif_text(hostile.results, hostile.places))["runs"]
+    told = [*run["results"], *run["invocations"][0]["toolExecutionNotifications"]]
+    assert told
+    for one in told:
+        assert not re.search(r"(?<!\\)\]\(", one["message"]["text"])
 
 
 def strings(document: object) -> Iterator[str]:

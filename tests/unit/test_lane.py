@@ -157,7 +157,7 @@ def test_a_file_that_was_not_left_is_none(outer: Outer) -> None:
 @pytest.mark.parametrize(
     ("fake", "words"),
     [
-        ("say=booted", "without telling a status"),
+        ("say=booted", "without reporting a status"),
         ("say=booted garble=exit", "told no exit status"),
         ("say=booted status=0 crash", "ended with status 1: failed to emulate"),
     ],

@@ -438,17 +438,17 @@ def test_a_release_of_an_address_that_was_given_back_may_name_nothing() -> None:
 def test_the_kernel_releases_only_what_the_ledger_has() -> None:
     life = born()
     life.kernel(Type.RELEASE, serial=9, pointer=A, kind=int(Kind.SLAB))
-    assert "allocation 9, which the ledger has not" in disagreement(life)
+    assert "allocation 9, which is not in the ledger" in disagreement(life)
 
 
 def test_the_kernel_releases_nothing_twice() -> None:
     life = born()
     serial = life.acquire(Kind.SLAB, A)
-    assert "it has already" in disagreement(life.taken(serial).taken(serial))
+    assert "it already has" in disagreement(life.taken(serial).taken(serial))
     life = born()
     serial = life.acquire(Kind.SLAB, A)
     life.drop(serial, flags=KEPT).reclaim(serial).taken(serial)
-    assert "it has already" in disagreement(life)
+    assert "it already has" in disagreement(life)
 
 
 def reasons(life: Life) -> tuple[str, ...]:
@@ -467,7 +467,7 @@ def test_what_the_instrument_lost_sight_of_is_incomplete(why: Blind) -> None:
 def test_memory_found_broken_that_nobody_has_is_incomplete() -> None:
     life = born()
     life.add(Type.BROKEN, serial=9, detail=int(Broken.POISON))
-    assert reasons(life.dead()) == ("memory was found broken that the ledger has not",)
+    assert reasons(life.dead()) == ("memory was found broken that is not in the ledger",)
 
 
 def changed(life: Life, kind: Type, **fields: int) -> Life:
@@ -483,7 +483,7 @@ def changed(life: Life, kind: Type, **fields: int) -> Life:
 
 
 def test_a_life_ends_when_the_kernel_has_come_to_rest() -> None:
-    rest = "the kernel was not seen to come to rest before the end"
+    rest = "the kernel did not come to rest before the end"
     assert reasons(changed(born().dead(), Type.QUIESCED)) == (rest,)
     twice = born()
     twice.add(Type.QUIESCED)
@@ -507,7 +507,7 @@ def test_what_is_live_by_the_books_is_live_by_the_ledger() -> None:
     life = born()
     life.acquire(Kind.SLAB, A)
     assert reasons(changed(life.dead(), Type.QUIESCED, size=2)) == (
-        "2 allocations were live by the books, 1 by the ledger",
+        "2 allocations were live by the instrument's books, 1 by the ledger",
     )
 
 
@@ -524,7 +524,7 @@ def test_what_a_module_holds_while_it_is_loaded_is_no_leak_yet() -> None:
     life = born()
     life.acquire(Kind.SLAB, A)
     assert reasons(life.dead(unloaded=False)) == (
-        "zram is still loaded: what it holds may yet be released",
+        "zram is still loaded, and may still release what it holds",
     )
     assert life.judged().findings == ()
 

@@ -1,10 +1,14 @@
 """What the pictures draw, and that they say what they leave out."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from freeonce.audit.model import Rule
 from freeonce.evidence.exits import exit_name
 from freeonce.evidence.ledger import Flag, Kind, Records, Structure, Type, seal
+from freeonce.report import lifetimes
 from freeonce.report.accounts import accounts
 from freeonce.report.lifetimes import NOTHING, Limits, Picture, picture
 from freeonce.report.memory_map import STRETCHES, memory_map
@@ -173,7 +177,7 @@ def test_what_a_witness_did_not_see_is_said() -> None:
     history = run().allocate(1, 0x1000, seen=False).end()
     (one,) = accounts(drawn(history).bars, history.records(), None)
     assert one.kernel == "saw no allocation here"
-    assert one.memory == "nobody looked"
+    assert one.memory == "was not read"
 
 
 def test_memory_of_the_kernels_allocators_is_not_held_against_our_own() -> None:
@@ -185,8 +189,8 @@ def test_memory_of_the_kernels_allocators_is_not_held_against_our_own() -> None:
     bars = drawn(history.end().settle()).bars
     slab, area = accounts(bars, history.records(), None)
     assert slab.kernel == "released it by itself"
-    assert area.kernel == "asked through a wrapper, which tells"
-    assert area.memory == "nobody looked"
+    assert area.kernel == "called through a wrapper, which records it"
+    assert area.memory == "was not read"
     (stretch,) = memory_map(bars, None).stretches
     assert stretch.serials == (1,)
 
@@ -243,3 +247,46 @@ def test_memory_of_l1_that_an_l2_sees_is_its_own() -> None:
         history.operand(1, Structure.NESTED_PAGE, page, pointer=page, flags=flags)
     (band,) = drawn(history.end().settle()).bands
     assert (band.identity, band.serial, band.count) == (True, 0, 2)
+
+
+def test_no_look_up_copies_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numpy copies a column of records, and one of another type, each time it searches in it."""
+    searched = 0
+    search = np.searchsorted
+
+    def watched(column: Any, value: Any, *words: Any, **names: Any) -> Any:
+        nonlocal searched
+        if np.ndim(value) == 0:
+            searched += 1
+            assert column.flags.c_contiguous
+            assert np.result_type(column, np.asarray(value)) == column.dtype
+        return search(column, value, *words, **names)
+
+    history = run().bind(1, 0).operand(1, Structure.VMCB, 0x8000, PAGE)
+    history.allocate(1, 0x8000, PAGE, Kind.CONTIGUOUS, 12).release(0, 0, withheld=True)
+    history.end().settle()
+    judgement = history.judged()
+    monkeypatch.setattr(np, "searchsorted", watched)
+    seen = picture(history.records(), judgement)
+    assert len(seen.bands) == 1
+    assert searched >= 3
+
+
+def test_each_rule_of_an_allocation_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger may give one serial to every allocation: each has all findings of that serial."""
+    history = run()
+    for number in range(50):
+        history.allocate(1, 0x1000 * (number + 1))
+    history.end().settle()
+    words = 0
+    bar = lifetimes._bar
+
+    def counted(run: Any, index: int, release: Any, rules: Any, clock: Any) -> Any:
+        nonlocal words
+        words += sum(map(len, rules.values()))
+        return bar(run, index, release, rules, clock)
+
+    monkeypatch.setattr(lifetimes, "_bar", counted)
+    seen = drawn(history)
+    assert len(seen.bars) == 50
+    assert words <= 50 * len(Rule)

@@ -104,7 +104,7 @@ def test_a_gap_in_the_count_leaves_nothing_to_fail(leads: Leads) -> None:
     result: Any = SimpleNamespace(evidence=Evidence(gap), seconds=0.1)
     plain, _ = leads({"two CPUs": replace(whole, result=result)}, TWO, TWO)
     assert plain.found == ()
-    assert "not every acquisition was told" in plain.unled
+    assert "an acquisition was not recorded" in plain.unled
 
 
 POINTS = [Where(number) for number in range(1, 2 * FEW + 1)]

@@ -52,7 +52,7 @@ def test_options_are_put_together() -> None:
         (("--cpus", "0"), "--cpus 0: from 1 to 64"),
         (("--append", "console=ttyS1"), "console= is set by freeonce itself"),
         (("--append", "quiet\nx"), "one line of printable characters"),
-        (("--append", "-- sh"), "behind -- is for init"),
+        (("--append", "-- sh"), "after -- are for init"),
         (("--append", "x" * 1025), "more than 1024 bytes"),
         (("--qemu-arg", "-m 1G"), "-m: use --memory"),
         (("--qemu-arg=--smp", "--qemu-arg", "4"), "--smp: use --cpus"),

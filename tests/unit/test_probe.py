@@ -73,7 +73,7 @@ def test_without_an_image_a_promise_counts_and_is_said(monkeypatch: pytest.Monke
     monkeypatch.setattr(room, "choose_accelerator", promised)
     found = probe("auto")
     assert found.resources() == {"tcg": 1.0, "svm_tcg": 1.0, "qemu:7.2.22": 1.0}
-    assert "tcg with SVM: promised, and not tried for want of an image" in found.lacking
+    assert "tcg with SVM: promised, but not tested: there is no image" in found.lacking
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ THERE = (
     "needs='svm', kernel='6.*', accel='tcg'",
 )
 NOT_THERE = {
-    "needs='nrip_save'": "needs nrip_save, and this CPU (tcg) has it not",
-    "needs=['svm', 'nrip-save']": "needs nrip-save, and this CPU (tcg) has it not",
+    "needs='nrip_save'": "needs nrip_save, and this CPU (tcg) does not have it",
+    "needs=['svm', 'nrip-save']": "needs nrip-save, and this CPU (tcg) does not have it",
     "kernel='6.12*'": "needs a kernel 6.12*, and the guest's is 6.1.0-56-cloud-amd64",
     "accel='kvm'": "needs kvm, and tcg runs: asked for",
 }

@@ -154,7 +154,8 @@ def test_what_was_not_clean_behind_another_is_led_again_alone_and_both_are_told(
     ]
     assert [one.as_expected for one in told] == [True, False, True]
     (reason,) = told[1].judgement.reasons
-    assert reason == f"it varies, or a/one left something: behind a/one in one guest {said}"
+    begin = "the result varies, or a/one left something behind: after a/one in one guest"
+    assert reason == f"{begin} {said}"
 
 
 def test_other_findings_alone_do_not_hide_those_behind_another(

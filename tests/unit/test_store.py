@@ -399,7 +399,7 @@ def test_a_database_that_may_not_grow_is_told_with_what_to_do(tmp_path: Path) ->
             store.add(Task("lost", "c", body), big)
     assert str(tmp_path / "results.sqlite") in str(full.value)
     assert "MB are free on its disk; make room" in str(full.value)
-    assert "the same command goes on" in str(full.value)
+    assert "the same command continues" in str(full.value)
     with reading(tmp_path) as store:
         assert store.keys() == {"kept"}
 
@@ -470,7 +470,7 @@ def test_what_only_a_log_has_is_never_left_out(tmp_path: Path) -> None:
     said = read_only(tmp_path / "copy", tmp_path / "disk")
     assert f"{tmp_path / 'disk' / FILE} cannot be read: unable to open" in said
     assert f"{FILE}-wal has results" in said
-    assert "copy the folder to where you can write" in said
+    assert "copy the folder to a place where you can write" in said
     with reading(tmp_path / "copy") as store:
         assert store.keys() == {task(1).key}
 
@@ -511,7 +511,7 @@ def test_who_writes_waits_for_who_reads_without_a_log(
         assert other.stdout
         assert other.stdout.readline() == "began\n"
         monkeypatch.setattr("freeonce.campaign.store.BUSY_SECONDS", 0.1)
-        said = "somebody who may not write there reads it; try again"
+        said = "a reader without write permission has it open; try again"
         with pytest.raises(UsageError, match=said), writing(tmp_path / "s"):
             pass
         monkeypatch.undo()
@@ -531,7 +531,7 @@ def test_what_somebody_may_write_to_is_not_taken_for_still(tmp_path: Path) -> No
         fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
         said = read_only(tmp_path / "s", tmp_path / "disk")
     assert said.startswith(f"{tmp_path / 'disk' / FILE} cannot be read by who may not write there")
-    assert said.endswith("a campaign begins or ends there just now; try again")
+    assert said.endswith("a campaign is just starting or ending there; try again")
 
 
 def test_without_its_lock_only_a_medium_that_nobody_writes_to_is_still(

@@ -48,7 +48,7 @@ def test_an_output_without_room_is_the_hosts_matter(words: str) -> None:
 def test_a_reader_that_left_is_told_of_and_no_verdict(words: str) -> None:
     done = program(words, '{ sleep 0.5; "$@"; echo "status $?" >&2; } | true')
     told, status = done.stderr.splitlines()
-    assert "nobody reads" in told
+    assert "the reader" in told
     assert status == "status 3"
 
 
@@ -84,6 +84,18 @@ def test_no_file_is_opened_as_a_standard_stream() -> None:
     look = "import os; number = os.open('/', os.O_RDONLY); sys.exit(40 + number)"
     done = program(look, '"$@" <&- >&- 2>&-')
     assert done.returncode > 42
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-", "2>&-", "<&- >&- 2>&-"])
+def test_with_a_standard_stream_closed_the_verdict_is_the_status(closed: str) -> None:
+    work = """from freeonce.cli.output import STDOUT, Out, write
+    write(STDOUT, "said")
+    Out().print("said")
+    Out(stderr=True).print("said")
+    sys.stdin.read()
+    return 4"""
+    done = program(work, f'"$@" </dev/null {closed}')
+    assert done.returncode == 4
 
 
 def test_a_shell_without_a_home_keeps_no_history_and_says_so(

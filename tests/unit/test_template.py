@@ -392,7 +392,7 @@ def test_a_place_that_is_not_ours_to_read_gives_way_to_the_next(users: Path) -> 
         (users / "shut").mkdir()
         (users / "shut").chmod(0)
         wrong = places_module.refusal(users / "shut", 0)
-        assert wrong == f"{users / 'shut'} is not ours to write in"
+        assert wrong == f"{users / 'shut'} is not writable for you"
         assert known_table(users / "none") == b""
 
     as_a_user(work)

@@ -296,7 +296,7 @@ POINT = {"number": 1, "after": False, "outcome": "unknown", "as_expected": False
                 "loss": None,
                 "failures": {
                     "points": [
-                        POINT | {"loss": None, "reasons": ["no new guest could be had: disk"]}
+                        POINT | {"loss": None, "reasons": ["no new guest could be started: disk"]}
                     ]
                 },
             },

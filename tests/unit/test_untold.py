@@ -1,4 +1,4 @@
-"""Instructions of which nobody tells: a life in which one may have run is no clean one."""
+"""Instructions that could not be patched: a life in which one may have run is no clean one."""
 
 import io
 import json
@@ -49,7 +49,7 @@ def test_a_vmrun_that_is_left_makes_a_life_incomplete_in_every_report() -> None:
     found = life(LEFT, SEV_ES, LEFT, Instruction("vmrun", ".text", 0x60))
     (reason,) = found.reasons
     assert reason.obstacle is Obstacle.UNTOLD_VMRUN
-    assert reason.message.startswith("hv gives the CPU memory at 2 places of which nobody tells: ")
+    assert reason.message.startswith("hv gives the CPU memory by 2 unpatched instructions: ")
     assert "vmrun at .text+0x20 in enters: there is no room for a jump" in reason.message
     assert found.result.judgement.verdict is Verdict.INCOMPLETE
     # The page shows what the judgement says.
@@ -57,10 +57,10 @@ def test_a_vmrun_that_is_left_makes_a_life_incomplete_in_every_report() -> None:
     told = Told(found, (), {}, ())
     (document,) = json.loads(json.dumps(audit_document(HOST, [told], 0.0)))["lives"]
     assert document["reasons"] == [{"reason": "untold-vmrun", "message": reason.message}]
-    assert "at 2 places of which nobody tells" in junit_text([found.result])
+    assert "by 2 unpatched instructions" in junit_text([found.result])
     shown = io.StringIO()
     print_life(Console(file=shown, width=400), HOST, told)
-    assert "untold-vmrun: hv gives the CPU memory at 2 places" in shown.getvalue()
+    assert "untold-vmrun: hv gives the CPU memory by 2 unpatched instructions" in shown.getvalue()
 
 
 def test_so_it_does_where_many_lives_are_led_and_where_failures_are_made() -> None:
@@ -68,9 +68,9 @@ def test_so_it_does_where_many_lives_are_led_and_where_failures_are_made() -> No
     evidence = life(LEFT).result.evidence
     judged = conclude_led("hv", (target(LEFT),), evidence, 0.0).judgement
     assert judged.verdict is Verdict.INCOMPLETE
-    assert any("nobody tells" in one for one in judged.reasons)
+    assert any("unpatched" in one for one in judged.reasons)
     others = conclude_led("hv", (target(),), evidence, 0.0).judgement
-    assert not any("nobody tells" in one for one in others.reasons)
+    assert not any("unpatched" in one for one in others.reasons)
 
 
 def test_where_no_cpu_had_svm_none_of_them_ran() -> None:
@@ -98,9 +98,7 @@ def test_a_wrmsr_that_is_left_is_a_reason_by_itself_where_the_cpu_is_given_memor
         assert names(life(wrmsr, on=on)) == []
         (reason,) = life(wrmsr, Instruction("vmrun", ".text", 0x20), on=on).reasons
         assert reason.obstacle is Obstacle.UNTOLD_VMRUN
-        assert (
-            "at 1 places of which nobody tells: wrmsr at .text+0x40 in turns_on" in reason.message
-        )
+        assert "by 1 unpatched instructions: wrmsr at .text+0x40 in turns_on" in reason.message
 
 
 def test_of_a_life_that_never_began_nothing_is_said() -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -212,6 +213,15 @@ def test_twice_the_findings_are_written_in_twice_the_work(
 def test_a_terminal_shows_as_many_as_somebody_reads() -> None:
     text = _terminal(judged(_leak, MOST_SHOWN + 7))
     assert text.count("never released") == MOST_SHOWN
+    assert "and 7 more (--json tells all)" in text
+
+
+def test_a_terminal_shows_as_many_reasons_as_somebody_reads() -> None:
+    """A guest may tell the state of as many CPUs as its ledger has room for: each is a reason."""
+    reasons = tuple(f"CPU {cpu} does not answer" for cpu in range(MOST_SHOWN + 7))
+    one = judged(_leak, 1)
+    text = _terminal(replace(one, judgement=replace(one.judgement, reasons=reasons)))
+    assert text.count("does not answer") == MOST_SHOWN
     assert "and 7 more (--json tells all)" in text
 
 

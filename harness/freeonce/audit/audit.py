@@ -174,7 +174,7 @@ def _missing(records: Records, looked: Memory | None, guest_account: Account) ->
     if not kernel.attached(records):
         yield "the kernel witness was not attached when the run began"
     if looked is None:
-        yield "nobody looked at the memory"
+        yield "the memory was not read"
     elif looked.unread:
         yield f"the ledger names {looked.unread} bytes more than are looked at in one run"
 

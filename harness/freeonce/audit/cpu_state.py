@@ -42,24 +42,24 @@ def reasons(run: Run, cpus: int | None = None) -> Iterator[str]:
     """Why it is not known what the CPUs were left with. `cpus`: how many the machine has."""
     states = _states(run.records)
     if not states:
-        yield "no CPU's state was told"
+        yield "no CPU state was recorded"
     span = _Span.of(run)
     for cpu, told in states.items():
         if any(map(_silent, told)):
             yield f"CPU {cpu} does not answer"
         elif run.over and len(told) != 2:
-            yield f"the state of CPU {cpu} was told {len(told)} times, not before and after"
+            yield f"the state of CPU {cpu} was recorded {len(told)} times, not before and after"
         elif run.over and not span.within(cpu, told):
-            yield f"the state of CPU {cpu} was not told before all and after all"
+            yield f"the state of CPU {cpu} was not recorded before and after everything else"
     acted = {cpu for part in _parts(run) for cpu in np.unique(part["cpu"]).tolist()}
     for cpu in sorted((acted | set(range(cpus or 0))) - states.keys()):
-        yield f"the state of CPU {cpu} was never told"
+        yield f"the state of CPU {cpu} was never recorded"
     yield from _unknown_cpus(acted | states.keys(), cpus)
 
 
 def _unknown_cpus(told: set[int], cpus: int | None) -> Iterator[str]:
     if cpus is not None and max(told, default=0) >= cpus:
-        yield f"the ledger tells of CPU {max(told)}, and the machine has {cpus}"
+        yield f"the ledger has records of CPU {max(told)}, but the machine has only {cpus}"
 
 
 FRAME = (
@@ -191,14 +191,14 @@ def reasons_at_unload(ledger: Records | None, after: int, cpus: int | None = Non
         yield "something happened between the run and the unload"
     states = _states(told)
     for cpu in sorted(set(range(cpus or 0)) - states.keys()):
-        yield f"the state of CPU {cpu} was not told before and at the unload"
+        yield f"the state of CPU {cpu} was not recorded before the run and at the unload"
     for cpu, records in states.items():
         if _silent(records[-1]):
             yield f"CPU {cpu} does not answer at the unload"
         elif _silent(records[0]):
             yield f"CPU {cpu} did not answer at the load"
         elif records[-1]["sequence"] <= after or records[0]["sequence"] > after:
-            yield f"the state of CPU {cpu} was not told before and at the unload"
+            yield f"the state of CPU {cpu} was not recorded before the run and at the unload"
 
 
 UNLOADING = (Type.CPU_STATE, Type.MODULE_EXIT)

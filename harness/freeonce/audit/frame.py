@@ -39,7 +39,7 @@ def before_begin(earlier: Records, records: Records) -> Iterator[str]:
     of_this = earlier["run"] == (records["run"][0] if len(records) else 0)
     one_run = len(np.unique(earlier["run"])) == 1 and not np.any(of_this)
     if not (np.all(settles) and one_run and kinds[-1] == Type.SETTLED):
-        yield "something happened before the begin of this run"
+        yield "there are other records before the begin of this run"
 
 
 def reasons(run: Run, records: Records, asked: Asked) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def reasons(run: Run, records: Records, asked: Asked) -> tuple[str, ...]:
     if not len(kinds) or kinds[0] != Type.BEGIN or np.count_nonzero(kinds == Type.BEGIN) != 1:
         return ("the ledger has no begin of this run",)
     if asked.flags != int(records["flags"][0]):
-        return ("the ledger begins another kind of run than the host asked for",)
+        return ("the ledger has another kind of run than the host asked for",)
     if _mixed(records):
         return ("records of several runs are mixed",)
     status = status_of(records)
@@ -90,9 +90,9 @@ def _refused(records: Records) -> str:
     if int(last["flags"]) & Flag.INJECTED:
         return f"{what}made to fail"
     if error == -errno.E2BIG:
-        return f"{what}at most {int(last['physical'])} can be had"
+        return f"{what}the largest possible size is {int(last['physical'])}"
     if error == -errno.EWOULDBLOCK:
-        return f"{what}that may sleep, and nothing may there"
+        return f"{what}it may sleep, which is not allowed here"
     return f"{what}{error} ({_name(error)})"
 
 
@@ -105,7 +105,7 @@ def _settling(run: Run, records: Records) -> Iterator[str]:
     after = records["sequence"] > end_of(records)
     given_back = np.count_nonzero(after & (records["type"] == Type.RECLAIM))
     if given_back != int(records["detail"][settled[0]]):
-        yield f"settling gave back {given_back} allocations, and says another number"
+        yield f"settling gave back {given_back} allocations, but reports another number"
 
 
 def _while_ending(run: Run, records: Records) -> Iterator[str]:
@@ -117,7 +117,7 @@ def _while_ending(run: Run, records: Records) -> Iterator[str]:
     released = (between["type"] == Type.RELEASE) & (between["witness"] == Witness.LEDGER)
     judged = within(between["sequence"], run.releases["sequence"])
     if np.any(released & ~judged & ~late_releases(run, between)):
-        yield "something was released again while the run was ended"
+        yield "something was released again while the run was being ended"
 
 
 def _after_the_end(run: Run, records: Records) -> Iterator[str]:

@@ -31,7 +31,7 @@ def reasons(run: Run) -> Iterator[str]:
     kinds = run.records["type"]
     given = np.count_nonzero(kinds == Type.OPERAND)
     if given * np.count_nonzero(kinds == Type.PAGE_FREED) > MOST_LOOKS:
-        yield "more pages that an L2 was given were freed than can be looked at"
+        yield "too many freed pages of an L2 to check each"
 
 
 def freed(run: Run, pages: list[Operand]) -> Iterator[Finding]:

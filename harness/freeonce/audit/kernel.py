@@ -273,7 +273,7 @@ def _without_owner(walk: Walk, block: Block, mentioned: list[int], findings: lis
         return
     record = block.record.copy()
     record["pointer"] = mentioned[index]
-    walk.dispute(record, "the kernel made an allocation here that the ledger has not")
+    walk.dispute(record, "the kernel made an allocation here that is not in the ledger")
 
 
 def _at_the_end(walk: Walk, block: Block) -> None:

@@ -134,7 +134,7 @@ def _untaken(allocate: np.void, gone: bool, at_release: dict[int, list[np.void]]
     Without it a write behind the end would be hidden, so it must have been told once.
     """
     told = len(at_release.get(int(allocate["serial"]), []))
-    return f"released, and its guard then was told {told} times" if gone and told != 1 else None
+    return f"released, but its guard was recorded {told} times then" if gone and told != 1 else None
 
 
 def _unlike(allocate: np.void, gone: bool, memory: Memory) -> str | None:

@@ -254,15 +254,15 @@ def _reasons(run: Run) -> Iterator[str]:
     spans = _Spans(_told(run))
     spans.follow()
     if spans.never_given:
-        yield "the CPU is said to have lost an address that it was never given"
+        yield "the ledger takes an address from the CPU that it was never given"
     if not all(_entries_told(run)):
-        yield "a VMRUN whose addresses were not told"
+        yield "a VMRUN whose addresses were not recorded"
     if not all(_save_areas_told(run)):
-        yield "a host save area that a CPU was given was not told"
+        yield "a host save area that a CPU was given was not recorded"
     if _scattered(run, spans.done):
-        yield "the CPU was given memory that may be vmalloc()'s, of which the ledger tells one page"
+        yield "the CPU was given memory of a vmalloc area, whose first page alone is in the ledger"
     if not all(_sizes_fit(told)):
-        yield "an address given to the CPU with a size that the manual does not know"
+        yield "an address was given to the CPU with a size that the AMD manual does not have"
 
 
 def _scattered(run: Run, given: list[Operand]) -> bool:

@@ -121,7 +121,7 @@ def _lost_sight(run: Run) -> Iterator[str]:
     made = run.allocates["serial"]
     known_where = within(broken["detail"], [int(where) for where in Broken])
     if not np.all(within(broken["serial"], made) & known_where):
-        yield "memory was found broken that the ledger has not"
+        yield "memory was found broken that is not in the ledger"
 
 
 def _rest(run: Run) -> Iterator[str]:
@@ -130,7 +130,7 @@ def _rest(run: Run) -> Iterator[str]:
     if len(told) != 1 or np.any(
         run.records["sequence"][run.records["type"] == Type.END] < told[0]["sequence"]
     ):
-        yield "the kernel was not seen to come to rest before the end"
+        yield "the kernel did not come to rest before the end"
         return
     deferred = bool(np.any(run.releases["flags"] & Flag.DEFERRED))
     for bit, name in AWAITED.items():
@@ -138,7 +138,8 @@ def _rest(run: Run) -> Iterator[str]:
             yield f"{name} were not waited for to the end"
     live = _live_at(run, int(told[0]["sequence"]))
     if live != int(told[0]["size"]):
-        yield f"{int(told[0]['size'])} allocations were live by the books, {live} by the ledger"
+        books = int(told[0]["size"])
+        yield f"{books} allocations were live by the instrument's books, {live} by the ledger"
 
 
 def _live_at_end(run: Run) -> Iterator[str]:
@@ -184,7 +185,7 @@ def _loads(records: Records) -> Iterator[str]:
 def _wrong(phases: list[int]) -> str:
     """Why a load did not go through its phases as it should; nothing when it did."""
     if Phase.GONE not in phases:
-        return "is still loaded: what it holds may yet be released"
+        return "is still loaded, and may still release what it holds"
     if Phase.LIVE not in phases and Phase.INIT_FAILED not in phases:
         return "never went live, and its init function is not known to have failed"
     in_order = [phase for phase in phases if phase in ORDER]

@@ -145,7 +145,7 @@ def _judged(result: Result, outcome: Outcome, where: Where) -> Result:
     unmade = outcome is Outcome.UNREACHED
     verdict = VERDICTS.get(outcome, Verdict.INCOMPLETE)
     reasons = tuple(one for one in result.judgement.reasons if not one.startswith(GAVE_UP))
-    reasons += (f"acquisition {where} was to fail, and was not made",) if unmade else ()
+    reasons += (f"acquisition {where} should have failed, but was not made",) if unmade else ()
     name = f"{result.scenario.name} fail={where}"
     return replace(
         result.without_pictures(*_injected(result.evidence.records)["site"][:1].tolist()),

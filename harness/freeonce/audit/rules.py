@@ -496,7 +496,7 @@ def reasons(run: Run) -> Iterator[str]:
     gone = gone[run.allocates["kind"][gone] == Kind.CONTIGUOUS]
     other = gone[run.allocates["detail"][gone] & 0xFF != WRITE_BACK]
     if not np.all(within(run.allocates["serial"][other], known[counts == 1])):
-        yield "the cache type of released memory was not told once"
+        yield "the cache type of released memory was not recorded exactly once"
 
 
 def past_the_ledger(run: Run) -> list[Finding]:

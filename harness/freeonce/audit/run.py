@@ -478,7 +478,7 @@ def _disputed_releases(
     unpaired = choose(releases, target == NONE)
     if not len(unpaired):
         return []
-    text = "a release names allocation {}, which the ledger has not"
+    text = "a release names allocation {}, which is not in the ledger"
     named = unpaired[unpaired["serial"] != 0]
     found = [Dispute(one, text.format(one["serial"])) for one in named]
     unnamed = choose(unpaired, unpaired["serial"] == 0)
@@ -514,7 +514,7 @@ def _disputed_taken(allocates: Records, taken: Records, records: Records) -> lis
         return []
     places = _places(allocates, taken)
     found = [
-        Dispute(one, f"the kernel releases allocation {one['serial']}, which the ledger has not")
+        Dispute(one, f"the kernel releases allocation {one['serial']}, which is not in the ledger")
         for one in taken[places == NONE]
     ]
     back = _given_back(allocates, records)
@@ -525,7 +525,7 @@ def _disputed_taken(allocates: Records, taken: Records, records: Records) -> lis
     twice = known[back[places[known]] < taken["sequence"][known]]
     _, once = np.unique(places[known], return_index=True)
     again = np.setdiff1d(known, known[once])
-    text = "the kernel releases what by the ledger it has already"
+    text = "the kernel releases what it already has by the ledger"
     return found + [Dispute(taken[i], text) for i in np.union1d(twice, again)]
 
 
@@ -542,7 +542,7 @@ def _disputed_constraints(records: Records, allocates: Records) -> list[Dispute]
     known, counts = np.unique(serials, return_counts=True)
     contiguous = allocates[allocates["kind"] == Kind.CONTIGUOUS]
     wrong = ~within(contiguous["serial"], known[counts == 1])
-    text = "the ledger does not say once what was asked for here"
+    text = "the ledger does not say exactly once what was asked for here"
     return [Dispute(record, text) for record in contiguous[wrong]]
 
 

@@ -1,4 +1,4 @@
-"""Instructions that give the CPU memory and of which nobody tells: may they have run? Pure."""
+"""Instructions that give the CPU memory and could not be patched: may they have run? Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -48,7 +48,7 @@ def untold(targets: Sequence[Target], records: Records) -> Iterator[Reason]:
         ]
         if left:
             each = "; ".join(one.words for one in left)
-            said = f"{target.name} gives the CPU memory at {len(left)} places of which nobody tells"
+            said = f"{target.name} gives the CPU memory by {len(left)} unpatched instructions"
             yield Reason(Obstacle.UNTOLD_VMRUN, f"{said}: {each}")
 
 

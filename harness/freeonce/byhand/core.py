@@ -5,6 +5,7 @@ kernel without it. The kernel keeps it ready in its memory as an ELF note
 (Documentation/ABI/testing/sysfs-kernel-vmcoreinfo).
 """
 
+import os
 import struct
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +31,7 @@ def vmcoreinfo_at(said: bytes) -> Extent:
     try:
         gpa, size = (int(word, 16) for word in said.split())
     except ValueError:
-        raise EvidenceError("the guest's kernel does not tell where its VMCOREINFO is") from None
+        raise EvidenceError("the guest's kernel does not say where its VMCOREINFO is") from None
     if not NOTE.size < size <= MAX_NOTE:
         raise EvidenceError(f"the guest's VMCOREINFO would be {size} bytes")
     return Extent(gpa, size)
@@ -41,7 +42,7 @@ def trimmed(note: bytes) -> bytes:
     name_bytes, bytes_, _ = NOTE.unpack_from(note)
     start = NOTE.size + len(NAME) + (-len(NAME) % 4)
     if name_bytes != len(NAME) or note[NOTE.size : NOTE.size + len(NAME)] != NAME:
-        raise EvidenceError("what the guest says is its VMCOREINFO is none")
+        raise EvidenceError("the guest's VMCOREINFO is not valid")
     if start + bytes_ > len(note):
         raise EvidenceError("the guest's VMCOREINFO is cut off")
     return note[: start + bytes_] + bytes(-bytes_ % 4)
@@ -78,25 +79,31 @@ def add_note(core: Path, note: bytes) -> None:
 
 
 def write_core(guest: Guest, note: bytes, file: Path) -> None:
-    """Write the guest's whole memory and registers to `file`. Nothing of it is left on an error.
+    """Write the guest's whole memory and registers to `file`, by one rename.
 
-    Raises HostError `cannot-write` when QEMU cannot, GuestLost when it is gone.
+    On an error the file is what it was before. Raises HostError `cannot-write` when QEMU cannot
+    write it, GuestLost when QEMU is gone.
     """
+    real = file.resolve()
+    if real.exists() and not real.is_file():
+        raise HostError("cannot-write", f"cannot write {file}: a core needs a regular file")
+    scratch = real.with_name(f".{real.name}.{os.getpid()}.new")
     try:
-        _dump(guest, file)
-        add_note(file, note)
+        _dump(guest, scratch, file)
+        add_note(scratch, note)
+        scratch.rename(real)
     except OSError as error:
-        file.unlink(missing_ok=True)
         raise HostError("cannot-write", f"cannot write {file}: {error.strerror}") from error
-    except BaseException:
+    finally:
         with suppress(OSError):
-            file.unlink()
-        raise
+            scratch.unlink()
 
 
-def _dump(guest: Guest, file: Path) -> None:
-    arguments = {"paging": False, "protocol": f"file:{file.absolute()}"}
+def _dump(guest: Guest, scratch: Path, file: Path) -> None:
+    arguments = {"paging": False, "protocol": f"file:{scratch}"}
     answer = guest.monitor.answer({"execute": "dump-guest-memory", "arguments": arguments})
     if "error" in answer:
-        raise HostError("cannot-write", f"QEMU cannot write {file}: {answer['error']}")
+        error = answer["error"]
+        said = error.get("desc", error) if isinstance(error, dict) else error
+        raise HostError("cannot-write", f"QEMU cannot write {file}: {said}")
     guest.process.check()

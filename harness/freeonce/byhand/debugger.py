@@ -53,7 +53,7 @@ def section_addresses(said: str, module: str, names: Iterable[str]) -> dict[str,
     matches = (told.fullmatch(line) for line in said.splitlines())
     found = {one[1]: int(one[2], 16) for one in matches if one and one[1] in wanted}
     if ".text" not in found:
-        raise EvidenceError(f"the guest does not tell where the .text of {module} lies")
+        raise EvidenceError(f"the guest does not say where the .text of {module} lies")
     return found
 
 

@@ -104,9 +104,7 @@ def choose(name: str, place: Path = SOCKETS) -> ByHand:
     """
     there = running(place)
     if not there:
-        raise UsageError(
-            "nobody works with a guest now; `freeonce shell` in another terminal starts one"
-        )
+        raise UsageError("no guest is in use; `freeonce shell` in another terminal starts one")
     found = [one for one in there if one.name == name] or [
         one for one in there if one.name.startswith(name)
     ]

@@ -120,5 +120,5 @@ class Prompt(QMPShell):
 def _help() -> None:
     for name, verb in VERBS.items():
         print(f"  {name:<10} {(verb.__doc__ or '').splitlines()[0]}")
-    print("  exit       leave; the guest goes too (as at the end of the input, Ctrl-D)")
+    print("  exit       leave; the guest ends too (also by Ctrl-D)")
     print("Everything else is a QMP command: `query-status`, `pmemsave val=0 size=4096 ...`")

@@ -57,7 +57,7 @@ class Session(AbstractContextManager["Session"]):
         Raises UsageError when the guest is paused, and could not answer, or is used up.
         """
         if not self._fit:
-            raise UsageError("the last run left this guest unfit; `fresh` makes another")
+            raise UsageError("the last run left this guest unfit; `fresh` starts another")
         scenario = self.find(name)
         if self.guest.monitor.status() == "paused":
             raise UsageError("the guest is paused; `resume` lets it run")
@@ -78,7 +78,7 @@ class Session(AbstractContextManager["Session"]):
         if self._run is None:
             raise UsageError("no run to judge; `run NAME` makes one")
         if self.guest.monitor.status() == "paused":
-            raise UsageError("the guest is paused; `resume` lets it tell its account")
+            raise UsageError("the guest is paused; `resume` lets it report its account")
         evidence, self._fit = collect(self.guest, self._run.before)
         features = self.guest.config.features
         return conclude(self._run.scenario, evidence, self._run.seconds, features)

@@ -172,7 +172,7 @@ def accelerators(
     return (now | dict(before)).__getitem__
 
 
-NOBODY = "no worker is there; `freeonce worker` with this address begins one"
+NOBODY = "there is no worker; start one by `freeonce worker` with this address"
 
 
 def answer(client: Client, asked: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -197,7 +197,7 @@ def _heard() -> Iterator[None]:
         yield
     except (FutureCancelledError, OSError, TimeoutError) as error:
         message = f"the scheduler is lost, or has forgotten its tasks: {error}"
-        raise HostError("scheduler", f"{message}; the same command goes on") from error
+        raise HostError("scheduler", f"{message}; the same command continues") from error
 
 
 def run(
@@ -304,7 +304,7 @@ class _Crowd:
         room = max(AHEAD * self._workers.slots() - len(self._had), 0)
         futures: list[Future] = []
         if self._workers.some_are_out and not self._workers.resources():
-            raise HostError("workers", "no worker is left; the same command goes on")
+            raise HostError("workers", "no worker is left; the same command continues")
         missed, self._missed = self._missed, ""
         while (
             len(futures) < room
@@ -321,7 +321,7 @@ class _Crowd:
             else:
                 self._nobodys.append((given.task, _refused(lacking)))
         if self._missed and not missed:
-            self._say(f"{self._missed}; one had, and is waited for")
+            self._say(f"{self._missed}; a worker had it before, so the campaign waits")
         return futures
 
     def _next_given(self, waiting: Iterator[Task]) -> _Given | None:
@@ -432,7 +432,7 @@ class _Crowd:
             return False
         if manifest is None:
             self._unsupplied.add((address, digest))
-            self._say(f"worker {address} has not the image, nor has this machine any more")
+            self._say(f"worker {address} does not have the image, nor does this machine any more")
             return False
         try:
             if digest not in self._packed:

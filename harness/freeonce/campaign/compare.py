@@ -39,7 +39,7 @@ def findings(document: dict[str, Any]) -> frozenset[str]:
         if point["outcome"] != Outcome.HANDLED:
             found |= set(_of_point(point))
     if led.get("unled"):
-        found.add(f"no failures led: {led['unled']}")
+        found.add(f"no failures were run: {led['unled']}")
     return frozenset(found)
 
 

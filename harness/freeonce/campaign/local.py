@@ -115,7 +115,7 @@ class _Worker:
 
     def kill(self) -> None:
         """It ends now; it is not to be waited for."""
-        self.ended = f"was killed, having said nothing for {self._silence.seconds:g} s"
+        self.ended = f"was killed after it was silent for {self._silence.seconds:g} s"
         self._process.kill()
 
     def dismiss(self) -> None:
@@ -218,8 +218,8 @@ class _Crew:
             # That is nothing of the task's.
             self._unbegun += 1
             if self._unbegun == TIMES:
-                message = f"no worker begins on this machine, {TIMES} died before they had"
-                raise HostError("workers", f"{message}; the same command goes on")
+                message = f"no worker starts on this machine: {TIMES} died before they had"
+                raise HostError("workers", f"{message}; the same command continues")
         if self._deaths[task.key] < DEATHS:
             self._again.append(task)
         else:

@@ -73,7 +73,7 @@ def perform(text: str) -> str:
         return to_text(lacking(worker, "system", str(error)))
     except GuestLost as error:
         # What is lost while a task is led is its result; this was none yet.
-        return to_text(lacking(worker, "no-guest", f"no guest could be had: {error}"))
+        return to_text(lacking(worker, "no-guest", f"no guest could be started: {error}"))
     except FreeonceError as error:
         return to_text(Outcome("", False, 0.0, worker, refused=str(error)))
     document = outcome.document | {"host": setting.document()}
@@ -95,7 +95,9 @@ def _setting(body: Body) -> Setting:
     """Raises HostError `no-image`, and `qemu` that names both."""
     manifest = images.find(body["image"])
     if manifest is None:
-        message = f"this worker has not the image {body['image']}, which the campaign began with"
+        message = (
+            f"this worker does not have the image {body['image']}, with which the campaign began"
+        )
         raise HostError(NO_IMAGE, message)
     state = images.state(manifest), _program()
     setting = _read(manifest, state, body["accel"], body["kind"] == "scenario")
@@ -146,7 +148,7 @@ def _same_files(body: Body, setting: Setting) -> None:
                 raise HostError(OF_THE_TASK, f"this worker's {name} is not the campaign's")
         _same_tools(body, setting)
     except UsageError as error:
-        message = f"this worker has not what the campaign has: {error}"
+        message = f"this worker lacks what the campaign has: {error}"
         raise HostError(OF_THE_TASK, message) from error
 
 
@@ -239,7 +241,7 @@ def _audit(body: Body, setting: Setting) -> Outcome:
     )
     done = audited(wish, setting, _each(body))
     if done.life.stage is Stage.BOOT and done.life.reasons:
-        raise HostError("no-guest", f"no guest could be had: {done.life.reasons[0].message}")
+        raise HostError("no-guest", f"no guest could be started: {done.life.reasons[0].message}")
     told = tell(done.life, done.traces, points=done.points)
     document = life_document(told, places_of(done.traces))
     return _outcome(told.life.result, told.bears_failures, document)

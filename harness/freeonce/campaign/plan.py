@@ -105,7 +105,7 @@ class _Wrong(Exception):
 def line_of(place: Place, text: str) -> int:
     """The number of the line on which something of a file of TOML begins.
 
-    tomllib tells no lines: it is behind the longest beginning of the file that has it not.
+    tomllib tells no lines: it is behind the longest beginning of the file that does not have it.
     """
     ends = _ends(text)
     first = bisect(ends, False, key=lambda end: _has(tomllib.loads(text[:end]), place))

@@ -74,7 +74,7 @@ def probe(wanted: str) -> Capabilities:
                 lacking.append(f"{words}: {error}")
                 if error.reason != "no-image" or not _promised(name, with_svm):
                     continue
-                lacking.append(f"{words}: promised, and not tried for want of an image")
+                lacking.append(f"{words}: promised, but not tested: there is no image")
             except FreeonceError as error:
                 lacking.append(f"{words}: {error}")
                 continue

@@ -44,7 +44,7 @@ def _untold(one: Summary, document: Mapping[str, Any]) -> Iterator[str]:
         if not said.as_expected and not (point["outcome"] in TOLD and point.get("findings"))
     ]
     if led.get("unled"):
-        points.append(f"no failures led: {led['unled']}")
+        points.append(f"no failures were run: {led['unled']}")
     expected = [
         " ".join(map(str, filter(None, (wanted.get("rule"), wanted.get("kind")))))
         for wanted in (() if document.get("as_expected") else document.get("expected", ()))
@@ -82,7 +82,7 @@ def _result(one: Summary, finding: Mapping[str, Any], same: str) -> dict[str, ob
         "ruleId": finding["rule"],
         "ruleIndex": sarif.rule_index(Rule(finding["rule"])),
         "level": "error",
-        "message": {"text": f"{one.label}: {finding['message']}"},
+        "message": sarif.message(f"{one.label}: {finding['message']}"),
         "locations": [sarif.location(frame if frame.file or frame.function else None, one.name)],
         "partialFingerprints": {sarif.FINGERPRINT: same},
     }

@@ -251,11 +251,11 @@ def _cannot_be(what: str, where: Path, error: Exception) -> HostError:
         full = name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR")
         if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")) and _has_log(where):
             said += f"; {_log(where).name} has results that only who can write there reads"
-            said += "; copy the folder to where you can write, and read that"
+            said += "; copy the folder to a place where you can write, and read the copy"
     if full:
         with suppress(OSError):
             said += f"; {shutil.disk_usage(where.parent).free / 1e6:.1f} MB are free on its disk"
-        said += "; make room, or mend it: what was kept stays, and the same command goes on"
+        said += "; make room, or fix it; the results so far stay, and the same command continues"
     return HostError("store", f"{where} cannot be {what}: {said}")
 
 
@@ -295,7 +295,7 @@ def _locked(descriptor: int, folder: Path) -> None:
             who = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             raise UsageError(f"{folder}: another campaign writes to it (process {who})")
         if time.monotonic() > end:
-            raise UsageError(f"{folder}: somebody who may not write there reads it; try again")
+            raise UsageError(f"{folder}: a reader without write permission has it open; try again")
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         time.sleep(0.05)
     os.ftruncate(descriptor, 0)
@@ -382,13 +382,16 @@ def _asked(stack: ExitStack, where: str) -> tuple[sqlite3.Connection, int]:
 def _nobody_writes(folder: Path) -> Iterator[None]:
     """No campaign writes there meanwhile. Raises HostError `store` where that is not sure."""
     with ExitStack() as stack:
-        why, do = "a campaign begins or ends there just now", "try again"
+        why, do = "a campaign is just starting or ending there", "try again"
         try:
             lock = stack.enter_context((folder / LOCK).open("rb"))
             sure = _has(lock.fileno(), fcntl.LOCK_SH)
         except OSError as error:
             sure = bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
-            why, do = str(error), "copy the folder to where you can write, and read that"
+            why, do = (
+                str(error),
+                "copy the folder to a place where you can write, and read the copy",
+            )
         if not sure:
             message = f"{folder / FILE} cannot be read by who may not write there: {why}; {do}"
             raise HostError("store", message)

@@ -111,7 +111,7 @@ def unfold(plan: Plan, base_of: Callable[[str], Base]) -> Iterator[Task]:
     for task in _all(plan, base_of):
         if task.key not in seen:
             if len(seen) == MOST:
-                raise UsageError(f"the plan has more than {MOST} tasks; make several of it")
+                raise UsageError(f"the plan has more than {MOST} tasks; split the plan")
             seen.add(task.key)
             yield task
 

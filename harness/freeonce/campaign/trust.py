@@ -63,4 +63,4 @@ def why_out(outcome: Outcome) -> str:
 def nobody_left(outcome: Outcome) -> HostError:
     """The last worker was taken out. `outcome`: its last answer."""
     message = f"no worker is left; the last, {outcome.worker}: {why_out(outcome)}"
-    return HostError("workers", f"{message}; the same command goes on")
+    return HostError("workers", f"{message}; the same command continues")

@@ -45,25 +45,36 @@ FILE = click.Path(path_type=Path)
 
 @click.command(cls=WithBareOption)
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
-@click.option("--params", default="", help="Of the targets, as of insmod: 'a=1 b=2'.")
+@click.option("--params", default="", help="Parameters of the targets, as for insmod: 'a=1 b=2'.")
 @click.option(
     "--exercise",
     "exercises",
     multiple=True,
     type=click.Path(path_type=Path, exists=True),
-    help="A script or program, or a folder of them, run when all is loaded.",
+    help="A script or program, or a folder of them, to run when all targets are loaded.",
 )
-@click.option("-c", "commands", multiple=True, help="A command of the guest's shell, likewise.")
+@click.option("-c", "commands", multiple=True, help="A command for the guest's shell, to run then.")
 @click.option(
-    "--file", "carried", multiple=True, metavar="HOST[:GUEST]", help="A file that these need."
+    "--file",
+    "carried",
+    multiple=True,
+    metavar="HOST[:GUEST]",
+    help="A file that exercises and commands need in the guest.",
 )
 @click.option(
-    "--dep", "dependencies", multiple=True, help="A module to load before, and not to judge."
+    "--dep", "dependencies", multiple=True, help="A module to load first, which is not judged."
 )
-@click.option("--no-unload", is_flag=True, help="Leave the targets loaded; leaks are unknown then.")
-@click.option("--keep-loaded", type=SECONDS, default=None, help="Seconds after the exercises.")
+@click.option(
+    "--no-unload", is_flag=True, help="Leave the targets loaded; then leaks are not known."
+)
+@click.option(
+    "--keep-loaded",
+    type=SECONDS,
+    default=None,
+    help="Seconds to wait between the exercises and the unload.",
+)
 @click.option("--debug-info", type=FILE, help="A file or folder with the targets' debug info.")
-@click.option("--expect", type=FILE, help="Findings that are known, as TOML (docs/audit-a-module).")
+@click.option("--expect", type=FILE, help="Known findings, as TOML (docs/audit-a-module.md).")
 @click.option(
     "--timeout",
     type=SECONDS,
@@ -74,15 +85,19 @@ FILE = click.Path(path_type=Path)
 @click.option(
     "--fail-each",
     type=EachPoint(),
-    help="Then a life for each acquisition, with that one failing; of one stage only: "
-    "=load, =exercise, =unload; =+ or =+STAGE: each also with all after it failing.",
+    help="Then run one more life for each acquisition, in which it fails. =load, =exercise or "
+    "=unload: only those of this stage; =+ or =+STAGE: each also with all after it failing.",
 )
-@click.option("--fail-point", type=WherePoint(), help="Only acquisition N of --fail-each.")
+@click.option(
+    "--fail-point",
+    type=WherePoint(),
+    help="Make only acquisition N fail, with + also all after it.",
+)
 @limit_option
 @click.option(
     "--fail-cpus",
     type=click.IntRange(min=1, max=MOST_CPUS),
-    help="CPUs of guests in which an acquisition fails. Default: 1, the quickest without KVM.",
+    help="CPUs of the guests in which acquisitions fail. Default: 1, the fastest without KVM.",
 )
 @jobs_option
 @excuse_options
@@ -120,16 +135,16 @@ def audit(
 ) -> None:
     """Load modules, exercise and unload them, and judge all that they acquired.
 
-    TARGET: a .ko (also .xz, .zst, .gz), a module of the guest's kernel package by its name,
-    or a folder with a Kbuild file. Several are judged together.
+    TARGET: a .ko file (also .xz, .zst, .gz), the name of a module of the guest's kernel package,
+    or a folder with a Kbuild file. Several targets are judged together.
 
-    Exit status: 0 every verdict as expected, 1 some not, 2 usage, 3 this host cannot,
-    4 some verdict incomplete.
+    Exit status: 0 every verdict is as expected, 1 some is not, 2 wrong usage, 3 this host cannot
+    run it, 4 some verdict is incomplete.
     """
     each = _each(fail_each, fail_point, fail_limit, fail_cpus)
     files = chosen(outputs, failures=each is not None)
     if each is not None and no_unload:
-        raise click.UsageError("a life that is to be led again must come to its end: --no-unload")
+        raise click.UsageError("lives with failures must end with an unload; leave out --no-unload")
     known = _known(expect)
     wish = Wish(
         targets=targets,

@@ -9,7 +9,7 @@ from freeonce.project.cache import Entry, clear, entries
 @click.group(invoke_without_command=True)
 @click.pass_context
 def cache(context: click.Context) -> None:
-    """Show the images that are kept: where, how large, and whether of this freeonce."""
+    """Show the images that are kept: where, how large, and whether of this version."""
     if context.invoked_subcommand is not None:
         return
     kept = list(entries())
@@ -20,9 +20,9 @@ def cache(context: click.Context) -> None:
 
 
 @cache.command("clear")
-@click.option("--old", is_flag=True, help="Only what this freeonce does not make its images of.")
+@click.option("--old", is_flag=True, help="Only images of other versions of freeonce.")
 def clear_images(old: bool) -> None:
-    """Remove them. `freeonce setup` makes again what is needed."""
+    """Remove all images. `freeonce setup` makes what is needed again."""
     for one in entries():
         if not (old and one.current):
             _clear(one)

@@ -49,20 +49,30 @@ OTHERS = "for other reasons"
     "--store",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where results are kept. Default: beside the plan, its name with .results.",
-)
-@click.option("--scheduler", metavar="TCP", help="Of Dask: tcp://HOST:PORT. Default: this machine.")
-@click.option(
-    "--local", "slots", type=click.IntRange(min=1), help="Guests at a time on this machine."
+    help="The folder for results. Default: beside the plan, with its name and .results.",
 )
 @click.option(
-    "--again", multiple=True, metavar="KEY", help="Run anew whose keys begin so, and keep that."
+    "--scheduler",
+    metavar="TCP",
+    help="A Dask scheduler, tcp://HOST:PORT. Default: run on this machine.",
+)
+@click.option(
+    "--local",
+    "slots",
+    type=click.IntRange(min=1),
+    help="Number of guests at a time on this machine.",
+)
+@click.option(
+    "--again",
+    multiple=True,
+    metavar="KEY",
+    help="Run tasks again whose keys begin with this, and keep the new result.",
 )
 @click.option(
     "--page",
     type=Address(),
     metavar="[HOST:]PORT",
-    help="Serve the campaign's page meanwhile, on this machine alone unless HOST is said; 0: any.",
+    help="Serve the campaign's page, to this machine alone unless HOST is given; 0: any port.",
 )
 @accelerator_option
 @click.pass_context
@@ -78,10 +88,10 @@ def campaign(
     page: tuple[str, int] | None,
     accel: str,
 ) -> None:
-    """Run what a plan names, and keep each result as it comes. The same command goes on.
+    """Run what a plan names, and keep each result. The same command continues a campaign.
 
-    Exit status: 0 every verdict as expected, 1 some not, 2 usage, 3 this host cannot,
-    4 some verdict incomplete.
+    Exit status: 0 every verdict is as expected, 1 some is not, 2 wrong usage, 3 this host cannot
+    run it, 4 some verdict is incomplete.
     """
     if scheduler and slots:
         raise click.UsageError("--local is for this machine; with --scheduler its workers count")
@@ -115,7 +125,9 @@ def _again(keys: Set[str], store: Store, prefixes: Sequence[str]) -> set[str]:
     for prefix in prefixes:
         mine = {key for key in there if prefix and key.startswith(prefix)}
         if not mine:
-            raise UsageError(f"--again {prefix!r}: no result of this plan has a key that begins so")
+            raise UsageError(
+                f"--again {prefix!r}: no result of this plan has a key that begins with that"
+            )
         found |= mine
     return found
 

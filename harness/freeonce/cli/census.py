@@ -40,21 +40,25 @@ from freeonce.run.conclude import INCOMPLETE
     "folder",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where results are kept; the same command goes on.",
+    help="The folder for results; the same command continues a census.",
 )
-@click.option("--fail-each", is_flag=True, help="Then each acquisition of each load made to fail.")
+@click.option(
+    "--fail-each", is_flag=True, help="Then also make each acquisition of each load fail."
+)
 @click.option(
     "--fail-limit",
     type=click.IntRange(min=1),
     default=CENSUS_LIMIT,
     show_default=True,
-    help="Of acquisitions by one stack make at most so many fail.",
+    help="Make at most this many acquisitions of one stack fail.",
 )
-@click.option("--again", is_flag=True, help="Lead anew what the store has of these modules.")
+@click.option(
+    "--again", is_flag=True, help="Run these modules again although the store has results of them."
+)
 @excuse_options
 @accelerator_option
-@output_option("--json", "Write all of it as JSON; - for stdout.")
-@output_option("--html", "Write it as one page.")
+@output_option("--json", "Write everything as JSON; - for stdout.")
+@output_option("--html", "Write one HTML page.")
 @click.pass_context
 def census(
     context: click.Context,
@@ -72,10 +76,10 @@ def census(
 ) -> None:
     """Load and unload every module of the guest's kernel package, and judge each.
 
-    GLOB: only modules with such names.
+    GLOB: only modules whose names match.
 
-    Exit status: 0 nothing was found, and modules that do not load are none, 1 something was,
-    2 usage, 3 this host cannot, 4 something is incomplete.
+    Exit status: 0 nothing was found (a module that does not load is no finding), 1 something
+    was, 2 wrong usage, 3 this host cannot run it, 4 something is incomplete.
     """
     for file in (json_file, html_file):
         if file is not None and file != STDOUT:

@@ -81,5 +81,5 @@ def print_comparison(
             console.print(Text(f"  {name}: {'; '.join(one)}"))
     same = len(compared(runs)) - len(unlike)
     console.print(
-        f"{same} scenarios come to the same in all {len(runs)} images, {len(unlike)} do not"
+        f"{same} scenarios have the same result in all {len(runs)} images, {len(unlike)} do not"
     )

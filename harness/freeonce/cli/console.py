@@ -13,19 +13,21 @@ from freeonce.run.hire import template_for_any
 
 @click.command()
 @click.argument("name", default="", metavar="[GUEST]", shell_complete=guest_names)
-@click.option("--new", is_flag=True, help="Of a guest of its own, which goes when you detach.")
+@click.option("--new", is_flag=True, help="Start a new guest, which ends when you detach.")
 @accelerator_option
 def console(name: str, new: bool, accel: str) -> None:
-    """Attach to the console of a guest that `freeonce shell` or `debug` works with elsewhere.
+    """Attach to the console of a guest of `freeonce shell` or `debug` in another terminal.
 
-    GUEST is its name or how that begins; without it, the only one. The kernel's messages
-    appear there, and Enter gives a shell. Ctrl-] detaches; the guest runs on.
+    GUEST is its name, or the beginning of it; not needed when only one guest runs. The console
+    shows the kernel's messages, and Enter gives a shell. Ctrl-] detaches; the guest runs on.
     """
     if not new:
         _attach(guests.choose(name), "the guest runs on")
         return
     if name:
-        raise click.UsageError("--new makes a guest; GUEST names one that is there")
+        raise click.UsageError(
+            "--new starts a guest, and GUEST names a running one: give one of them"
+        )
     setting = find_setting(accel)
     with template_for_any(setting) as source, by_hand(setting, source, "console")() as guest:
         _attach(guests.of(guest), "the guest goes")

@@ -60,14 +60,16 @@ class _Stop:
 @click.argument("scenario", required=False, shell_complete=scenario_names)
 @click.option("--at-vmrun", is_flag=True, help="Stop before the scenario's first VMRUN.")
 @click.option(
-    "--module", "targets", multiple=True, help="Lead the life of a module, as `audit` does."
+    "--module", "targets", multiple=True, help="Run the life of a module, as `audit` does."
 )
-@click.option("--params", default="", help="Of the modules, as of `audit`.")
-@click.option("-c", "exercises", multiple=True, help="A command for the modules, as of `audit`.")
+@click.option("--params", default="", help="Parameters of the modules, as for `audit`.")
+@click.option(
+    "-c", "exercises", multiple=True, help="A command to run with the modules, as for `audit`."
+)
 @click.option(
     "--fail-point",
     type=WherePoint(),
-    help="Make acquisition N fail, as of `run` or `audit`, and stop there.",
+    help="Make acquisition N fail, as with `run` or `audit`, and stop there.",
 )
 @click.option("--gdb", default="gdb", show_default=True, help="The debugger with its arguments.")
 @accelerator_option
@@ -85,11 +87,11 @@ def debug(
     gdb: str,
     accel: str,
 ) -> None:
-    """Run SCENARIO under gdb, with the modules' symbols and the names of the kernel's.
+    """Run SCENARIO under gdb, with the symbols of the modules and of the kernel.
 
-    The guest stands before the scenario's run or the module's life, with --fail-point where
-    that acquisition fails, and without any of them where it was; it goes when gdb ends. Where
-    gdb is not installed, the command for another machine's or another terminal's is printed.
+    The guest stops before the scenario's run or the module's life, with --fail-point where that
+    acquisition fails, and without any of these wherever it is. It ends with gdb. Where gdb is
+    not installed, the command is printed, for gdb on another machine or in another terminal.
     """
     _check(scenario, at_vmrun, targets, fail_point)
     try:
@@ -199,13 +201,13 @@ def _kernel_symbols(said: str, folder: Path) -> Path:
         check=False,
     )
     if done.returncode != 0:
-        raise HostError("no-assembler", f"`as` cannot make the kernel's symbols: {done.stderr}")
+        raise HostError("no-assembler", f"`as` cannot assemble the kernel's symbols: {done.stderr}")
     return symbols
 
 
 def _wait(argv: list[str]) -> None:
     click.echo(f"{argv[0]} is not installed here. The guest waits for:\n  {shlex.join(argv)}")
-    click.pause("Press a key when you are done; the guest goes then.")
+    click.pause("Press a key when you are done; the guest then ends.")
 
 
 @contextmanager

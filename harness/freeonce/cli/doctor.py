@@ -126,7 +126,9 @@ def checks(anew: bool = False) -> tuple[Check, ...]:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--anew", is_flag=True, help="Try again what KVM could not since this host booted.")
+@click.option(
+    "--anew", is_flag=True, help="Test KVM again, although it failed since this host booted."
+)
 @click.pass_context
 def doctor(context: click.Context, as_json: bool, anew: bool) -> None:
     """Say what this host can do, and which accelerator `run` will take."""

@@ -21,10 +21,10 @@ from freeonce.run.hire import template_for_any
 @click.argument("scenario", required=False, shell_complete=scenario_names)
 @accelerator_option
 def dump(file: Path, scenario: str | None, accel: str) -> None:
-    """Write a guest's memory to FILE, when SCENARIO has ended in it and nothing was given back.
+    """Write a guest's memory to FILE, after SCENARIO has ended and before its memory is given back.
 
-    The core is an ELF file: `drgn -c FILE guest/ledger.drgn.py` walks its ledger. A scenario
-    that loses its guest leaves a core as well.
+    The file is an ELF core: `drgn -c FILE guest/ledger.drgn.py` reads the ledger in it. A
+    scenario that loses its guest leaves a core as well.
     """
     writable(file)
     setting = find_setting(accel)

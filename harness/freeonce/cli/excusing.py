@@ -27,7 +27,7 @@ def excuse_options(command: Command) -> Command:
     @click.option(
         "--baseline",
         type=FILE,
-        help="A report of before, by --json: only what is new counts.",
+        help="An earlier report by --json: only new findings count.",
     )
     @wraps(command)
     def combined(

@@ -49,8 +49,8 @@ def explained(one: Explanation) -> RenderableType:
         Padding(Text(one.meaning), (0, 0, 0, 2)),
         _part("Example", Text(one.example, "cyan")),
         _part("Known by", Text(one.witness)),
-        _part("What others say of it", *(_other(other) for other in one.elsewhere)),
-        _part("How to mend it", Text(one.mend)),
+        _part("What other tools report", *(_other(other) for other in one.elsewhere)),
+        _part("How to fix it", Text(one.mend)),
         _part("See it", Text(f"freeonce run 'fault/{one.rule}/*'")),
         _part("All rules", Text("docs/rules.md")),
     )
@@ -59,7 +59,7 @@ def explained(one: Explanation) -> RenderableType:
 @click.command()
 @click.argument("rule", required=False, shell_complete=_names)
 def explain(rule: str | None) -> None:
-    """Tell what a rule means, who else sees it, and how to mend it. Without RULE: all in a line."""
+    """Explain a rule: its meaning, who else sees it, how to fix it. Without RULE: list all."""
     console = Out(highlight=False)
     if rule is not None:
         console.print(explained(find(rule)))

@@ -55,5 +55,5 @@ class WithBareOption(click.Command):
 limit_option = click.option(
     "--fail-limit",
     type=click.IntRange(min=1),
-    help="Of acquisitions by one stack make at most so many fail, spread over all of them.",
+    help="Make at most this many acquisitions of one stack fail, evenly spread.",
 )

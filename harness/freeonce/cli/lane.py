@@ -33,7 +33,11 @@ def where_kvm_runs(chosen: Accelerator) -> str:
 
 @click.command()
 @click.argument("patterns", nargs=-1, metavar="[NAME-OR-GLOB]...")
-@click.option("--where", is_flag=True, help="Only say where KVM would run, here or outer, and why.")
+@click.option(
+    "--where",
+    is_flag=True,
+    help="Only say where KVM would run, here or in an outer machine, and why.",
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(min=1),
@@ -51,12 +55,12 @@ def lane(
     timeout: float,
     json_file: Path | None,
 ) -> None:
-    """Run scenarios under KVM and under TCG, and say where they come to something else.
+    """Run scenarios under KVM and under TCG, and say where the results differ.
 
-    Without SVM in this host's KVM, it emulates a host that has it, and runs in there.
+    Where this host's KVM has no SVM for guests, an emulated host that has it runs them.
 
-    Exit status: 0 all the same but for what is explained, 1 not, 2 usage, 3 this host
-    cannot, 4 there is no report of a run under KVM, 5 the outer machine was lost.
+    Exit status: 0 no unexplained difference, 1 there is one, 2 wrong usage, 3 this host cannot
+    run it, 4 there is no report of a run under KVM, 5 the outer machine was lost.
     """
     if json_file not in (None, STDOUT):
         writable(json_file)

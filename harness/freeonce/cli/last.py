@@ -24,7 +24,7 @@ class Last:
         self._failing = failing
         self.again = left_open(self._file) if rerun else ()
         if rerun and not self.again:
-            raise UsageError("nothing to run again: all was as expected")
+            raise UsageError("nothing to run again: everything was as expected")
         self._next = 0.0
 
     def as_it_goes(self, gathered: Gathered) -> None:

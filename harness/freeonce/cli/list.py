@@ -19,7 +19,7 @@ SCHEMA = "freeonce/list/1"
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @accelerator_option
 def list_scenarios(as_json: bool, accel: str) -> None:
-    """List the scenarios, as a guest told them, with what they teach."""
+    """List the scenarios that the guest has, with what each teaches."""
     setting = find_setting(accel)
     errors = Out(stderr=True)
     with errors.status("making a guest ready to ask it"), clones(setting) as crew:

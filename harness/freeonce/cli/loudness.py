@@ -18,9 +18,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def loudness_options(command: Command) -> Command:
     """Options for both, passed on as `quiet` and `verbose`."""
-    quiet = click.option("-q", "--quiet", is_flag=True, help="Say only what is not as expected.")
+    quiet = click.option("-q", "--quiet", is_flag=True, help="Print only what is not as expected.")
     verbose = click.option(
-        "-v", "--verbose", is_flag=True, help="Stream the guest's console to stderr."
+        "-v", "--verbose", is_flag=True, help="Print the guest's console to stderr."
     )
     return quiet(verbose(command))
 

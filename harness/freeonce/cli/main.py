@@ -84,7 +84,7 @@ class _Verbs(click.Group):
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="freeonce")
 def verbs() -> None:
-    """Prove that every allocation a hypervisor makes is released exactly once."""
+    """Prove that every allocation of a kernel module is released exactly once."""
 
 
 class _Ended(SystemExit):
@@ -135,7 +135,7 @@ def _of_this_host(error: OSError) -> int:
 def _forsaken() -> int:
     """Nobody reads what is printed: that is no verdict, and it is told to who can still hear."""
     streams.give_up()
-    return _report(HostError("cannot-write", "nobody reads what is printed any more"))
+    return _report(HostError("cannot-write", "the reader of the output is gone"))
 
 
 def _run() -> int:

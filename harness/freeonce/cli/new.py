@@ -13,7 +13,7 @@ from freeonce.project.begin import PARTS, begin
 @click.option("--c", "c", is_flag=True, help="With a scenario in C.")
 @click.option("--module", is_flag=True, help="With a kernel module to audit.")
 def new(folder: Path, rust: bool, c: bool, module: bool) -> None:
-    """Begin a project in DIR, with what is asked for; without an option with all of it."""
+    """Begin a project in DIR. Without an option it has a scenario in each language and a module."""
     asked = {"rust": rust, "c": c, "module": module}
     parts = tuple(part for part in PARTS if asked[part]) or PARTS
     for file in begin(folder, parts):

@@ -34,19 +34,19 @@ accelerator_option = click.option(
     type=click.Choice(["auto", "kvm", "tcg"]),
     default="auto",
     show_default=True,
-    help="What runs the guest; auto takes KVM where it has really run one.",
+    help="What runs the guest; auto means KVM where KVM was seen to run one, else TCG.",
 )
 
 
 shared_option = click.option(
-    "--shared-guest", "shared", is_flag=True, help="One guest for all scenarios, no clones."
+    "--shared-guest", "shared", is_flag=True, help="Run all scenarios in one guest, without clones."
 )
 
 jobs_option = click.option(
     "-j",
     "--jobs",
     type=click.IntRange(min=1),
-    help="Clones at a time. Default: by cores and free memory.",
+    help="Number of clones at a time. Default: by cores and free memory.",
 )
 
 
@@ -62,17 +62,20 @@ _MACHINE_OPTIONS = (
     click.option(
         "--cpus",
         type=int,
-        help=f"The guest's CPUs. [default: {CPUS}; of a scenario by itself what it declares]",
+        help=f"The guest's CPUs. [default: {CPUS}; in a guest of its own: as a scenario declares]",
     ),
     click.option(
-        "--append", multiple=True, metavar="ARGS", help="More for the kernel's command line."
+        "--append",
+        multiple=True,
+        metavar="ARGS",
+        help="Arguments to add to the kernel's command line.",
     ),
     click.option(
         "--qemu-arg",
         "qemu_arg",
         multiple=True,
         metavar="ARG",
-        help="More for QEMU, split as by a shell: '-device nvme,drive=d'.",
+        help="Arguments to add for QEMU, split as by a shell: '-device nvme,drive=d'.",
     ),
 )
 

@@ -29,7 +29,7 @@ def writable(file: Path) -> None:
     if there and not real.is_file():
         # A pipe's reader would take an attempt for the end.
         if real.is_dir() or not os.access(real, os.W_OK):
-            raise click.UsageError(f"cannot write {file}: it is a folder, or not ours to write")
+            raise click.UsageError(f"cannot write {file}: it is a folder, or you may not write it")
         return
     try:
         # Permissions do not tell all: not root's, and not those of every file system.
@@ -97,8 +97,12 @@ def written_out() -> Iterator[None]:
 class Out(Console):
     """A console of rich whose reader may leave: that is no verdict, as rich's status 1 would be.
 
-    In a file or a pipe no line ends in blanks, which rich leaves where it breaks one.
+    Words are printed as they are: `[bold]` and `:bomb:` in a name are no markup. In a file or a
+    pipe no line ends in blanks, which rich leaves where it breaks one.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """As rich's."""
@@ -113,4 +117,4 @@ class Out(Console):
     def on_broken_pipe(self) -> None:
         """Raises HostError `cannot-write`."""
         streams.give_up()
-        raise HostError("cannot-write", "nobody reads what is printed any more")
+        raise HostError("cannot-write", "the reader of the output is gone")

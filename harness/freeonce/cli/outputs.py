@@ -127,7 +127,7 @@ def _trace(report: Report) -> bytes:
     try:
         from freeonce.report.trace import trace_bytes  # noqa: PLC0415
     except ImportError as error:
-        message = f"--trace needs a package more: pip install 'freeonce[trace]' ({error})"
+        message = f"--trace needs another package: pip install 'freeonce[trace]' ({error})"
         raise HostError("no-perfetto", message) from error
 
     return trace_bytes(report.results, report.places, report.unfinished)
@@ -147,7 +147,7 @@ WRITERS: dict[str, tuple[str, Callable[[Report], str | bytes]]] = {
     "trace": ("Write a trace of lifetimes and exits for ui.perfetto.dev.", _trace),
     "folded": ("Write the bytes that each stack acquired, for flame graphs.", _folded),
     "folded_count": (
-        "Write how often each stack acquired, likewise.",
+        "Write how often each stack acquired something, for flame graphs.",
         partial(_folded, count=True),
     ),
 }

@@ -38,12 +38,12 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
     "conditions",
     multiple=True,
     metavar="COLUMN=GLOB",
-    help=f"Only these; columns: {', '.join(COLUMNS)}.",
+    help=f"Only matching results; columns: {', '.join(COLUMNS)}.",
 )
 @click.option(
-    "--all", "every", is_flag=True, help="Also those that are not of the last plan (current=no)."
+    "--all", "every", is_flag=True, help="Also results that are not of the last plan (current=no)."
 )
-@click.option("--against", type=FOLDER, help="A store of before: what is new or gone.")
+@click.option("--against", type=FOLDER, help="Compare with an earlier store: what is new or gone.")
 @output_option("--json", "Write all of each result as JSON; - for stdout.")
 @output_option("--csv", "Write a line for each result; - for stdout.")
 @output_option("--html", "Write one HTML page: a heat map, what is not as expected, and when.")
@@ -60,9 +60,9 @@ def results(
     against: Path | None,
     **outputs: Path | None,
 ) -> None:
-    """List the results of a campaign, also while it runs, or hold them against another's.
+    """List the results of a campaign, also while it runs, or compare two campaigns.
 
-    Only those of the plan that was given last, by the image and the harness of then.
+    Only results of the last plan, with the image and the harness of that time, count.
 
     Exit status: 0; with --against 1 when something is new, gone or changed; 2 usage.
     """
@@ -70,7 +70,9 @@ def results(
     files = {name: file for name, file in outputs.items() if file is not None}
     _not_twice(list(files.values()), against)
     if every and (against or files.keys() - BESIDE):
-        raise click.UsageError("--all is for the list, --csv and --json: others have a task once")
+        raise click.UsageError(
+            "--all is for the list, --csv and --json: other reports have each task once"
+        )
     with reading(store) as opened, opened.still():
         # Read anew for each: all of them at once may be more than memory holds.
         found = _Chosen(opened, store.name, chosen, every)
@@ -96,9 +98,9 @@ def _tell_what_is_not_told(store: Store, every: bool) -> None:
     before, awaited = store.of_before(), len(store.awaited())
     if before and not every:
         of = "of another plan, image or harness"
-        click.echo(f"{before} results of before ({of}) are not told: --all", err=True)
+        click.echo(f"{before} older results ({of}) are left out; --all shows them", err=True)
     if awaited:
-        click.echo(f"{awaited} of the plan have no result yet", err=True)
+        click.echo(f"{awaited} tasks of the plan have no result yet", err=True)
 
 
 def _not_twice(files: Sequence[Path], against: Path | None) -> None:

@@ -48,10 +48,10 @@ from freeonce.run.task import Options
     type=click.Choice(["record", "real"]),
     default="record",
     show_default=True,
-    help="real: the kernel suffers faulty releases of pool memory.",
+    help="real: faulty releases of pool memory are executed, not only recorded.",
 )
 @click.option(
-    "--repeat", type=click.IntRange(min=1), default=1, help="Run each scenario so many times."
+    "--repeat", type=click.IntRange(min=1), default=1, help="Run each scenario this many times."
 )
 @click.option(
     "--fail-each",
@@ -63,7 +63,7 @@ from freeonce.run.task import Options
     "--fail-point",
     "fail_at",
     type=WherePoint(),
-    help="Only allocation N of each, with + all after it too: a point of --fail-each again.",
+    help="Make only allocation N fail, with + also all after it: repeats a point of --fail-each.",
 )
 @limit_option
 @shared_option
@@ -71,7 +71,7 @@ from freeonce.run.task import Options
 @click.option(
     "--pristine",
     is_flag=True,
-    help="A guest of its own for each scenario, also for those that share one.",
+    help="Give each scenario a guest of its own, also those that may share one.",
 )
 @click.option("--no-faults", is_flag=True, help="Leave the planted faults out.")
 @click.option(
@@ -79,12 +79,12 @@ from freeonce.run.task import Options
     "sections",
     multiple=True,
     metavar="GLOB",
-    help="Scenarios of sections that match, as 'freeonce list' names them.",
+    help="Run the scenarios of matching sections, as 'freeonce list' names them.",
 )
 @click.option(
     "--rerun-failed",
     is_flag=True,
-    help="What the last runs left open: not as expected, or not run.",
+    help="Run what the last runs left open: not as expected, or not run.",
 )
 @click.option(
     "--maxfail",
@@ -96,7 +96,7 @@ from freeonce.run.task import Options
     "--out",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Keep a report of every format in this folder, current while results come.",
+    help="Write a report of every format to this folder, updated as results come.",
 )
 @loudness_options
 @output_options
@@ -128,8 +128,8 @@ def run(
 ) -> None:
     """Run scenarios and judge what they did to their allocations. Without a name: all.
 
-    Exit status: 0 every verdict as expected, 1 some not, 2 usage, 3 this host cannot,
-    4 some verdict incomplete.
+    Exit status: 0 every verdict is as expected, 1 some is not, 2 wrong usage, 3 this host cannot
+    run it, 4 some verdict is incomplete.
     """
     failing = fail_each or fail_at is not None
     contradictions = {

@@ -15,13 +15,15 @@ from freeonce.project.making import KERNEL, make_image, need_packages
     help="cloud, host, a linux-image package, or the path of a built tree. "
     "Default: the project's, else cloud.",
 )
-@click.option("--install", is_flag=True, help="Install system packages that are missing, by apt.")
-@click.option("--no-packages", is_flag=True, help="Do not look for system packages.")
-@click.option("--outer", is_flag=True, help="The outer machine of `lane` instead.")
+@click.option("--install", is_flag=True, help="Install missing system packages by apt.")
+@click.option("--no-packages", is_flag=True, help="Do not check system packages.")
+@click.option(
+    "--outer", is_flag=True, help="Make the image of the outer machine for `lane` instead."
+)
 def setup(kernel: str | None, install: bool, no_packages: bool, outer: bool) -> None:
-    """Make what is missing: the image of a guest, and in a project that with its scenarios.
+    """Make what is missing: a guest's image, and in a project the image with its scenarios.
 
-    System packages that are missing are listed with the command that installs them.
+    Missing system packages are listed, with the command that installs them.
     """
     ours = project()
     kernels = (kernel_from(kernel, Path.cwd()),) if kernel else ours.kernels if ours else (KERNEL,)

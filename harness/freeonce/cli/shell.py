@@ -20,7 +20,7 @@ GREETING = "A guest is ready. `help` shows the verbs, Tab completes, `exit` leav
 @accelerator_option
 @machine_options
 def shell(scenario: str | None, accel: str, machine: Machine) -> None:
-    """Work with a guest by hand; SCENARIO is run in it first. It goes when you leave."""
+    """Work with a guest by hand; SCENARIO is run first. The guest ends when you leave."""
     setting = find_setting(accel, machine=machine)
     with template_for_any(setting) as source, Session(by_hand(setting, source, "shell")) as session:
         if scenario is not None:

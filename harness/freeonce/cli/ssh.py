@@ -20,15 +20,15 @@ FAILED = 255
     "--guest",
     metavar="NAME",
     shell_complete=guest_names,
-    help="Into a guest that `freeonce shell` or `debug` works with elsewhere; `shell` will do.",
+    help="Log in to a guest of `freeonce shell` or `debug` in another terminal; `shell` is enough.",
 )
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @accelerator_option
 @click.pass_context
 def ssh(context: click.Context, guest: str | None, command: tuple[str, ...], accel: str) -> None:
-    """Log in to a guest, or run COMMAND in it. Exit status: ssh's.
+    """Log in to a guest, or run COMMAND in it. Exit status: that of ssh.
 
-    The guest is a new one, which goes when you log out, unless --guest names one that runs.
+    Unless --guest names a running guest, a new one is started, which ends when you log out.
     """
     if guest is not None:
         context.exit(_into_another(guests.choose(guest), command))

@@ -6,13 +6,17 @@ import sys
 
 
 def open_missing() -> None:
-    """Open standard descriptors that our caller closed: the next file would be taken for them."""
-    for number in range(3):
+    """Open standard descriptors that our caller closed: the next file would be taken for them.
+
+    What is printed there goes to /dev/null.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
         except OSError:
             # The lowest that is free is what open(2) gives.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
 def escape_what_they_cannot_show() -> None:

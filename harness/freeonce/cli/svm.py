@@ -22,9 +22,9 @@ from freeonce.survey.tables import print_survey, survey_document
 @output_option("--json", "Write JSON; - for stdout.")
 @click.pass_context
 def svm(context: click.Context, *, accel: str, json_file: Path | None) -> None:
-    """Run the scenarios svm/* and tell which kinds of #VMEXIT this CPU makes.
+    """Run the scenarios svm/* and list the kinds of #VMEXIT that this CPU has.
 
-    Exit status: as run's.
+    Exit status: as for run.
     """
     if json_file not in (None, STDOUT):
         writable(json_file)

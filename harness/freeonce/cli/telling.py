@@ -76,7 +76,7 @@ class Teller:
             found = places_of(self._setting.image.specimens, runs)
             return Everywhere(zip(runs, found, strict=True)), None
         except HostError as error:
-            return NOWHERE, f"no lines of source: {error}"
+            return NOWHERE, f"no source lines: {error}"
 
     def _report(self, gathered: Gathered, places: Everywhere, broken_off: str) -> Report:
         return Report(

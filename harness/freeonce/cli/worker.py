@@ -21,20 +21,22 @@ from freeonce.run.crew import default_jobs
 @click.command()
 @click.argument("scheduler", metavar="tcp://HOST:PORT")
 @click.option(
-    "--slots", type=click.IntRange(min=1), help="Guests at a time. Default: by the machine."
+    "--slots",
+    type=click.IntRange(min=1),
+    help="Number of guests at a time. Default: by cores and free memory.",
 )
 @click.option(
     "--images",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="A folder that hosts share, with images in it. Without: they are sent.",
+    help="A folder with images that hosts share. Without it, images are sent.",
 )
 @accelerator_option
 def worker(*, scheduler: str, slots: int | None, images: Path | None, accel: str) -> None:
-    """Run tasks for a scheduler of Dask, a process a guest, until it is gone or we are ended.
+    """Run tasks of a Dask scheduler, one process for each guest, until the scheduler is gone.
 
-    At first a guest of each kind is run, with VMRUN where that is promised; what came of it is
-    what the scheduler is told. Each task says for itself what runs its guest. Who may reach the
-    scheduler may have this machine run code: see docs/campaigns.md.
+    First a guest of each kind is run, with VMRUN where the host promises SVM; the result tells
+    the scheduler what this machine can do. Each task says what is to run its guest. Anyone who
+    can reach the scheduler can make this machine run code: see docs/campaigns.md.
     """
     serving = loaded("freeonce.campaign.serving")
     if images is not None:
@@ -47,7 +49,7 @@ def worker(*, scheduler: str, slots: int | None, images: Path | None, accel: str
     for words in found.words():
         click.echo(words, err=True)
     if not found.accelerators:
-        raise HostError("no-guests", "this machine runs no guests; see above")
+        raise HostError("no-guests", "this machine cannot run guests; see above")
     count = slots or default_jobs(Machine.memory * MIB)
     click.echo(f"{count} slots", err=True)
     asyncio.run(serving.serve(scheduler, count, found.resources()))

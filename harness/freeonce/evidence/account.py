@@ -18,7 +18,7 @@ def parse_account(answer: bytes) -> bytes:
         raise CommandFailed(f"the guest's account of its ledger begins with {answer[:16]!r}")
     if int(head[1]):
         said = os.strerror(int(head[1]))
-        raise CommandFailed(f"the guest cannot tell its ledger: {said}")
+        raise CommandFailed(f"the guest cannot report its ledger: {said}")
     told = answer[head.end() :]
     if len(told) != int(head[2]):
         raise CommandFailed(f"the guest told {len(told)} of {int(head[2])} bytes of its ledger")

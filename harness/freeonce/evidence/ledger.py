@@ -304,7 +304,7 @@ def parse_header(data: bytes, window_bytes: int) -> Header:
     if raw["capacity"] != capacity:
         raise EvidenceError(f"the ledger claims {raw['capacity']} records, not {capacity}")
     if raw["drained"] > raw["appended"]:
-        raise EvidenceError("the ledger says that more of it was drained than it ever had")
+        raise EvidenceError("the ledger reports more drained records than it ever had")
     return Header(
         capacity=capacity,
         appended=int(raw["appended"]),

@@ -8,9 +8,10 @@ import re
 
 LINES = "\n\t"
 LINE_END = re.compile(r"\r+(?=\n|\Z)")
-LOG_COMMAND = re.compile(r"(?<!\S)::(?=\w)|##(?=\[|vso\[)")
-"""What a CI runner takes for a command: GitHub's where a line begins, as any may that is wrapped,
-Azure's wherever it stands."""
+LOG_COMMAND = re.compile(r"(?<!\S)::(?=\w)|##(?=[\w.-]*\[)")
+"""What a CI runner takes for a command: GitHub's `::name` at the start of a line, where any word
+may stand once lines are wrapped; GitHub's `##[name]`, Azure's `##vso[name]` and TeamCity's
+`##teamcity[name]` anywhere."""
 
 
 def printable(raw: bytes | str, allowed: str = LINES) -> str:

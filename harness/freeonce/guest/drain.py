@@ -84,7 +84,7 @@ class Drain:
         elif self._stalled is None:
             self._stalled = Deadline(STALLED_SECONDS, "finishing a record")
         elif self._stalled.is_over:
-            raise EvidenceError(f"record {self.next} is not finished by who writes it")
+            raise EvidenceError(f"record {self.next} was never finished")
 
     def _take(self, header: Header) -> bool:
         """Take what is finished. Whether there was so much that it is time to."""
@@ -108,7 +108,7 @@ class Drain:
         data = data[: count * RECORD_BYTES]
         parsed = parse_records(data, self.next)
         if self._kept + count > MOST_RECORDS:
-            raise EvidenceError(f"a life is kept up to {MOST_RECORDS:,} records")
+            raise EvidenceError(f"a life has more than the {MOST_RECORDS:,} records that are kept")
         self._write(self._kept, parsed.records)
         self._kept += len(parsed.records)
         self._damaged += parsed.damaged

@@ -66,7 +66,7 @@ class Control:
         self._number += 1
         line = f"{self._number} {request}\n".encode()
         if len(line) > LINE_BYTES or line.count(b"\n") > 1:
-            raise CommandFailed(f"{request[:40]!r}... is no line for the guest's control line")
+            raise CommandFailed(f"{request[:40]!r}... cannot be sent on the guest's control line")
         return line
 
     def _send(self, line: bytes, deadline: Deadline) -> None:

@@ -48,9 +48,9 @@ def distrusted(place: Path) -> str | None:
         return f"{place} belongs to somebody else"
     if folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         mode = stat.S_IMODE(folder.st_mode)
-        return f"others may write in {place}, whose mode is {mode:04o}: 'chmod go-w' it"
+        return f"others may write in {place}, whose mode is {mode:04o}: use 'chmod go-w'"
     if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
-        return f"{place} is not ours to write in"
+        return f"{place} is not writable for you"
     return None
 
 

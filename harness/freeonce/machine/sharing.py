@@ -1,7 +1,7 @@
-"""The guest's console for others: its owner hands on what it prints, and what they type.
+"""The guest's console for other clients: its owner forwards what it prints, and what they type.
 
-QEMU's own socket takes one client, which is the owner. Who else is interested connects to
-`others.sock` in the guest's folder, and may come and go: neither guest nor owner waits for them.
+QEMU's own socket takes one client, which is the owner. Other clients connect to `others.sock` in
+the guest's folder, and may come and go: neither guest nor owner waits for them.
 """
 
 import socket
@@ -22,7 +22,7 @@ ROOM_SECONDS = 0.1
 
 @contextmanager
 def shared(console: Console, folder: Path) -> Iterator[None]:
-    """Let others at a console, until the block ends. Nobody may wait for a text on it meanwhile."""
+    """Share a console until the block ends. Nobody may wait for a text on it meanwhile."""
     with ExitStack() as stack:
         door = stack.enter_context(socket.socket(socket.AF_UNIX))
         door.bind(str(folder / SOCKET))
@@ -34,8 +34,8 @@ def shared(console: Console, folder: Path) -> Iterator[None]:
 
 
 def _serve(console: Console, door: socket.socket, over: socket.socket) -> None:
-    """Hand on, until it is over or the guest is gone."""
-    # With nobody behind it the door is shut: who came then would wait for ever.
+    """Forward until `over` is shut down or the guest is gone."""
+    # The listening socket closes with this thread: a client would wait for ever in its queue.
     with _Others(console) as others, DefaultSelector() as selector, door:
         selector.register(console, EVENT_READ)
         selector.register(door, EVENT_READ)
@@ -55,7 +55,7 @@ def _serve(console: Console, door: socket.socket, over: socket.socket) -> None:
 
 
 class _Others(AbstractContextManager["_Others"]):
-    """Who is attached, each with what goes when they go."""
+    """The clients that are attached, each with what is closed with it."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -66,11 +66,11 @@ class _Others(AbstractContextManager["_Others"]):
             self.part(other)
 
     def welcome(self, door: socket.socket) -> socket.socket | None:
-        """Who stands at the door; None when they went, or there is no room for them now."""
+        """The next client; None when it is gone, or when no descriptor is free now."""
         try:
             other = door.accept()[0]
         except OSError:
-            # They still stand there when we lack a descriptor; not to turn round for nothing:
+            # Without a free descriptor the client stays in the queue: do not spin meanwhile.
             time.sleep(ROOM_SECONDS)
             return None
         stack = self._there[other] = ExitStack()
@@ -79,7 +79,7 @@ class _Others(AbstractContextManager["_Others"]):
         return other
 
     def part(self, other: socket.socket) -> None:
-        """Let them go."""
+        """Close the connection to a client."""
         self._there.pop(other).close()
 
 
@@ -94,13 +94,14 @@ def _listening(console: Console, other: socket.socket) -> Iterator[None]:
 
 
 def _hand_on(other: socket.socket, data: bytes) -> None:
-    # Who does not read misses something: the guest must not wait for them. Who went, hears nothing.
+    # A client that does not read loses output, since the guest must not wait for it. One that is
+    # gone is dropped when its end is read.
     with suppress(OSError):
         other.send(data, socket.MSG_DONTWAIT)
 
 
 def _typed(console: Console, other: socket.socket) -> bool:
-    """Pass on what somebody typed. False when they went."""
+    """Forward what a client typed. False when it is gone."""
     try:
         data = other.recv(TYPED_BYTES)
     except OSError:

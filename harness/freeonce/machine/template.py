@@ -212,7 +212,7 @@ def _make_in(
     except OSError as error:
         raise _Refused(f"{place}: {error.strerror or error}") from error
     if found is None:
-        raise HostError("no-template", f"the template just built in {place} is not whole")
+        raise HostError("no-template", f"the template that was just built in {place} is not whole")
     return found
 
 

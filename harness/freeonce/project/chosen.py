@@ -109,7 +109,7 @@ def _instrument(base: Path, file: Path, dest: Path) -> None:
         check=False,
     )
     if done.returncode:
-        raise UsageError(f"the families in {shown} cannot be had; see above")
+        raise UsageError(f"the instrument with the families in {shown} cannot be built; see above")
 
 
 def _compile(base: Path, folder: Path | None, crate: Crate | None, dest: Path) -> None:

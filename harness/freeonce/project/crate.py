@@ -28,7 +28,7 @@ def find_cargo() -> Path:
     found = next(filter(None, map(shutil.which, asked)), None)
     if found is None:
         raise HostError(
-            "no-cargo", f"a crate needs {named or 'cargo'}, which is not here; {INSTALL}"
+            "no-cargo", f"a crate needs {named or 'cargo'}, which is not installed; {INSTALL}"
         )
     said = _run([found, "--version"], Path.cwd()).stdout
     version = re.match(r"cargo (\d+)\.(\d+)\.", said)

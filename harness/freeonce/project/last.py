@@ -34,7 +34,7 @@ def left_open(file: Path) -> tuple[str, ...]:
         if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
             raise ValueError("it is not what freeonce writes")
     except FileNotFoundError as error:
-        raise UsageError("nothing ran here yet; run without --rerun-failed first") from error
+        raise UsageError("nothing was run here yet; run without --rerun-failed first") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"cannot tell what the last run left open, by {file}: {error}"
         raise UsageError(f"{message}; run without --rerun-failed") from error

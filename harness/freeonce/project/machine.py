@@ -78,15 +78,15 @@ def _check_append(append: str) -> None:
         if name in OUR_PARAMETERS:
             raise UsageError(f"--append: {name}= is set by freeonce itself, which relies on it")
         if word == "--":
-            raise UsageError("--append: what stands behind -- is for init, which is ours")
+            raise UsageError("--append: arguments after -- are for init, which is freeonce's own")
 
 
 def _check_argument(argument: str) -> None:
     if "\0" in argument:
-        raise UsageError("--qemu-arg: no argument holds a zero byte")
+        raise UsageError("--qemu-arg: an argument cannot contain a zero byte")
     # QEMU takes two dashes for one.
     name = re.sub("^--", "-", argument)
     if name in OUR_ARGUMENTS:
         instead = OUR_ARGUMENTS[name]
-        what = f"use {instead}" if instead else "freeonce sets it itself, or could not work with it"
+        what = f"use {instead}" if instead else "freeonce sets it itself, or cannot work with it"
         raise UsageError(f"--qemu-arg: {argument}: {what}")

@@ -29,7 +29,9 @@ def need_packages(kernel: str, *, install: bool, crate: bool = False) -> None:
     ]
     done = _run([*command, *words], kernel)
     if done:
-        raise HostError("missing-packages", "something that images are made with is not installed")
+        raise HostError(
+            "missing-packages", "something that is needed to make images is not installed"
+        )
 
 
 def make_image(kernel: str, target: str = "image") -> Path:

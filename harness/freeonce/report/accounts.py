@@ -75,16 +75,16 @@ def _kernel(bar: Bar, made: Records, gone: Records, end: int) -> str:
 def _by_itself(bar: Bar, gone: Records) -> str:
     """Of its own allocators the kernel's witness tells only what it does without being asked."""
     released = np.any(gone["serial"] == bar.serial)
-    return "released it by itself" if released else "asked through a wrapper, which tells"
+    return "released it by itself" if released else "called through a wrapper, which records it"
 
 
 def _by_instrument(memory: Memory | None) -> str:
-    return "nobody looked" if memory is None else "guards and poison looked at; findings tell"
+    return "was not read" if memory is None else "guards and poison were checked; see the findings"
 
 
 def _memory(bar: Bar, memory: Memory | None) -> str:
     if memory is None:
-        return "nobody looked"
+        return "was not read"
     guard = memory.snapshot.read(bar.physical + bar.size, GUARD_BYTES)
     if guard is None:
         return "was not read"

@@ -11,6 +11,8 @@ from freeonce.audit.operands import FIELDS, Operand, operands
 from freeonce.audit.run import Run
 from freeonce.evidence.ledger import Structure
 
+MOST = (1 << 64) - 1
+
 
 @dataclass(frozen=True)
 class Band:
@@ -51,9 +53,9 @@ def bands(
         if one.structure is not Structure.MORE:
             key = (one.structure, one.owner, one.end, one.identity, serial_at(one))
             together.setdefault(key, []).append(one)
-    broken: dict[int, list[str]] = {}
+    broken: dict[int, dict[str, None]] = {}
     for finding in findings:
-        broken.setdefault(finding.sequence, []).append(str(finding.rule))
+        broken.setdefault(finding.sequence, {})[str(finding.rule)] = None
     made = [_band(given, serial_at(given[0]), broken, when) for given in together.values()]
     made.sort(key=lambda band: (not band.rules, band.first))
     return sorted(made[:most], key=lambda band: band.first), max(len(made) - most, 0)
@@ -65,10 +67,12 @@ class _Allocations:
     def __init__(self, run: Run) -> None:
         order = np.argsort(run.allocates["physical"], kind="stable")
         self._sorted = run.allocates[order]
+        # Numpy copies a column of records, or one of another type, each time it searches in it.
+        self._starts = np.ascontiguousarray(self._sorted["physical"])
 
     def __call__(self, one: Operand) -> int:
-        last = one.gpa + one.size - 1
-        at = int(np.searchsorted(self._sorted["physical"], last, side="right")) - 1
+        last = np.uint64(min(one.gpa + max(one.size, 1) - 1, MOST))
+        at = int(np.searchsorted(self._starts, last, side="right")) - 1
         if at < 0:
             return 0
         record = self._sorted[at]
@@ -77,7 +81,10 @@ class _Allocations:
 
 
 def _band(
-    given: list[Operand], serial: int, broken: dict[int, list[str]], when: Callable[[int], int]
+    given: list[Operand],
+    serial: int,
+    broken: dict[int, dict[str, None]],
+    when: Callable[[int], int],
 ) -> Band:
     one = given[0]
     kind, number = one.owner

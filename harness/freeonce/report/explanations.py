@@ -1,4 +1,4 @@
-"""What each rule means, what other detectors say of the same fault, and how to mend it. Pure.
+"""What each rule means, what other detectors report for the same fault, and how to fix it. Pure.
 
 Only messages that their own source or documentation shows are cited. `None` stands where a
 detector has nothing to say of the fault: that is why the rule is here. What the kernel's own
@@ -57,10 +57,10 @@ _SILENT_VERIFIER = Elsewhere(VERIFIER, None, _C4)
 _ALL = (
     Explanation(
         Rule.LEAK,
-        "An allocation that no release names by the end of the run.",
+        "An allocation that was not released by the end of the run.",
         "let bar = Box::try_new(Bar::default())?;\n"
         "core::mem::forget(bar); // or: a Drop that frees the storage and forgets the T in it",
-        "the owner's account, and its guard in memory that still says live",
+        "the owner's account, and the guard in memory, which still says live",
         (
             Elsewhere(KASAN, None, _KASAN, "it judges accesses, not lifetimes"),
             Elsewhere(
@@ -84,7 +84,7 @@ _ALL = (
     ),
     Explanation(
         Rule.DOUBLE_FREE,
-        "A release of an allocation that was released before.",
+        "A second release of the same allocation.",
         "hypervisor.teardown(); // frees the VMCB\ndrop(hypervisor);       // and so does its Drop",
         "the owner's account: two releases name one serial",
         (
@@ -108,8 +108,8 @@ _ALL = (
     ),
     Explanation(
         Rule.NULL_FREE,
-        "A release of null. kfree(NULL) does nothing, so on Linux it passes unseen; other "
-        "calls crash, and it always means that something was dropped that was never there.",
+        "A release of null. kfree(NULL) does nothing, so Linux does not notice; other functions "
+        "crash. It always means that something was dropped that never existed.",
         "let mut foo: Box<Foo> = Box::new_zeroed().assume_init();\n"
         "foo.bar = AllocatedMemory::alloc_contiguous(); // first drops the old, zeroed foo.bar",
         "the owner's account: the pointer of the release is 0",
@@ -131,7 +131,7 @@ _ALL = (
     ),
     Explanation(
         Rule.INVALID_FREE,
-        "A release of a pointer at which no allocation begins: never allocated, or inside of one.",
+        "A release of a pointer at which no allocation begins: never allocated, or inside one.",
         "freeonce_pool_free(buffer + 16, 64, 8); /* buffer is what was allocated */",
         "the owner's account: no allocation of this run begins at that pointer",
         (
@@ -150,7 +150,7 @@ _ALL = (
     Explanation(
         Rule.MISMATCHED_FREE,
         "A release by the call of the other kind: pool memory by the contiguous call, or the "
-        "other way round. By the names of Windows also one with another tag or cache type.",
+        "other way round. With the names of Windows also a release with another tag or cache type.",
         "let p = PhysicalAllocator.allocate(layout)?; // contiguous\n"
         "unsafe { Global.deallocate(p.cast(), layout) } // pool",
         "the owner's account: the kind of the release's call is not the allocation's",
@@ -174,8 +174,8 @@ _ALL = (
     ),
     Explanation(
         Rule.WRONG_SIZE_FREE,
-        "A release by the right call that believes another size or alignment. For pages a "
-        "wrong size gives back a wrong number of them.",
+        "A release by the right call with another size or alignment than the allocation's. For "
+        "pages, a wrong size releases a wrong number of them.",
         "let p = alloc(Layout::new::<[u64; 8]>());\ndealloc(p, Layout::new::<u64>());",
         "the owner's account: the layout of the release is not the allocation's",
         (
@@ -194,11 +194,11 @@ _ALL = (
     ),
     Explanation(
         Rule.MISPLACED,
-        "An allocation that lies, or is cached, otherwise than asked for (alignment, lowest or "
-        "highest address, a boundary that must not be crossed, node, cache type), or than the "
-        "CPU needs it that is given it, or that two L2s share which can both be entered. The CPU "
+        "An allocation whose place or cache type is not what was asked for (alignment, lowest or "
+        "highest address, a boundary that must not be crossed, node, cache type), or not what the "
+        "CPU needs that is given it; or a VMCB of two L2s that can both be entered. The CPU "
         "refuses such memory (VMRUN raises #GP for a VMCB that is not page-aligned) or uses "
-        "what lies beside it.",
+        "the memory beside it.",
         "msrpm = freeonce_pool_alloc(8192, 4096, 'mprM'); /* pool memory gives 8 KiB somewhere */",
         "the owner's account: what was asked for, and what the CPU needs, against what was given",
         (_SILENT_KASAN, _SILENT_KMEMLEAK, _SILENT_VERIFIER),
@@ -208,20 +208,20 @@ _ALL = (
     ),
     Explanation(
         Rule.NOT_RESTORED,
-        "Something that the run changed stays changed when it ends: the cache type of a page, "
-        "EFER, VM_HSAVE_PA or GIF of any CPU, or a register of the host that a VMRUN lost.",
+        "Something that the run changed and did not restore by its end: the cache type of a page, "
+        "EFER, VM_HSAVE_PA or GIF of any CPU, or a host register that a VMRUN changed.",
         "set_memory_uc(page, 1);\nfree_pages(page, 0); /* without set_memory_wb() */",
         "the owner's account: cache type, MSRs and GIF as read back, and the host's registers on "
         "both sides of each VMRUN",
         (_SILENT_KASAN, _SILENT_KMEMLEAK, _SILENT_VERIFIER),
-        "Undo in reverse order on every path, the failing ones too: a guard type whose Drop "
+        "Undo changes in reverse order on every path, error paths too: use a guard type whose Drop "
         "restores. Clear EFER.SVME and VM_HSAVE_PA on each CPU that had them set, STGI after "
         "the last #VMEXIT, and save what VMRUN does not: FS, GS, TR, LDTR (VMSAVE) and the "
         "general registers but rax and rsp.",
     ),
     Explanation(
         Rule.USE_AFTER_FREE,
-        "Memory was written to after its release. It was full of poison, and is no longer.",
+        "Memory was written to after its release: its poison is no longer intact.",
         "let p = Box::into_raw(value);\ndrop(Box::from_raw(p));\n(*p).count += 1;",
         "the memory, read from outside: released memory keeps its poison until the run is settled",
         (
@@ -246,7 +246,7 @@ _ALL = (
     ),
     Explanation(
         Rule.OUT_OF_BOUNDS,
-        "Memory was written to behind its end, or in front, where a guard stands.",
+        "Memory was written to behind its end, or in front of its begin, where a guard is.",
         "buffer = freeonce_pool_alloc(64, 8, tag);\nmemset(buffer, 0, 65);",
         "the memory, read from outside: the guard at the release and at the end of the run",
         (
@@ -271,8 +271,8 @@ _ALL = (
     ),
     Explanation(
         Rule.UNLEDGERED,
-        "Memory of the pool or the contiguous allocator that went to a release of the kernel's, "
-        "past the account that its own keeps; or memory that was taken past every wrapper.",
+        "Memory of the pool or the contiguous allocator that was released by a function of the "
+        "kernel, which bypasses the ledger; or memory that was allocated past every wrapper.",
         "p = freeonce_pool_alloc(64, 8, tag);\nkfree(p); /* not freeonce_pool_free() */",
         "the wrapper of the kernel's call, which withholds it; the kernel's tracepoints where "
         "there is none",
@@ -281,13 +281,13 @@ _ALL = (
             Elsewhere(KMEMLEAK, None, _KMEMLEAK, "it knows no owners"),
             Elsewhere(VERIFIER, None, _C4, "it knows no owners; !verifier 3 lists pool by caller"),
         ),
-        "Release memory by the call that belongs to the one it came from. A helper that frees for "
-        "you needs one that allocates for you.",
+        "Release memory by the call that matches its allocation. A helper that frees for you "
+        "needs a helper that allocates for you.",
     ),
     Explanation(
         Rule.WITNESSES_DISAGREE,
-        "Two accounts of one address cannot both be true: the ledger against itself, the "
-        "kernel, the page tables or the memory. Nothing else is said of that address then.",
+        "Two accounts of one address that cannot both be true: the ledger contradicts itself, the "
+        "kernel, the page tables or the memory. That address then has no other finding.",
         "/* the ledger says: released. Its guard in memory says: live. */",
         "whichever two the finding names",
         (_SILENT_KASAN, _SILENT_KMEMLEAK, _SILENT_VERIFIER),
@@ -299,13 +299,13 @@ _ALL = (
         "hardware-use-after-free",
         "The CPU is an owner too. An address given to it (the VMCB in rax at VMRUN, VMLOAD and "
         "VMSAVE, VM_HSAVE_PA, IOPM_BASE_PA, MSRPM_BASE_PA, nested CR3 and every page that its "
-        "tables reach) is not inside a live, large enough, aligned, contiguous allocation; or "
-        "such memory is released while the CPU may still use it. What an L2 has lost a CPU's TLB "
-        "may keep, by ASID, until TLB_CONTROL flushes it there (15.16): a VMRUN under that ASID "
-        "before the flush uses what was released.",
+        "tables map) is not inside a live, large enough, aligned, contiguous allocation; or "
+        "such memory is released while the CPU may still use it. After an L2 has lost a page, "
+        "a CPU's TLB may keep the translation, by ASID, until TLB_CONTROL flushes it there "
+        "(15.16): a VMRUN under that ASID before the flush uses released memory.",
         "wrmsrl(MSR_VM_HSAVE_PA, virt_to_phys(area));\n"
         "free_page(area); /* while VM_HSAVE_PA points at it: the next VMRUN writes there */",
-        "the owner's account: each operand against the allocations that live at that moment",
+        "the owner's account: each operand against the allocations that are live at that moment",
         (
             Elsewhere(
                 KASAN,

@@ -30,7 +30,7 @@ from freeonce.report.frames import described, frames_document
 from freeonce.report.identity import Named, of_found, of_point
 from freeonce.report.places import NOWHERE, Everywhere
 from freeonce.report.sites import call_sites
-from freeonce.report.terminal import STYLES
+from freeonce.report.terminal import MOST_SHOWN, STYLES
 from freeonce.report.words import SUPPRESSED, sentence
 from freeonce.subject.places import Frame, choose
 
@@ -443,10 +443,13 @@ def _print_reasons(console: Console, told: Told) -> None:
     # Of a life that never began nothing can be missing.
     all_reasons = told.life.result.judgement.reasons if began else ()
     others = [text for text in all_reasons if text not in named]
-    for text, name in [*named.items(), *((text, "") for text in others)]:
+    every = [*named.items(), *((text, "") for text in others)]
+    for text, name in every[:MOST_SHOWN]:
         console.print()
         words = shortened(text)
         console.print(Text.assemble((f"{name}: " if name else "", "bold yellow"), words))
+    if len(every) > MOST_SHOWN:
+        console.print(Text(f"and {len(every) - MOST_SHOWN} more (--json tells all)"))
 
 
 def _summary(told: Told) -> str:

@@ -159,14 +159,21 @@ class _Clock:
         self.span = self._held(int(inside["time"].max()) - first, LONGEST)
         self._first = first
         self._inside = inside
+        # Numpy copies a column of records, or one of another type, each time it searches in it.
+        self._sequences = inside["sequence"].astype(np.int64)
 
     def __call__(self, record: np.void) -> int:
         return self._held(int(record["time"]) - self._first, self.span)
 
     def at(self, sequence: int) -> int:
         """The time of the record of that number, or of the next one inside."""
-        index = int(np.searchsorted(self._inside["sequence"], sequence))
-        return self(self._inside[min(index, len(self._inside) - 1)])
+        return self(self.record(sequence))
+
+    def record(self, sequence: int) -> np.void:
+        """The record of that number, or the next one inside."""
+        index = int(np.searchsorted(self._sequences, sequence))
+        found: np.void = self._inside[min(index, len(self._inside) - 1)]
+        return found
 
     @staticmethod
     def _held(time: int, most: int) -> int:
@@ -177,10 +184,11 @@ def _bars(
     run: Run, findings: tuple[Finding, ...], clock: _Clock, most: int
 ) -> tuple[list[Bar], int]:
     """The allocations that violate something first, then the earliest, and how many are not."""
-    rules: dict[int, list[str]] = {}
+    # Each rule once: a serial may be that of every allocation, and of every finding.
+    rules: dict[int, dict[str, None]] = {}
     for finding in findings:
         if finding.serial:
-            rules.setdefault(finding.serial, []).append(str(finding.rule))
+            rules.setdefault(finding.serial, {})[str(finding.rule)] = None
     faulty = np.isin(run.allocates["serial"], list(rules))
     order = np.concatenate((np.flatnonzero(faulty), np.flatnonzero(~faulty)))
     chosen = np.sort(order[:most])
@@ -195,7 +203,11 @@ def _bars(
 
 
 def _bar(
-    run: Run, index: int, release: np.void | None, rules: dict[int, list[str]], clock: _Clock
+    run: Run,
+    index: int,
+    release: np.void | None,
+    rules: dict[int, dict[str, None]],
+    clock: _Clock,
 ) -> Bar:
     record = run.allocates[index]
     serial = int(record["serial"])
@@ -213,7 +225,7 @@ def _bar(
         site=int(record["site"]),
         release_site=None if release is None else int(release["site"]),
         withheld=release is not None and bool(int(release["flags"]) & Flag.WITHHELD),
-        rules=tuple(dict.fromkeys(rules.get(serial, ()))),
+        rules=tuple(rules.get(serial, ())),
     )
 
 
@@ -265,10 +277,7 @@ def _faults(inside: Records, findings: tuple[Finding, ...], clock: _Clock, most:
     """Where each finding stands on the axis: at its record, a leak at the end."""
     marks = []
     for finding in findings[:most]:
-        index = int(np.searchsorted(inside["sequence"], finding.sequence))
-        record = inside[min(index, len(inside) - 1)]
-        if finding.rule == "leak":
-            record = inside[-1]
+        record = inside[-1] if finding.rule == "leak" else clock.record(finding.sequence)
         mark = Mark(
             what=str(finding.rule),
             time=clock(record),

@@ -19,7 +19,7 @@ from freeonce.report.places import NOWHERE, Everywhere, where
 from freeonce.report.words import expected_words, sentence
 
 MOST_SHOWN = 50
-"""Findings of one run that a terminal shows: nobody reads more of them there."""
+"""Findings of one run that a terminal shows, and reasons: nobody reads more of them there."""
 
 STYLES = {
     Verdict.CLEAN: "green",
@@ -64,8 +64,14 @@ def found_lines(result: Result, places: Everywhere) -> list[Text]:
         lines.append(Text.assemble((f"{finding.rule}: ", "bold"), words))
         lines += [Text(f"    {said}", style="dim") for said in where(finding, places.of(result))]
     if len(findings) > MOST_SHOWN:
-        lines.append(Text(f"and {len(findings) - MOST_SHOWN} more (--json tells all)"))
-    return [*lines, *(Text(shortened(reason)) for reason in result.judgement.reasons)]
+        lines.append(_more(len(findings)))
+    reasons = result.judgement.reasons
+    lines += [Text(shortened(reason)) for reason in reasons[:MOST_SHOWN]]
+    return [*lines, _more(len(reasons))] if len(reasons) > MOST_SHOWN else lines
+
+
+def _more(count: int) -> Text:
+    return Text(f"and {count - MOST_SHOWN} more (--json tells all)")
 
 
 @dataclass(frozen=True)

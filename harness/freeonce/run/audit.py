@@ -60,7 +60,7 @@ def guests_at_once(setting: Setting, jobs: int | None = None) -> int:
     return jobs or max(1, min(A_CORE * cores(), most))
 
 
-NO_GUEST = "no guest could be had"
+NO_GUEST = "no guest could be started"
 """What this host lacks: in a campaign another is asked."""
 NOT_READY = "no guest could be made ready"
 Note = Callable[[str], None]
@@ -163,7 +163,7 @@ def _or_none(
     try:
         return found()
     except HostError as error:
-        warn(f"freeonce: no lines of source: {error}")
+        warn(f"freeonce: no source lines: {error}")
         return {}
 
 

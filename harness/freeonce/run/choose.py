@@ -38,7 +38,9 @@ def select(
         if not any(_of_section(heading, pattern) for heading in headings):
             raise UsageError(f"no section matches {pattern!r}; there are: {'; '.join(headings)}")
     if again and not set(again) & set(names):
-        raise UsageError("what the last run left open is no scenario any more: " + ", ".join(again))
+        raise UsageError(
+            "these scenarios, left open by the last run, no longer exist: " + ", ".join(again)
+        )
     if not (patterns or sections or again):
         return tuple(
             scenario

@@ -78,7 +78,8 @@ def _undefined(scenario: Scenario) -> Iterator[str]:
 def _unknown(what: str, word: str, known: Sequence[str]) -> Iterator[str]:
     if word not in known:
         near = difflib.get_close_matches(word.lower(), known, n=1) or known
-        yield f"its declaration expects {what} {word!r}, which is not one: {', '.join(near)}"
+        there = ", ".join(near)
+        yield f"its declaration expects {what} {word!r}, which does not exist; there is {there}"
 
 
 def _of_another(records: Records, scenario: Scenario) -> tuple[str, ...]:

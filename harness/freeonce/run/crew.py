@@ -27,7 +27,7 @@ ROOM_SECONDS = 0.2
 HEAD_START_SECONDS = 1.0
 """For which the first has the machine to itself at most: its verdict is what a user waits for."""
 SLICE_SECONDS = 0.1
-NO_GUEST = "no new guest could be had"
+NO_GUEST = "no new guest could be started"
 
 
 def default_jobs(guest_bytes: int) -> int:

@@ -49,7 +49,7 @@ def of_files(paths: Iterable[Path]) -> tuple[list[Exercise], list[GuestFile]]:
         files += [_carried(file, f"{top}/{file.relative_to(path)}") for file in inside]
         programs = [file for file in inside if file.parent == path and _is_program(file)]
         if not programs:
-            raise UsageError(f"nothing in {path} is executable; 'chmod +x' what is to be run")
+            raise UsageError(f"nothing in {path} is executable; 'chmod +x' the programs to run")
         exercises += [
             Exercise(f"{path.name}/{file.name}", shlex.quote(f"{top}/{file.name}"))
             for file in programs
@@ -123,5 +123,5 @@ def _libraries(program: Path) -> Iterator[Path]:
     except ToolFailed:
         return
     if missing := re.findall(r"(\S+) => not found", said):
-        raise UsageError(f"{program} needs {', '.join(missing)}, which this machine has not")
+        raise UsageError(f"{program} needs {', '.join(missing)}, which this machine does not have")
     yield from map(Path, re.findall(r"(/\S+) \(0x", said))

@@ -44,7 +44,7 @@ def counted(records: Records, bounds: Bounds | None = None) -> tuple[tuple[Attem
     """The acquisitions that a sound run told, and why none may fail. `bounds`: of a life."""
     found = attempts(records, bounds)
     if not all_told(found, records):
-        return (), "not every acquisition was told before it was made"
+        return (), "an acquisition was not recorded before it was made"
     return found, ""
 
 
@@ -74,7 +74,9 @@ def sweep(leader: Leader, each: Each, done: Done = lambda *_: None) -> Points:
     if plain.unled:
         return Points(result, (), unled=plain.unled)
     if each.only is not None and each.only.number > len(found):
-        message = f"{result.scenario.name} makes {len(found)} allocations, so that none is number"
+        message = (
+            f"{result.scenario.name} makes {len(found)} allocations, so there is none with number"
+        )
         raise UsageError(f"{message} {each.only.number}")
     chosen, sampled = wanted(found, each)
     stages = {one.number: one.stage for one in found}

@@ -120,7 +120,7 @@ def within_reach(loaded: Sequence[Module], package: Package, release: str) -> It
 
 def _sources(targets: Sequence[Module], debug_info: Path | None) -> Iterator[Source]:
     if debug_info is not None and len(targets) > 1 and not debug_info.is_dir():
-        message = f"--debug-info {debug_info}: of several targets it must be a folder"
+        message = f"--debug-info {debug_info}: with several targets it must be a folder"
         raise UsageError(message)
     for module in targets:
         yield source_of(module, debug_info)

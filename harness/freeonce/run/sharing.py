@@ -76,7 +76,9 @@ def beside(alone: Result, earlier: Behind | None) -> Result:
     if earlier is None or earlier.came_to == came_to(alone):
         return alone
     other = earlier.other
-    reason = f"it varies, or {other} left something: behind {other} in one guest it was"
+    reason = (
+        f"the result varies, or {other} left something behind: after {other} in one guest it was"
+    )
     return doubted(alone, f"{reason} {earlier.came_to}")
 
 

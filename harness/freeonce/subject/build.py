@@ -65,7 +65,7 @@ def build(folder: Path, headers: Headers, scratch: Path) -> Built:
     said = _make(copy, folder, headers)
     modules = tuple(sorted(copy.rglob("*.ko")))
     if not modules:
-        message = f"{folder} builds, but to no module: its Kbuild has no 'obj-m += NAME.o'"
+        message = f"{folder} builds, but makes no module: its Kbuild has no 'obj-m += NAME.o'"
         raise SubjectError(Obstacle.DOES_NOT_BUILD, message)
     return Built(modules, tuple(line for line in said.splitlines() if "warning:" in line.lower()))
 

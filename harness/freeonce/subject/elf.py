@@ -139,13 +139,13 @@ def parse_elf(data: bytes) -> Elf:
         raise SubjectError(Obstacle.NOT_A_MODULE, message)
     start, entry, count, names = rest[3], *rest[8:11]
     if entry != SECTION.itemsize or not count or names >= count:
-        raise damaged("its table of sections is none")
+        raise damaged("its section table is not valid")
     if start + count * entry > len(data):
-        raise damaged("its table of sections lies outside of it; is the file cut off?")
+        raise damaged("its section table lies outside the file; is the file truncated?")
     sections: Table = np.frombuffer(data, SECTION, count, start)
     stored = sections["size"][sections["type"] != NOBITS].astype(float)
     if stored.sum() > len(data):
-        raise damaged("its sections are larger than itself")
+        raise damaged("its sections are larger than the file")
     strings = content(data, sections, names)
     section_names = tuple(text_at(strings, int(offset)) for offset in sections["name"])
     return Elf(data, sections, section_names, *_symbol_tables(sections))
@@ -159,7 +159,7 @@ def _symbol_tables(sections: Table) -> tuple[int, int]:
     symtab = int(found[0])
     names = int(sections[symtab]["link"])
     if not 0 < names < len(sections):
-        raise damaged("its symbol table names no string table")
+        raise damaged("its symbol table has no string table")
     return symtab, names
 
 

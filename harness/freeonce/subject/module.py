@@ -64,7 +64,7 @@ def parse_module(data: bytes, path: Path) -> Module:
         raise SubjectError(Obstacle.NOT_A_MODULE, message)
     if not len(elf.symbols):
         message = (
-            "no symbol table, so no call can be led to the audit; "
+            "no symbol table, so no call can be redirected; "
             "'strip -g' keeps what is needed, plain 'strip' does not"
         )
         raise SubjectError(Obstacle.NO_SYMBOLS, message)

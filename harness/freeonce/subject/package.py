@@ -74,8 +74,7 @@ class Package:
             return read_module(self.files[wanted])
         if self.has_built_in(name):
             raise UsageError(
-                f"{name} is built into the guest's kernel: there is no file whose calls could "
-                f"be led to the audit"
+                f"{name} is built into the guest's kernel: there is no module file to audit"
             )
         near = difflib.get_close_matches(wanted, self.files, n=3)
         hint = f"did you mean {', '.join(near)}?" if near else "give the path of a .ko"
@@ -132,6 +131,6 @@ def _from_package(module: Module, name: str, package: Package) -> Module:
     except UsageError as error:
         message = (
             f"{module.path}: {module.name} needs the module {name}, which the guest's kernel "
-            f"package has not; give its file with --dep FILE"
+            f"package does not have; give its file with --dep FILE"
         )
         raise SubjectError(Obstacle.MISSING_MODULE, message) from error

@@ -32,7 +32,7 @@ class Redirected:
     """A subject as it is loaded. `module`: of the new bytes.
 
     `audited`: functions whose calls are judged; `unaudited`: those that look like
-    acquiring something, and of which nobody tells. `instructions`: that give the CPU memory.
+    acquiring something, and have no wrapper. `instructions`: that give the CPU memory.
     """
 
     module: Module

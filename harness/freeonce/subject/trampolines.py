@@ -25,7 +25,7 @@ from freeonce.subject.relocations import Relocations
 from freeonce.subject.staying import Ground
 from freeonce.subject.text import read_text
 
-OVER = "the code would not be whole when it is moved"
+OVER = "the code would not be complete after the move"
 
 
 @dataclass

@@ -25,7 +25,7 @@ WORST_FIRST = (Verdict.INCOMPLETE, Verdict.FAULTY, Verdict.UNSUPPORTED, Verdict.
 class Judged:
     """Results that can be asserted. `find` gives the lines of source that findings name."""
 
-    HOW = "call audit.run(NAME) before you ask what it came to"
+    HOW = "call audit.run(NAME) before you ask for a result"
 
     def __init__(self, find: Find) -> None:
         self._find = find
@@ -66,7 +66,9 @@ class Judged:
         """
         self._need_a_run()
         if self.verdict is Verdict.INCOMPLETE:
-            raise EvidenceError(f"nobody knows all findings:\n{self.words()}")
+            raise EvidenceError(
+                f"the evidence is incomplete, so not all findings are known:\n{self.words()}"
+            )
         return tuple(one for result in self._results for one in result.judgement.findings)
 
     def _need_a_run(self) -> None:

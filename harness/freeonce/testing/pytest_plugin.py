@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--freeonce-strict",
         action="store_true",
-        help="fail a test whose @pytest.mark.freeonce asks for what this machine has not",
+        help="fail a test whose @pytest.mark.freeonce needs what this machine does not have",
     )
 
 
@@ -220,7 +220,7 @@ def _obstacles(request: pytest.FixtureRequest, mark: pytest.Mark) -> Iterator[st
     needs = mark.kwargs.get("needs", ())
     for feature in (needs,) if isinstance(needs, str) else needs:
         if not _has(request.getfixturevalue("freeonce_monitor"), feature):
-            yield f"needs {feature}, and this CPU ({setting.accelerator.name}) has it not"
+            yield f"needs {feature}, and this CPU ({setting.accelerator.name}) does not have it"
 
 
 def _has(line: "Monitor", feature: str) -> bool:

@@ -38,7 +38,7 @@ class Left:
 def exit_status_of(told: bytes | None) -> int:
     """The exit status in the file `status`. Raises EvidenceError: no status is no success."""
     if told is None:
-        raise EvidenceError("the outer machine ended without telling a status")
+        raise EvidenceError("the outer machine ended without reporting a status")
     match = re.fullmatch(rb"exit (\d{1,3})\n", told)
     if match is None:
         raise EvidenceError(f"the outer machine told no exit status but {told!r}")

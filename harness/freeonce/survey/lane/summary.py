@@ -49,7 +49,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     unexplained = f"{len(comparison.unexplained)} not"
     console.print(
         Text(
-            f"{comparison.same} scenarios come to the same under TCG and KVM; "
+            f"{comparison.same} scenarios have the same result under TCG and KVM; "
             f"{explained}, {unexplained}",
             style="bold",
         )
