@@ -477,9 +477,10 @@ def test_what_was_found_broken_cannot_be_kept_back(late: bool) -> None:
     life.drop(serial, flags=KEPT)
     where = {"serial": serial, "detail": int(Broken.POISON), "pointer": A, "physical": 1}
     if late:
-        life.dead().add(Type.BROKEN, **where)
-    else:
-        life.add(Type.BROKEN, **where).dead()
+        life.dead()
+    life.add(Type.BROKEN, **where)
+    if not late:
+        life.dead()
     life.settle()
     assert life.judged().verdict is Verdict.FAULTY
     untold = [row for row in life.rows if row["type"] != Type.BROKEN]
