@@ -17,8 +17,8 @@ OWNER = 1
 magic, version, size, capacity, appended, release, _, drained = HEADER.unpack(
     prog.read(WINDOW, HEADER.size, physical=True)
 )
-if (magic, version, size) != (b"FREEONCE", 3, RECORD.size):
-    raise SystemExit("no ledger of version 3 in this core")
+if (magic, version, size) != (b"FREEONCE", 4, RECORD.size):
+    raise SystemExit("no ledger of version 4 in this core")
 end = min(appended, drained + capacity)
 print(f"kernel {release.rstrip(bytes(1)).decode()}, {end} records, {drained} of them drained")
 

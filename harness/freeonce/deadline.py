@@ -32,9 +32,14 @@ class Deadline:
     """
 
     def __init__(self, seconds: float, purpose: str) -> None:
+        self._usual = seconds
         self.seconds = seconds * patience()
         self.purpose = purpose
         self._end = time.monotonic() + self.seconds
+
+    def again(self) -> "Deadline":
+        """As long a time for the same, from now on."""
+        return Deadline(self._usual, self.purpose)
 
     @property
     def is_over(self) -> bool:

@@ -1,8 +1,8 @@
 """Lies that are believed, by name, with the reason. docs/what-it-proves.md says the same.
 
 All of them are words of one witness that nobody else can know: what was kept from the kernel and
-left no trace in memory, what was found in memory that is given back since, what went past the
-wrappers, what was wanted, what the CPU was given and what its registers were.
+left no trace in memory, what went past the wrappers, what was wanted, what the CPU was given and
+what its registers were.
 """
 
 from collections.abc import Callable
@@ -50,11 +50,6 @@ CONCEDED = (
         "withheld-release",
         "the same, where the memory was released rightly as well",
         _untold("mismatched-free wrong-size-free", "owner release"),
-    ),
-    Conceded(
-        "found-broken",
-        "the host does not look at memory of the kernel's allocators: the instrument does",
-        _untold("out-of-bounds use-after-free", "owner broken"),
     ),
     Conceded(
         "past-the-wrappers",

@@ -12,11 +12,12 @@ from freeonce.run.hire import crew_of
 from tests.deception.saved import FILE, save
 
 
-def _chosen(results: list[Result], cpus: int) -> Iterator[tuple[str, str, int, Evidence]]:
+def _chosen(results: list[Result]) -> Iterator[tuple[str, str, int, Evidence]]:
     for result in results:
         assert result.as_expected, f"{result.scenario.name}: {result.judgement}"
-        (rule,) = {expected.rule for expected in result.scenario.expected}
-        yield result.scenario.name, rule, cpus, result.evidence
+        scenario = result.scenario
+        (rule,) = {expected.rule for expected in scenario.expected}
+        yield scenario.name, rule, scenario.cpus, result.evidence
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
     setting = find_setting("tcg")
     with crew_of(setting) as crew:
         results = list(run_all(crew, ["fault/*"]))
-    save(_chosen(results, setting.config().cpus))
+    save(_chosen(results))
     print(f"{len(results)} runs in {FILE}, {FILE.stat().st_size} bytes")
 
 

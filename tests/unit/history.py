@@ -209,7 +209,11 @@ class History:
         for block in self.blocks:
             self.add(Type.RECLAIM, serial=block.serial, pointer=block.pointer, kind=block.kind)
             self.kernel(Type.RELEASE, pointer=block.pointer, kind=block.kind, size=self.room(block))
-        return self.add(Type.SETTLED, detail=len(self.blocks))
+        return self.add(Type.SETTLED, detail=len(self.blocks), size=self.broken())
+
+    def broken(self) -> int:
+        """How often memory was found broken."""
+        return sum(row["type"] == Type.BROKEN for row in self.rows)
 
     @staticmethod
     def room(block: Block) -> int:
@@ -469,7 +473,7 @@ class Life(History):
         kept = [one.serial for one in self.holdings.values() if one.kept]
         for serial in kept:
             self.reclaim(serial)
-        self.add(Type.SETTLED, detail=len(kept))
+        self.add(Type.SETTLED, detail=len(kept), size=self.broken())
         return self
 
     def memory(self, written: dict[int, int] | None = None) -> Memory:

@@ -470,6 +470,27 @@ def test_memory_found_broken_that_nobody_has_is_incomplete() -> None:
     assert reasons(life.dead()) == ("memory was found broken that is not in the ledger",)
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["before the end", "while settling"])
+def test_what_was_found_broken_cannot_be_kept_back(late: bool) -> None:
+    life = born()
+    serial = life.acquire(Kind.SLAB, A)
+    life.drop(serial, flags=KEPT)
+    where = {"serial": serial, "detail": int(Broken.POISON), "pointer": A, "physical": 1}
+    if late:
+        life.dead()
+    life.add(Type.BROKEN, **where)
+    if not late:
+        life.dead()
+    life.settle()
+    assert life.judged().verdict is Verdict.FAULTY
+    untold = [row for row in life.rows if row["type"] != Type.BROKEN]
+    life.rows = [dict(row, sequence=number) for number, row in enumerate(untold, start=1)]
+    judgement = life.judged()
+    assert judgement.findings == ()
+    assert judgement.verdict is Verdict.INCOMPLETE
+    assert judgement.reasons == ("memory was found broken 1 times by the books, 0 by the ledger",)
+
+
 def changed(life: Life, kind: Type, **fields: int) -> Life:
     """With the last record of a type changed, or taken out."""
     index = max(i for i, row in enumerate(life.rows) if row["type"] == kind)

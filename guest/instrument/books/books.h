@@ -188,6 +188,7 @@ void books_end(struct ledger_record *end);
 void books_inspect(void);
 u32 books_settle(void);
 u32 books_live(void);
+u32 books_broken(void);
 u32 books_deferred(void);
 u32 books_next_serial(void);
 void books_blind(enum ledger_blind why, u32 serial);

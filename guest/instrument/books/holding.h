@@ -36,6 +36,8 @@ void memory_unguard(struct holding *holding);
 void memory_check_guard(struct holding *holding);
 void memory_poison(const struct holding *holding);
 void memory_check_poison(struct holding *holding);
+void memory_reset(void);
+u32 memory_broken(void);
 
 /* quarantine.c. Adding and removing with the lock, the rest without. */
 void quarantine_reset(void);

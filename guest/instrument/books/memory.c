@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // Guards around memory while it is held, poison in it after its release.
+#include <linux/atomic.h>
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -19,6 +20,8 @@
 
 #define QUICK 512 /* bytes */
 #define GUARD_TAG FREEONCE_TAG('f', 'r', 'e', 'e')
+
+static atomic_t broken; /* told in this run: poison is looked at without the lock */
 
 /* Bytes that the allocator gave beyond those asked for. */
 size_t memory_room(const struct holding *holding)
@@ -104,6 +107,17 @@ static void append_broken(const struct holding *holding, enum ledger_broken wher
 
 	memcpy(&record.size, first, min(left, sizeof(record.size)));
 	ledger_append(&record);
+	atomic_inc(&broken);
+}
+
+void memory_reset(void)
+{
+	atomic_set(&broken, 0);
+}
+
+u32 memory_broken(void)
+{
+	return atomic_read(&broken);
 }
 
 /* Whether they are equal. */

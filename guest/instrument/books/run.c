@@ -33,6 +33,7 @@ void books_begin(void)
 	raw_spin_lock_irqsave(&books_lock, flags);
 	holdings_reset();
 	quarantine_reset();
+	memory_reset();
 	WRITE_ONCE(books_now, BOOKS_LISTEN);
 	raw_spin_unlock_irqrestore(&books_lock, flags);
 	stacks_begin();
@@ -87,6 +88,12 @@ static u32 count(enum holding_state state)
 u32 books_live(void)
 {
 	return count(HOLDING_LIVE);
+}
+
+/* `broken` records of the run, of which none comes once it is settled. */
+u32 books_broken(void)
+{
+	return memory_broken();
 }
 
 u32 books_deferred(void)

@@ -85,6 +85,7 @@ void run_settle(void)
 	cpu_state_restore_all();
 	operand_unbind_all();
 	record.detail = allocation_reclaim_all() + books_settle();
+	record.size = books_broken();
 	ledger_append(&record);
 	witness_look_away();
 	ledger_set_run(0);

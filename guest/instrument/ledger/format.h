@@ -6,7 +6,7 @@
 #include <linux/types.h>
 
 #define LEDGER_MAGIC "FREEONCE"
-#define LEDGER_VERSION 3
+#define LEDGER_VERSION 4
 #define LEDGER_HEADER_SIZE 4096
 #define LEDGER_TEXT_SIZE 24
 #define LEDGER_TEXT_MOST 240 /* of a step or a name, in several records */

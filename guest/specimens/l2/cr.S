@@ -4,10 +4,6 @@
 
 	program cr, LONG
 	exit	EXIT_CR_READ(0), mov %cr0, %rax
-	exit	EXIT_CR_READ(2), mov %cr2, %rax
-	exit	EXIT_CR_READ(3), mov %cr3, %rax
-	exit	EXIT_CR_READ(4), mov %cr4, %rax
-	exit	EXIT_CR_READ(8), mov %cr8, %rax
 	exit	EXIT_CR_WRITE(0), mov %rax, %cr0
 	exit	EXIT_CR_WRITE(2), mov %rax, %cr2
 	exit	EXIT_CR_WRITE(3), mov %rax, %cr3

@@ -97,7 +97,7 @@ def _refused(records: Records) -> str:
 
 
 def _settling(run: Run, records: Records) -> Iterator[str]:
-    """Settled once, and as many allocations given back as it says."""
+    """Settled once, as many allocations given back as it says, and as much memory found broken."""
     settled = np.flatnonzero(records["type"] == Type.SETTLED)
     if len(settled) != 1 or np.any(records["type"][settled[0] + 1 :] != Type.RELEASE):
         yield "the run was not settled"
@@ -106,6 +106,10 @@ def _settling(run: Run, records: Records) -> Iterator[str]:
     given_back = np.count_nonzero(after & (records["type"] == Type.RECLAIM))
     if given_back != int(records["detail"][settled[0]]):
         yield f"settling gave back {given_back} allocations, but reports another number"
+    told = np.count_nonzero(records["type"] == Type.BROKEN)
+    found = int(records["size"][settled[0]])
+    if told != found:
+        yield f"memory was found broken {found} times by the books, {told} by the ledger"
 
 
 def _while_ending(run: Run, records: Records) -> Iterator[str]:

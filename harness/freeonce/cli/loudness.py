@@ -11,6 +11,7 @@ from rich.text import Text
 
 from freeonce.cli.output import Out
 from freeonce.evidence.quote import harmless
+from freeonce.guest.making import BEGUN_ANEW
 from freeonce.machine.console import HEARD
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -26,14 +27,15 @@ def loudness_options(command: Command) -> Command:
 
 
 class _Printer(logging.Handler):
-    """A line of the guest's console to ours, above a progress bar if there is one."""
+    """Lines of who speaks by `name` to our console, above a progress bar if there is one."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, name: str) -> None:
         super().__init__(logging.INFO)
         self._console = console
+        self._name = name
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = Text.assemble(("guest: ", "dim"), harmless(record.getMessage()))
+        line = Text.assemble((self._name, "dim"), harmless(record.getMessage()))
         self._console.print(line, soft_wrap=True, highlight=False)
 
 
@@ -41,12 +43,17 @@ class _Printer(logging.Handler):
 def stderr_console(quiet: bool, verbose: bool) -> Iterator[Console]:
     """Where progress goes, and with `verbose` the guest's console.
 
+    That a boot was begun anew is said always.
+
     Raises click.UsageError when both are asked for.
     """
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose exclude each other")
     console = Out(stderr=True, quiet=quiet)
-    printer = _Printer(console)
+    printer = _Printer(console, "guest: ")
+    anew = _Printer(Out(stderr=True) if quiet else console, "freeonce: ")
+    BEGUN_ANEW.addHandler(anew)
+    BEGUN_ANEW.propagate = False
     if verbose:
         HEARD.addHandler(printer)
         HEARD.setLevel(logging.INFO)
@@ -54,5 +61,7 @@ def stderr_console(quiet: bool, verbose: bool) -> Iterator[Console]:
     try:
         yield console
     finally:
+        BEGUN_ANEW.removeHandler(anew)
+        BEGUN_ANEW.propagate = True
         HEARD.removeHandler(printer)
         HEARD.setLevel(logging.NOTSET)

@@ -1,4 +1,4 @@
-"""The ledger: bytes of the window to records. Format: guest/LEDGER.md, version 3."""
+"""The ledger: bytes of the window to records. Format: guest/LEDGER.md, version 4."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -11,7 +11,7 @@ from freeonce.errors import EvidenceError
 from freeonce.evidence.text import one_line
 
 MAGIC = b"FREEONCE"
-VERSION = 3
+VERSION = 4
 HEADER_BYTES = 4096
 RECORD_BYTES = 64
 TEXT_BYTES = 24

@@ -10,7 +10,7 @@ from freeonce.deadline import Deadline
 from freeonce.errors import GuestLost
 from freeonce.evidence.scenarios import parse_scenarios
 from freeonce.guest.guest import COMMAND_SECONDS, TABLE, Guest
-from freeonce.guest.making import BOOT_SECONDS, boot_up, connect_ssh, start
+from freeonce.guest.making import BOOT_SECONDS, booted, connect_ssh, start
 from freeonce.machine.argv import MachineConfig, Ram
 from freeonce.machine.ssh import load_library
 from freeonce.machine.template import STATE, Template, origin, ram_files, template
@@ -45,7 +45,7 @@ def take_template(
     ram = Ram(tuple(map(str, ram_files(config, folder))), clone=False)
     with ExitStack() as stack:
         deadline = Deadline(seconds, "booting the guest for a template")
-        guest = boot_up(config, image, stack, deadline, ram)
+        guest, deadline = booted(config, image, stack, deadline, ram)
         with ExitStack() as connection:
             connect_ssh(guest, image, connection)
             guest.load_modules()

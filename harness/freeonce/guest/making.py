@@ -1,10 +1,13 @@
 """A guest made from nothing: QEMU with the lines to it, booted until it says that it is ready."""
 
+import logging
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from freeonce.deadline import Deadline
-from freeonce.errors import GuestLost
+from freeonce.errors import DeadlineExceeded, GuestLost
 from freeonce.guest.guest import Guest
 from freeonce.machine.argv import MachineConfig, Ram, qemu_argv
 from freeonce.machine.console import READY
@@ -16,6 +19,16 @@ from freeonce.project.image import Image
 
 BOOT_SECONDS = 120.0
 CONNECT_SECONDS = 600.0
+PATCHES_RIGHT = (8, 1)
+"""The first QEMU whose TCG holds the lock of a page while it translates code there ("accel/tcg:
+Always lock pages before translation"). Before it, code that one CPU patches while another
+translates it could stay as it was, and that CPU meets the `int3` of text_poke() for ever."""
+BEGUN_ANEW = logging.getLogger("freeonce.boots")
+"""Hears, as a warning, of a boot that was given up and begun anew."""
+
+
+class Frozen(DeadlineExceeded):
+    """A boot did not end in time, under a QEMU that is known to freeze one now and then."""
 
 
 def start(
@@ -55,10 +68,63 @@ def boot_up(
     guest.monitor.execute("cont")
     try:
         guest.console.wait_for(READY, deadline, guest.check)
+    except DeadlineExceeded as late:
+        told = f"{late}{_where(guest)}"
+        lost = Frozen(told) if _freezes(guest) else DeadlineExceeded(told)
+        lost.console = guest.console.tail()
+        raise lost from late
     except GuestLost as lost:
         lost.console = lost.console or guest.console.tail()
         raise
     return guest
+
+
+def may_freeze(config: MachineConfig, version: tuple[int, int]) -> bool:
+    """Whether this QEMU may translate on one CPU what another patches."""
+    threads = config.accelerator.startswith("tcg") and "thread=single" not in config.accelerator
+    return threads and config.cpus > 1 and version < PATCHES_RIGHT
+
+
+def _freezes(guest: Guest) -> bool:
+    with suppress(GuestLost):
+        return may_freeze(guest.config, guest.monitor.version())
+    return False
+
+
+def _where(guest: Guest) -> str:
+    """Where its CPUs are, for whoever looks for the reason; nothing when QEMU does not say."""
+    with suppress(GuestLost):
+        said = guest.monitor.execute("human-monitor-command", {"command-line": "info registers -a"})
+        found = re.findall(r"CPU#(\d+).*?[ER]IP=([0-9a-f]+)", str(said), re.DOTALL)
+        return "".join(f"; CPU {number} is at {rip}" for number, rip in found)
+    return ""
+
+
+def booted(
+    config: MachineConfig,
+    image: Image,
+    stack: ExitStack,
+    deadline: Deadline,
+    ram: Ram | None = None,
+) -> tuple[Guest, Deadline]:
+    """As `boot_up`, and the deadline that it kept. A boot that froze is begun anew, once.
+
+    With as long a deadline as the first, and told to BEGUN_ANEW. A second that freezes is raised.
+    """
+    with ExitStack() as attempt:
+        try:
+            guest = boot_up(config, image, attempt, deadline, ram)
+        except Frozen as frozen:
+            why = str(frozen)
+        else:
+            stack.enter_context(attempt.pop_all())
+            return guest, deadline
+    BEGUN_ANEW.warning("%s, and is begun anew: QEMU before 8.1 freezes a boot now and then", why)
+    # As new: QEMU makes them.
+    for file in ram.files if ram is not None else ():
+        Path(file).unlink(missing_ok=True)
+    again = deadline.again()
+    return boot_up(config, image, stack, again, ram), again
 
 
 @contextmanager
@@ -70,8 +136,7 @@ def boot(
     Raises GuestLost or HostError; then nothing is left either.
     """
     with ExitStack() as stack:
-        deadline = Deadline(seconds, "booting the guest")
-        guest = boot_up(config, image, stack, deadline)
+        guest, _ = booted(config, image, stack, Deadline(seconds, "booting the guest"))
         connect_ssh(guest, image, stack)
         if load:
             guest.load_modules()

@@ -24,7 +24,7 @@ macro_rules! programs {
 }
 
 programs! {
-    l2_chatty l2_cpuid l2_cr l2_cr0_sel_write l2_descriptor_tables l2_dr l2_endless
+    l2_chatty l2_cpuid l2_cr l2_cr0_sel_write l2_cr_read l2_descriptor_tables l2_dr l2_endless
     l2_exception_ac l2_exception_db l2_exception_df l2_exception_nm l2_exception_ts
     l2_exceptions l2_exception_bp l2_exception_of l2_exception_br l2_exception_mf l2_exception_xf l2_hlt l2_icebp l2_injection l2_intr
     l2_invd l2_invlpg l2_io l2_iret l2_msr_both l2_msr_high l2_msr_none l2_msr_read
@@ -323,7 +323,8 @@ const SCENARIOS: &[Scenario] = &[
     plain!(c"svm/exit/wbinvd", l2_wbinvd, c"WBINVD."),
     plain!(c"svm/exit/rsm", l2_rsm, c"RSM."),
     observed!(c"svm/exit/icebp", c"svm:icebp", l2_icebp, c"ICEBP.", Exit::Exception(6), "ICEBP is #UD"),
-    plain!(c"svm/exit/cr", l2_cr, c"Each control register, read and written; SMSW, CLTS, LMSW."),
+    plain!(c"svm/exit/cr", l2_cr, c"CR0, read and written; writes of the others; SMSW, CLTS, LMSW."),
+    observed!(c"svm/exit/cr_read", c"svm:cr_read", l2_cr_read, c"Reads of CR2, CR3, CR4 and CR8.", Exit::CrRead(0), "CR2 exits as CR0"),
     exit(c"svm/exit/cr0_sel_write", c"A write of CR0 that changes more than TS and MP.", cr0_selective),
     plain!(c"svm/exit/dr", l2_dr, c"Each debug register, read and written."),
     plain!(c"svm/exit/descriptor_tables", l2_descriptor_tables, c"SGDT, SIDT, SLDT, STR, LGDT, LIDT, LLDT, LTR."),
