@@ -7,6 +7,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -68,11 +69,13 @@ def _links() -> list[str]:
 
 
 def _children(state: str = "") -> int:
+    """In this state, or any. One that is reaped meanwhile is none."""
     count = 0
     for file in Path("/proc/self/task").glob("*/children"):
-        for pid in file.read_text().split():
-            stat = Path(f"/proc/{pid}/stat").read_text()
-            count += stat.rpartition(")")[2].split()[0].startswith(state)
+        with suppress(OSError):
+            for pid in file.read_text().split():
+                stat = Path(f"/proc/{pid}/stat").read_text()
+                count += stat.rpartition(")")[2].split()[0].startswith(state)
     return count
 
 
