@@ -100,9 +100,8 @@ KINDS = (
     Kind("bound sockets in these", _sockets, none),
     Kind("in the templates' place", lambda place: len(os.listdir(place.templates)), none),
     Kind("of these half templates", Place.halves, none),
-    # One that each guest left would be ten times as many. A few come and go with caches of Python's
-    # own.
-    Kind("memory blocks of Python", lambda _: sys.getallocatedblocks(), lambda n: 500 + n / 10),
+    # Had each guest left one, it would be ten times as many; some come and go with Python's caches.
+    Kind("memory blocks of Python", lambda _: sys.getallocatedblocks(), lambda n: 1000 + n / 10),
     Kind(
         "mappings",
         lambda _: Path("/proc/self/maps").read_bytes().count(b"\n"),
