@@ -106,6 +106,8 @@ class Life:
                     MARK: self.mark,
                     "FREEONCE_TEMPLATES": str(templates),
                     "FREEONCE_PATIENCE": "2",
+                    # Whoever aborts says where.
+                    "PYTHONFAULTHANDLER": "1",
                     **(environment or {}),
                 },
             )

@@ -18,6 +18,7 @@ Judge = Callable[[Ended], list[str]]
 SHELL = ("shell",)
 # Who stands still is waited for so long.
 SHORT_RUN = ("run", "--no-faults", "--timeout", "5", *SCENARIOS)
+SAID_LETTERS = 2000
 KEY_LETTERS = 32
 """Of a template's name."""
 Scenery = Callable[[Path, Path], list[str]]
@@ -180,7 +181,9 @@ def judged(life: Life, judge: Judge) -> list[str]:
         ended = life.end()
         wrong = judge(ended)
         if "Traceback" in ended.said:
-            wrong.append(f"a traceback: {ended.said[-400:]}")
+            wrong.append("a traceback")
+        if wrong:
+            wrong.append(f"it said {ended.said[-SAID_LETTERS:]!r}")
     except subprocess.TimeoutExpired as error:
         wrong = [f"it did not end within {error.timeout:g} s"]
     return wrong + [f"left behind: {one}" for one in life.left()]

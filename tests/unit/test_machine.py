@@ -311,13 +311,23 @@ def test_who_is_killed_as_a_folder_is_made_leaves_none(tmp_path: Path, moment: s
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("shell", ["exit 0", "echo no shell >&2; exit 127", "kill -KILL $$"])
+@pytest.mark.parametrize(
+    ("shell", "why"),
+    [
+        ("exit 0", "ended at once"),
+        ("echo no shell >&2; exit 127", "ended at once"),
+        ("kill -KILL $$", "ended at once"),
+        ("kill -STOP $$", "did not begin within"),
+    ],
+)
 def test_without_a_keeper_that_has_begun_there_is_no_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str, why: str
 ) -> None:
     """Popen returns when exec did: a shell may end before it reads a word of what it is told."""
     monkeypatch.setattr(folder_module, "KEEPER", shell)
-    with pytest.raises(HostError, match="has no keeper") as error:  # noqa: SIM117
+    if "STOP" in shell:
+        monkeypatch.setattr(folder_module, "KEEPER_SECONDS", 0.2)
+    with pytest.raises(HostError, match=f"has no keeper: .*{why}") as error:  # noqa: SIM117
         with kept_folder(tmp_path):
             pass
     assert error.value.reason == "no-process"

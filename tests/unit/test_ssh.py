@@ -16,7 +16,7 @@ import pytest
 from freeonce.deadline import Deadline
 from freeonce.errors import CommandFailed, DeadlineExceeded, GuestLost
 from freeonce.machine import ssh as module
-from freeonce.machine.ssh import ssh
+from freeonce.machine.ssh import library_beside, ssh
 
 
 @pytest.fixture(scope="module")
@@ -292,3 +292,21 @@ def test_a_banner_moves_no_cursor_and_begins_no_line(keys: Path, listener: socke
     said = str(lost.value)
     assert said.isprintable()
     assert len(said) < 1000
+
+
+def test_nothing_ends_beside_a_library_that_is_being_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python that ended then was aborted: "FATAL: exception not rethrown"."""
+    loading, loaded = threading.Event(), threading.Event()
+
+    def load(_: str) -> None:
+        loading.set()
+        time.sleep(0.2)
+        loaded.set()
+
+    monkeypatch.setattr(module, "import_module", load)
+    with contextlib.suppress(KeyboardInterrupt), library_beside():
+        loading.wait()
+        raise KeyboardInterrupt
+    assert loaded.is_set()

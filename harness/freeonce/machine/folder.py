@@ -96,10 +96,13 @@ def _hear(keeper: "subprocess.Popen[bytes]") -> None:
     assert said is not None
     waiting = select.poll()
     waiting.register(said, select.POLLIN)
-    there = waiting.poll(1000 * Deadline(KEEPER_SECONDS, "a keeper").left())
+    deadline = Deadline(KEEPER_SECONDS, "waiting for a keeper")
+    if not waiting.poll(1000 * deadline.left()):
+        message = f"a folder has no keeper: /bin/sh did not begin within {deadline.seconds:g} s"
+        raise HostError("no-process", message)
     # It says that in one piece, or ends.
-    if not there or os.read(said.fileno(), len(KEPT)) != KEPT:
-        raise HostError("no-process", "a folder has no keeper: /bin/sh began, and ended at once")
+    if os.read(said.fileno(), len(KEPT)) != KEPT:
+        raise HostError("no-process", "a folder has no keeper: /bin/sh ended at once")
     said.close()
 
 

@@ -34,9 +34,19 @@ CHECK_SECONDS = 0.25
 POLL_SECONDS = 0.002
 
 
-def load_library() -> None:
-    """Begin to load the SSH library, which takes a tenth of a second, beside what goes on."""
-    threading.Thread(target=import_module, args=("paramiko",), daemon=True).start()
+@contextmanager
+def library_beside() -> Iterator[None]:
+    """Load the SSH library, which takes a tenth of a second, beside the block.
+
+    It is waited for, also when an error ends us: Python that ends beside a thread in the middle of
+    loading compiled code is aborted by the C library, in place of whatever status we end with.
+    """
+    loading = threading.Thread(target=import_module, args=("paramiko",))
+    loading.start()
+    try:
+        yield
+    finally:
+        loading.join()
 
 
 class Ssh:
@@ -192,7 +202,7 @@ class _Dialer:
 
     def dial(self, deadline: Deadline) -> "paramiko.Transport":
         """A connection on which nobody is known yet. Raises EOFError, OSError, DeadlineExceeded."""
-        # Here, not above: `load_library` may have it by now, and nothing before needs it.
+        # Here, not above: `library_beside` may have it by now, and nothing before needs it.
         import paramiko  # noqa: PLC0415
 
         while (line := self._spoken(deadline)) is None:
