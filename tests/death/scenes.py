@@ -18,7 +18,7 @@ Judge = Callable[[Ended], list[str]]
 SHELL = ("shell",)
 # Who stands still is waited for so long.
 SHORT_RUN = ("run", "--no-faults", "--timeout", "5", *SCENARIOS)
-SAID_LETTERS = 2000
+SAID_LETTERS = 8000
 KEY_LETTERS = 32
 """Of a template's name."""
 Scenery = Callable[[Path, Path], list[str]]

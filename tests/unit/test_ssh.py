@@ -310,3 +310,30 @@ def test_nothing_ends_beside_a_library_that_is_being_loaded(
         loading.wait()
         raise KeyboardInterrupt
     assert loaded.is_set()
+
+
+def test_a_line_is_not_closed_beneath_who_is_about_to_wait_for_it(
+    keys: Path, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number was another file's then: a guest that was lost early ended in ten minutes."""
+    made, ending = threading.Event(), threading.Event()
+    open_then: list[bool] = []
+
+    def about_to_wait(dialer: module._Dialer, deadline: Deadline) -> socket.socket:
+        line = made_line(dialer, deadline)
+        made.set()
+        ending.wait()
+        time.sleep(0.1)
+        open_then.append(line.fileno() != -1)
+        return line
+
+    made_line = module._Dialer._line
+    monkeypatch.setattr(module._Dialer, "_line", about_to_wait)
+    port = listener.getsockname()[1]
+    words = (port, keys / "client", keys / "host.pub", Deadline(60, "connecting"))
+    begin = time.monotonic()
+    with ssh(*words, lambda: None):
+        made.wait()
+        ending.set()
+    assert open_then[0]
+    assert time.monotonic() - begin < 30
