@@ -12,6 +12,8 @@ import freeonce
 from freeonce.project.setting import Setting
 
 ROOT = Path(__file__).parents[2]
+WORDS = 300
+"""Of what was wrong in a play; all of it is in what is kept."""
 FOUND = "## What was found"
 """What stands from here on in the page was written by hand, and stays."""
 
@@ -55,7 +57,8 @@ class Row:
         else:
             self.moments.append(round(moment, 4))
         when = "over before" if moment is None else f"at {moment:.3f} s"
-        self.wrong += [f"try {number}, {when}: {one}" for one in wrong]
+        if wrong:
+            self.wrong.append(f"try {number}, {when}: {'; '.join(wrong)}")
 
     def span(self) -> str:
         """The first moment, the quarters between, and the last."""
@@ -63,6 +66,8 @@ class Row:
         if not ordered:
             return ""
         last = len(ordered) - 1
+        if not last:
+            return f"{ordered[0]:.2f}"
         return ", ".join(f"{ordered[last * part // 4]:.2f}" for part in range(5))
 
 
@@ -124,5 +129,9 @@ def _lines(kept: Kept, about: str) -> Iterator[str]:
     for name, row in kept.rows.items():
         yield f"| {name} | {len(row.moments)} | {row.span()} | {row.late} | {len(row.wrong)} |"
     yield ""
-    wrong = [f"- {name}: {one}" for name, row in kept.rows.items() for one in row.wrong]
+    wrong = [
+        f"- {name}: {one.replace(f'{ROOT}/', '')[:WORDS]}"
+        for name, row in kept.rows.items()
+        for one in row.wrong
+    ]
     yield from ([*wrong, ""] if wrong else [])

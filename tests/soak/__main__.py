@@ -30,11 +30,12 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     setting = find_setting("auto")
     jobs = said.jobs or default_jobs(setting.config().memory)
+    before = said.page.read_text() if said.page.exists() else ""
     soaked: Soaked | None = None
     ended = False
     try:
         for soaked in soak(setting, said.guests, said.every or -(-said.guests // SAMPLES), jobs):
-            said.page.write_text(page(soaked, about(setting, soaked, jobs)))
+            said.page.write_text(page(soaked, about(setting, soaked, jobs), before))
             done, kept = soaked.samples[-1]
             print(f"{soaked.seconds:6.0f} s  {done}  {kept.tolist()}", flush=True)
     except KeyboardInterrupt:
@@ -42,7 +43,7 @@ def main() -> int:
     if soaked is None:
         print("soak: ended before the first sample", file=sys.stderr)
         return 130
-    text = page(soaked, about(setting, soaked, jobs))
+    text = page(soaked, about(setting, soaked, jobs), before)
     said.page.write_text(text)
     print(text)
     return 130 if ended else int(not soaked.well)

@@ -20,6 +20,7 @@ from freeonce.machine.place import FOLDER_VARIABLE
 from freeonce.project.setting import Setting
 from freeonce.run.hire import crew_of
 from freeonce.run.task import Options, Task
+from tests.death.kept import FOUND
 from tests.death.life import MARK
 from tests.soak.mix import MIX, wrong
 from tests.soak.sample import Course, Place, courses, sample
@@ -105,8 +106,9 @@ def soak(setting: Setting, guests: int, every: int, jobs: int | None = None) -> 
             yield soaked
 
 
-def page(soaked: Soaked, about: str) -> str:
-    """All of it."""
+def page(soaked: Soaked, about: str, before: str = "") -> str:
+    """All of it. `before`: the page as it was, of which what was found stays."""
+    _, _, found = before.partition(FOUND)
     kinds = soaked.courses()
     risen = [one.kind.name for one in kinds if not one.flat]
     rows = [
@@ -142,6 +144,7 @@ def page(soaked: Soaked, about: str) -> str:
         "| scenario | comes to | times |",
         "|---|---|---|",
         *(f"| `{name}` | {due} | {soaked.done[name]} |" for name, due in MIX.items()),
+        *(["", FOUND + found.rstrip()] if found else []),
     ]
     return "\n".join(lines) + "\n"
 

@@ -101,9 +101,11 @@ def test_a_verdict_is_held_against_the_definition_and_the_declaration() -> None:
 def test_what_was_wrong_and_that_it_was_ended_early_are_told() -> None:
     soaked = Soaked(100, begun=3, wrong=["c/pool, the 3th: faulty"], incomplete=["c/l2: lost"])
     soaked.done["c/pool"] = 3
-    text = page(soaked, "Last run: now.")
+    text = page(soaked, "Last run: now.", "| false | 7 |\n\n## What was found\n\nBy hand.\n")
     assert "Last run: now. It was ended before all was done." in text
     assert "| false | 1 |" in text
     assert "- false: c/pool, the 3th: faulty" in text
     assert "- incomplete: c/l2: lost" in text
+    assert text.endswith("\n\n## What was found\n\nBy hand.\n")
+    assert "| false | 7 |" not in text
     assert not soaked.well
