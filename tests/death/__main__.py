@@ -1,102 +1,119 @@
 """Each scene many times, each place once; writes the table of what was really run.
 
-Usage: python -m tests.death PAGE [TIMES [SEED]]
+Usage: python -m tests.death PAGE [TIMES] [--at-once N] [--scene GLOB] [--seconds N] [--kept FILE]
+
+It goes on where it was ended, as long as the harness is the same. 75 (EX_TEMPFAIL) when it was
+ended before all was played.
 """
 
+import argparse
+import fnmatch
+import os
 import random
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from freeonce.project.host import cores
 from freeonce.project.setting import find_setting
-from tests.death.life import Life
-from tests.death.scenes import PLACES, SCENES, play, run_in, untouched
+from tests.death.kept import Kept, commit, page, read, version
+from tests.death.playing import UNDISTURBED, Playing
+from tests.death.scenes import PLACES, SCENES, prepare
 
 TIMES = 200
+KEPT = Path("build/death.json")
+A_CORE = 2
+"""Plays at once: one waits for most of its time."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """A scene: how often it was played, how often the moment came too late, what was wrong."""
+class Told:
+    """Writes what was played, whatever becomes of the rest."""
 
-    name: str
-    played: int
-    late: int
-    wrong: tuple[str, ...]
+    def __init__(self, kept: Kept, file: Path, target: Path, at_once: int) -> None:
+        self._kept = kept
+        self._file = file
+        self._page = target
+        self._at_once = at_once
+        self._before = kept.seconds
+        self._begin = time.monotonic()
+        self._host = find_setting("auto").document()
 
-
-def scenes(work: Path, templates: Path, times: int, chance: random.Random) -> Iterator[Row]:
-    """The random ones."""
-    for scene in SCENES:
-        late, wrong = 0, []
-        for _ in range(times):
-            found = play(scene, work, templates, chance)
-            late += found is None
-            wrong += found or []
-        yield Row(scene.name, times - late, late, tuple(wrong))
-
-
-def places(work: Path, templates: Path) -> Iterator[Row]:
-    """Those of full and shut folders, and of templates that two runs want."""
-    for name, scene in PLACES.items():
-        yield Row(name, 1, 0, tuple(scene(work, templates)))
-
-
-def table(rows: list[Row], about: str) -> str:
-    """The page."""
-    lines = [
-        "# Death",
-        "",
-        "Whoever dies, and whatever is full: every run ends within its deadline, with the right",
-        "words and status, every other result is kept, and nothing is left 5 s later. `make death`",
-        "kills at random moments and writes this page; `tests/guest/test_death.py` plays most of",
-        "the scenes once.",
-        "",
-        about,
-        "",
-        "| who, or what | played | over before | wrong |",
-        "|---|---|---|---|",
-        *(f"| {row.name} | {row.played} | {row.late} | {len(row.wrong)} |" for row in rows),
-        "",
-    ]
-    for row in rows:
-        lines += [f"- {row.name}: {one}" for one in row.wrong]
-    return "\n".join(lines).rstrip() + "\n"
+    def __call__(self, word: str) -> None:
+        self._kept.seconds = self._before + time.monotonic() - self._begin
+        print(f"{self._kept.seconds:6.0f} s  {word}", flush=True)
+        self._kept.write(self._file)
+        host = self._host
+        about = (
+            f"Last run: freeonce at {commit()} (files {self._kept.version}), "
+            f"QEMU {host['qemu']} ({host['accelerator']}), kernel {host['kernel']}, "
+            f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, {self._at_once} plays at "
+            f"once, seed {self._kept.seed}, {self._kept.seconds:.0f} s."
+        )
+        before = self._page.read_text() if self._page.exists() else ""
+        self._page.write_text(page(self._kept, about, before))
 
 
-def main(page: str, times: int = TIMES, seed: int | None = None) -> int:
+def main() -> int:
     """Play all; 1 if anything was wrong, or never played."""
-    seed = seed if seed is not None else random.randrange(1 << 32)
-    host = find_setting("auto").document()
-    rows: list[Row] = []
-    begin = time.monotonic()
+    parser = argparse.ArgumentParser(prog="python -m tests.death")
+    parser.add_argument("page", type=Path)
+    parser.add_argument("times", type=int, nargs="?", default=TIMES)
+    parser.add_argument("--at-once", type=int, default=A_CORE * cores())
+    parser.add_argument("--scene", default="*")
+    parser.add_argument("--seconds", type=float, default=1e9)
+    parser.add_argument("--kept", type=Path, default=KEPT)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    said = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    setting = find_setting("auto")
+    kept = read(said.kept, version(setting), said.seed)
+    scenes = [one for one in SCENES if fnmatch.fnmatch(one.name, said.scene)]
+    for name in (UNDISTURBED, *(one.name for one in scenes)):
+        kept.row(name)
+    told = Told(kept, said.kept, said.page, said.at_once)
     with tempfile.TemporaryDirectory(prefix="death-") as folder:
         work = Path(folder)
-        templates = work / "templates"
-        wrong = run_in(Life(work, templates), untouched)
-        if wrong:
+        if wrong := prepare(work, work / "templates"):
             sys.exit(f"death: not even an undisturbed run is well: {wrong}")
-        for source in (
-            scenes(work, templates, times, random.Random(seed)),
-            places(work, templates),
-        ):
-            for row in source:
-                rows.append(row)
-                seconds = time.monotonic() - begin
-                print(f"{seconds:6.0f} s  {row}", flush=True)
-                # What was played is told, whatever becomes of the rest.
-                about = (
-                    f"Last run: QEMU {host['qemu']} ({host['accelerator']}), kernel "
-                    f"{host['kernel']}, Python {sys.version.split()[0]}, seed {seed}, "
-                    f"{seconds:.0f} s."
-                )
-                Path(page).write_text(table(rows, about))
-    # What was never played was not well either.
-    return int(any(row.wrong or not row.played for row in rows))
+        playing = Playing(kept, scenes, work, said.times, told)
+        playing.same = lambda: version(setting) == kept.version
+        lead(playing, said.at_once, said.seconds)
+        if playing.whole:
+            for name in (one for one in PLACES if fnmatch.fnmatch(one, said.scene)):
+                place(kept, name, work)
+                told(name)
+    if not playing.whole:
+        return 75
+    return int(any(row.wrong or not row.moments for row in kept.rows.values()))
+
+
+def lead(playing: Playing, at_once: int, seconds: float) -> None:
+    """By so many at once. When they are to end, each ends its own play in order."""
+    end = time.monotonic() + seconds
+    with ThreadPoolExecutor(at_once) as pool:
+        leading = [pool.submit(playing.lead) for _ in range(at_once)]
+        try:
+            while not all(one.done() for one in leading) and time.monotonic() < end:
+                time.sleep(0.2)
+        except KeyboardInterrupt:
+            print("death: the plays that are on go to their end", file=sys.stderr)
+        playing.over.set()
+    for one in leading:
+        one.result()
+
+
+def place(kept: Kept, name: str, work: Path) -> None:
+    """One of those of full and shut folders, and of templates that two runs want; once."""
+    row = kept.row(name)
+    if not row.moments:
+        begin = time.monotonic()
+        wrong = PLACES[name](work, work / "templates")
+        row.add(1, time.monotonic() - begin, tuple(wrong))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], *map(int, sys.argv[2:])))
+    sys.exit(main())

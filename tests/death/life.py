@@ -2,21 +2,25 @@
 
 import json
 import os
+import random
 import re
 import secrets
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from freeonce.machine.folder import KEEPER
+
 MARK = "FREEONCE_DEATH"
 """In the environment of everything that a harness under test starts."""
 SCENARIOS = ("c/pool", "c/contiguous", "c/placement")
+RUN = ("run", "--no-faults", "--timeout", "20", *SCENARIOS)
 LEFT_SECONDS = 5.0
 END_SECONDS = 300.0
 POLL_SECONDS = 0.01
@@ -55,6 +59,21 @@ class Ended:
         return "\n".join([*(one for each in scenarios for one in each["reasons"]), self.said])
 
 
+@dataclass(frozen=True)
+class Spans:
+    """Seconds from the first moment of each kind to its last, in a life that nobody disturbs.
+
+    `harness`, `qemu`, `keeper`; `listener`: the harness from when a signal to end comes to itself.
+    """
+
+    seconds: Mapping[str, float]
+
+    def of(self, kind: str, number: signal.Signals) -> float:
+        """In which such a signal can come to such a one."""
+        listens = kind == "harness" and number != signal.SIGKILL
+        return self.seconds.get("listener" if listens else kind, 0.0)
+
+
 class Life:
     """One run of a verb. `work`: a folder of its own; `templates`: where those lie."""
 
@@ -62,7 +81,7 @@ class Life:
         self,
         work: Path,
         templates: Path,
-        verb: tuple[str, ...] = ("run", "--no-faults", "--timeout", "20", *SCENARIOS),
+        verb: tuple[str, ...] = RUN,
         environment: Mapping[str, str] | None = None,
         folders: Path | None = None,
     ) -> None:
@@ -87,40 +106,70 @@ class Life:
                     MARK: self.mark,
                     "FREEONCE_TEMPLATES": str(templates),
                     "FREEONCE_PATIENCE": "2",
+                    # Whoever aborts says where.
+                    "PYTHONFAULTHANDLER": "1",
                     **(environment or {}),
                 },
             )
 
     def children(self, kind: str) -> list[int]:
         """Of the harness: `qemu` or `keeper`."""
-        return [pid for pid in _children(self.harness.pid) if _kind(pid) == kind]
+        return [pid for pid in _children(self.harness.pid) if kind_of(pid) == kind]
 
-    def wait_for(self, kind: str) -> int | None:
-        """The first one of a kind; None when the harness ends before."""
+    def wait_for(self, kind: str) -> list[int]:
+        """Those of a kind, as soon as there is one; none when the harness ends before."""
         while self.harness.poll() is None:
             found = self.children(kind)
             if found:
-                return found[0]
+                return found
             time.sleep(POLL_SECONDS)
-        return None
+        return []
 
-    def wait_until_it_listens(self, number: signal.Signals) -> None:
-        """Until it has begun so far that this signal to end comes to itself."""
-        while self.harness.poll() is None and not _catches(self.harness.pid, number):
+    def wait_until_it_listens(self) -> None:
+        """Until it has begun so far that a signal to end comes to itself: to its first handler of
+        its own. Python has one for an interrupt long before there is anything to end.
+        """
+        while self.harness.poll() is None and not _catches(self.harness.pid, signal.SIGTERM):
             time.sleep(POLL_SECONDS)
 
-    def strike(self, kind: str, number: signal.Signals) -> bool:
-        """Send a signal to the harness or to one of its children. Whether there was one."""
-        if number != signal.SIGKILL:
-            self.wait_until_it_listens(number if kind == "harness" else signal.SIGTERM)
-        pid = self.harness.pid if kind == "harness" else self.wait_for(kind)
-        if pid is None or self.harness.poll() is not None:
-            return False
+    def strike(
+        self, kind: str, number: signal.Signals, chance: random.Random, seconds: float = 0.0
+    ) -> float | None:
+        """Send a signal to the harness or to one of its children, within so many seconds from when
+        it could come to one first. At which it did; None when all was over.
+        """
+        if kind != "harness":
+            self.wait_for(kind)
+        elif number != signal.SIGKILL:
+            self.wait_until_it_listens()
+        begin = time.monotonic()
+        time.sleep(chance.uniform(0.0, seconds))
+        found = [self.harness.pid] if kind == "harness" else self.wait_for(kind)
+        if not found or self.harness.poll() is not None:
+            return None
+        pid = chance.choice(found)
         try:
             os.kill(pid, number)
         except ProcessLookupError:
-            return False
-        return True
+            return None
+        return time.monotonic() - begin
+
+    def watch(self, until: Callable[[], bool] = lambda: False) -> "Spans":
+        """What there is of whom when, with nobody disturbed, until it ends."""
+        if self.harness.stdin is not None:
+            # A shell has read all that it will be told, and ends when it can.
+            self.harness.stdin.close()
+        begun = time.monotonic()
+        seen: dict[str, tuple[float, float]] = {"harness": (0.0, 0.0)}
+        while self.harness.poll() is None and not until():
+            now = time.monotonic() - begun
+            there = {kind_of(pid) for pid in _children(self.harness.pid)} | {"harness"}
+            if _catches(self.harness.pid, signal.SIGTERM):
+                there.add("listener")
+            for kind in there:
+                seen[kind] = (seen.get(kind, (now, now))[0], now)
+            time.sleep(POLL_SECONDS)
+        return Spans({kind: last - first for kind, (first, last) in seen.items()})
 
     def end(self) -> Ended:
         """Wait for its end, which must come. Raises subprocess.TimeoutExpired."""
@@ -182,11 +231,12 @@ def _children(pid: int) -> Iterator[int]:
             continue
 
 
-def _kind(pid: int) -> str:
+def kind_of(pid: int) -> str:
+    """What such a process is to a harness; empty: neither of these."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return ""
     if b"qemu" in Path(command[0].decode(errors="replace")).name.encode():
         return "qemu" if b"--version" not in command else ""
-    return "keeper" if any(one.startswith(b"\nread -r over") for one in command) else ""
+    return "keeper" if KEEPER.encode() in command else ""

@@ -10,11 +10,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.death.life import SCENARIOS, Ended, Life
+from tests.death.life import RUN, SCENARIOS, Ended, Life, Spans
 
 MIB = 1 << 20
 Judge = Callable[[Ended], list[str]]
 """What was wrong with a run's end."""
+SHELL = ("shell",)
+# Who stands still is waited for so long.
+SHORT_RUN = ("run", "--no-faults", "--timeout", "5", *SCENARIOS)
+SAID_LETTERS = 8000
+KEY_LETTERS = 32
+"""Of a template's name."""
 Scenery = Callable[[Path, Path], list[str]]
 """What was wrong with runs in a folder to work in, with templates that are there."""
 
@@ -66,36 +72,38 @@ def _said(ended: Ended, words: tuple[str, ...]) -> list[str]:
 
 @dataclass(frozen=True)
 class Scene:
-    """One way to die. `cold`: while a template is made. `span`: seconds within which it happens."""
+    """One way to die. `cold`: while a template is made."""
 
     name: str
     who: str
     number: signal.Signals
     judge: Judge
     cold: bool = False
-    verb: tuple[str, ...] | None = None
-    span: float = 4.0
+    verb: tuple[str, ...] = RUN
     quick: bool = True
+
+    @property
+    def group(self) -> str:
+        """Scenes whose lives are alike until somebody dies."""
+        return "cold" if self.cold else self.verb[0]
 
 
 KILLED = ("SIGKILL", "closed its QMP line", "QEMU closed it", "SSH:")
 STILL = ("did not answer", "took more than")
-SHELL = ("shell",)
 SCENES = (
     Scene("QEMU of a clone killed", "qemu", signal.SIGKILL, one_lost(*KILLED)),
-    Scene("QEMU of a clone stopped", "qemu", signal.SIGSTOP, one_lost(*STILL)),
+    Scene("QEMU of a clone stopped", "qemu", signal.SIGSTOP, one_lost(*STILL), verb=SHORT_RUN),
     Scene("keeper killed", "keeper", signal.SIGKILL, untouched),
     Scene("harness killed", "harness", signal.SIGKILL, stopped(-9)),
     Scene("harness ended", "harness", signal.SIGTERM, stopped(143)),
     Scene("harness interrupted", "harness", signal.SIGINT, stopped(130)),
-    Scene("template: harness killed", "harness", signal.SIGKILL, stopped(-9), cold=True, span=12),
+    Scene("template: harness killed", "harness", signal.SIGKILL, stopped(-9), cold=True),
     Scene(
         "template: QEMU killed",
         "qemu",
         signal.SIGKILL,
         refused(*KILLED, statuses=(3, 4)),
         cold=True,
-        span=12,
     ),
     Scene(
         "template: keeper killed",
@@ -103,7 +111,6 @@ SCENES = (
         signal.SIGKILL,
         untouched,
         cold=True,
-        span=12,
         quick=False,
     ),
     Scene("shell killed", "harness", signal.SIGKILL, stopped(-9), verb=SHELL),
@@ -111,23 +118,75 @@ SCENES = (
 )
 
 
-def play(scene: Scene, work: Path, templates: Path, chance: random.Random) -> list[str] | None:
-    """Do it once, at a random moment. What was wrong; None when all was over before it."""
-    place = work / f"cold-{chance.getrandbits(64):x}" if scene.cold else templates
-    life = Life(work, place, scene.verb) if scene.verb else Life(work, place)
-    time.sleep(chance.uniform(0.0, scene.span))
-    struck = life.strike(scene.who, scene.number)
+@dataclass(frozen=True)
+class Play:
+    """What came of one. `moment`: at which it happened, None when all was over before it."""
+
+    moment: float | None
+    wrong: tuple[str, ...]
+
+
+@contextmanager
+def life_of(scene: Scene, work: Path, templates: Path, name: str) -> Iterator[Life]:
+    """Of a scene, in a place of its own where a template is to be made."""
+    place = work / f"cold-{name}" if scene.cold else templates
+    try:
+        yield Life(work, place, scene.verb)
+    finally:
+        if scene.cold:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def prepare(work: Path, templates: Path) -> list[str]:
+    """Make the templates of all lives where they find them; what was wrong.
+
+    One that is made beside another life would be taken for a half that this left behind.
+    """
+    wrong = []
+    for verb in dict.fromkeys(one.verb for one in SCENES if not one.cold):
+        life = Life(work, templates, verb)
+        life.watch()
+        wrong += judged(life, _undisturbed(verb))
+    return wrong
+
+
+def _undisturbed(verb: tuple[str, ...]) -> Judge:
+    return stopped(0) if verb == SHELL else untouched
+
+
+def play(scene: Scene, work: Path, templates: Path, chance: random.Random, seconds: float) -> Play:
+    """Do it once, at a random moment of so many seconds, in which it can happen."""
+    with life_of(scene, work, templates, f"{chance.getrandbits(64):x}") as life:
+        moment = life.strike(scene.who, scene.number, chance, seconds)
+        return Play(moment, tuple(judged(life, scene.judge)))
+
+
+def watch(scene: Scene, work: Path, templates: Path) -> tuple[Spans, list[str]]:
+    """How long each is there in such a life as it is now, and what was wrong with that."""
+    name = f"{random.getrandbits(64):x}"
+    with life_of(scene, work, templates, name) as life:
+        place = life.templates
+
+        def made() -> bool:
+            return place.is_dir() and any(len(one.name) == KEY_LETTERS for one in place.iterdir())
+
+        # Whoever dies when there is a template dies in another scene.
+        spans = life.watch(made) if scene.cold else life.watch()
+        return spans, judged(life, _undisturbed(scene.verb))
+
+
+def judged(life: Life, judge: Judge) -> list[str]:
+    """A life to its end: what was wrong with that, and what is left of it."""
     try:
         ended = life.end()
-        wrong = scene.judge(ended)
+        wrong = judge(ended)
         if "Traceback" in ended.said:
-            wrong.append(f"a traceback: {ended.said[-400:]}")
+            wrong.append("a traceback")
+        if wrong:
+            wrong.append(f"it said {ended.said[-SAID_LETTERS:]!r}")
     except subprocess.TimeoutExpired as error:
         wrong = [f"it did not end within {error.timeout:g} s"]
-    wrong += [f"left behind: {one}" for one in life.left()]
-    if scene.cold:
-        shutil.rmtree(place, ignore_errors=True)
-    return wrong if struck or wrong else None
+    return wrong + [f"left behind: {one}" for one in life.left()]
 
 
 @contextmanager
@@ -145,19 +204,10 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
             time.sleep(0.1)
 
 
-def run_in(life: Life, judge: Judge) -> list[str]:
-    """A run to its end, judged."""
-    ended = life.end()
-    wrong = judge(ended)
-    if "Traceback" in ended.said:
-        wrong.append(f"a traceback: {ended.said[-400:]}")
-    return wrong + [f"left behind: {one}" for one in life.left()]
-
-
 def no_room_for_templates(work: Path, templates: Path) -> list[str]:
     """A place that is too small from the begin."""
     with mounted(work / "small", "size=64m,mode=700") as place:
-        return run_in(Life(work, place), refused("has room for 64 MiB only"))
+        return judged(Life(work, place), refused("has room for 64 MiB only"))
 
 
 def a_place_that_fills(work: Path, templates: Path) -> list[str]:
@@ -168,7 +218,7 @@ def a_place_that_fills(work: Path, templates: Path) -> list[str]:
         with suppress(OSError), (place / "theirs").open("wb") as theirs:
             while theirs.write(b"x" * MIB):
                 theirs.flush()
-        wrong = run_in(life, refused("filled up while the template was made"))
+        wrong = judged(life, refused("filled up while the template was made"))
         (place / "theirs").unlink()
         return wrong
 
@@ -176,7 +226,7 @@ def a_place_that_fills(work: Path, templates: Path) -> list[str]:
 def a_place_that_is_read_only(work: Path, templates: Path) -> list[str]:
     """Nothing can be written where templates should lie."""
     with mounted(work / "read-only", "size=400m,mode=700,ro") as place:
-        return run_in(Life(work, place), refused("not writable for you"))
+        return judged(Life(work, place), refused("not writable for you"))
 
 
 def no_guest(*words: str) -> Judge:
@@ -212,7 +262,7 @@ def in_folders(options: str, judge: Judge) -> Scenery:
         folder = Path("/tmp") / f"death-{work.name}"
         try:
             with mounted(folder, options) as folders:
-                return run_in(Life(work, templates, folders=folders), judge)
+                return judged(Life(work, templates, folders=folders), judge)
         finally:
             folder.rmdir()
 
@@ -221,14 +271,14 @@ def in_folders(options: str, judge: Judge) -> Scenery:
 
 def no_tmpdir(work: Path, templates: Path) -> list[str]:
     """$TMPDIR is of no use; nobody here depends on it."""
-    return run_in(Life(work, templates, environment={"TMPDIR": "/proc/none"}), untouched)
+    return judged(Life(work, templates, environment={"TMPDIR": "/proc/none"}), untouched)
 
 
 def two_at_once(work: Path, templates: Path) -> list[str]:
     """Two runs that need the same template."""
     place = work / "both"
     lives = [Life(work, place), Life(work, place)]
-    wrong = [one for life in lives for one in run_in(life, untouched)]
+    wrong = [one for life in lives for one in judged(life, untouched)]
     made = [one for one in place.iterdir() if not one.name.startswith("probe-")]
     shutil.rmtree(place)
     return wrong + ([] if len(made) == 1 else [f"{len(made)} templates"])
@@ -237,11 +287,11 @@ def two_at_once(work: Path, templates: Path) -> list[str]:
 def deleted_beneath(work: Path, templates: Path) -> list[str]:
     """Templates are deleted while clones of one run."""
     place = work / "deleted"
-    wrong = run_in(Life(work, place), untouched)
+    wrong = judged(Life(work, place), untouched)
     life = Life(work, place)
     life.wait_for("qemu")
     shutil.rmtree(place)
-    return wrong + run_in(life, untouched)
+    return wrong + judged(life, untouched)
 
 
 PLACES: dict[str, Scenery] = {

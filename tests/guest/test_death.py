@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.death.life import Life
-from tests.death.scenes import SCENES, Scene, play, run_in, untouched
+from tests.death.kept import Kept
+from tests.death.playing import UNDISTURBED, Playing
+from tests.death.scenes import SCENES, Scene, prepare
 
 GRACE_SECONDS = 15.0
 
@@ -125,17 +126,26 @@ def test_a_killed_harness_leaves_nothing(number: signal.Signals, status: int) ->
 
 
 @pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder to work in, with the template that a run needs."""
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to work in, with the templates that runs need."""
     work = tmp_path_factory.mktemp("death")
-    assert run_in(Life(work, work / "templates"), untouched) == []
+    assert prepare(work, work / "templates") == []
     return work
+
+
+@pytest.fixture(scope="module")
+def playing(work: Path) -> Playing:
+    """Measures each kind of life once."""
+    return Playing(Kept("", random.randrange(1 << 32)), SCENES, work, 1)
 
 
 @pytest.mark.xdist_group("death")
 @pytest.mark.parametrize("scene", [one for one in SCENES if one.quick], ids=lambda one: one.name)
-def test_whoever_dies_the_run_ends_rightly_and_nothing_is_left(scene: Scene, warm: Path) -> None:
+def test_whoever_dies_the_run_ends_rightly_and_nothing_is_left(
+    scene: Scene, playing: Playing
+) -> None:
     """At one random moment each; `make death` does it 200 times."""
-    seed = random.randrange(1 << 32)
-    wrong = play(scene, warm, warm / "templates", random.Random(seed))
-    assert not wrong, f"seed {seed}"
+    playing.play(scene, 1)
+    rows = playing.kept.rows
+    assert rows[scene.name].wrong == [], f"seed {playing.kept.seed}"
+    assert rows[UNDISTURBED].wrong == []

@@ -1,15 +1,19 @@
 """QEMU's arguments, the console's reading, the process and its folder: without any QEMU."""
 
 import os
+import resource
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +32,9 @@ CONFIG = MachineConfig(
     initramfs=Path("/image/initramfs.cpio"),
     cpu="max,+svm,+npt",
 )
+
+
+NOBODY = 65534
 
 
 def option(argv: tuple[str, ...], name: str) -> str:
@@ -280,6 +287,87 @@ def test_the_keeper_ends_what_has_its_temporary_files_in_the_folder(
             os.kill(pid, signal.SIGKILL)
         for one in others:
             one.wait()
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_who_is_killed_as_a_folder_is_made_leaves_none(tmp_path: Path, moment: str) -> None:
+    """There is no moment at which it has no keeper that has begun."""
+    script = (
+        "import os, pathlib, signal, sys\n"
+        "from freeonce.machine import folder\n"
+        "make = folder._make\n"
+        "def killed(path):\n"
+        "    if sys.argv[2] == 'after':\n"
+        "        make(path)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "folder._make = killed\n"
+        "with folder.kept_folder(pathlib.Path(sys.argv[1])): pass\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path), moment]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    end = time.monotonic() + 10
+    while list(tmp_path.iterdir()) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("shell", "why"),
+    [
+        ("exit 0", "ended at once"),
+        ("echo no shell >&2; exit 127", "ended at once"),
+        ("kill -KILL $$", "ended at once"),
+        ("kill -STOP $$", "did not begin within"),
+    ],
+)
+def test_without_a_keeper_that_has_begun_there_is_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str, why: str
+) -> None:
+    """Popen returns when exec did: a shell may end before it reads a word of what it is told."""
+    monkeypatch.setattr(folder_module, "KEEPER", shell)
+    if "STOP" in shell:
+        monkeypatch.setattr(folder_module, "KEEPER_SECONDS", 0.2)
+    with pytest.raises(HostError, match=f"has no keeper: .*{why}") as error:  # noqa: SIM117
+        with kept_folder(tmp_path):
+            pass
+    assert error.value.reason == "no-process"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_keeper_that_can_begin_no_process_ends_and_removes_what_outlived_us() -> None:
+    """A shell ends where fork(2) fails, before its next command."""
+    root = os.getuid() == 0
+    # For root there is no such limit, and pytest's folders are root's alone.
+    user: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if root else {}
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        folder = Path(place) / "freeonce-0[1]"
+        (folder / "half").mkdir(parents=True)
+        for path in (Path(place), folder, folder / "half"):
+            path.chmod(0o777)
+
+        def begun(*words: str, **environment: str) -> "subprocess.Popen[bytes]":
+            return subprocess.Popen(words, env={**os.environ, **environment}, **user)
+
+        served = f"socket,id=qmp,path={folder}/qmp.sock,server=on"
+        ours = [
+            begun("/bin/sh", "-c", "kill -STOP $$", served),
+            begun("sleep", "60", TMPDIR=f"{folder}/0"),
+        ]
+        theirs = [
+            begun("sleep", "60", TMPDIR=f"{folder}0/0"),
+            begun("/bin/sh", "-c", "kill -STOP $$", f"path={folder}/qmp.sock"),
+        ]
+        words = ["/bin/sh", "-c", folder_module.KEEPER, str(folder), str(folder)]
+        most = partial(resource.setrlimit, resource.RLIMIT_NPROC, (1, 1))
+        subprocess.run(words, stdin=subprocess.DEVNULL, check=True, preexec_fn=most, **user)
+        try:
+            assert not folder.exists()
+            assert [one.wait(10) for one in ours] == [-signal.SIGKILL] * 2
+            assert [one.poll() for one in theirs] == [None] * 2
+        finally:
+            for one in theirs:
+                one.kill()
+                one.wait()
 
 
 def greps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str) -> Path:

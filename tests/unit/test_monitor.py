@@ -1,5 +1,6 @@
 """QMP against a QEMU that is made up: what we ask of each version, and how its faults are told."""
 
+import asyncio
 import gc
 import json
 import os
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from qemu.qmp import QMPClient
+from qemu.qmp import QMPClient, Runstate
 
 from freeonce.deadline import Deadline
 from freeonce.errors import GuestLost
@@ -251,3 +252,36 @@ def test_a_qemu_that_ends_between_its_socket_and_our_call_is_not_waited_for(tmp_
     ):
         pass
     assert time.monotonic() - began < 30
+
+
+class Leaving(FakeQemu):
+    """Greets, and goes."""
+
+    def _reply(self, line: socket.socket, asked: dict[str, object]) -> bool:
+        super()._reply(line, asked)
+        return False
+
+
+def test_a_qemu_that_goes_as_it_has_greeted_us_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The library asserts that it runs then: found by killing QEMU, 2 times in 50."""
+
+    async def connect(client: QMPClient, address: str) -> None:
+        await real(client, address)
+        while client.runstate == Runstate.RUNNING:
+            await asyncio.sleep(0.001)
+        # As its own last step does, where the line broke before it.
+        raise AssertionError
+
+    real = QMPClient.connect
+    monkeypatch.setattr(QMPClient, "connect", connect)
+    monkeypatch.setattr(module, "END_SECONDS", 0.1)
+    Leaving(tmp_path, lambda _: {})
+    with (
+        pytest.raises(GuestLost, match="closed its QMP line"),
+        monitor(tmp_path, Deadline(10, "connecting"), lambda: None),
+    ):
+        pass
+    gc.collect()
+    assert not [one for one in caplog.records if one.name == "asyncio"]

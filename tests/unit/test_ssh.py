@@ -16,7 +16,7 @@ import pytest
 from freeonce.deadline import Deadline
 from freeonce.errors import CommandFailed, DeadlineExceeded, GuestLost
 from freeonce.machine import ssh as module
-from freeonce.machine.ssh import ssh
+from freeonce.machine.ssh import library_beside, ssh
 
 
 @pytest.fixture(scope="module")
@@ -292,3 +292,48 @@ def test_a_banner_moves_no_cursor_and_begins_no_line(keys: Path, listener: socke
     said = str(lost.value)
     assert said.isprintable()
     assert len(said) < 1000
+
+
+def test_nothing_ends_beside_a_library_that_is_being_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python that ended then was aborted: "FATAL: exception not rethrown"."""
+    loading, loaded = threading.Event(), threading.Event()
+
+    def load(_: str) -> None:
+        loading.set()
+        time.sleep(0.2)
+        loaded.set()
+
+    monkeypatch.setattr(module, "import_module", load)
+    with contextlib.suppress(KeyboardInterrupt), library_beside():
+        loading.wait()
+        raise KeyboardInterrupt
+    assert loaded.is_set()
+
+
+def test_a_line_is_not_closed_beneath_who_is_about_to_wait_for_it(
+    keys: Path, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number was another file's then: a guest that was lost early ended in ten minutes."""
+    made, ending = threading.Event(), threading.Event()
+    open_then: list[bool] = []
+
+    def about_to_wait(dialer: module._Dialer, deadline: Deadline) -> socket.socket:
+        line = made_line(dialer, deadline)
+        made.set()
+        ending.wait()
+        time.sleep(0.1)
+        open_then.append(line.fileno() != -1)
+        return line
+
+    made_line = module._Dialer._line
+    monkeypatch.setattr(module._Dialer, "_line", about_to_wait)
+    port = listener.getsockname()[1]
+    words = (port, keys / "client", keys / "host.pub", Deadline(60, "connecting"))
+    begin = time.monotonic()
+    with ssh(*words, lambda: None):
+        made.wait()
+        ending.set()
+    assert open_then[0]
+    assert time.monotonic() - begin < 30

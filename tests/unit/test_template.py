@@ -22,6 +22,7 @@ from freeonce.errors import GuestLost, HostError
 from freeonce.machine import place as places_module
 from freeonce.machine import template as module
 from freeonce.machine.argv import MIB, MachineConfig, Window
+from freeonce.machine.folder import kept_folder
 from freeonce.machine.process import QemuEnded
 from freeonce.machine.template import (
     Origin,
@@ -269,6 +270,32 @@ def test_the_template_of_an_image_that_changed_is_removed_with_the_next_build(
     assert [one.name for one in place.iterdir()] == [about(config).key]
 
 
+@pytest.mark.parametrize("moment", ["gone from its place", "half of it deleted"])
+def test_who_is_killed_as_a_template_is_removed_leaves_no_half_of_it(
+    config: MachineConfig, builder: Builder, place: Path, moment: str
+) -> None:
+    """Nobody may come for a long time who would sweep."""
+    with template(config, about(config), builder):
+        pass
+    (place / about(config).key / "about.json").write_text("not whole")
+
+    def killed(what: Path) -> None:
+        if moment == "half of it deleted":
+            (what / "state").unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        places_module._delete = killed
+        with template(config, about(config), builder):
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    end = time.monotonic() + 10
+    while list(place.iterdir()) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert list(place.iterdir()) == []
+
+
 @pytest.fixture
 def many(config: MachineConfig, builder: Builder, place: Path) -> list[str]:
     """Five templates of one image, the most recently used first."""
@@ -285,7 +312,8 @@ def test_the_least_recently_used_goes_when_there_are_too_many(
     many: list[str], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST", 3)
-    prune(place, keep=many[0])
+    with kept_folder(place) as scratch:
+        prune(place, scratch, keep=many[0])
     assert {one.name for one in place.iterdir()} == set(many[:3])
 
 
@@ -294,7 +322,8 @@ def test_the_least_recently_used_goes_when_they_are_too_large(
 ) -> None:
     size = sum(file.stat().st_blocks * 512 for file in (place / many[0]).iterdir())
     monkeypatch.setattr(module, "MOST_BYTES", 2 * size)
-    prune(place, keep=many[0])
+    with kept_folder(place) as scratch:
+        prune(place, scratch, keep=many[0])
     assert {one.name for one in place.iterdir()} == set(many[:2])
 
 
@@ -488,11 +517,11 @@ def test_one_that_is_not_whole_is_removed_only_with_the_lock(
     lock = os.open(place, os.O_RDONLY)
     removed = []
 
-    def remove(folder: Path) -> None:
+    def remove(folder: Path, scratch: Path) -> None:
         with pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         removed.append(folder.name)
-        places_module.remove(folder)
+        places_module.remove(folder, scratch)
 
     monkeypatch.setattr(module, "remove", remove)
     with template(config, about(config), builder):

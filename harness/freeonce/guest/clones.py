@@ -12,7 +12,7 @@ from freeonce.evidence.scenarios import parse_scenarios
 from freeonce.guest.guest import COMMAND_SECONDS, TABLE, Guest
 from freeonce.guest.making import BOOT_SECONDS, booted, connect_ssh, start
 from freeonce.machine.argv import MachineConfig, Ram
-from freeonce.machine.ssh import load_library
+from freeonce.machine.ssh import library_beside
 from freeonce.machine.template import STATE, Template, origin, ram_files, template
 from freeonce.project.image import Image
 from freeonce.project.setting import Setting
@@ -82,9 +82,9 @@ def clone(
     Its memory is copied on write. Random numbers and wall clock are its own. Without
     `connect` there is no SSH, only the control line.
     """
-    if connect:
-        load_library()
     with ExitStack() as stack:
+        if connect:
+            stack.enter_context(library_beside())
         deadline = Deadline(seconds, "starting a clone")
         state = stack.enter_context(source.read_state())
         guest = start(source.config, stack, deadline, source.ram, source.rams)

@@ -226,6 +226,11 @@ async def _connect(client: QMPClient, path: Path, check: Callable[[], None]) -> 
             # Not listening yet, or not any more. The caller's deadline ends this.
             check()
             await asyncio.sleep(RETRY_SECONDS)
+        except AssertionError as error:
+            # The library's, where QEMU goes as soon as it has greeted us (AsyncProtocol.connect).
+            # This raises what broke the line, which nobody else would take.
+            await client.disconnect()
+            raise EOFError from error
         else:
             return
 

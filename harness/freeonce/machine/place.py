@@ -20,8 +20,9 @@ from freeonce.project.host import free_memory
 FOLDER_VARIABLE = "FREEONCE_TEMPLATES"
 LOCK_SECONDS = 300.0
 POLL_SECONDS = 0.02
-OURS = re.compile(rf"[0-9a-f]{{32}}|{SCRATCH}[0-9a-f]{{16}}")
-"""A template's name, or a scratch folder's. Whatever else lies in a place is somebody's."""
+KEY = re.compile("[0-9a-f]{32}")
+OURS = re.compile(f"{SCRATCH}[0-9a-f]{{16}}")
+"""Names of templates, and of scratch folders. Whatever else lies in a place is somebody's."""
 
 
 def places() -> tuple[Path, ...]:
@@ -111,14 +112,20 @@ def _taken(lock: int) -> bool:
 def sweep(place: Path) -> None:
     """Remove scratch folders; with the lock held, so that nobody builds in them any more."""
     for one in place.iterdir():
-        if one.name.startswith(SCRATCH) and OURS.fullmatch(one.name):
+        if OURS.fullmatch(one.name):
             _delete(one)
 
 
-def remove(what: Path) -> None:
-    """Take it out of sight by one rename: half of it must not be found."""
-    away = what.with_name(f"{SCRATCH}{secrets.token_hex(8)}")
+def remove(what: Path, scratch: Path) -> None:
+    """Take it out of sight by one rename: half of it must not be found, and never stays.
+
+    `scratch`: a kept folder beside it.
+    """
+    away = scratch / secrets.token_hex(8)
     with suppress(FileNotFoundError):
+        if what.is_dir() and not what.is_symlink():
+            # A folder that we may not write in cannot be led to another (rename(2)).
+            what.chmod(0o700)
         what.rename(away)
         _delete(away)
 

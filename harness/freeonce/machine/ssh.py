@@ -34,9 +34,19 @@ CHECK_SECONDS = 0.25
 POLL_SECONDS = 0.002
 
 
-def load_library() -> None:
-    """Begin to load the SSH library, which takes a tenth of a second, beside what goes on."""
-    threading.Thread(target=import_module, args=("paramiko",), daemon=True).start()
+@contextmanager
+def library_beside() -> Iterator[None]:
+    """Load the SSH library, which takes a tenth of a second, beside the block.
+
+    It is waited for, also when an error ends us: Python that ends beside a thread in the middle of
+    loading compiled code is aborted by the C library, in place of whatever status we end with.
+    """
+    loading = threading.Thread(target=import_module, args=("paramiko",))
+    loading.start()
+    try:
+        yield
+    finally:
+        loading.join()
 
 
 class Ssh:
@@ -188,11 +198,12 @@ class _Dialer:
         self._port = port
         self._lock = threading.Lock()
         self._lines = ExitStack()
+        self._line_there: socket.socket | None = None
         self._is_over = False
 
     def dial(self, deadline: Deadline) -> "paramiko.Transport":
         """A connection on which nobody is known yet. Raises EOFError, OSError, DeadlineExceeded."""
-        # Here, not above: `load_library` may have it by now, and nothing before needs it.
+        # Here, not above: `library_beside` may have it by now, and nothing before needs it.
         import paramiko  # noqa: PLC0415
 
         while (line := self._spoken(deadline)) is None:
@@ -200,7 +211,6 @@ class _Dialer:
         with self._lock:
             transport = paramiko.Transport(line)
             self._lines.callback(transport.close)
-            self._lines.callback(_hang_up, line)
         return transport
 
     def _spoken(self, deadline: Deadline) -> socket.socket | None:
@@ -219,23 +229,28 @@ class _Dialer:
                 raise EOFError("the connection was given up")
             line = socket.create_connection(("127.0.0.1", self._port), timeout=deadline.left())
             self._lines.callback(line.close)
-            self._lines.callback(_hang_up, line)
+            self._line_there = line
             # It sends two short messages after the key exchange; the second would wait for an
             # acknowledgement that QEMU's side delays by 40 ms.
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return line
 
-    def close(self) -> None:
-        """End the line, and dial no more."""
+    def hang_up(self) -> None:
+        """End the line, and dial no more: from whichever thread, who waits for it is woken.
+
+        It stays open: another thread may be just about to wait for its number, which would be
+        another file's when it does.
+        """
         with self._lock:
             self._is_over = True
-            self._lines.close()
+            if self._line_there is not None:
+                # It may have ended by itself.
+                with suppress(OSError):
+                    self._line_there.shutdown(socket.SHUT_RDWR)
 
-
-def _hang_up(line: socket.socket) -> None:
-    """Wake who waits for it in another thread: closing it does not, or not at once."""
-    with suppress(OSError):
-        line.shutdown(socket.SHUT_RDWR)
+    def close(self) -> None:
+        """When nobody waits for it any more."""
+        self._lines.close()
 
 
 @contextmanager
@@ -259,8 +274,11 @@ def ssh(
         transport.connect(hostkey=host, username="root", pkey=client)
         return transport
 
-    with ThreadPoolExecutor(1) as background, closing(dialer):
-        yield Ssh(background.submit(connect), dialer.close, check)
+    with closing(dialer), ThreadPoolExecutor(1) as background:
+        try:
+            yield Ssh(background.submit(connect), dialer.hang_up, check)
+        finally:
+            dialer.hang_up()
 
 
 def _key_blob(public: Path) -> bytes:

@@ -22,7 +22,7 @@ from freeonce.machine.argv import MIB, MachineConfig, Ram, qemu_argv
 from freeonce.machine.folder import kept_folder
 from freeonce.machine.place import (
     FOLDER_VARIABLE,
-    OURS,
+    KEY,
     distrusted,
     locked,
     places,
@@ -229,9 +229,10 @@ def _build(place: Path, config: MachineConfig, about: Origin, build: Build) -> N
             told: dict[str, object] = {name: _digest(made / name) for name in (STATE, TABLE)}
             told[RAMS] = [_written(file.stat()) for file in ram_files(config, made)]
             (made / ABOUT).write_text(json.dumps({**asdict(about), **told}))
-        remove(place / about.key)
+        # What goes, goes into it first: killed meanwhile we leave nothing half removed either.
+        remove(place / about.key, scratch)
         made.rename(place / about.key)
-    prune(place, keep=about.key)
+        prune(place, scratch, keep=about.key)
 
 
 @contextmanager
@@ -301,16 +302,15 @@ def known_table(manifest: Path) -> bytes:
     return b""
 
 
-def prune(place: Path, keep: str) -> None:
-    """Remove what is stale, left behind, or over the limits; with the lock held."""
-    sweep(place)
+def prune(place: Path, scratch: Path, keep: str) -> None:
+    """Remove what is stale or over the limits; with the lock held. `scratch`: a kept folder."""
     count, total = 0, 0
-    kept = [one for one in place.iterdir() if OURS.fullmatch(one.name)]
+    kept = [one for one in place.iterdir() if KEY.fullmatch(one.name)]
     for _, size, folder in sorted(map(_measured, kept)):
         if folder.name != keep and (
             _stale(folder) or count + 1 > MOST or total + size > MOST_BYTES
         ):
-            remove(folder)
+            remove(folder, scratch)
         else:
             count, total = count + 1, total + size
 
