@@ -297,7 +297,7 @@ def test_a_worker_that_is_stopped_before_it_takes_a_large_task_is_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """More than waits in the line between us."""
-    monkeypatch.setattr(module, "SILENT_SECONDS", 2.0)
+    monkeypatch.setattr(module, "SILENT_SECONDS", 6.0)
     monkeypatch.setattr(module, "BEAT_SECONDS", 0.5)
     first, second = tasks(2)
     large = replace(second, body=second.body | {"text": "x" * LARGE})

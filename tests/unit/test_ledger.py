@@ -25,7 +25,7 @@ CAPACITY = (WINDOW - HEADER_BYTES) // RECORD_BYTES
 
 def header(
     magic: bytes = b"FREEONCE",
-    version: int = 3,
+    version: int = 4,
     record_size: int = 64,
     capacity: int = CAPACITY,
     appended: int = 3,
