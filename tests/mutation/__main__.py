@@ -124,8 +124,12 @@ def _tree(file: str) -> ast.Module:
 
 
 def _place(mutation: MutationSpec) -> Place:
-    line, column = mutation.start_pos
-    return place(_tree(str(mutation.module_path)), line, column)
+    return _at(str(mutation.module_path), *mutation.start_pos)
+
+
+@cache
+def _at(file: str, line: int, column: int) -> Place:
+    return place(_tree(file), line, column)
 
 
 def _left_out(mutation: MutationSpec) -> str:

@@ -1,6 +1,7 @@
 """Where in a file a mutant is: so which tests can notice it, and how it is put in place."""
 
 import ast
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -51,10 +52,18 @@ def _head(node: ast.stmt | ast.ExceptHandler) -> tuple[int, int]:
 def _path(node: ast.AST, at: tuple[int, int]) -> list[ast.AST]:
     """From this node to the innermost that has the character."""
     for child in ast.iter_child_nodes(node):
+        # Most of a file is elsewhere. (A decorator stands before the lines of what it decorates.)
+        decorated = getattr(child, "decorator_list", None)
+        if not decorated and not getattr(child, "lineno", 0) <= at[0] <= _last(child):
+            continue
         below = _path(child, at)
         if _has(child, at) or len(below) > 1:
             return [node, *below]
     return [node]
+
+
+def _last(node: ast.AST) -> float:
+    return getattr(node, "end_lineno", None) or math.inf
 
 
 def _has(node: ast.AST, at: tuple[int, int]) -> bool:

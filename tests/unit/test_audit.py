@@ -7,6 +7,7 @@ import pytest
 from freeonce.audit.audit import judge
 from freeonce.audit.match import match
 from freeonce.audit.model import Account, Judgement, Rule, Verdict
+from freeonce.audit.run import take_apart
 from freeonce.evidence.ledger import Flag, Kind, Type, text_of_bytes
 from freeonce.evidence.scenarios import Expectation
 from tests.unit.history import PAT_WB, History, run
@@ -257,6 +258,17 @@ def test_a_ledger_that_contradicts_itself_disagrees(history: History, detail: st
 def test_memory_given_back_while_the_scenario_ran_disagrees() -> None:
     history = run().allocate(1, A).release(1, A).add(Type.RECLAIM, serial=1, pointer=A)
     assert "while the scenario ran" in disagreement(history.done())
+
+
+def test_nothing_but_act_real_excuses_memory_given_back_while_the_scenario_ran() -> None:
+    history = run().allocate(1, A).release(1, A)
+    history.add(Type.RECLAIM, serial=1, pointer=A, kind=int(POOL)).end().settle()
+    for flags, texts in (
+        (int(Flag.REAL), []),
+        (0xFF & ~int(Flag.REAL), ["memory went back to the kernel while the scenario ran"]),
+    ):
+        history.rows[0]["flags"] = flags
+        assert [one.text for one in take_apart(history.records()).disputes] == texts
 
 
 def test_records_of_two_runs_are_never_a_verdict() -> None:

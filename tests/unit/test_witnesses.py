@@ -1,15 +1,17 @@
 """Kernel and memory against the owner's account: each alone can contradict it."""
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pytest
 
 from freeonce.audit import kernel
 from freeonce.audit.audit import judge
+from freeonce.audit.families import of_subjects
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Judgement, Rule, Verdict
-from freeonce.evidence.ledger import GUARD_BYTES, Flag, Kind, Type
+from freeonce.evidence.ledger import GUARD_BYTES, RECORD, Flag, Kind, Records, Type, Witness
 from freeonce.evidence.paging import translate
 from freeonce.evidence.snapshot import MERGE_GAP, Extent, Snapshot, merge
 from tests.unit.history import PAGE, History, run
@@ -328,6 +330,49 @@ def test_the_short_way_never_sees_less_than_the_walk(
     walked = kernel.compare(records)
     assert [one.rule for one in short[0]] == [one.rule for one in walked[0]]
     assert [one.text for one in short[1]] == [one.text for one in walked[1]]
+
+
+@pytest.mark.parametrize("field", ["pointer", "size", "kind", "serial", "type", "witness"])
+def test_what_is_told_otherwise_is_plain_only_where_the_walk_is_silent(
+    field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = run().allocate(1, A, 5000, CONTIGUOUS).allocate(2, B, 96)
+    records = history.allocate(3, A + 16 * PAGE).end().settle().records()
+    assert _told_plainly(records)
+    most = np.iinfo(RECORD[field]).max
+    changed = []
+    for index, own in enumerate(records[field].tolist()):
+        # Of a type that there is not no ledger is judged.
+        near = set() if field == "type" else {own + by for by in (-PAGE, -8, -1, 1, 8, PAGE)}
+        for other in near.union(records[field].tolist()):
+            if 0 <= other <= most:
+                changed.append(records.copy())
+                changed[-1][index][field] = other
+    plain = [one for one in changed if _told_plainly(one)]
+    monkeypatch.setattr(kernel, "_plainly_agree", lambda _: False)
+    # The kernel gives nothing back to itself: such a record makes a run incomplete elsewhere.
+    by_kernel = (Type.RECLAIM, Witness.KERNEL)
+    plain = [one for one in plain if by_kernel not in one[["type", "witness"]].tolist()]
+    assert all(kernel.compare(one) == ([], []) for one in plain)
+
+
+def test_what_is_told_in_another_order_is_plain_only_where_the_walk_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    history = run().allocate(1, A).allocate(2, B, kind=CONTIGUOUS).allocate(3, A + 8 * PAGE)
+    records = history.end().settle().records()
+    orders = (list(range(len(records))) for _ in range(len(records) ** 2))
+    changed = []
+    for order, (one, other) in zip(orders, product(range(len(records)), repeat=2), strict=True):
+        order.insert(other, order.pop(one))
+        changed.append(records[order])
+    plain = [one for one in changed if _told_plainly(one)]
+    monkeypatch.setattr(kernel, "_plainly_agree", lambda _: False)
+    assert all(kernel.compare(one) == ([], []) for one in plain)
+
+
+def _told_plainly(records: Records) -> bool:
+    return kernel._plainly_agree(records[~of_subjects(records["kind"])])
 
 
 @pytest.mark.parametrize("start", [A - PAGE, A, A + PAGE, A + 3 * PAGE])
