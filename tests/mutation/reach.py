@@ -2,10 +2,11 @@
 
     python -m tests.mutation.reach OUTPUT TEST-FILE ...
 
-Lines that run before any test does, as modules are imported and parameters made, stand under
-the name "".
+Lines that run as the mutated modules are imported stand under the name "". What tests do with them
+as they are collected is left out: who computes there what it then tests sees no mutant.
 """
 
+import importlib
 import json
 import sys
 import time
@@ -23,6 +24,7 @@ TESTS = """
     scenarios slow_judge spots svm text tlb untold vmcb windows witnesses
 """
 """The files in tests/unit that should notice. Others see audits from afar, and take their time."""
+COLLECTION = "(as tests are collected)"
 LIES = "tests/unit/test_deception.py::test_"
 """Of its tests one a planted fault is enough: the others judge the same again, with a lie."""
 OPTIONS = (
@@ -52,6 +54,10 @@ class Watch:
         self.coverage = Coverage(data_file=None, config_file=False, source=folders)
         self.tests: dict[str, Reach] = {"": Reach()}
         self.coverage.start()
+        for folder in MUTATED:
+            for file in sorted(Path(folder).rglob("[!_]*.py")):
+                importlib.import_module(".".join(file.with_suffix("").parts[1:]))
+        self.coverage.switch_context(COLLECTION)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -60,7 +66,7 @@ class Watch:
         start = time.process_time()
         result = yield
         self.tests[item.nodeid] = Reach(time.process_time() - start)
-        self.coverage.switch_context("")
+        self.coverage.switch_context(COLLECTION)
         return result
 
     def end(self) -> dict[str, Reach]:
@@ -70,7 +76,7 @@ class Watch:
         for name in data.measured_files():
             file = str(Path(name).relative_to(Path.cwd()))
             for line, tests in data.contexts_by_lineno(name).items():
-                for test in tests:
+                for test in set(tests) - {COLLECTION}:
                     self.tests[test].lines.setdefault(file, []).append(line)
         return self.tests
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from freeonce.audit import hardware
 from freeonce.audit.held import Held, contested, during
 from freeonce.audit.lives import FOREVER, PAGE, Lives, _Marked
 from freeonce.audit.operands import Operand
+from freeonce.audit.operands import operands as given_to
 from freeonce.audit.run import take_apart
 from freeonce.evidence.ledger import RECORD, Flag, Kind, Phase, Structure, Type
 from tests.unit.history import PAGE_OFFSET, History, born, run
@@ -76,11 +78,12 @@ def test_bytes_are_of_whoever_took_them_last(seed: int) -> None:
 
 
 def test_what_is_around_is_the_first_whenever_it_was() -> None:
-    history = run().allocate(1, 0x1000, 8, CONTIGUOUS, 0, physical=10)
-    history.allocate(2, 0x2000, 8, CONTIGUOUS, 0, physical=20)
+    history, lain = run(), Lying()
+    for number in (4, 2, 1, 3, 5):
+        history.allocate(number, 0x1000 * number, 8, CONTIGUOUS, 0, physical=10 * number)
+        lain.append((0, number, 10 * number, 8))
     lives = Lives(take_apart(history.records()))
-    lain = [(0, 1, 10, 8), (0, 2, 20, 8)]
-    for gpa in range(32):
+    for gpa in range(62):
         for size in (1, 2, 11):
             assert serial(lives.around(gpa, size)) == first(lain, gpa, size)
 
@@ -104,7 +107,7 @@ def test_only_what_is_kept_is_kept_until_it_goes_back() -> None:
     life = born()
     kept = life.acquire(Kind.SLAB, PAGE_OFFSET + 0x1000)
     gone = life.acquire(Kind.SLAB, PAGE_OFFSET + 0x2000)
-    life.drop(kept, flags=int(Flag.KEPT)).drop(gone)
+    life.drop(kept, flags=int(Flag.KEPT)).drop(gone, flags=int(Flag.DEFERRED))
     released = life.rows[-2]["sequence"]
     life.phase(Phase.GOING).reclaim(kept)
     back = life.rows[-1]["sequence"]
@@ -115,6 +118,40 @@ def test_only_what_is_kept_is_kept_until_it_goes_back() -> None:
     for moment in range(released - 1, back + 2):
         assert lives.keeps(moment, ours) is (released < moment < back)
         assert not lives.keeps(moment, others)
+
+
+def test_whoever_released_it_first_is_its_release() -> None:
+    life = born()
+    own = life.acquire(Kind.SLAB, PAGE_OFFSET + 0x1000)
+    other = life.acquire(Kind.SLAB, PAGE_OFFSET + 0x2000)
+    life.drop(own, flags=int(Flag.DEFERRED), site=5).taken(own, site=6)
+    life.taken(other, site=6).drop(other, site=5)
+    lives = Lives(take_apart(life.records()))
+    made = lives.at([(FOREVER, 0x1000, 1), (FOREVER, 0x2000, 1)])
+    sites = [int(record["site"]) for one in made if one and (record := lives.release(one))]
+    assert sites == [5, 6]
+
+
+@pytest.mark.parametrize(
+    ("gpa", "size", "pages"),
+    [
+        (0x6000, 0x1000, range(0x401, 0x402)),
+        (0x6800, 0x800, range(0x401, 0x402)),
+        (0x6FFF, 2, range(0x401, 0x403)),
+        (0x4000, 0x9000, range(0x400, 0x403)),
+        (0x7FFF, 0x100, range(0x402, 0x403)),
+    ],
+)
+def test_the_pages_with_bytes_of_an_allocation_are_the_l2s(
+    gpa: int, size: int, pages: range
+) -> None:
+    """Three pages that begin at 0x400000 for the L2, of which an allocation has some."""
+    history = run().allocate(1, 0x1000, size, CONTIGUOUS, 0, physical=gpa)
+    history.bind(1, 0).operand(1, Structure.PAGE, 0x5000, 0x3000, pointer=0x40_0000)
+    whole = take_apart(history.records())
+    lives, (given,) = Lives(whole), given_to(whole)
+    (made,) = lives.at([(given.start, gpa, size)])
+    assert hardware._pages(given, made, lives) == pages
 
 
 def test_of_vmallocs_memory_the_first_page_is_known() -> None:

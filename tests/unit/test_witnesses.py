@@ -11,6 +11,7 @@ from freeonce.audit.audit import judge
 from freeonce.audit.families import of_subjects
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Judgement, Rule, Verdict
+from freeonce.audit.run import settled, take_apart
 from freeonce.evidence.ledger import GUARD_BYTES, RECORD, Flag, Kind, Records, Type, Witness
 from freeonce.evidence.paging import translate
 from freeonce.evidence.snapshot import MERGE_GAP, Extent, Snapshot, merge
@@ -85,6 +86,21 @@ def test_pool_memory_that_another_call_released_is_unledgered(kind: Kind) -> Non
     (one,) = judgement.findings
     assert (one.kind, one.what, one.at, one.site) == (kind.name.lower(), "state", "kfree", 9)
     assert judgement.witnesses["kernel"] is Account.DISAGREE
+
+
+def test_that_its_attributes_are_restored_gives_nothing_back_to_the_kernel() -> None:
+    history = run().allocate(1, A, kind=CONTIGUOUS, detail=1).release(1, A, kind=CONTIGUOUS)
+    assert history.rows[-1]["type"] == Type.RESTORED
+    history.kernel(Type.RELEASE, pointer=A, size=PAGE, kind=int(CONTIGUOUS))
+    assert list(take_apart(history.end().settle().records()).past) == [0]
+
+
+def test_the_first_of_two_releases_past_the_ledger_is_told() -> None:
+    history = run().allocate(1, A).kernel(Type.RELEASE, pointer=A, kind=int(POOL))
+    first = history.rows[-1]["sequence"]
+    history.text(Type.STEP, "later").kernel(Type.RELEASE, pointer=A, kind=int(POOL))
+    past = take_apart(history.end().settle().records()).past
+    assert {index: int(one["sequence"]) for index, one in past.items()} == {0: first}
 
 
 def test_kmalloc_memory_that_the_pool_was_given_is_two_faults() -> None:
@@ -305,6 +321,35 @@ def test_page_tables_are_walked_a_level_at_a_time(levels: int) -> None:
         0x1_0000_0000: None,
     }
     assert tables.reads == levels
+
+
+@pytest.mark.parametrize(
+    ("what", "about", "only"),
+    [
+        (Type.RECLAIM, {"kind": int(POOL), "serial": 1, "pointer": A}, True),
+        (Type.RECLAIM, {"kind": int(Kind.NONE), "serial": 1, "pointer": A}, False),
+        (Type.SETTLED, {"kind": int(Kind.NONE)}, True),
+        (Type.STEP, {"kind": int(Kind.NONE)}, False),
+        (Type.RELEASE, {"kind": int(POOL), "serial": 1, "pointer": A}, False),
+        (Type.RELEASE, {"witness": int(Witness.KERNEL), "kind": int(POOL), "pointer": A}, True),
+        (
+            *(Type.RELEASE, {"witness": int(Witness.KERNEL), "kind": int(Kind.SLAB), "serial": 1}),
+            False,
+        ),
+    ],
+)
+def test_only_what_settles_a_run_leaves_its_pairs_as_they_are(
+    what: Type, about: dict[str, int], only: bool
+) -> None:
+    history = run().allocate(1, A).release(1, A).end()
+    ended = len(history.rows)
+    history.rows.append(history.rows[-1] | {"type": int(what), "size": 0, "detail": 0} | about)
+    records = history.add(Type.SETTLED).records()
+    done = settled(take_apart(records[:ended]), records[ended:])
+    assert (done is not None) is only
+    if done is not None:
+        assert done.records.tolist() == take_apart(records).records.tolist()
+    assert settled(take_apart(records[: ended - 1]), records[ended:]) is None
 
 
 def agree(history: History) -> bool:
