@@ -10,6 +10,7 @@ from freeonce.audit.families import FAMILIES
 from freeonce.audit.kernel import PROBES
 from freeonce.audit.memory import MOST_BYTES, Memory, wanted
 from freeonce.audit.model import Account, Rule, Verdict
+from freeonce.audit.rules import leaks
 from freeonce.audit.run import take_apart
 from freeonce.evidence.ledger import Blind, Broken, Family, Flag, Kind, Phase, Type
 from freeonce.evidence.snapshot import Snapshot
@@ -63,6 +64,26 @@ def test_what_nobody_released_is_a_leak(kind: Kind) -> None:
 def test_what_the_kernel_released_is_no_leak(kind: Kind) -> None:
     life = born()
     assert found(life.taken(life.acquire(kind, A))) == []
+
+
+def test_leaks_are_told_apart_by_who_released_them_late() -> None:
+    """Of one stack: one that nobody released, two by one stack, and others by one each."""
+    life, late = born(), (0, 1, 2, 3, 3)
+    serials = [life.acquire(Kind.SLAB, A + number * PAGE, site=7) for number in range(6)]
+    life.dead()
+    for serial, site in zip(serials[1:], late, strict=True):
+        life.drop(serial, site=site)
+    told = [(one.serial, one.count, one.released_site) for one in leaks(take_apart(life.records()))]
+    assert told == [(1, 1, 0), (2, 1, 0), (3, 1, 1), (4, 1, 2), (5, 2, 3)]
+
+
+def test_double_releases_are_told_apart_by_the_first_ones() -> None:
+    life = born()
+    for number, site in enumerate((5, 6, 5)):
+        serial = life.acquire(Kind.SLAB, A + number * PAGE)
+        life.drop(serial, site=site).drop(serial, site=9, flags=WITHHELD)
+    told = [(one.serial, one.count, one.released_site) for one in life.whole().findings]
+    assert told == [(1, 2, 5), (2, 1, 6)]
 
 
 def test_what_the_kernel_had_already_is_not_released_late() -> None:

@@ -9,7 +9,7 @@ import pytest
 from freeonce.audit.model import Finding, Rule, Verdict
 from freeonce.evidence.ledger import Flag, Kind, Type
 from freeonce.report.words import sentence
-from tests.unit.history import PAT_WB, History, run
+from tests.unit.history import PAGE, PAT_WB, History, run
 
 ROOT = Path(__file__).resolve().parents[2]
 A = 0x10000
@@ -67,6 +67,21 @@ def test_what_was_not_withheld_is_a_doubt_beside_it() -> None:
     assert of_pool(OURS, withheld=True).done().verdict is not Verdict.CLEAN
 
 
+@pytest.mark.parametrize(
+    ("history", "rule"),
+    [
+        (of_pool(0).release(1, A, withheld=True, named=OTHER), Rule.DOUBLE_FREE),
+        (of_pool(0).release(0, A + PAGE, withheld=True, named=OTHER), Rule.INVALID_FREE),
+        (
+            run().allocate(1, A).release(1, A, kind=Kind.CONTIGUOUS, withheld=True, named=OTHER),
+            Rule.MISMATCHED_FREE,
+        ),
+    ],
+)
+def test_what_is_wrong_otherwise_is_not_asked_for_its_tag(history: History, rule: Rule) -> None:
+    assert [one.rule for one in history.done().findings] == [rule]
+
+
 @pytest.mark.parametrize("named", [0, PAT_WB + 1])
 def test_its_own_cache_type_or_none_is_right(named: int) -> None:
     assert of_contiguous(named).done().verdict is Verdict.CLEAN
@@ -80,8 +95,9 @@ def test_another_cache_type_is_a_finding_with_both(named: int, name: str) -> Non
 
 def test_paged_pool_may_not_be_released_at_dispatch_level() -> None:
     raised = int(Flag.RAISED)
-    found = only(of_pool(OURS, withheld=True, flags=raised, paged=True))
-    assert "at DISPATCH_LEVEL or above" in sentence(found)
+    for named in (OURS, 0):
+        found = only(of_pool(named, withheld=True, flags=raised, paged=True))
+        assert "at DISPATCH_LEVEL or above" in sentence(found)
     assert of_pool(OURS, flags=raised).done().verdict is Verdict.CLEAN
     assert of_pool(OURS, paged=True).done().verdict is Verdict.CLEAN
     # Other bits of `flags` say nothing of either.
