@@ -2,45 +2,84 @@
 
     python -m tests.mutation [--share 0.02] [--seed N] [FILE-PATTERN ...]
 
-cosmic-ray changes files in place, so it is given a copy of the repository. Whoever runs this
-again goes on where it was ended; `--anew` begins again. Exit status 1 when a mutant survived.
+cosmic-ray makes the mutants; `forks` tries them, in a copy of the repository, so that whoever works
+on goes on. Whoever runs this again goes on where it was ended: mutants of files that are another
+now are made anew, and survivors are tried again with other tests. `--anew` forgets everything.
+Survivors that are the same program stand in `same.toml`. Exit status 1 when another survived.
 """
 
 import argparse
+import ast
+import difflib
 import fnmatch
-import os
+import pickle
 import random
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
+from cosmic_ray.commands.init import init
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
+from cosmic_ray.work_db import WorkDB, use_db
+from cosmic_ray.work_item import MutationSpec, TestOutcome
+
+from tests.mutation.explained import Explained, Mutant, explained
+from tests.mutation.forks import Trial
+from tests.mutation.noticing import Noticing, digest, python, reach
+from tests.mutation.places import Place, When, place
+from tests.mutation.reach import MUTATED, Reach
+
 ROOT = Path(__file__).parents[2]
-COPY = ROOT / "build" / "mutation"
-CONFIG = "tests/mutation/cosmic-ray.toml"
-SESSION = "mutants.sqlite"
+BUILD = ROOT / "build" / "mutation"
+IDENTITY = re.compile("_(Eq|NotEq|Lt|LtE|Gt|GtE)_(Is|IsNot)$|_Is_Eq$|_IsNot_NotEq$")
+"""Operators whose mutants are left out: which numbers are the same object is CPython's affair."""
 
 
 def main() -> int:
     """Make the mutants, try them, and print which survived."""
+    asked = _asked()
+    if asked.anew:
+        shutil.rmtree(BUILD, ignore_errors=True)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BUILD, prefix="copy-") as folder:
+        copy = Path(folder)
+        _copy_to(copy)
+        files = _files(asked.patterns)
+        sessions = {file: _session(file) for file in files}
+        if not asked.report:
+            reached = reach(copy, BUILD)
+            trials = [
+                trial
+                for file, session in sessions.items()
+                for trial in _trials(file, session, reached, asked)
+            ]
+            _try(copy, trials, asked.jobs)
+    return _report(sessions)
+
+
+def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--share", type=float, default=1.0, help="of the mutants, 0 to 1")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--anew", action="store_true", help="forget what was tried before")
+    parser.add_argument("--report", action="store_true", help="try nothing")
+    parser.add_argument("--jobs", type=int, default=1, help="how many are tried at once")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="of tests that a mutant must survive"
+    )
     parser.add_argument("patterns", nargs="*", default=["*"], help="of files: '*/rules.py'")
-    asked = parser.parse_args()
-    if asked.anew:
-        shutil.rmtree(COPY, ignore_errors=True)
-    if not (COPY / SESSION).exists():
-        _begin(asked.patterns, asked.share, random.Random(asked.seed))
-    _run("cosmic-ray", "exec", CONFIG, SESSION)
-    _run("cr-report", "--show-diff", "--surviving-only", SESSION)
-    return 1 if _survivors() else 0
+    return parser.parse_args()
 
 
-def _begin(patterns: list[str], share: float, chance: random.Random) -> None:
-    """The copy, and in it the session; it has its name only when it is whole."""
-    shutil.rmtree(COPY, ignore_errors=True)
+def _copy_to(copy: Path) -> None:
     listed = subprocess.run(
         ["git", "ls-files", "-zco", "--exclude-standard"],
         cwd=ROOT,
@@ -50,48 +89,148 @@ def _begin(patterns: list[str], share: float, chance: random.Random) -> None:
     )
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).is_file():
-            (COPY / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, COPY / name)
-    _run("cosmic-ray", "init", CONFIG, "new.sqlite")
-    _leave_out("new.sqlite", patterns, share, chance)
-    (COPY / "new.sqlite").rename(COPY / SESSION)
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
 
 
-def _leave_out(session: str, patterns: list[str], share: float, chance: random.Random) -> None:
-    """What was not asked for counts as skipped."""
-    from cosmic_ray.work_db import WorkDB, use_db  # noqa: PLC0415
-    from cosmic_ray.work_item import WorkerOutcome, WorkResult  # noqa: PLC0415
-
-    skipped = WorkResult(worker_outcome=WorkerOutcome.SKIPPED)
-    with use_db(str(COPY / session), WorkDB.Mode.open) as database:
-        left_out = []
-        for item in database.pending_work_items:
-            file = str(item.mutations[0].module_path)
-            wanted = any(fnmatch.fnmatch(file, pattern) for pattern in patterns)
-            if not wanted or chance.random() >= share:
-                left_out.append(item.job_id)
-        database.set_multiple_results(left_out, skipped)
+def _files(patterns: Sequence[str]) -> list[str]:
+    """Those to mutate, from the repository's root, in the order of the patterns."""
+    every = [str(p.relative_to(ROOT)) for folder in MUTATED for p in (ROOT / folder).rglob("*.py")]
+    found = [file for one in patterns for file in sorted(every) if fnmatch.fnmatch(file, one)]
+    return list(dict.fromkeys(found))
 
 
-def _survivors() -> int:
-    from cosmic_ray.work_db import WorkDB, use_db  # noqa: PLC0415
-    from cosmic_ray.work_item import TestOutcome  # noqa: PLC0415
-
-    with use_db(str(COPY / SESSION), WorkDB.Mode.open) as database:
-        tried = [result for _, result in database.results if result.test_outcome]
-    survived = sum(result.test_outcome is TestOutcome.SURVIVED for result in tried)
-    print(f"mutation: {len(tried)} mutants tried, {survived} survived")
-    return survived
+# Sessions
 
 
-def _run(program: str, *arguments: str) -> None:
-    """A program of our Python's environment, in the copy, whose freeonce it imports."""
-    folder = Path(sys.executable).parent
-    environment = os.environ | {
-        "PATH": f"{folder}:{os.environ['PATH']}",
-        "PYTHONPATH": str(COPY / "harness"),
-    }
-    subprocess.run([str(folder / program), *arguments], cwd=COPY, env=environment, check=True)
+def _session(file: str) -> Path:
+    """cosmic-ray's, with all mutants of one file as it is now."""
+    name = file.removeprefix("harness/freeonce/").removesuffix(".py").replace("/", "-")
+    session = BUILD / f"{name}-{digest(ROOT / file)}.sqlite"
+    if not session.exists():
+        for old in BUILD.glob(f"{name}-????????????.sqlite"):
+            old.unlink()
+        new = BUILD / f"{name}.new"
+        new.unlink(missing_ok=True)
+        with use_db(str(new)) as database:
+            init([Path(file)], database, {})
+        new.rename(session)
+    return session
+
+
+@cache
+def _tree(file: str) -> ast.Module:
+    return ast.parse((ROOT / file).read_text(encoding="utf-8"))
+
+
+def _place(mutation: MutationSpec) -> Place:
+    return _at(str(mutation.module_path), *mutation.start_pos)
+
+
+@cache
+def _at(file: str, line: int, column: int) -> Place:
+    return place(_tree(file), line, column)
+
+
+def _left_out(mutation: MutationSpec) -> str:
+    """Why no test could be asked to notice it; empty where one can."""
+    if _place(mutation).when is When.NEVER:
+        return "in an annotation"
+    return "is for ==" if IDENTITY.search(mutation.operator_name) else ""
+
+
+# Trials
+
+
+def _trials(
+    file: str, session: Path, reached: dict[str, dict[str, Reach]], asked: argparse.Namespace
+) -> Iterator[Trial]:
+    """What is to be tried of one file, in its order."""
+    noticing = Noticing(file, reached, asked.seconds)
+    unit = (ROOT / "tests" / "unit").glob("*.py")
+    mark = f"{digest(*sorted(unit))} {asked.seconds}"
+    chance = random.Random(f"{asked.seed} {file}")
+    with use_db(str(session), WorkDB.Mode.open) as database:
+        done = dict(database.results)
+        items = database.work_items
+    for item in sorted(items, key=lambda one: _order(one.mutations[0])):
+        mutation, wanted = item.mutations[0], chance.random() < asked.share
+        before = done.get(item.job_id)
+        again = before and before.test_outcome is TestOutcome.SURVIVED and before.output != mark
+        if wanted and not _left_out(mutation) and (before is None or again):
+            where = _place(mutation)
+            when, tests = noticing.when(where), noticing.tests(where)
+            yield Trial(item.job_id, str(session), mutation, when, tests, mark)
+
+
+def _order(mutation: MutationSpec) -> tuple[object, ...]:
+    return mutation.start_pos, mutation.operator_name, mutation.occurrence
+
+
+def _try(copy: Path, trials: Sequence[Trial], jobs: int) -> None:
+    print(f"mutation: {len(trials)} mutants to try", file=sys.stderr)
+    parts = [part for part in (trials[start::jobs] for start in range(jobs)) if part]
+    with ThreadPoolExecutor(jobs) as threads:
+        list(
+            threads.map(
+                lambda part: python(copy, "tests.mutation.forks", plan=pickle.dumps(part)), parts
+            )
+        )
+
+
+# Report
+
+
+def _mutant(mutation: MutationSpec) -> Mutant:
+    file = str(mutation.module_path)
+    before = (ROOT / file).read_text(encoding="utf-8")
+    operator = get_operator(mutation.operator_name)(**mutation.operator_args)
+    after = mutate_code(before, operator, mutation.occurrence)
+    old, new = (text.split("\n") for text in (before, after))
+    changed = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    _, first, last, from_, to = next(one for one in changed if one[0] != "equal")
+    name = mutation.operator_name.removeprefix("core/")
+    line, becomes = (" ".join(" ".join(some).split()) for some in (old[first:last], new[from_:to]))
+    return Mutant(file, mutation.start_pos[0], line, becomes, name)
+
+
+def _report(sessions: dict[str, Path]) -> int:
+    """Exit status 1 when a mutant survived that nothing explains."""
+    entries = explained()
+    count: Counter[str] = Counter()
+    for session in sessions.values():
+        with use_db(str(session), WorkDB.Mode.open) as database:
+            results = dict(database.results)
+            items = sorted(database.work_items, key=lambda one: _order(one.mutations[0]))
+        for item in items:
+            mutation, result = item.mutations[0], results.get(item.job_id)
+            if left_out := _left_out(mutation):
+                count[left_out] += 1
+            elif result is None:
+                count["not tried"] += 1
+            elif result.test_outcome is None:
+                count["the same code"] += 1
+            elif result.test_outcome is TestOutcome.INCOMPETENT:
+                count["no program"] += 1
+            elif result.test_outcome is TestOutcome.KILLED:
+                count["killed"] += 1
+            else:
+                count[_explain(_mutant(mutation), entries)] += 1
+    for one in entries:
+        if not one.met and any(file.endswith(one.file) for file in sessions):
+            print(f"explains no survivor: {one.file}: {one.operator}: {one.line}")
+    print("mutation:", ", ".join(f"{number} {what}" for what, number in sorted(count.items())))
+    return 1 if count["survived"] else 0
+
+
+def _explain(mutant: Mutant, entries: Sequence[Explained]) -> str:
+    met = [one for one in entries if one.matches(mutant)]
+    for one in met:
+        one.met += 1
+    if met:
+        return "survived, being the same"
+    print(mutant)
+    return "survived"
 
 
 if __name__ == "__main__":

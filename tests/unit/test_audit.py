@@ -2,11 +2,13 @@
 
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
 from freeonce.audit.audit import judge
 from freeonce.audit.match import match
 from freeonce.audit.model import Account, Judgement, Rule, Verdict
+from freeonce.audit.run import NONE, take_apart
 from freeonce.evidence.ledger import Flag, Kind, Type, text_of_bytes
 from freeonce.evidence.scenarios import Expectation
 from tests.unit.history import PAT_WB, History, run
@@ -75,6 +77,19 @@ def test_invalid_free_of_an_interior_pointer(offset: int) -> None:
     (finding,) = judgement.findings
     assert (finding.rule, finding.serial) == (Rule.INVALID_FREE, 1)
     assert finding.detail == f"{offset} bytes inside of it"
+
+
+def test_inside_is_by_the_distance_wherever_it_begins() -> None:
+    history = run().allocate(1, A + 0x38).release(0, A + 0x40, withheld=True).release(1, A + 0x38)
+    (finding,) = history.done().findings
+    assert (finding.serial, finding.detail) == (1, "8 bytes inside of it")
+
+
+def test_a_finding_is_at_the_last_step_before_it() -> None:
+    history = run().release(0, 0, withheld=True)
+    for step in ("first", "second", "third"):
+        history.text(Type.STEP, step).release(0, 0, withheld=True)
+    assert [one.at for one in history.done().findings] == [None, "first", "second", "third"]
 
 
 def test_one_past_the_end_is_inside_of_nothing() -> None:
@@ -160,7 +175,7 @@ def test_a_placement_as_asked_for_is_clean(history: History) -> None:
         (constrained(contiguous(0x10000, cache=7), cache=1), "cache type UC-, asked for WC"),
         (constrained(contiguous(0x10000, cache=255), cache=6), "cache type 255, asked for WB"),
         (constrained(contiguous(0x10000, node=1), node=2), "on node 0, asked for node 1"),
-        (constrained(contiguous(0x41000, align_log2=18)), "not aligned"),
+        (constrained(contiguous(0x41000, align_log2=18)), "0x41000 is not aligned to 262144"),
         (constrained(contiguous(0x10000, align_log2=200)), "no power of two"),
     ],
 )
@@ -168,6 +183,28 @@ def test_misplaced(history: History, words: str) -> None:
     judgement = history.done()
     assert [one.rule for one in judgement.findings] == [Rule.MISPLACED]
     assert words in judgement.findings[0].detail
+
+
+def test_a_cache_type_that_stays_is_not_restored() -> None:
+    """The attributes of released memory are write-back again (docs/rules.md)."""
+    history = run().allocate(3, B).allocate(7, A, kind=CONTIGUOUS, detail=1)
+    history.release(3, B).release(7, A, kind=CONTIGUOUS)
+    restored = next(row for row in history.rows if row["type"] == Type.RESTORED)
+    assert judged(history) == (Verdict.CLEAN, [])
+    for left, name in ((0, "UC"), (1, "WC"), (4, "WT"), (5, "WP"), (7, "UC-"), (9, "9")):
+        restored["detail"] = left
+        (finding,) = history.judged().findings
+        assert (finding.rule, finding.kind, finding.serial) == (Rule.NOT_RESTORED, "contiguous", 7)
+        assert finding.detail == f"still cache type {name} after its release"
+
+
+def test_serials_are_found_where_they_are() -> None:
+    history = run()
+    for number in (2, 5, 6):
+        history.allocate(number, A + number * 4096)
+    asked = np.array([6, 1, 2, 4, 5, 9], np.uint32)
+    found = take_apart(history.records()).by_serials(asked).tolist()
+    assert found == [2, NONE, 0, NONE, 1, NONE]
 
 
 def test_pool_alignment_is_of_the_virtual_address() -> None:
@@ -259,6 +296,17 @@ def test_memory_given_back_while_the_scenario_ran_disagrees() -> None:
     assert "while the scenario ran" in disagreement(history.done())
 
 
+def test_nothing_but_act_real_excuses_memory_given_back_while_the_scenario_ran() -> None:
+    history = run().allocate(1, A).release(1, A)
+    history.add(Type.RECLAIM, serial=1, pointer=A, kind=int(POOL)).end().settle()
+    for flags, texts in (
+        (int(Flag.REAL), []),
+        (0xFF & ~int(Flag.REAL), ["memory went back to the kernel while the scenario ran"]),
+    ):
+        history.rows[0]["flags"] = flags
+        assert [one.text for one in take_apart(history.records()).disputes] == texts
+
+
 def test_records_of_two_runs_are_never_a_verdict() -> None:
     history = run()
     history.run = 2
@@ -290,11 +338,12 @@ def test_a_fault_on_the_way_there_is_a_fault() -> None:
 
 
 @pytest.mark.parametrize(
-    ("align_log2", "words"), [(4, "64 bytes aligned to 16"), (255, "aligned to no power of two")]
+    ("align_log2", "words"),
+    [(4, "64 bytes aligned to 16"), (255, "64 bytes aligned to no power of two")],
 )
 def test_a_wrong_layout_is_told_in_words(align_log2: int, words: str) -> None:
     (finding,) = run().allocate(1, A).release(1, A, align_log2=align_log2).done().findings
-    assert words in finding.detail
+    assert finding.detail == f"as {words}, allocated as 64 bytes aligned to 8"
 
 
 @pytest.mark.parametrize(
@@ -323,9 +372,6 @@ def test_counts() -> None:
     assert counts == (1, 2, 1, 16)
 
 
-LEAK = run().allocate(1, A).text(Type.LABEL, "bar", serial=1).done().findings
-
-
 @pytest.mark.parametrize(
     ("expected", "matches"),
     [
@@ -340,7 +386,8 @@ LEAK = run().allocate(1, A).text(Type.LABEL, "bar", serial=1).done().findings
     ],
 )
 def test_expectations_match_exactly(expected: tuple[Expectation, ...], matches: bool) -> None:
-    assert match(LEAK, expected)[1] is matches
+    leak = run().allocate(1, A).text(Type.LABEL, "bar", serial=1).done().findings
+    assert match(leak, expected)[1] is matches
 
 
 def test_a_vague_expectation_leaves_the_precise_one_its_finding() -> None:

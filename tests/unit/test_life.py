@@ -10,6 +10,7 @@ from freeonce.audit.families import FAMILIES
 from freeonce.audit.kernel import PROBES
 from freeonce.audit.memory import MOST_BYTES, Memory, wanted
 from freeonce.audit.model import Account, Rule, Verdict
+from freeonce.audit.rules import leaks
 from freeonce.audit.run import take_apart
 from freeonce.evidence.ledger import Blind, Broken, Family, Flag, Kind, Phase, Type
 from freeonce.evidence.snapshot import Snapshot
@@ -63,6 +64,43 @@ def test_what_nobody_released_is_a_leak(kind: Kind) -> None:
 def test_what_the_kernel_released_is_no_leak(kind: Kind) -> None:
     life = born()
     assert found(life.taken(life.acquire(kind, A))) == []
+
+
+def test_leaks_are_told_apart_by_who_released_them_late() -> None:
+    """Of one stack: one that nobody released, two by one stack, and others by one each."""
+    life, late = born(), (0, 1, 2, 3, 3)
+    serials = [life.acquire(Kind.SLAB, A + number * PAGE, site=7) for number in range(6)]
+    life.dead()
+    for serial, site in zip(serials[1:], late, strict=True):
+        life.drop(serial, site=site)
+    told = [(one.serial, one.count, one.released_site) for one in leaks(take_apart(life.records()))]
+    assert told == [(1, 1, 0), (2, 1, 0), (3, 1, 1), (4, 1, 2), (5, 2, 3)]
+
+
+def test_double_releases_are_told_apart_by_the_first_ones() -> None:
+    life = born()
+    for number, site in enumerate((5, 6, 5)):
+        serial = life.acquire(Kind.SLAB, A + number * PAGE)
+        life.drop(serial, site=site).drop(serial, site=9, flags=WITHHELD)
+    told = [(one.serial, one.count, one.released_site) for one in life.whole().findings]
+    assert told == [(1, 2, 5), (2, 1, 6)]
+
+
+def test_what_the_kernel_had_already_is_not_released_late() -> None:
+    life = born()
+    life.taken(life.acquire(Kind.SLAB, A)).dead()
+    assert take_apart(life.drop(1).records()).late == {}
+
+
+def test_what_the_instrument_gave_back_is_not_released_late() -> None:
+    """By the kernel: of what nobody gave back to it, that is too late."""
+    for given_back in (False, True):
+        life = born()
+        life.acquire(Kind.SLAB, A)
+        life.dead()
+        if given_back:
+            life.reclaim(1)
+        assert list(take_apart(life.taken(1).records()).late) == ([] if given_back else [0])
 
 
 def test_leaks_of_one_stack_are_one_finding_with_a_count() -> None:
@@ -170,6 +208,7 @@ def test_what_the_kernel_gave_by_other_ways_may_be_released() -> None:
         ((1 << 64) - 12, "the error -12 (ENOMEM)"),
         ((1 << 64) - 4096, "never allocated"),
         (B, "never allocated"),
+        (PAGE, "never allocated"),
     ],
 )
 def test_a_pointer_that_is_none_says_what_it_is(pointer: int, words: str) -> None:
@@ -188,6 +227,7 @@ def test_another_familys_call_is_mismatched(made: Kind, call: Kind) -> None:
     life = born()
     life.drop(life.acquire(made, A), kind=call, flags=WITHHELD)
     assert found(life) == [(Rule.MISMATCHED_FREE, family(made))]
+    assert life.judged().findings[0].detail == f"by the {family(call)} call"
 
 
 @pytest.mark.parametrize(
@@ -269,8 +309,12 @@ def test_single_pages_are_no_block(made: int, gone: int, pages: int) -> None:
     life = born()
     serial = life.acquire(Kind.PAGES, A, pages * PAGE, flags=made)
     right = made == gone or pages == 1
-    life.drop(serial, flags=gone if right else gone | WITHHELD)
+    # Who released it later by itself means nothing for how it was taken.
+    life.drop(serial, flags=gone | KEPT if right else gone | WITHHELD)
     assert found(life) == ([] if right else [(Rule.MISMATCHED_FREE, "pages")])
+    if not right:
+        how = "one block, as single pages" if gone else "single pages, as one block"
+        assert life.judged().findings[0].detail == how
 
 
 def test_no_other_call_names_a_size() -> None:
@@ -324,6 +368,7 @@ def test_a_guard_that_is_broken_at_the_end_is_read_by_the_host(guard: int) -> No
     [
         (Broken.POISON, A + 8, Rule.USE_AFTER_FREE, "written at byte 8 after its release"),
         (Broken.BEHIND, A + 64, Rule.OUT_OF_BOUNDS, "written at byte 0 behind its end"),
+        (Broken.BEHIND, A + 134, Rule.OUT_OF_BOUNDS, "written at byte 70 behind its end"),
         (Broken.FRONT, A - 3, Rule.OUT_OF_BOUNDS, "written 3 bytes in front of it"),
     ],
 )
@@ -342,6 +387,18 @@ def test_what_the_instrument_found_broken(where: Broken, at: int, rule: Rule, wo
         (one,) = judgement.findings
         assert (one.rule, one.serial, one.site, judgement.reasons) == (rule, serial, 1, ())
         assert one.detail == f"{words} (2 wrong bytes, from the first on: 42 00 00 00 00 00 00 00)"
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_memory_of_each_cpu_has_no_byte_of_its_own(kind: Kind) -> None:
+    life = born()
+    serial = life.acquire(kind, A)
+    life.drop(serial, flags=KEPT)
+    life.add(Type.BROKEN, serial=serial, detail=int(Broken.POISON), pointer=A, physical=1)
+    (one,) = life.whole().findings
+    of_each_cpu = kind is Kind.PERCPU
+    assert ("in one CPU's part" in one.detail) is of_each_cpu
+    assert ("at byte 0 after its release (1 wrong byte, " in one.detail) is not of_each_cpu
 
 
 def test_what_instrument_and_host_both_find_is_one_fault() -> None:

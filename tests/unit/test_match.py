@@ -37,6 +37,27 @@ def test_what_two_could_have_goes_to_the_one_that_has_no_other() -> None:
     assert match(findings, expected((None, "y"), ("x", None)))[1]
 
 
+def test_who_says_more_is_met_first() -> None:
+    """Who says less could have taken what the other alone can have."""
+    findings = found(("x", "y"), ("x", None), (None, "y"), (None, None))
+    said = expected((None, None), ("x", None), (None, "y"), ("x", "y"))
+    for order in permutations(said):
+        met, matches = match(findings, order)
+        assert matches
+        assert met == {one: Expectation("leak", "pool", one.at, one.what) for one in findings}
+
+
+def test_each_of_two_kinds_of_more_is_more() -> None:
+    """With one finding for two expectations, the one that says more has it."""
+    for more in (("x", "y"), ("x", None), (None, "y")):
+        for less in ((None, None), (more[0], None), (None, more[1])):
+            if less == more:
+                continue
+            met, matches = match(found(("x", "y")), expected(less, more))
+            assert list(met.values()) == [Expectation("leak", "pool", *more)]
+            assert not matches
+
+
 @given(FINDINGS, FINDINGS)
 def test_both_sides_match_where_any_order_of_them_does(
     said: list[tuple[str | None, str | None]], wanted: list[tuple[str | None, str | None]]

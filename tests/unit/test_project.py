@@ -235,7 +235,7 @@ def test_a_crate_needs_cargo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("CARGO", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
-        HostError, match="a crate needs cargo, which is not here; install it"
+        HostError, match="a crate needs cargo, which is not installed; install it"
     ) as told:
         crate_of(project)
     assert told.value.reason == "no-cargo"

@@ -157,6 +157,10 @@ def test_one_flush_that_is_missing_is_one_finding_about_what_went_last() -> None
     (finding,) = play.enter(2).found()
     assert finding.serial == 1
     assert "so were 1 more allocations" in finding.detail
+    play = Play().map(1, 0).map(1, 1).map(1, 2).map(1, 3).enter(1).unbind(1)
+    (finding,) = play.release(3).release(1).release(0).release(2).enter(2).found()
+    assert finding.serial == 3
+    assert "so were 3 more allocations" in finding.detail
 
 
 def test_released_while_another_l2_runs_under_that_asid() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from freeonce.audit.model import Finding, Rule, Verdict
-from freeonce.evidence.ledger import Flag, Kind
+from freeonce.evidence.ledger import Flag, Kind, Type
 from freeonce.report.words import sentence
-from tests.unit.history import PAT_WB, History, run
+from tests.unit.history import PAGE, PAT_WB, History, run
 
 ROOT = Path(__file__).resolve().parents[2]
 A = 0x10000
@@ -52,9 +52,34 @@ def test_a_tag_that_is_no_text_is_a_number() -> None:
     assert "with the tag 0x1b5b324a," in sentence(only(of_pool(0x1B5B324A, withheld=True)))
 
 
+@pytest.mark.parametrize(
+    ("letter", "tag"), [(0x1F, None), (0x20, "o e "), (0x7E, "o~e~"), (0x7F, None)]
+)
+def test_a_tag_is_text_where_all_of_it_can_be_printed(letter: int, tag: str | None) -> None:
+    """In ASCII from the blank on to the tilde."""
+    named = int.from_bytes(bytes([ord("o"), letter, ord("e"), letter]), "little")
+    how = f"{named:#x}" if tag is None else f"'{tag}'"
+    assert f"with the tag {how}," in sentence(only(of_pool(named, withheld=True)))
+
+
 def test_what_was_not_withheld_is_a_doubt_beside_it() -> None:
     assert of_pool(OTHER).done().verdict is not Verdict.CLEAN
     assert of_pool(OURS, withheld=True).done().verdict is not Verdict.CLEAN
+
+
+@pytest.mark.parametrize(
+    ("history", "rule"),
+    [
+        (of_pool(0).release(1, A, withheld=True, named=OTHER), Rule.DOUBLE_FREE),
+        (of_pool(0).release(0, A + PAGE, withheld=True, named=OTHER), Rule.INVALID_FREE),
+        (
+            run().allocate(1, A).release(1, A, kind=Kind.CONTIGUOUS, withheld=True, named=OTHER),
+            Rule.MISMATCHED_FREE,
+        ),
+    ],
+)
+def test_what_is_wrong_otherwise_is_not_asked_for_its_tag(history: History, rule: Rule) -> None:
+    assert [one.rule for one in history.done().findings] == [rule]
 
 
 @pytest.mark.parametrize("named", [0, PAT_WB + 1])
@@ -70,10 +95,25 @@ def test_another_cache_type_is_a_finding_with_both(named: int, name: str) -> Non
 
 def test_paged_pool_may_not_be_released_at_dispatch_level() -> None:
     raised = int(Flag.RAISED)
-    found = only(of_pool(OURS, withheld=True, flags=raised, paged=True))
-    assert "at DISPATCH_LEVEL or above" in sentence(found)
+    for named in (OURS, 0):
+        found = only(of_pool(named, withheld=True, flags=raised, paged=True))
+        assert "at DISPATCH_LEVEL or above" in sentence(found)
     assert of_pool(OURS, flags=raised).done().verdict is Verdict.CLEAN
     assert of_pool(OURS, paged=True).done().verdict is Verdict.CLEAN
+    # Other bits of `flags` say nothing of either.
+    for flag in (Flag.EXACT, Flag.TAIL, Flag.WRAPPED):
+        assert of_pool(OURS, flags=int(flag), paged=True).done().findings == ()
+        history = of_pool(OURS, flags=raised)
+        for row in history.rows:
+            row["flags"] = row.get("flags", 0) or int(flag) * (row["type"] == Type.ALLOCATE)
+        assert history.done().findings == ()
+
+
+def test_contiguous_memory_is_of_any_level_and_needs_no_cache_type_named() -> None:
+    history = of_contiguous(0)
+    (release,) = (row for row in history.rows if row["type"] == Type.RELEASE)
+    release["flags"] = int(Flag.RAISED)
+    assert history.done().verdict is Verdict.CLEAN
 
 
 def declared(path: str, pattern: str) -> set[str]:

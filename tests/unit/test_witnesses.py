@@ -1,15 +1,18 @@
 """Kernel and memory against the owner's account: each alone can contradict it."""
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pytest
 
 from freeonce.audit import kernel
 from freeonce.audit.audit import judge
+from freeonce.audit.families import of_subjects
 from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Judgement, Rule, Verdict
-from freeonce.evidence.ledger import GUARD_BYTES, Flag, Kind, Type
+from freeonce.audit.run import settled, take_apart
+from freeonce.evidence.ledger import GUARD_BYTES, RECORD, Flag, Kind, Records, Type, Witness
 from freeonce.evidence.paging import translate
 from freeonce.evidence.snapshot import MERGE_GAP, Extent, Snapshot, merge
 from tests.unit.history import PAGE, History, run
@@ -83,6 +86,21 @@ def test_pool_memory_that_another_call_released_is_unledgered(kind: Kind) -> Non
     (one,) = judgement.findings
     assert (one.kind, one.what, one.at, one.site) == (kind.name.lower(), "state", "kfree", 9)
     assert judgement.witnesses["kernel"] is Account.DISAGREE
+
+
+def test_that_its_attributes_are_restored_gives_nothing_back_to_the_kernel() -> None:
+    history = run().allocate(1, A, kind=CONTIGUOUS, detail=1).release(1, A, kind=CONTIGUOUS)
+    assert history.rows[-1]["type"] == Type.RESTORED
+    history.kernel(Type.RELEASE, pointer=A, size=PAGE, kind=int(CONTIGUOUS))
+    assert list(take_apart(history.end().settle().records()).past) == [0]
+
+
+def test_the_first_of_two_releases_past_the_ledger_is_told() -> None:
+    history = run().allocate(1, A).kernel(Type.RELEASE, pointer=A, kind=int(POOL))
+    first = history.rows[-1]["sequence"]
+    history.text(Type.STEP, "later").kernel(Type.RELEASE, pointer=A, kind=int(POOL))
+    past = take_apart(history.end().settle().records()).past
+    assert {index: int(one["sequence"]) for index, one in past.items()} == {0: first}
 
 
 def test_kmalloc_memory_that_the_pool_was_given_is_two_faults() -> None:
@@ -203,7 +221,7 @@ def test_a_release_whose_guard_was_not_told_once_disagrees() -> None:
     """The module writes the guard anew there: what it was before is known from this only."""
     silent = run().allocate(1, A, physical=GPA).release(1, A)
     silent.rows.pop()
-    assert "told 0 times" in detail(silent.done())
+    assert "recorded 0 times" in detail(silent.done())
     twice = run().allocate(1, A, physical=GPA).release(1, A)
     row = dict(twice.rows[-1], sequence=len(twice.rows) + 1)
     twice.rows.append(row)
@@ -305,6 +323,35 @@ def test_page_tables_are_walked_a_level_at_a_time(levels: int) -> None:
     assert tables.reads == levels
 
 
+@pytest.mark.parametrize(
+    ("what", "about", "only"),
+    [
+        (Type.RECLAIM, {"kind": int(POOL), "serial": 1, "pointer": A}, True),
+        (Type.RECLAIM, {"kind": int(Kind.NONE), "serial": 1, "pointer": A}, False),
+        (Type.SETTLED, {"kind": int(Kind.NONE)}, True),
+        (Type.STEP, {"kind": int(Kind.NONE)}, False),
+        (Type.RELEASE, {"kind": int(POOL), "serial": 1, "pointer": A}, False),
+        (Type.RELEASE, {"witness": int(Witness.KERNEL), "kind": int(POOL), "pointer": A}, True),
+        (
+            *(Type.RELEASE, {"witness": int(Witness.KERNEL), "kind": int(Kind.SLAB), "serial": 1}),
+            False,
+        ),
+    ],
+)
+def test_only_what_settles_a_run_leaves_its_pairs_as_they_are(
+    what: Type, about: dict[str, int], only: bool
+) -> None:
+    history = run().allocate(1, A).release(1, A).end()
+    ended = len(history.rows)
+    history.rows.append(history.rows[-1] | {"type": int(what), "size": 0, "detail": 0} | about)
+    records = history.add(Type.SETTLED).records()
+    done = settled(take_apart(records[:ended]), records[ended:])
+    assert (done is not None) is only
+    if done is not None:
+        assert done.records.tolist() == take_apart(records).records.tolist()
+    assert settled(take_apart(records[: ended - 1]), records[ended:]) is None
+
+
 def agree(history: History) -> bool:
     return kernel._plainly_agree(history.end().settle().records())
 
@@ -328,6 +375,49 @@ def test_the_short_way_never_sees_less_than_the_walk(
     walked = kernel.compare(records)
     assert [one.rule for one in short[0]] == [one.rule for one in walked[0]]
     assert [one.text for one in short[1]] == [one.text for one in walked[1]]
+
+
+@pytest.mark.parametrize("field", ["pointer", "size", "kind", "serial", "type", "witness"])
+def test_what_is_told_otherwise_is_plain_only_where_the_walk_is_silent(
+    field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = run().allocate(1, A, 5000, CONTIGUOUS).allocate(2, B, 96)
+    records = history.allocate(3, A + 16 * PAGE).end().settle().records()
+    assert _told_plainly(records)
+    most = np.iinfo(RECORD[field]).max
+    changed = []
+    for index, own in enumerate(records[field].tolist()):
+        # Of a type that there is not no ledger is judged.
+        near = set() if field == "type" else {own + by for by in (-PAGE, -8, -1, 1, 8, PAGE)}
+        for other in near.union(records[field].tolist()):
+            if 0 <= other <= most:
+                changed.append(records.copy())
+                changed[-1][index][field] = other
+    plain = [one for one in changed if _told_plainly(one)]
+    monkeypatch.setattr(kernel, "_plainly_agree", lambda _: False)
+    # The kernel gives nothing back to itself: such a record makes a run incomplete elsewhere.
+    by_kernel = (Type.RECLAIM, Witness.KERNEL)
+    plain = [one for one in plain if by_kernel not in one[["type", "witness"]].tolist()]
+    assert all(kernel.compare(one) == ([], []) for one in plain)
+
+
+def test_what_is_told_in_another_order_is_plain_only_where_the_walk_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    history = run().allocate(1, A).allocate(2, B, kind=CONTIGUOUS).allocate(3, A + 8 * PAGE)
+    records = history.end().settle().records()
+    orders = (list(range(len(records))) for _ in range(len(records) ** 2))
+    changed = []
+    for order, (one, other) in zip(orders, product(range(len(records)), repeat=2), strict=True):
+        order.insert(other, order.pop(one))
+        changed.append(records[order])
+    plain = [one for one in changed if _told_plainly(one)]
+    monkeypatch.setattr(kernel, "_plainly_agree", lambda _: False)
+    assert all(kernel.compare(one) == ([], []) for one in plain)
+
+
+def _told_plainly(records: Records) -> bool:
+    return kernel._plainly_agree(records[~of_subjects(records["kind"])])
 
 
 @pytest.mark.parametrize("start", [A - PAGE, A, A + PAGE, A + 3 * PAGE])
