@@ -44,7 +44,7 @@ def test_a_boot_that_hangs_is_begun_anew_once(
             table = take_template(config, setting.image, tmp_path, SECONDS)
             assert parse_scenarios(table)
             told = caplog.text
-            assert "is begun anew" in told
+            assert "the boot is begun anew" in told
         else:
             with pytest.raises(DeadlineExceeded) as late:
                 take_template(config, setting.image, tmp_path, SECONDS)

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -13,8 +14,9 @@ from freeonce.deadline import Deadline
 from freeonce.errors import DeadlineExceeded, GuestLost
 from freeonce.guest import making
 from freeonce.guest.guest import Guest
-from freeonce.guest.making import BEGUN_ANEW, Frozen, booted, may_freeze
+from freeonce.guest.making import BEGUN_ANEW, ClockMisjudged, Frozen, boot_up, booted, may_freeze
 from freeonce.machine.argv import MachineConfig, Ram
+from freeonce.machine.console import MISJUDGED, READY
 from freeonce.project.image import Image
 
 CONFIG = MachineConfig("qemu", "tcg", Path("boot"), Path("initramfs"), "max", cpus=2)
@@ -79,7 +81,37 @@ def test_a_boot_that_froze_is_begun_anew_and_told(
         # All of its time, not what the first left of it.
         assert boots.left[1] > 50
     assert boots.open == []
-    assert "CPU 0 is at f00, and is begun anew" in caplog.text
+    assert "CPU 0 is at f00, as QEMU before 8.1 freezes" in caplog.text
+    assert "the boot is begun anew" in caplog.text
+
+
+def test_a_boot_that_misjudged_its_clock_is_begun_anew_and_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    boots = Boots(ClockMisjudged("its clock"), "second")
+    with ExitStack() as stack, caplog.at_level(logging.WARNING, BEGUN_ANEW.name):
+        assert cast(str, boot(boots, monkeypatch, stack)) == "second"
+    assert "its clock, as it may on a busy host; the boot is begun anew" in caplog.text
+
+
+@pytest.mark.parametrize("words", [MISJUDGED, "freeonce: all is well"])
+def test_a_guest_that_says_so_is_one_with_a_wrong_clock(
+    words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = SimpleNamespace(wait_for=lambda *_: None, tail=lambda: f"{words}\n{READY}")
+    monitor = SimpleNamespace(execute=lambda _: None)
+    guest = cast(Guest, SimpleNamespace(console=console, monitor=monitor, check=None))
+    monkeypatch.setattr(making, "start", lambda *_: guest)
+    image = cast(Image, SimpleNamespace(check_kernel=lambda: None))
+    wrong = pytest.raises(ClockMisjudged) if words == MISJUDGED else nullcontext()
+    with ExitStack() as stack, wrong:
+        assert boot_up(CONFIG, image, stack, Deadline(60, "booting")) is guest
+
+
+def test_harness_and_init_agree_on_the_words() -> None:
+    script = (Path(__file__).parents[2] / "guest/init/etc/rc").read_text()
+    assert f"echo '{READY}' >/dev/console" in script
+    assert f"echo '{MISJUDGED}' >/dev/console" in script.split(READY)[0]
 
 
 def test_it_is_begun_anew_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,7 @@ def test_a_full_ledger_says_how_much_was_dropped() -> None:
         (header(capacity=CAPACITY + 1), f"{CAPACITY + 1} records"),
         (header(capacity=(1 << 64) - 1), "records"),
     ],
+    ids=range(8),
 )
 def test_a_header_that_is_none_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(EvidenceError, match=message):

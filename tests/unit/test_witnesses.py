@@ -225,7 +225,7 @@ def test_a_release_whose_guard_was_not_told_once_disagrees() -> None:
     twice = run().allocate(1, A, physical=GPA).release(1, A)
     row = dict(twice.rows[-1], sequence=len(twice.rows) + 1)
     twice.rows.append(row)
-    assert "told 2 times" in detail(twice.done())
+    assert "recorded 2 times" in detail(twice.done())
 
 
 def test_memory_of_which_only_the_guard_was_read_disagrees() -> None:

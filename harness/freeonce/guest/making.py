@@ -10,7 +10,7 @@ from freeonce.deadline import Deadline
 from freeonce.errors import DeadlineExceeded, GuestLost
 from freeonce.guest.guest import Guest
 from freeonce.machine.argv import MachineConfig, Ram, qemu_argv
-from freeonce.machine.console import READY
+from freeonce.machine.console import MISJUDGED, READY
 from freeonce.machine.control import control
 from freeonce.machine.folder import kept_folder
 from freeonce.machine.ssh import ssh
@@ -29,6 +29,10 @@ BEGUN_ANEW = logging.getLogger("freeonce.boots")
 
 class Frozen(DeadlineExceeded):
     """A boot did not end in time, under a QEMU that is known to freeze one now and then."""
+
+
+class ClockMisjudged(GuestLost):
+    """A guest whose time runs too fast: each wait in it is too short (pit_calibrate_tsc())."""
 
 
 def start(
@@ -76,6 +80,8 @@ def boot_up(
     except GuestLost as lost:
         lost.console = lost.console or guest.console.tail()
         raise
+    if MISJUDGED in (said := guest.console.tail()):
+        raise ClockMisjudged("the guest's kernel misjudged its clock", said)
     return guest
 
 
@@ -107,19 +113,22 @@ def booted(
     deadline: Deadline,
     ram: Ram | None = None,
 ) -> tuple[Guest, Deadline]:
-    """As `boot_up`, and the deadline that it kept. A boot that froze is begun anew, once.
+    """As `boot_up`, and the deadline that it kept. What went wrong by chance is begun anew, once.
 
-    With as long a deadline as the first, and told to BEGUN_ANEW. A second that freezes is raised.
+    That is a boot that froze, or misjudged its clock. With as long a deadline as the first, and told
+    to BEGUN_ANEW. What goes wrong a second time is raised.
     """
     with ExitStack() as attempt:
         try:
             guest = boot_up(config, image, attempt, deadline, ram)
         except Frozen as frozen:
-            why = str(frozen)
+            why = f"{frozen}, as QEMU before 8.1 freezes a boot now and then"
+        except ClockMisjudged as misjudged:
+            why = f"{misjudged}, as it may on a busy host"
         else:
             stack.enter_context(attempt.pop_all())
             return guest, deadline
-    BEGUN_ANEW.warning("%s, and is begun anew: QEMU before 8.1 freezes a boot now and then", why)
+    BEGUN_ANEW.warning("%s; the boot is begun anew", why)
     # As new: QEMU makes them.
     for file in ram.files if ram is not None else ():
         Path(file).unlink(missing_ok=True)

@@ -20,6 +20,8 @@ from freeonce.evidence.text import printable
 
 READY = "freeonce: ready"
 """What our init says when the guest can be worked with."""
+MISJUDGED = "freeonce: the clock is misjudged"
+"""What it says before where the guest's time runs several times too fast."""
 TAIL_BYTES = 32768
 POLL_SECONDS = 0.2
 DRAIN_READS = 64
