@@ -115,8 +115,8 @@ def booted(
 ) -> tuple[Guest, Deadline]:
     """As `boot_up`, and the deadline that it kept. What went wrong by chance is begun anew, once.
 
-    That is a boot that froze, or misjudged its clock. With as long a deadline as the first, and told
-    to BEGUN_ANEW. What goes wrong a second time is raised.
+    That is a boot that froze, or misjudged its clock. The second has as long a deadline as the
+    first, and BEGUN_ANEW is told. What goes wrong a second time is raised.
     """
     with ExitStack() as attempt:
         try:
