@@ -1,23 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
-// A small user of /dev/kvm (Documentation/virt/kvm/api.rst). Usage: kvm_user MACHINES
+// A small user of /dev/kvm (Documentation/virt/kvm/api.rst). Usage: kvm_user MACHINES [KILLED]
 //
 // Each machine has two CPUs, each with a thread: one runs an L2 in real mode, the other one in long
 // mode, one after the other (QEMU 7.2's SVM now and then hangs when both are in an L2 at once).
 // Each writes five bytes to a port, then into memory of a second slot, which is added and removed
 // while the machine lives, and stops at port 0xf4. Every other machine has KVM's interrupt
 // controllers; every third one logs the pages that were written.
+//
+// KILLED more machines belong to processes that are killed in the middle: the L2 writes without end
+// while the second slot is removed and added, until SIGKILL comes.
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum { CPUS = 2, CPUIDS = 256, LOW_BYTES = 0x10000, HIGH = 0x80000, HIGH_BYTES = 0x10000 };
-enum { PML4 = 0x2000, PDPT = 0x3000, DIRECTORY = 0x4000, REAL = 0x1000, LONG = 0x6000 };
+enum { CPUS = 2, CPUIDS = 256, LOW_BYTES = 0x10000, HIGH = 0x80000, HIGH_BYTES = 0x10000, WRITTEN = 0x1000 };
+enum { PML4 = 0x2000, PDPT = 0x3000, DIRECTORY = 0x4000, REAL = 0x1000, LONG = 0x6000, LOOP = 0x7000 };
+enum { TURNS = 32 };
 enum { END_PORT = 0xf4, CR0_PE = 1, CR4_PAE = 1 << 5, EFER_LONG = 0x500 };
 
 #define CR0_PG 0x80000000u
@@ -34,6 +40,11 @@ static const unsigned char real_code[] = {
 static const unsigned char long_code[] = {
 	0x66, 0xba, 0xf8, 0x03, 0xb9, 0x05, 0x00, 0x00, 0x00, 0xb0, 0x41, 0xee, 0xe2, 0xfb,
 	0xbf, 0x00, 0x10, 0x08, 0x00, 0x88, 0x07, 0xe6, END_PORT,
+};
+
+/* In long mode, without end: mov edi,0x81000; l: mov [rdi],al; inc al; jmp l */
+static const unsigned char loop_code[] = {
+	0xbf, 0x00, 0x10, 0x08, 0x00, 0x88, 0x07, 0xfe, 0xc0, 0xeb, 0xfa,
 };
 
 struct machine {
@@ -82,6 +93,7 @@ static void fill_low(unsigned char *low)
 
 	memcpy(low + REAL, real_code, sizeof(real_code));
 	memcpy(low + LONG, long_code, sizeof(long_code));
+	memcpy(low + LOOP, loop_code, sizeof(loop_code));
 	memcpy(low + PML4, &pml4, sizeof(pml4));
 	memcpy(low + PDPT, &pdpt, sizeof(pdpt));
 	memcpy(low + DIRECTORY, &page_2m, sizeof(page_2m));
@@ -106,13 +118,13 @@ static void long_mode(struct kvm_sregs *sregs)
 	sregs->efer = EFER_LONG;
 }
 
-static void start_at(struct cpu *cpu, int number)
+static void start_at(struct cpu *cpu, unsigned long rip)
 {
-	struct kvm_regs regs = { .rip = number ? LONG : REAL, .rflags = 2 };
+	struct kvm_regs regs = { .rip = rip, .rflags = 2 };
 	struct kvm_sregs sregs;
 
 	must(ioctl(cpu->fd, KVM_GET_SREGS, &sregs), "KVM_GET_SREGS");
-	number ? long_mode(&sregs) : real_mode(&sregs);
+	rip != REAL ? long_mode(&sregs) : real_mode(&sregs);
 	must(ioctl(cpu->fd, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
 	must(ioctl(cpu->fd, KVM_SET_REGS, &regs), "KVM_SET_REGS");
 }
@@ -145,7 +157,7 @@ static void run_all(struct cpu *cpus, int missed)
 	int number;
 
 	for (number = 0; number < CPUS; number++) {
-		start_at(&cpus[number], number);
+		start_at(&cpus[number], number ? LONG : REAL);
 		must(-pthread_create(&thread, NULL, run, &cpus[number]), "pthread_create");
 		pthread_join(thread, NULL);
 		if (cpus[number].written != 5 || cpus[number].missed != missed) {
@@ -231,12 +243,81 @@ static void one(int kvm, int round)
 	end(&machine, cpus, kvm);
 }
 
+static void *run_for_ever(void *of)
+{
+	struct cpu *cpu = of;
+
+	for (;;) {
+		must(ioctl(cpu->fd, KVM_RUN, 0), "KVM_RUN");
+		if (cpu->run->exit_reason != KVM_EXIT_MMIO) {
+			fprintf(stderr, "exit %d\n", cpu->run->exit_reason);
+			exit(1);
+		}
+	}
+}
+
+/* Never returns. Writes a byte to `told` when the L2 has run beside TURNS changes of its memory. */
+static void live(int kvm, int round, int told)
+{
+	struct machine machine = { .fd = must(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM") };
+	struct cpu cpus[CPUS];
+	pthread_t thread;
+	int turn;
+
+	machine.low = memory(LOW_BYTES, -1);
+	machine.high = memory(HIGH_BYTES, -1);
+	fill_low(machine.low);
+	if (round % 2)
+		must(ioctl(machine.fd, KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
+	slot(&machine, 0, 0, 0, machine.low, LOW_BYTES);
+	make_cpus(kvm, &machine, cpus, round % 2);
+	start_at(&cpus[1], LOOP);
+	must(-pthread_create(&thread, NULL, run_for_ever, &cpus[1]), "pthread_create");
+	for (turn = 0;; turn++) {
+		slot(&machine, 1, 0, HIGH, machine.high, HIGH_BYTES);
+		/* Until the L2 has written there. */
+		for (machine.high[WRITTEN] = 0; !machine.high[WRITTEN];)
+			usleep(100);
+		slot(&machine, 1, 0, HIGH, machine.high, 0);
+		if (turn == TURNS)
+			must(write(told, "", 1), "write");
+	}
+}
+
+static void killed(int kvm, int round)
+{
+	int pipes[2], status, child;
+	char byte;
+
+	must(pipe(pipes), "pipe");
+	child = must(fork(), "fork");
+	if (!child) {
+		close(pipes[0]);
+		live(kvm, round, pipes[1]);
+	}
+	close(pipes[1]);
+	if (must(read(pipes[0], &byte, 1), "read") != 1) {
+		fprintf(stderr, "the process ended before it was killed\n");
+		exit(1);
+	}
+	must(kill(child, SIGKILL), "kill");
+	must(waitpid(child, &status, 0), "waitpid");
+	close(pipes[0]);
+	if (!WIFSIGNALED(status)) {
+		fprintf(stderr, "the process ended by itself: %x\n", status);
+		exit(1);
+	}
+}
+
 int main(int argc, char **argv)
 {
-	int machines = argc > 1 ? atoi(argv[1]) : 1, round, kvm = must(open("/dev/kvm", O_RDWR), "/dev/kvm");
+	int machines = argc > 1 ? atoi(argv[1]) : 1, more = argc > 2 ? atoi(argv[2]) : 0;
+	int round, kvm = must(open("/dev/kvm", O_RDWR), "/dev/kvm");
 
 	for (round = 0; round < machines; round++)
 		one(kvm, round);
-	printf("%d machines\n", machines);
+	for (round = 0; round < more; round++)
+		killed(kvm, round);
+	printf("%d machines, %d killed\n", machines, more);
 	return 0;
 }
