@@ -256,7 +256,7 @@ def test_who_leads_may_be_stopped_itself_and_kills_nobody_for_that(
 
 @pytest.mark.parametrize(
     ("number", "how"),
-    [(signal.SIGKILL, "died"), (signal.SIGSTOP, "killed, having said nothing for {:g} s")],
+    [(signal.SIGKILL, "died"), (signal.SIGSTOP, "killed after it was silent for {:g} s")],
 )
 def test_a_worker_that_is_struck_takes_no_task_with_it(
     monkeypatch: pytest.MonkeyPatch, number: signal.Signals, how: str
