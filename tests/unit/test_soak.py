@@ -55,6 +55,21 @@ def test_what_grows_with_guests_is_not_flat(
     assert flat_when(name, count) is flat
 
 
+def test_a_library_that_is_loaded_late_is_no_trend_of_few_guests() -> None:
+    def samples(most: int) -> "list[tuple[int, array[int]]]":
+        every = most // 8
+        number = NAMES.index("memory blocks of Python")
+        found = []
+        for at in range(every, most + 1, every):
+            counts = array("q", [10] * len(KINDS))
+            counts[number] = 200_000 + 4000 * (at > most // 2)
+            found.append((at, counts))
+        return found
+
+    assert all(one.flat for one in courses(samples(40)))
+    assert not all(one.flat for one in courses(samples(8000)))
+
+
 def test_a_sample_sees_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.soak.sample.SETTLED_SECONDS", 0.1)
     place = Place(tmp_path / "guests", tmp_path / "templates", "mark")
