@@ -91,13 +91,24 @@ def _memory(_: Place) -> int:
 
 FEW = 500
 """Guests among which a library may be loaded for the first time."""
-LIBRARY = 8000
-"""Blocks of memory that a library takes which somebody needed late; 4,000 were seen."""
+LIBRARY_BLOCKS, LIBRARY_BYTES, LIBRARY_MAPPINGS = 8000, 8 * MIB, 60
+"""What it may take when somebody needed it late; 4,000 blocks and 3 MiB were seen."""
 
 
 def _blocks(guests: int) -> float:
     """Had each guest left one, it would be ten times as many; some come and go with caches."""
-    return guests / 10 + (LIBRARY if guests < FEW else 1000)
+    return guests / 10 + (LIBRARY_BLOCKS if guests < FEW else 1000)
+
+
+def _mappings(guests: int) -> float:
+    return guests / 100 + (LIBRARY_MAPPINGS if guests < FEW else 10)
+
+
+def _bytes(guests: int) -> float:
+    """A run's evidence is 100 KiB and more, and an object with its dictionary half of one. What the
+    allocator does not give back for fragments of pages comes to a MiB or two.
+    """
+    return guests * 256 + (LIBRARY_BYTES if guests < FEW else 2 * MIB)
 
 
 KINDS = (
@@ -115,11 +126,9 @@ KINDS = (
     Kind(
         "mappings",
         lambda _: Path("/proc/self/maps").read_bytes().count(b"\n"),
-        lambda n: 10 + n / 100,
+        _mappings,
     ),
-    # A run's evidence is 100 KiB and more, and an object with its dictionary half of one. What the
-    # allocator does not give back for fragments of pages comes to a MiB or two.
-    Kind("memory, MiB (RssAnon)", _memory, lambda n: 2 * MIB + n * 256, MIB),
+    Kind("memory, MiB (RssAnon)", _memory, _bytes, MIB),
 )
 """In the order of the page."""
 

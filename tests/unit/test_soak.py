@@ -55,19 +55,26 @@ def test_what_grows_with_guests_is_not_flat(
     assert flat_when(name, count) is flat
 
 
-def test_a_library_that_is_loaded_late_is_no_trend_of_few_guests() -> None:
+@pytest.mark.parametrize(
+    ("name", "library"),
+    [
+        ("memory blocks of Python", 4000),
+        ("mappings", 40),
+        ("memory, MiB (RssAnon)", 4 * MIB),
+    ],
+)
+def test_a_library_that_is_loaded_late_is_no_trend_of_few_guests(name: str, library: int) -> None:
     def samples(most: int) -> "list[tuple[int, array[int]]]":
         every = most // 8
-        number = NAMES.index("memory blocks of Python")
         found = []
         for at in range(every, most + 1, every):
             counts = array("q", [10] * len(KINDS))
-            counts[number] = 200_000 + 4000 * (at > most // 2)
+            counts[NAMES.index(name)] = 200_000 + (at > most // 2) * library
             found.append((at, counts))
         return found
 
     assert all(one.flat for one in courses(samples(40)))
-    assert not all(one.flat for one in courses(samples(8000)))
+    assert not all(one.flat for one in courses(samples(2000)))
 
 
 def test_a_sample_sees_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
