@@ -220,11 +220,10 @@ static void end(struct machine *machine, struct cpu *cpus, int kvm)
 	munmap(machine->high, HIGH_BYTES);
 }
 
-static void one(int kvm, int round)
+/* With its CPUs and the first slot. Of every other round, with interrupt controllers. */
+static struct machine begin(int kvm, int round, struct cpu *cpus)
 {
 	struct machine machine = { .fd = must(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM") };
-	unsigned int flags = round % 3 == 0 ? KVM_MEM_LOG_DIRTY_PAGES : 0;
-	struct cpu cpus[CPUS];
 
 	machine.low = memory(LOW_BYTES, -1);
 	machine.high = memory(HIGH_BYTES, -1);
@@ -233,6 +232,15 @@ static void one(int kvm, int round)
 		must(ioctl(machine.fd, KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
 	slot(&machine, 0, 0, 0, machine.low, LOW_BYTES);
 	make_cpus(kvm, &machine, cpus, round % 2);
+	return machine;
+}
+
+static void one(int kvm, int round)
+{
+	unsigned int flags = round % 3 == 0 ? KVM_MEM_LOG_DIRTY_PAGES : 0;
+	struct cpu cpus[CPUS];
+	struct machine machine = begin(kvm, round, cpus);
+
 	run_all(cpus, 1);
 	slot(&machine, 1, flags, HIGH, machine.high, HIGH_BYTES);
 	run_all(cpus, 0);
@@ -259,18 +267,11 @@ static void *run_for_ever(void *of)
 /* Never returns. Writes a byte to `told` when the L2 has run beside TURNS changes of its memory. */
 static void live(int kvm, int round, int told)
 {
-	struct machine machine = { .fd = must(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM") };
 	struct cpu cpus[CPUS];
+	struct machine machine = begin(kvm, round, cpus);
 	pthread_t thread;
 	int turn;
 
-	machine.low = memory(LOW_BYTES, -1);
-	machine.high = memory(HIGH_BYTES, -1);
-	fill_low(machine.low);
-	if (round % 2)
-		must(ioctl(machine.fd, KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
-	slot(&machine, 0, 0, 0, machine.low, LOW_BYTES);
-	make_cpus(kvm, &machine, cpus, round % 2);
 	start_at(&cpus[1], LOOP);
 	must(-pthread_create(&thread, NULL, run_for_ever, &cpus[1]), "pthread_create");
 	for (turn = 0;; turn++) {
