@@ -1,6 +1,7 @@
 """What a user may choose of the guest's machine: checked, passed on, part of a template's key."""
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,7 +10,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from freeonce.cli.options import machine_options
+from freeonce.cli.main import VERBS
+from freeonce.cli.options import Seconds, machine_options
 from freeonce.errors import UsageError
 from freeonce.machine.argv import MIB, kernel_command_line, qemu_argv
 from freeonce.machine.template import origin
@@ -128,3 +130,20 @@ def test_a_guest_without_svm_is_not_said_to_have_it(setting: Setting) -> None:
     other = replace(setting, accelerator=Accelerator("kvm", "", svm=False))
     assert other.config().features == frozenset()
     assert "svm" in setting.config().features
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "0", "soon"])
+def test_what_is_no_time_to_wait_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        Seconds(min=1).convert(text, None, None)
+
+
+def test_a_time_to_wait_is_taken_as_it_is() -> None:
+    assert Seconds(min=1).convert("2.5", None, None) == 2.5
+
+
+@pytest.mark.parametrize("name", ["run", "audit", "lane"])
+def test_no_verb_waits_for_nan_seconds(name: str) -> None:
+    command = getattr(import_module(f"freeonce.cli.{name}"), VERBS[name])
+    ended = CliRunner().invoke(command, ["--timeout", "nan", "name"])
+    assert (ended.exit_code, "no number of seconds" in ended.output) == (2, True)

@@ -14,7 +14,7 @@ from freeonce.audit.points import Point
 from freeonce.cli.excusing import excuse_options
 from freeonce.cli.failing import EachPoint, WherePoint, WithBareOption, limit_option
 from freeonce.cli.loudness import loudness_options, stderr_console
-from freeonce.cli.options import accelerator_option, jobs_option, machine_options
+from freeonce.cli.options import Seconds, accelerator_option, jobs_option, machine_options
 from freeonce.cli.output import STDOUT, Out, written_out
 from freeonce.cli.outputs import (
     UNWRITTEN,
@@ -39,7 +39,7 @@ from freeonce.run.conclude import INCOMPLETE, exit_status
 from freeonce.run.life import DEFAULT_LIMITS, Limits
 from freeonce.run.prepare import Wish
 
-SECONDS = click.FloatRange(min=0.1)
+SECONDS = Seconds(min=0.1)
 FILE = click.Path(path_type=Path)
 
 

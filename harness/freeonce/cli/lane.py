@@ -9,7 +9,7 @@ from rich.text import Text
 
 from freeonce.audit.faults import planted
 from freeonce.cli.gathered import Gathered
-from freeonce.cli.options import output_option
+from freeonce.cli.options import Seconds, output_option
 from freeonce.cli.output import STDOUT, Out, writable, write
 from freeonce.cli.progress import with_progress
 from freeonce.project.accelerator import Accelerator, choose_accelerator
@@ -40,7 +40,7 @@ def where_kvm_runs(chosen: Accelerator) -> str:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=1),
+    type=Seconds(min=1),
     default=LANE_SECONDS,
     show_default=True,
     help="Seconds that the outer machine may take.",

@@ -1,5 +1,6 @@
 """Options that several verbs have."""
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -12,6 +13,19 @@ from freeonce.project.machine import CPUS, Machine, split_arguments
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 LOOPBACK = "127.0.0.1"
+
+
+class Seconds(click.FloatRange):
+    """A time to wait. `nan` is within any range, and no deadline is ever past it."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Fails unless it is a number of seconds within the range."""
+        seconds = float(super().convert(value, param, ctx))
+        if not math.isfinite(seconds):
+            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+        return seconds
 
 
 class Address(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4

@@ -15,6 +15,7 @@ from freeonce.cli.gathered import Gathered
 from freeonce.cli.last import Last
 from freeonce.cli.loudness import loudness_options, stderr_console
 from freeonce.cli.options import (
+    Seconds,
     accelerator_option,
     jobs_option,
     machine_options,
@@ -38,7 +39,7 @@ from freeonce.run.task import Options
 @machine_options
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(min=0.1),
     default=COMMAND_SECONDS,
     show_default=True,
     help="Seconds that one scenario may take, and up to 20 more for the kernel to rest after it.",
