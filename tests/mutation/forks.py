@@ -34,6 +34,7 @@ from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB
 from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkResult
 
+from tests.mutation.noticing import Test
 from tests.mutation.places import When
 from tests.mutation.reach import OPTIONS
 
@@ -42,19 +43,6 @@ MEMORY = 6 << 30
 NO_PROGRAM, SAME, NOT_IN_PLACE = 70, 71, 72
 """Exit statuses of a fork that ran no test; pytest's are below."""
 OURS = ("freeonce", "tests", "conftest")
-
-
-@dataclass(frozen=True)
-class Test:
-    """One, by pytest's name of it."""
-
-    name: str
-    seconds: float
-
-    @property
-    def file(self) -> str:
-        """Where it stands."""
-        return self.name.partition("::")[0]
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,32 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutation.forks import Test
 from tests.mutation.places import Place, When
 from tests.mutation.reach import MUTATED, TESTS, Reach
 
 SLOW = 30.0
 """Seconds from which on a test is left out, measured as `reach` does: twice to thrice the usual."""
+
+
+MORE = 0.02
+"""Seconds of a test that are not its own."""
+
+
+@dataclass(frozen=True)
+class Test:
+    """One, by pytest's name of it."""
+
+    name: str
+    seconds: float
+
+    @property
+    def file(self) -> str:
+        """Where it stands."""
+        return self.name.partition("::")[0]
 
 
 def digest(*files: Path) -> str:
@@ -88,8 +105,8 @@ class Noticing:
                     by_file[name] += len(lines)
                     for line in lines:
                         self._by_line.setdefault(line, []).append(one)
-        some = [one for one in every if by_file[one.file] or not by_file]
-        self._any = sorted(self._bounded(some), key=lambda one: -by_file[one.file])
+        some = [one for one in every if by_file[one.file] or not by_file.total()]
+        self._any = self._bounded(_covering(some, reach))
         self._of: dict[tuple[int, int], list[Test]] = {}
 
     def when(self, where: Place) -> When:
@@ -104,18 +121,43 @@ class Noticing:
         lines = where.first, where.last
         if lines not in self._of:
             found = {one for line in range(lines[0], lines[1] + 1) for one in self._line(line)}
-            self._of[lines] = self._bounded(found)
+            self._of[lines] = self._bounded(_quick(found))
         return self._of[lines]
 
     def _line(self, line: int) -> list[Test]:
         return self._by_line.get(line, [])
 
     def _bounded(self, tests: Iterable[Test]) -> list[Test]:
-        """The quick ones first, until the time is up."""
+        """The first ones, until the time is up."""
         found, left = list[Test](), self._seconds
-        for one in sorted(tests, key=lambda one: (one.seconds, one.name)):
+        for one in tests:
             left -= one.seconds
             if left < 0 and found:
                 break
             found.append(one)
         return found
+
+
+def _quick(tests: Iterable[Test]) -> list[Test]:
+    return sorted(tests, key=lambda one: (one.seconds, one.name))
+
+
+def _covering(tests: Iterable[Test], reach: dict[str, dict[str, Reach]]) -> list[Test]:
+    """First those that together run each line of all files, most lines a second; then the quick.
+
+    A class of values has no line that only some tests run: whoever uses it stands elsewhere.
+    """
+    left = {one: set(_lines(reach[one.file][one.name])) for one in tests}
+    found = list[Test]()
+    while left:
+        best = max(left, key=lambda one: (len(left[one]) / (one.seconds + MORE), one.name))
+        seen = left.pop(best)
+        if not seen:
+            return [*found, best, *_quick(left)]
+        found.append(best)
+        left = {one: lines - seen for one, lines in left.items()}
+    return found
+
+
+def _lines(reach: Reach) -> Iterator[tuple[str, int]]:
+    return ((file, line) for file, lines in reach.lines.items() for line in lines)

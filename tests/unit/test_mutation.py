@@ -5,7 +5,9 @@ import ast
 import pytest
 
 from tests.mutation.explained import Explained, Mutant, explained
-from tests.mutation.places import When, place
+from tests.mutation.noticing import SLOW, Noticing
+from tests.mutation.places import Place, When, place
+from tests.mutation.reach import Reach
 
 SOURCE = """\
 LIMIT = 1 << 4
@@ -86,3 +88,32 @@ def test_an_entry_explains_its_mutants_alone(changed: dict[str, str], matches: b
 
 def test_each_entry_says_why() -> None:
     assert all(one.why.endswith(".") for one in explained())
+
+
+REACH = {
+    "a.py": {"": Reach(lines={"values.py": [1, 2], "judge.py": [1]})},
+    "b.py": {
+        "b.py::slow": Reach(2.0, {"judge.py": [5, 6]}),
+        "b.py::quick": Reach(0.1, {"judge.py": [5]}),
+        "b.py::endless": Reach(SLOW, {"judge.py": [7]}),
+    },
+}
+
+
+def _names(file: str, where: Place, seconds: float) -> list[str]:
+    return [one.name for one in Noticing(file, REACH, seconds).tests(where)]
+
+
+def test_a_line_has_the_tests_that_run_it() -> None:
+    assert _names("judge.py", Place(When.CALL, 5, 5), 9) == ["b.py::quick", "b.py::slow"]
+    assert _names("judge.py", Place(When.CALL, 6, 6), 9) == ["b.py::slow"]
+    assert _names("judge.py", Place(When.CALL, 7, 7), 9) == []
+
+
+@pytest.mark.parametrize("when", [When.IMPORT, When.CALL])
+def test_a_file_of_which_no_test_runs_a_line_is_tried_by_the_users_of_it(when: When) -> None:
+    assert sorted(_names("values.py", Place(when, 1, 1), 9)) == ["b.py::quick", "b.py::slow"]
+
+
+def test_the_first_is_that_which_runs_most_a_second() -> None:
+    assert _names("values.py", Place(When.IMPORT, 1, 1), 1) == ["b.py::quick"]
