@@ -14,7 +14,6 @@ import difflib
 import fnmatch
 import pickle
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -33,14 +32,13 @@ from cosmic_ray.work_item import MutationSpec, TestOutcome
 
 from tests.mutation.explained import Explained, Mutant, explained
 from tests.mutation.forks import Trial
+from tests.mutation.kinds import is_of_identity, is_usual
 from tests.mutation.noticing import Noticing, digest, python, reach
 from tests.mutation.places import Place, When, place
 from tests.mutation.reach import MUTATED, Reach
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "mutation"
-IDENTITY = re.compile("_(Eq|NotEq|Lt|LtE|Gt|GtE)_(Is|IsNot)$|_Is_Eq$|_IsNot_NotEq$")
-"""Operators whose mutants are left out: which numbers are the same object is CPython's affair."""
 
 
 def main() -> int:
@@ -62,7 +60,7 @@ def main() -> int:
                 for trial in _trials(file, session, reached, asked)
             ]
             _try(copy, trials, asked.jobs)
-    return _report(sessions)
+    return _report(sessions, asked.every)
 
 
 def _asked() -> argparse.Namespace:
@@ -71,6 +69,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--anew", action="store_true", help="forget what was tried before")
     parser.add_argument("--report", action="store_true", help="try nothing")
+    parser.add_argument("--every", action="store_true", help="the unusual changes as well")
     parser.add_argument("--jobs", type=int, default=1, help="how many are tried at once")
     parser.add_argument(
         "--seconds", type=float, default=5.0, help="of tests that a mutant must survive"
@@ -132,11 +131,13 @@ def _at(file: str, line: int, column: int) -> Place:
     return place(_tree(file), line, column)
 
 
-def _left_out(mutation: MutationSpec) -> str:
-    """Why no test could be asked to notice it; empty where one can."""
+def _left_out(mutation: MutationSpec, every: bool) -> str:
+    """Why no test is asked to notice it; empty where one is."""
     if _place(mutation).when is When.NEVER:
         return "in an annotation"
-    return "is for ==" if IDENTITY.search(mutation.operator_name) else ""
+    if is_of_identity(mutation.operator_name):
+        return "identity for value"
+    return "" if every or is_usual(mutation.operator_name) else "unusual"
 
 
 # Trials
@@ -157,7 +158,7 @@ def _trials(
         mutation, wanted = item.mutations[0], chance.random() < asked.share
         before = done.get(item.job_id)
         again = before and before.test_outcome is TestOutcome.SURVIVED and before.output != mark
-        if wanted and not _left_out(mutation) and (before is None or again):
+        if wanted and not _left_out(mutation, asked.every) and (before is None or again):
             where = _place(mutation)
             when, tests = noticing.when(where), noticing.tests(where)
             yield Trial(item.job_id, str(session), mutation, when, tests, mark)
@@ -194,7 +195,7 @@ def _mutant(mutation: MutationSpec) -> Mutant:
     return Mutant(file, mutation.start_pos[0], line, becomes, name)
 
 
-def _report(sessions: dict[str, Path]) -> int:
+def _report(sessions: dict[str, Path], every: bool) -> int:
     """Exit status 1 when a mutant survived that nothing explains."""
     entries = explained()
     count: Counter[str] = Counter()
@@ -204,7 +205,7 @@ def _report(sessions: dict[str, Path]) -> int:
             items = sorted(database.work_items, key=lambda one: _order(one.mutations[0]))
         for item in items:
             mutation, result = item.mutations[0], results.get(item.job_id)
-            if left_out := _left_out(mutation):
+            if left_out := _left_out(mutation, every):
                 count[left_out] += 1
             elif result is None:
                 count["not tried"] += 1

@@ -5,6 +5,7 @@ import ast
 import pytest
 
 from tests.mutation.explained import Explained, Mutant, explained
+from tests.mutation.kinds import is_of_identity, is_usual
 from tests.mutation.noticing import SLOW, Noticing
 from tests.mutation.places import Place, When, place
 from tests.mutation.reach import Reach
@@ -88,6 +89,23 @@ def test_an_entry_explains_its_mutants_alone(changed: dict[str, str], matches: b
 
 def test_each_entry_says_why() -> None:
     assert all(one.why.endswith(".") for one in explained())
+
+
+@pytest.mark.parametrize(
+    ("operator", "usual", "identity"),
+    [
+        ("core/ReplaceComparisonOperator_Lt_LtE", True, False),
+        ("core/ReplaceComparisonOperator_Lt_NotEq", False, False),
+        ("core/ReplaceComparisonOperator_Is_IsNot", True, False),
+        ("core/ReplaceComparisonOperator_Is_Lt", False, True),
+        ("core/ReplaceComparisonOperator_NotEq_IsNot", False, True),
+        ("core/ReplaceBinaryOperator_BitAnd_Pow", False, False),
+        ("core/NumberReplacer", True, False),
+    ],
+)
+def test_kinds_of_mutants(operator: str, usual: bool, identity: bool) -> None:
+    assert is_usual(operator) is usual
+    assert is_of_identity(operator) is identity
 
 
 REACH = {
