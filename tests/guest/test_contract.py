@@ -262,6 +262,7 @@ HYPERVISOR: dict[str, list[tuple[str, str, str | None]]] = {
     "hypervisor/virtualize": [],
     "hypervisor/virtualize_for_a_while": [],
     "hypervisor/other_msr": [],
+    "hypervisor/program_vmmcall": [],
     "hypervisor/handler_data_released": [("hardware-use-after-free", "pool", "shared")],
     "hypervisor/double_teardown": [("double-free", "contiguous", "processor")] * 2,
     "hypervisor/home_made_box": [("leak", "contiguous", "trace")],

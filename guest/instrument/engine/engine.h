@@ -80,5 +80,6 @@ u64 freeonce_gpa(const void *pointer);
 bool freeonce_known(u64 gpa, size_t size);
 int freeonce_msr_read(u32 msr, u64 *value);
 int freeonce_msr_write(u32 msr, u64 value);
+int freeonce_program(const char *path);
 
 #endif

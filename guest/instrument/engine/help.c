@@ -6,6 +6,7 @@
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/string.h>
+#include <linux/umh.h>
 
 #include "books/books.h"
 #include "engine/engine.h"
@@ -23,6 +24,15 @@ int freeonce_msr_write(u32 msr, u64 value)
 	return wrmsrq_safe(msr, value);
 }
 EXPORT_SYMBOL_GPL(freeonce_msr_write);
+
+/* Runs a program of the guest's to its end. 0, its wait status, or a negative error number. */
+int freeonce_program(const char *path)
+{
+	char *arguments[] = { (char *)path, NULL }, *environment[] = { NULL };
+
+	return call_usermodehelper(path, arguments, environment, UMH_WAIT_PROC);
+}
+EXPORT_SYMBOL_GPL(freeonce_program);
 
 u64 freeonce_nanoseconds(void)
 {

@@ -107,4 +107,5 @@ unsafe extern "C" {
     pub fn freeonce_devirtualize() -> c_int;
     pub fn freeonce_msr_read(msr: u32, value: *mut u64) -> c_int;
     pub fn freeonce_msr_write(msr: u32, value: u64) -> c_int;
+    pub fn freeonce_program(path: *const c_char) -> c_int;
 }
