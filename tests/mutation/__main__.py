@@ -54,12 +54,12 @@ def main() -> int:
         sessions = {file: _session(file) for file in files}
         if not asked.report:
             reached = reach(copy, BUILD)
-            trials = [
-                trial
-                for file, session in sessions.items()
-                for trial in _trials(file, session, reached, asked)
-            ]
-            _try(copy, trials, asked.jobs)
+            new, again = list[Trial](), list[Trial]()
+            for file, session in sessions.items():
+                for trial, before in _trials(file, session, reached, asked):
+                    (again if before else new).append(trial)
+            # Those of before survive most likely, and take all the time there is.
+            _try(copy, new + again, asked.jobs)
     return _report(sessions, asked.every)
 
 
@@ -145,8 +145,8 @@ def _left_out(mutation: MutationSpec, every: bool) -> str:
 
 def _trials(
     file: str, session: Path, reached: dict[str, dict[str, Reach]], asked: argparse.Namespace
-) -> Iterator[Trial]:
-    """What is to be tried of one file, in its order."""
+) -> Iterator[tuple[Trial, bool]]:
+    """What is to be tried of one file, in its order; whether it survived other tests before."""
     noticing = Noticing(file, reached, asked.seconds)
     unit = (ROOT / "tests" / "unit").glob("*.py")
     mark = f"{digest(*sorted(unit))} {asked.seconds}"
@@ -161,7 +161,7 @@ def _trials(
         if wanted and not _left_out(mutation, asked.every) and (before is None or again):
             where = _place(mutation)
             when, tests = noticing.when(where), noticing.tests(where)
-            yield Trial(item.job_id, str(session), mutation, when, tests, mark)
+            yield Trial(item.job_id, str(session), mutation, when, tests, mark), bool(again)
 
 
 def _order(mutation: MutationSpec) -> tuple[object, ...]:
