@@ -5,7 +5,7 @@
 cosmic-ray makes the mutants; `forks` tries them, in a copy of the repository, so that whoever works
 on goes on. Whoever runs this again goes on where it was ended: mutants of files that are another
 now are made anew, and survivors are tried again with other tests. `--anew` forgets everything.
-Survivors that are the same program stand in `same.toml`. Exit status 1 when another survived.
+Survivors that are the same program stand in `same/`. Exit status 1 when another survived.
 """
 
 import argparse

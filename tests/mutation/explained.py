@@ -1,11 +1,17 @@
-"""Survivors that are the same program: what `same.toml` says of them."""
+"""Survivors that are the same program: what the files in `same/` say of them.
+
+A file there has the name of the one that is mutated, and an entry `[[same]]` for each change:
+`line` and `becomes` are the changed line, without its indentation; `operator` is cosmic-ray's name
+of the change, or a pattern; `why` says why no test can notice. Without `becomes` it is every such
+change of that line.
+"""
 
 import fnmatch
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-FILE = Path(__file__).with_name("same.toml")
+FOLDER = Path(__file__).with_name("same")
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Mutant:
 
 @dataclass
 class Explained:
-    """An entry of same.toml: mutants that are the same program, and why."""
+    """An entry: mutants that are the same program, and why. `file`: `audit/run.py`."""
 
     file: str
     line: str
@@ -45,4 +51,9 @@ class Explained:
 
 def explained() -> list[Explained]:
     """All entries."""
-    return [Explained(**one) for one in tomllib.loads(FILE.read_text(encoding="utf-8"))["same"]]
+    found = []
+    for path in sorted(FOLDER.rglob("*.toml")):
+        file = str(path.relative_to(FOLDER).with_suffix(".py"))
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))["same"]
+        found += [Explained(file, **one) for one in entries]
+    return found
