@@ -286,7 +286,7 @@ def page(parts: list[tuple[Killed, str]]) -> str:
     head = """# Kills
 
 Campaigns whose parts get SIGKILL at random moments and are begun again, as an administrator would:
-the client by the same command. `make kills` leads them and writes this page;
+the client by the same command. `make kills` runs them and writes this page;
 `tests/guest/test_kills.py` small ones.
 """
     return "\n".join([head, *(table(*one) for one in parts)]).rstrip() + "\n"
@@ -309,7 +309,7 @@ def table(found: Killed, about: str) -> str:
         "|---|---|",
         f"| tasks | {found.tasks} |",
         f"| of these with a guest (the others build a folder, which fails) | {found.guests} |",
-        f"| led in parts, by the same commands | {found.parts} |",
+        f"| run in parts, by the same commands | {found.parts} |",
         f"| results, each of another task | {found.results} |",
         *(f"| {verdict} | {count} |" for verdict, count in sorted(found.verdicts.items())),
         *(f"| begun: {name} | {count} times |" for name, count in sorted(found.begun.items())),
