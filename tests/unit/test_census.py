@@ -179,7 +179,7 @@ def test_whether_failures_were_led_is_a_word_and_decides(
     page = census_page(HOST, [found], 1)
     assert found.unled in page
     assert ("7 of 5 left out" in page) == (sweep is Sweep.SAMPLED)
-    said = {Sweep.UNLED: "; 1 modules not led with failures", Sweep.SAMPLED: "; 1 modules sampled"}
+    said = {Sweep.UNLED: "; 1 modules not run with failures", Sweep.SAMPLED: "; 1 modules sampled"}
     assert summary([found], 1).endswith(said.get(sweep, "1 clean"))
 
 

@@ -104,7 +104,7 @@ class Module:
 
 
 _BLIND = {Outcome.UNKNOWN, Outcome.UNREACHED}
-NOT_YET = "its lives with a failure were not led yet"
+NOT_YET = "its lives with a failure did not run yet"
 
 
 def module(
@@ -246,7 +246,7 @@ def summary(modules: Sequence[Module], total: int) -> str:
     others = {
         "findings": sum(len(one.findings) for one in modules),
         "modules sampled": sum(one.sweep is Sweep.SAMPLED for one in modules),
-        "modules not led with failures": sum(one.sweep is Sweep.UNLED for one in modules),
+        "modules not run with failures": sum(one.sweep is Sweep.UNLED for one in modules),
         "suppressed": sum(one.suppressed for one in modules),
     }
     rest = "".join(f"; {count} {words}" for words, count in others.items() if count)

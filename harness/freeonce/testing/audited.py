@@ -147,7 +147,7 @@ Lead = Callable[[Wish], tuple[Result, Everywhere]]
 
 
 def _no_modules(_: Wish) -> tuple[Result, Everywhere]:
-    raise UsageError("this guest was made for scenarios; the fixture freeonce_guest leads modules")
+    raise UsageError("this guest was made for scenarios; modules need the fixture freeonce_guest")
 
 
 class AuditedGuest:
