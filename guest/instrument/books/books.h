@@ -2,9 +2,9 @@
 /*
  * Every allocation that we know, by address.
  *
- * LIVE -> RELEASED by the owner's release, right or wrong; -> UNUSED when the
- * memory goes back to the kernel. RELEASED memory stays ours, so that no address is
- * used twice in one run.
+ * LIVE -> RELEASED by the owner's release, right or wrong
+ *      -> UNUSED when the memory goes back to the kernel, as the run is settled: so no address is
+ *         used twice in a run.
  */
 #ifndef FREEONCE_BOOKS_H
 #define FREEONCE_BOOKS_H
@@ -22,61 +22,61 @@ struct allocation {
 	struct hlist_node by_pointer; /* allocation_lock */
 	struct list_head in_order;    /* allocation_lock; oldest first, or free list */
 	enum allocation_state state;  /* allocation_lock */
-	void *pointer;                /* what the owner got; fixed while not UNUSED, like the rest */
+	void *pointer;                /* what the owner got. This and the rest change only while UNUSED */
 	void *base;                   /* what the kernel gave */
 	size_t size;
 	u32 serial;
 	u32 run;
 	enum ledger_kind kind;
-	void (*give_back)(struct allocation *allocation); /* its family's way to the kernel */
+	void (*give_back)(struct allocation *allocation); /* releases it to the kernel */
 	u32 tag;
 	size_t align;                 /* as asked for */
 	u32 named;                    /* what a release that names it must name: see `struct believed` */
 	bool paged;                   /* pool: asked for as paged */
 	u32 pages;                    /* contiguous: pages taken from the kernel */
-	size_t rest;                  /* bytes behind the guard that are nobody's, and watched */
+	size_t rest;                  /* bytes behind the guard that nobody may use; watched */
 	bool from_range;              /* contiguous: alloc_contig_range(), not alloc_pages() */
 	bool cache_changed;           /* contiguous: page attributes differ from write-back */
 	bool gone;                    /* act=real: the kernel has it already */
 	bool leave_cache;             /* a planted fault: not restored at release */
 };
 
-/* What else may use memory: a CPU that was given its address. The lock is taken with interrupts off. */
+/* What the CPU room knows of memory: CPUs may use it. The lock is taken with interrupts off. */
 struct claims {
-	void (*look)(u64 gpa, size_t size); /* without: these bytes are about to be asked for */
+	void (*look)(u64 gpa, size_t size); /* without the lock, before hold() of these bytes */
 	void (*lock)(void);
 	void (*unlock)(void);
-	bool (*hold)(u64 gpa, size_t size); /* with the lock */
-	/* Whether a CPU was given anything by code that is not ours. */
+	bool (*hold)(u64 gpa, size_t size); /* with the lock: a CPU may use them */
+	/* Whether code of a subject gave a CPU anything. */
 	bool (*any)(void);
-	/* Whether one was given anything up to now. */
+	/* Whether a CPU was given anything in this run. */
 	bool (*given)(void);
-	/* A subject is about to release these. True: a CPU is at them. */
+	/* A subject is about to release these. True: a CPU may use them. */
 	bool (*let_go)(u64 gpa, size_t size);
-	/* The page allocator is about to have these back, whoever gives them. */
+	/* Somebody gives these back to the page allocator. */
 	void (*freed)(u64 gpa, size_t size, void *frame);
-	/* It has given them to somebody. */
+	/* The page allocator has given these to somebody. */
 	void (*taken)(u64 gpa, u64 size);
 };
 
 #define MOST_GUARD 64 /* bytes, on either side */
 
 /*
- * holdings.c: what subjects hold of the kernel, of whatever family, by address.
+ * holdings.c: what subjects hold of the kernel, of all families, by address.
  *
  * LIVE -> HELD by a right release: poisoned, in quarantine
- *      -> DEFERRED: released, but the kernel is to wait for readers first
- *      -> GONE: the kernel has it. Known until the kernel gives that address out again, or the
- *         table needs the room: so a second release is still known as one.
- * PAST: taken past the wrappers: its owner told nothing of it, so only the kernel's word counts.
+ *      -> DEFERRED: released, but the kernel waits for RCU readers first
+ *      -> GONE: the kernel has it. The entry stays until the kernel gives the address out again, or
+ *         the table needs the room, so that a second release is seen as one.
+ * PAST: acquired by a function without a wrapper: only the kernel's witness tells of it.
  */
 enum holding_state {
 	HOLDING_UNUSED, HOLDING_LIVE, HOLDING_HELD, HOLDING_DEFERRED, HOLDING_GONE, HOLDING_PAST,
 };
 
 /*
- * Addresses of one space cannot mean two things. From SPACE_PERCPU on a handle says nothing of what
- * lies at that address: it is a cookie, or names a resource that is no memory of the module's.
+ * In one space an address means one thing. From SPACE_PERCPU on a handle is no address of the module's
+ * memory: it is a cookie, or names a resource.
  */
 enum space {
 	SPACE_SLAB, SPACE_CACHE, SPACE_PAGES, SPACE_VMALLOC, SPACE_PERCPU, SPACE_MEMPOOL, SPACE_IOMAP,
@@ -92,23 +92,23 @@ struct family {
 	enum ledger_family number;
 	enum space space;  /* EITHER: slab or vmalloc, by the address */
 	u32 released_by;
-	bool held;         /* may be poisoned and kept after its release */
-	bool slack;        /* behind it there may be room for a guard */
+	bool held;         /* it may be poisoned, and kept in quarantine */
+	bool slack;        /* there may be room for a guard behind it */
 	bool sized;        /* a release names a size, which must be right */
-	bool (*shared)(const struct release *give); /* others have references still to what begins there; NULL: never */
-	bool (*plausible)(unsigned long address);   /* it may be somebody else's */
-	bool (*in_use)(unsigned long address);      /* so it was given out; NULL: that is always told */
+	bool (*shared)(const struct release *give); /* others still have references to it; NULL: never */
+	bool (*plausible)(unsigned long address);   /* something unknown may lie there, and be released */
+	bool (*in_use)(unsigned long address);      /* it was given out; NULL: tracepoints always show that */
 	void (*give_back)(const struct holding *holding);
 };
 
-/* By books_lock; but who brings a holding to HELD may poison it without. */
+/* Guarded by books_lock; whoever makes a holding HELD may poison it without the lock. */
 struct holding {
 	struct hlist_node by_address;
 	union {                   /* while not GONE */
 		struct hlist_node unsorted;
 		struct rb_node in_order;
 	};
-	struct list_head queue;   /* unused, gone or in quarantine: the oldest first */
+	struct list_head queue;   /* of those unused, gone or in quarantine; the oldest first */
 	const struct family *family;
 	unsigned long address;
 	unsigned long cache;      /* the kmem_cache of an object, or 0 */
@@ -116,22 +116,22 @@ struct holding {
 	u32 serial;
 	u16 function;
 	u16 guard;                /* bytes directly behind */
-	u16 slack;                /* of these the first, which are not the kernel's red zone */
+	u16 slack;                /* the first bytes of the guard, which are no red zone of the kernel */
 	u16 front;                /* bytes of guard directly in front */
-	u16 zoned;                /* in an object of this size with the kernel's red zones; 0: without */
+	u16 zoned;                /* size of the object it lies in, with red zones around it; 0: none */
 	u8 state;
 	u8 space;
 	bool sorted;
-	bool busy;                /* HELD, and somebody is at its memory: not in quarantine */
+	bool busy;                /* HELD; somebody writes or reads its memory, so not in quarantine */
 	bool exact;               /* single pages, each with a count of its own, not one block */
-	bool outlived;            /* GONE, and exact, and some of its pages are not, which others have */
-	bool whole;               /* must not be poisoned: who gets it next expects it as it is */
+	bool outlived;            /* GONE and exact, but others still have some of its pages */
+	bool whole;               /* must not be poisoned: its next owner expects what it holds now */
 	bool poisoned;
-	bool taken;               /* by the kernel, while it was busy */
-	bool told;                /* that it is broken */
+	bool taken;               /* the kernel took it while it was busy */
+	bool told;                /* a record says that it is broken */
 };
 
-/* What a wrapper got of the kernel. */
+/* What a wrapper got from the kernel. */
 struct acquisition {
 	const struct family *family;
 	void *frame;
@@ -139,9 +139,9 @@ struct acquisition {
 	unsigned long cache;
 	size_t size;
 	size_t align;
-	size_t zoned; /* bytes that the kernel gave, with its red zones around them; 0: without */
+	size_t zoned; /* bytes that the kernel gave, with red zones around them; 0: without red zones */
 	u16 function;
-	bool failed; /* was made to */
+	bool failed; /* because it was made to fail */
 	bool whole;
 	bool exact; /* single pages, each with a count of its own, not one block */
 };
@@ -157,16 +157,16 @@ struct release {
 	bool exact; /* as of an acquisition */
 	bool null_is_right;
 	bool deferred;
-	bool claimed; /* by a CPU that is at it: neither poisoned nor given back */
-	bool renewed; /* the same memory is acquired anew: neither poisoned nor held */
+	bool claimed; /* a CPU may use it: neither poisoned nor given back */
+	bool renewed; /* the same memory is acquired again: neither poisoned nor kept */
 };
 
 int books_open(void);
 void books_close(void);
 
-/* run.c: what happens is told from begin to end; until settled, releases of what is known are. */
+/* run.c: all events are told from begin to end; from end to settled, only releases of holdings. */
 enum books_phase {
-	BOOKS_CLOSED, /* nobody is watched */
+	BOOKS_CLOSED, /* no run is on */
 	BOOKS_LISTEN,
 	BOOKS_ENDED,  /* the host looks at what the run left */
 };
@@ -193,7 +193,7 @@ u32 books_deferred(void);
 u32 books_next_serial(void);
 void books_blind(enum ledger_blind why, u32 serial);
 
-/* owner.c: what wrappers were asked for. */
+/* owner.c: called by wrappers, for what subjects acquire and release. */
 void books_acquired(struct acquisition *take);
 void books_refused(const struct acquisition *take, int error);
 bool books_released(struct release *give);
@@ -203,7 +203,7 @@ bool books_released_at(unsigned long address);
 void books_flush_cache(struct kmem_cache *cache);
 bool books_deferred_in(struct kmem_cache *cache);
 
-/* claimed.c: memory of subjects that a CPU may use. */
+/* claimed.c: memory of holdings that a CPU may use. */
 bool books_claimed(unsigned long address);
 bool books_live_at(u64 gpa, size_t size);
 void books_pages_freed(u64 gpa, size_t size, void *frame);
@@ -211,13 +211,13 @@ void books_pages_taken(u64 gpa, size_t size);
 unsigned long books_around(unsigned long address);
 void books_deferred_is_over(unsigned long address, void *frame);
 
-/* kernel.c: what the kernel's allocators say, by address. From any context. */
+/* kernel.c: called for events of the kernel's allocators. From any context. */
 void books_kernel_gave(unsigned long address, size_t size, enum space space);
 void books_kernel_took(unsigned long address, enum space space, void *frame);
 void books_past_wrappers(const struct family *family, unsigned long address, size_t size,
 			 enum space space, void *frame);
 
-/* stacks.c: each saved once, by number. `frame`: of a function; its caller is the innermost. */
+/* stacks.c: each stack is saved once, and has a number. It begins with the caller of `frame`'s function. */
 int stacks_open(void);
 void stacks_close(void);
 void stacks_begin(void);
@@ -231,7 +231,7 @@ struct allocation *allocation_take(void);
 void allocation_discard(struct allocation *allocation);
 void allocation_publish(struct allocation *allocation, struct ledger_record *record);
 
-/* What a release says of its allocation. What it does not name is not compared. */
+/* What a release says of its allocation. Only what it names is compared. */
 struct believed {
 	bool sized;
 	size_t size;
@@ -252,13 +252,13 @@ void allocation_hand_over(const void *pointer);
 bool allocation_taken(enum ledger_kind kind, const void *pointer);
 u32 allocation_reclaim_all(void);
 
-/* An allocation that was asked for and not given. */
+/* An allocation that was refused. */
 struct failure {
 	enum ledger_kind kind;
 	size_t size;
 	size_t align;
 	int error;
-	u64 most;  /* -E2BIG: bytes that are not yet too many */
+	u64 most;  /* with -E2BIG: the most bytes that would be served */
 	bool injected;
 	void *frame;
 };

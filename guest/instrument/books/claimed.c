@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-// Memory of subjects, and of whomever, that a CPU was given by a subject's code.
+// Memory that a subject's code gave to a CPU, whoever owns it.
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/vmalloc.h>
 
 #include "books/holding.h"
 
-/* Whether all these bytes are of one that is live. Of vmalloc's memory nobody asks by gpa. */
+/* Whether all these bytes are in one live holding. vmalloc's memory is never asked for by gpa. */
 bool books_live_at(u64 gpa, size_t size)
 {
 	unsigned long address = (unsigned long)phys_to_virt(gpa), flags;
@@ -51,8 +51,8 @@ static noinline bool claimed(unsigned long address, const struct claims *claims)
 }
 
 /*
- * What begins there is about to be released: what CPUs were given of it is told first. True: one
- * is at it now.
+ * Called before the release of what begins there, to tell first what CPUs were given of it. True: a
+ * CPU may use it now.
  */
 bool books_claimed(unsigned long address)
 {
@@ -61,7 +61,7 @@ bool books_claimed(unsigned long address)
 	return claims->given() && claimed(address, claims);
 }
 
-/* Of anybody's pages. */
+/* Pages of anybody. */
 void books_pages_freed(u64 gpa, size_t size, void *frame)
 {
 	const struct claims *claims = allocation_claims();

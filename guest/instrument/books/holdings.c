@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// The table of holdings: by address, and in order of address for what points into one.
+// The table of holdings, found by address. Trees in order of address find what an address lies in.
 #include <linux/hash.h>
 #include <linux/lockdep.h>
 #include <linux/moduleparam.h>
@@ -7,7 +7,7 @@
 
 #include "books/holding.h"
 
-/* Taken at load: keeping books allocates nothing while anybody is watched. */
+/* Allocated at load, so that the books allocate nothing during a run. */
 static unsigned int holdings = 65536;
 module_param(holdings, uint, 0400);
 MODULE_PARM_DESC(holdings, "how many allocations of subjects can be known at a time");
@@ -17,12 +17,15 @@ MODULE_PARM_DESC(holdings, "how many allocations of subjects can be known at a t
 DEFINE_RAW_SPINLOCK(books_lock);
 static struct holding *table;
 static struct hlist_head *buckets;
-/* Most come and go without a question for what lies around: they are sorted when there is one. */
+/*
+ * Most holdings come and go before anybody asks what lies around an address. So new ones stand in
+ * `unsorted`, and enter the trees when somebody asks.
+ */
 static struct rb_root trees[SPACES];
 static HLIST_HEAD(unsorted);
-static unsigned int fresh;  /* the first that nobody used since the last reset */
-static LIST_HEAD(unused);   /* of those below it */
-static LIST_HEAD(gone);     /* likewise; the one that is gone for longest first */
+static unsigned int fresh;  /* from this one on none was used since the last reset */
+static LIST_HEAD(unused);   /* below `fresh` */
+static LIST_HEAD(gone);     /* below `fresh`; first the one that has been gone for longest */
 
 int books_open(void)
 {
@@ -35,7 +38,7 @@ int books_open(void)
 	return 0;
 }
 
-/* Also after a books_open() that failed half-way. */
+/* Also called when books_open() fails half-way. */
 void books_close(void)
 {
 	stacks_close();
@@ -48,7 +51,7 @@ static struct hlist_head *bucket(unsigned long address)
 	return &buckets[hash_long(address, BUCKET_BITS)];
 }
 
-/* Nothing is known any more. What nobody used since is not touched. */
+/* Forgets everything. Entries that were not used since the last reset are not touched. */
 void holdings_reset(void)
 {
 	unsigned int i;
@@ -66,7 +69,7 @@ void holdings_reset(void)
 	fresh = 0;
 }
 
-/* Without the lock: false is certain of what was there before the question. */
+/* Takes no lock. False: nothing that was entered before this call is there. */
 bool holding_possible(unsigned long address)
 {
 	return !hlist_empty(bucket(address));
@@ -107,7 +110,7 @@ static void leave_order(struct holding *holding)
 		hlist_del(&holding->unsorted);
 }
 
-/* An unused one, else the one that is gone for longest. In no list. */
+/* An unused entry, else the one that has been gone for longest, out of all lists; NULL: none. */
 static struct holding *spare(void)
 {
 	struct holding *holding;
@@ -125,7 +128,7 @@ static struct holding *spare(void)
 	return holding;
 }
 
-/* LIVE, and findable. NULL: the table is full of what is not gone. */
+/* Enters a live holding. NULL: the table is full, and none of its entries is gone. */
 struct holding *holding_new(unsigned long address, enum space space)
 {
 	struct holding *holding;
@@ -143,7 +146,7 @@ struct holding *holding_new(unsigned long address, enum space space)
 	return holding;
 }
 
-/* The newest that began there in that space. */
+/* The newest holding of that space that begins there. */
 struct holding *holding_at(unsigned long address, enum space space)
 {
 	struct holding *holding;
@@ -155,13 +158,13 @@ struct holding *holding_at(unsigned long address, enum space space)
 	return NULL;
 }
 
-/* Its handles say nothing of what else lies at an address. */
+/* Whether handles of this space are no addresses of memory in another space. */
 static bool apart(enum space space)
 {
 	return space >= SPACE_PERCPU && space < SPACES;
 }
 
-/* No memory of a subject's own can be where one of these is. */
+/* A subject's own memory cannot lie where one of these does. */
 static const enum space exclusive[] = { SPACE_PERCPU, SPACE_MEMPOOL, SPACE_IOMAP, SPACE_CIPHER };
 
 bool space_is_exclusive(enum space space)
@@ -175,8 +178,8 @@ bool space_is_exclusive(enum space space)
 }
 
 /*
- * What a release of that address can mean: whatever is there, of any space but those that are
- * apart; if nothing is, what was there last in the space of the call.
+ * What a release of that address means: the holding that is there now, of any space but those
+ * apart; else the last one that was there in the space of the call.
  */
 struct holding *holding_meant(unsigned long address, enum space space)
 {
@@ -195,7 +198,7 @@ struct holding *holding_meant(unsigned long address, enum space space)
 	}
 	if (was || apart(space))
 		return was;
-	/* A cookie that was taken for an address, or a resource for the memory that it stands for. */
+	/* The caller may have taken a cookie for an address, or a resource for its memory. */
 	for (i = 0; i < ARRAY_SIZE(exclusive); i++) {
 		holding = holding_at(address, exclusive[i]);
 		if (holding && holding->state != HOLDING_GONE)
@@ -217,7 +220,7 @@ static struct holding *around(unsigned long address, struct rb_node *node)
 			node = node->rb_left;
 		}
 	}
-	/* One that was taken past the wrappers may have come back unseen, and lie in another now. */
+	/* One that was acquired past the wrappers may be released unseen, and lie in another by now. */
 	while (below && below->state == HOLDING_PAST) {
 		node = rb_prev(&below->in_order);
 		below = node ? rb_entry(node, struct holding, in_order) : NULL;
@@ -225,7 +228,7 @@ static struct holding *around(unsigned long address, struct rb_node *node)
 	return below && address - below->address < below->size ? below : NULL;
 }
 
-/* What is not gone and has that address in it. */
+/* The holding that the address lies in, if it is not gone. */
 struct holding *holding_around(unsigned long address, enum space space)
 {
 	struct holding *holding = NULL;
@@ -236,13 +239,13 @@ struct holding *holding_around(unsigned long address, enum space space)
 	if (apart(space))
 		return around(address, trees[space].rb_node);
 	for (i = 0; !holding && i < SPACE_PERCPU; i++)
-		/* Of a cache only its begin is known. */
+		/* Only the begin of a kmem_cache is known. */
 		if (i != SPACE_CACHE)
 			holding = around(address, trees[i].rb_node);
 	return holding;
 }
 
-/* The kernel has it, or is about to. */
+/* The kernel has it back, or gets it next. */
 void holding_is_gone(struct holding *holding)
 {
 	lockdep_assert_held(&books_lock);
@@ -251,7 +254,7 @@ void holding_is_gone(struct holding *holding)
 	list_add_tail(&holding->queue, &gone);
 }
 
-/* Its address is somebody else's from now on. */
+/* From now on somebody else has its address. */
 void holding_forget(struct holding *holding)
 {
 	lockdep_assert_held(&books_lock);
@@ -273,7 +276,7 @@ u32 holdings_in(enum holding_state state)
 	return count;
 }
 
-/* Whether somebody is at the memory of one that was released. */
+/* Whether the instrument is writing or reading the memory of a released holding. */
 bool holdings_busy(void)
 {
 	unsigned int i;
@@ -296,7 +299,7 @@ bool holdings_deferred_in(unsigned long cache)
 	return false;
 }
 
-/* Whatever it is now; NULL: there are not that many. */
+/* The entry of that number, in whatever state; NULL: there are fewer. */
 struct holding *holding_number(unsigned int number)
 {
 	lockdep_assert_held(&books_lock);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-// The kernel's account of what is in the books: it has it back, or gives its address to somebody.
+// The kernel's account of the books' addresses: it takes one back, or gives it out again.
 #include <linux/io.h>
 #include <linux/mm.h>
 
 #include "books/holding.h"
 
-/* With the lock. What is held or deferred is the instrument's to release, or was until now. */
+/* With the lock. It may be live, or released by its owner and kept or deferred until now. */
 static void took(struct holding *holding, u32 stack)
 {
 	struct ledger_record record = {
@@ -48,7 +48,7 @@ static bool known(unsigned long address, enum space space)
 	return found;
 }
 
-/* The kernel is about to take it. A wrapper that does so says first that it is gone. */
+/* The kernel is about to take it. A wrapper that releases has entered it as gone before. */
 void books_kernel_took(unsigned long address, enum space space, void *frame)
 {
 	struct holding *holding;
@@ -74,7 +74,7 @@ static void gave(unsigned long address, enum space space)
 		return;
 	raw_spin_lock_irqsave(&books_lock, flags);
 	holding = holding_at(address, space);
-	/* It has come back, and nobody told. */
+	/* Its release went by unseen. */
 	if (holding && holding->state == HOLDING_PAST)
 		took(holding, 0);
 	if (holding && holding->state == HOLDING_GONE)
@@ -82,7 +82,7 @@ static void gave(unsigned long address, enum space space)
 	raw_spin_unlock_irqrestore(&books_lock, flags);
 }
 
-/* To a subject or to anybody: a release there does not mean what was there before. */
+/* To anybody: from now on a release of that address does not mean what was there before. */
 void books_kernel_gave(unsigned long address, size_t size, enum space space)
 {
 	unsigned long page;
@@ -90,7 +90,7 @@ void books_kernel_gave(unsigned long address, size_t size, enum space space)
 	if (books_phase() == BOOKS_CLOSED)
 		return;
 	if (space == SPACE_SLAB) {
-		/* What stood for these lay in memory of the slab allocator. */
+		/* The structs of mempools and ciphers lie in slab memory: there is none here now. */
 		gave(address, SPACE_MEMPOOL);
 		gave(address, SPACE_CIPHER);
 	}
@@ -102,7 +102,7 @@ void books_kernel_gave(unsigned long address, size_t size, enum space space)
 		gave(page, space);
 }
 
-/* By a subject's own call of a function that has no wrapper. */
+/* A subject acquired it by a function that has no wrapper. */
 void books_past_wrappers(const struct family *family, unsigned long address, size_t size,
 			 enum space space, void *frame)
 {

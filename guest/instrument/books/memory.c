@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Guards around memory while it is held, poison in it after its release.
+// Guards around memory while it is live, poison in it after its release.
 #include <linux/atomic.h>
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
@@ -21,9 +21,9 @@
 #define QUICK 512 /* bytes */
 #define GUARD_TAG FREEONCE_TAG('f', 'r', 'e', 'e')
 
-static atomic_t broken; /* told in this run: poison is looked at without the lock */
+static atomic_t broken; /* records in this run; atomic, as poison is looked at without the lock */
 
-/* Bytes that the allocator gave beyond those asked for. */
+/* How many bytes the allocator gave beyond those asked for. */
 size_t memory_room(const struct holding *holding)
 {
 	size_t given;
@@ -35,7 +35,7 @@ size_t memory_room(const struct holding *holding)
 	return given > holding->size ? given - holding->size : 0;
 }
 
-/* Whose guard it is, in one word. */
+/* The word that says whose guard it is. */
 static u64 tag_of(const struct holding *holding)
 {
 	return (u64)holding->serial << 32 | GUARD_TAG;
@@ -55,8 +55,8 @@ static void expected_guard(const struct holding *holding, u8 *guard)
 
 /*
  * An object of a cache with SLAB_RED_ZONE: the kernel has written guards in front of it and behind
- * it when it gave it out (mm/slub.c, init_object()), each full of what ours are. It does not look
- * at them again by itself. `zoned`: the size of an object of such a cache of ours, else 0; in front
+ * it when it gave it out (mm/slub.c, init_object()), full of the same byte as ours. It does not
+ * look at them again by itself. `zoned`: the size of an object of such a cache of ours, else 0; in front
  * of it lies as much as it is aligned to.
  */
 void memory_guard(struct holding *holding, size_t room, size_t zoned)
@@ -71,13 +71,13 @@ void memory_guard(struct holding *holding, size_t room, size_t zoned)
 		holding->guard = min_t(size_t, room + sizeof(long), MOST_GUARD);
 		holding->front = min_t(size_t, zoned & -zoned, MOST_GUARD);
 	}
-	/* Of a guard that is long enough for it, what is not slack is no longer than the rest. */
+	/* The tag overwrites slack only: in a guard of GUARD_SIZE the red zone is at most half. */
 	memset(end, GUARD_LIVE, holding->slack);
 	if (holding->guard >= GUARD_SIZE)
 		write_tag(holding, end);
 }
 
-/* An object of a subject's own cache, of which we do not know more than that it has red zones. */
+/* For an object of a subject's own cache: all that is known of it is that it has red zones. */
 void memory_red_zones(struct holding *holding)
 {
 	lockdep_assert_held(&books_lock);
@@ -85,7 +85,7 @@ void memory_red_zones(struct holding *holding)
 	holding->front = sizeof(long);
 }
 
-/* What is behind it is its owner's from now on, but for the kernel's red zone. */
+/* From now on its owner may use the slack behind it, but not the kernel's red zone. */
 void memory_unguard(struct holding *holding)
 {
 	lockdep_assert_held(&books_lock);
@@ -148,7 +148,7 @@ static bool all_live(const u8 *at, size_t size)
 	return true;
 }
 
-/* Nearly all are: no expected guard is made to compare with. */
+/* Quick, as nearly all guards are intact: no expected guard is made to compare with. */
 static bool intact(const struct holding *holding)
 {
 	const u8 *start = (const u8 *)holding->address, *end = start + holding->size;
@@ -159,7 +159,7 @@ static bool intact(const struct holding *holding)
 	       all_live(start - holding->front, holding->front);
 }
 
-/* Apart: nearly all are intact, and the compiler clears what is on a stack. */
+/* A function of its own, since few guards are broken and the compiler clears the whole array. */
 static noinline void tell_broken(struct holding *holding)
 {
 	u8 *start = (u8 *)holding->address, *end = start + holding->size;
@@ -172,7 +172,7 @@ static noinline void tell_broken(struct holding *holding)
 				  holding->front);
 }
 
-/* Once for each holding. */
+/* Tells of a broken guard, once for each holding. */
 void memory_check_guard(struct holding *holding)
 {
 	lockdep_assert_held(&books_lock);
@@ -180,7 +180,7 @@ void memory_check_guard(struct holding *holding)
 		tell_broken(holding);
 }
 
-/* Of percpu memory each CPU's own. */
+/* Each CPU has its own part of percpu memory. */
 static void each_part(const struct holding *holding, void (*act)(void *part, size_t size, void *to),
 		      void *to)
 {
@@ -194,7 +194,7 @@ static void each_part(const struct holding *holding, void (*act)(void *part, siz
 		act(per_cpu_ptr((void __percpu *)holding->address, cpu), holding->size, to);
 }
 
-/* With the lock, for what is gained by not taking it twice. */
+/* Whether poisoning and checking it costs less than dropping the lock and taking it again. */
 bool memory_is_quick(const struct holding *holding)
 {
 	return holding->space == SPACE_SLAB && holding->size <= QUICK;
@@ -228,7 +228,7 @@ static void check_poison(void *part, size_t size, void *to)
 	holding->poisoned = false;
 }
 
-/* Nobody else gives this memory away meanwhile; who still uses it is what is looked for. Told once. */
+/* The caller owns this memory; who still writes to it is what is looked for. Tells of it once. */
 void memory_check_poison(struct holding *holding)
 {
 	if (holding->poisoned)

@@ -13,7 +13,7 @@
 enum outcome {
 	PASS,     /* the kernel's function is called */
 	KEEP,     /* poisoned, and in quarantine */
-	POISON,   /* likewise when the caller has poisoned it */
+	POISON,   /* as KEEP, but the caller has to poison it, and puts it into quarantine */
 	WITHHOLD, /* recorded only */
 };
 
@@ -39,7 +39,7 @@ static u64 physical(const struct holding *holding)
 	}
 }
 
-/* The cache of an object, if it was made by a wrapper. */
+/* The object's cache, if a wrapper made it; else NULL. */
 static const struct holding *cache_of(const struct acquisition *take)
 {
 	const struct holding *cache = take->cache ? holding_at(take->cache, SPACE_CACHE) : NULL;
@@ -47,7 +47,7 @@ static const struct holding *cache_of(const struct acquisition *take)
 	return cache && cache->state == HOLDING_LIVE ? cache : NULL;
 }
 
-/* Whatever we thought was there: the kernel would not have given it out again. */
+/* The kernel gave this address out, so whatever the books have there is out of date. */
 static void make_way(unsigned long address, enum space space)
 {
 	struct holding *there;
@@ -102,7 +102,7 @@ static void enter(const struct acquisition *take, const struct holding *like, si
 	holding->outlived = false;
 	holding->serial = books_next_serial();
 	cache = cache_of(take);
-	/* Of other caches we do not know what is expected of their objects. */
+	/* What an unknown cache expects of its free objects is unknown. */
 	holding->whole = take->cache ? !cache || cache->whole : take->whole;
 	if (cache)
 		memory_red_zones(holding);
@@ -111,7 +111,7 @@ static void enter(const struct acquisition *take, const struct holding *like, si
 	append_allocate(holding, gpa, stack, take->align);
 }
 
-/* The kernel gave it, and its owner has not got it yet. */
+/* Called when the kernel has allocated, before the owner gets it. */
 void books_acquired(struct acquisition *take)
 {
 	struct holding like = {
@@ -137,7 +137,7 @@ void books_acquired(struct acquisition *take)
 	raw_spin_unlock_irqrestore(&books_lock, flags);
 }
 
-/* The kernel said no, or was not asked. */
+/* Called when the kernel refused, or when it was not asked because the call is to fail. */
 void books_refused(const struct acquisition *take, int error)
 {
 	struct ledger_record record = {
@@ -166,7 +166,7 @@ static bool right(const struct release *give, const struct holding *holding)
 	return !give->family->sized || PAGE_ALIGN(give->size) == PAGE_ALIGN(holding->size);
 }
 
-/* Of an address at which nothing that we know begins. */
+/* A release of an address where nothing in the books begins. */
 static enum outcome judge_unknown(const struct release *give, enum space space)
 {
 	if (holding_around(give->address, space) ||
@@ -175,7 +175,7 @@ static enum outcome judge_unknown(const struct release *give, enum space space)
 	return give->family->plausible(give->address) ? PASS : WITHHOLD;
 }
 
-/* A page of it that somebody else has as well, as a process to which it is mapped, is used on. */
+/* Whether somebody else has a reference to a page of it, say a process that it is mapped into. */
 static bool outlived(const struct holding *holding)
 {
 	unsigned long at = holding->address;
@@ -191,14 +191,14 @@ static bool outlived(const struct holding *holding)
 	return false;
 }
 
-/* Of a live one, and released as it should be. */
+/* A right release of a live holding. */
 static enum outcome judge_right(const struct release *give, const struct holding *holding)
 {
 	if (give->renewed || give->deferred || !holding->family->held)
 		return PASS;
 	if (give->claimed)
 		return KEEP;
-	/* The host is looking at it, or has not begun to. */
+	/* The host looks at it now, or soon. */
 	if (books_phase() == BOOKS_ENDED)
 		return KEEP;
 	if (holding->whole || !quarantine_takes(holding) || outlived(holding))
@@ -243,7 +243,7 @@ static enum outcome hold(struct holding *holding, bool claimed)
 	return KEEP;
 }
 
-/* A live one. A wrong release leaves it as it is: a right one may follow. */
+/* A release of a live holding. A wrong one leaves it live, as a right one may follow. */
 static enum outcome release_live(const struct release *give, struct holding *holding, u32 stack)
 {
 	enum outcome outcome = right(give, holding) ? judge_right(give, holding) : WITHHOLD;
@@ -266,13 +266,16 @@ static enum outcome release_live(const struct release *give, struct holding *hol
 	return outcome;
 }
 
-/* Several single pages, of which others may have the first: it is one reference to each. */
+/* Single pages, released together: one reference to each is dropped, whoever else has one. */
 static bool all_pages(const struct release *give)
 {
 	return give->exact && give->size > PAGE_SIZE;
 }
 
-/* By a way that no tracepoint tells of: a page taken by number, a mapping that pci_iomap() made. */
+/*
+ * Whether the kernel has given the address out since, in a way that no tracepoint shows: a page
+ * by number, or a mapping by pci_iomap().
+ */
 static bool given_out_again(const struct release *give, const struct holding *gone)
 {
 	if (gone->outlived && all_pages(give))
@@ -289,7 +292,7 @@ static enum outcome release(const struct release *give, struct holding **found, 
 
 	lockdep_assert_held(&books_lock);
 	*found = NULL;
-	/* What the owner took past the wrappers is the kernel's to tell of, its release as well. */
+	/* Of what was acquired past the wrappers the kernel's witness tells the release, too. */
 	if (holding && (holding->state == HOLDING_PAST || given_out_again(give, holding))) {
 		holding_forget(holding);
 		holding = NULL;
@@ -304,7 +307,7 @@ static enum outcome release(const struct release *give, struct holding **found, 
 	return outcome;
 }
 
-/* Whoever gave it here is the only one who has it, but for those who use it after its release. */
+/* Without the lock: the caller owns the memory, and who else uses it does so after its release. */
 static void poison(struct holding *holding)
 {
 	unsigned long flags;
@@ -319,12 +322,15 @@ static void poison(struct holding *holding)
 	raw_spin_unlock_irqrestore(&books_lock, flags);
 }
 
-/* Memory of pool or contiguous, or an address inside of such: never the kernel's to release. */
+/*
+ * Whether the address is in pool or contiguous memory, whose release is not the kernel's. If so, the
+ * release is recorded.
+ */
 static bool past_its_release(const struct release *give, u32 stack)
 {
 	u32 serial;
 
-	/* The tables are apart, and an address is in one of them. */
+	/* An address is in one of the two tables only. */
 	if (holding_possible(give->address) && books_serial(give->address))
 		return false;
 	serial = allocation_serial((void *)give->address);
@@ -334,7 +340,7 @@ static bool past_its_release(const struct release *give, u32 stack)
 	return true;
 }
 
-/* What is no live one, at first sight. */
+/* A release of what was not a live holding when it was looked up. */
 static enum outcome release_other(const struct release *give, struct holding **found, u32 stack)
 {
 	enum outcome outcome;
@@ -348,7 +354,7 @@ static enum outcome release_other(const struct release *give, struct holding **f
 	return outcome;
 }
 
-/* Whether the kernel is to be called. A wrong release is recorded, not executed. */
+/* Returns whether the kernel is to be called. A wrong release is recorded, and not executed. */
 bool books_released(struct release *give)
 {
 	enum space space = space_of(give->family, give->address);
@@ -381,7 +387,7 @@ bool books_released(struct release *give)
 	return outcome == PASS;
 }
 
-/* Of what begins there and is not the kernel's; 0: nothing, or nobody is watched. */
+/* The serial of what begins there, unless the kernel has it back; 0: nothing, or no run is on. */
 u32 books_serial(unsigned long address)
 {
 	struct holding *holding;
@@ -398,7 +404,7 @@ u32 books_serial(unsigned long address)
 	return serial;
 }
 
-/* Whether what began there was released, as far as we know, and nothing else was acquired there. */
+/* Whether what began there was released, and nothing was acquired there since. */
 bool books_released_at(unsigned long address)
 {
 	struct holding *holding;
@@ -412,7 +418,7 @@ bool books_released_at(unsigned long address)
 	return released;
 }
 
-/* A copy of what begins there and is live. */
+/* Copies the live holding that begins there. False: there is none. */
 bool books_known(unsigned long address, struct holding *copy)
 {
 	struct holding *holding;
@@ -428,13 +434,13 @@ bool books_known(unsigned long address, struct holding *copy)
 	return live;
 }
 
-/* Before the kernel looks whether any of its objects is left. */
+/* Called before kmem_cache_destroy(), which looks for objects that are left. */
 void books_flush_cache(struct kmem_cache *cache)
 {
 	quarantine_flush_cache((unsigned long)cache);
 }
 
-/* Whether any of its objects waits for readers. */
+/* Whether an object of this cache is released, and waits for RCU readers. */
 bool books_deferred_in(struct kmem_cache *cache)
 {
 	unsigned long flags;
@@ -446,7 +452,7 @@ bool books_deferred_in(struct kmem_cache *cache)
 	return any;
 }
 
-/* Where that begins which has this address in it; the address itself if nothing has. */
+/* The begin of the holding around this address; the address itself if there is none. */
 unsigned long books_around(unsigned long address)
 {
 	struct holding *holding;
@@ -460,7 +466,7 @@ unsigned long books_around(unsigned long address)
 	return address;
 }
 
-/* The readers have gone; the kernel gets it now. */
+/* The RCU readers are done, and the kernel gets it back. */
 void books_deferred_is_over(unsigned long address, void *frame)
 {
 	books_kernel_took(address, is_vmalloc_addr((void *)address) ? SPACE_VMALLOC : SPACE_SLAB,

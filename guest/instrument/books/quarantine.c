@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Released memory is kept for a while, full of poison: who still uses it is found out.
+// Released memory is kept for a while, full of poison, to find out who still writes to it.
 #include <linux/list.h>
 #include <linux/lockdep.h>
 #include <linux/sizes.h>
@@ -7,8 +7,9 @@
 #include "books/holding.h"
 
 /*
- * A queue for each space: what is given back when one of a space is released may be given back
- * there, since the caller's own release could have been. (vfree() may sleep, kfree() may not.)
+ * There is a queue for each space, since a release may give older memory of its queue back to the
+ * kernel, and the caller's context allows that only for its own space. (vfree() may sleep, kfree()
+ * may not.)
  */
 struct queue {
 	struct list_head held; /* the oldest first */
@@ -36,7 +37,7 @@ void quarantine_reset(void)
 	}
 }
 
-/* What is as large as all of it would only drive out the others. */
+/* A large holding would drive out all others. */
 bool quarantine_takes(const struct holding *holding)
 {
 	return holding->size <= queues[holding->space].most_bytes / 4;
@@ -67,7 +68,7 @@ static bool full(const struct queue *queue)
 	return READ_ONCE(queue->count) > queue->most || READ_ONCE(queue->bytes) > queue->most_bytes;
 }
 
-/* Out of the queue, and nobody else's; NULL: there is none to give back. */
+/* Takes one out of the queue, for the caller alone; NULL: there is none to give back. */
 static struct holding *take(const struct queue *queue, bool all, unsigned long cache)
 {
 	struct holding *holding;
@@ -97,7 +98,7 @@ static void append_reclaim(const struct holding *holding)
 	ledger_append(&record);
 }
 
-/* It is gone before the kernel has it. */
+/* The books have it as gone before the kernel gets it, which may give the address out at once. */
 static void let_go(struct holding *holding, struct holding *copy)
 {
 	lockdep_assert_held(&books_lock);
@@ -110,7 +111,7 @@ static void let_go(struct holding *holding, struct holding *copy)
 	holding_is_gone(holding);
 }
 
-/* Its memory is looked at first. False: there is none to give back. */
+/* Checks the memory of one, and gives it back. False: there is none to give back. */
 static bool evict(struct queue *queue, bool all, unsigned long cache)
 {
 	struct holding copy, *holding;
@@ -138,21 +139,21 @@ static bool evict(struct queue *queue, bool all, unsigned long cache)
 	return true;
 }
 
-/* Back to its bounds. Where memory of that space may be released. */
+/* Gives back what is beyond the bounds. In a context where memory of that space may be released. */
 void quarantine_trim(enum space space)
 {
 	while (full(&queues[space]) && evict(&queues[space], false, 0))
 		;
 }
 
-/* The objects of a cache that is about to be destroyed. */
+/* Gives back all objects of a cache that is about to be destroyed. */
 void quarantine_flush_cache(unsigned long cache)
 {
 	while (evict(&queues[SPACE_SLAB], false, cache))
 		;
 }
 
-/* Everything. May sleep. Returns how many that were. */
+/* Gives everything back, and returns how many holdings that were. May sleep. */
 u32 quarantine_flush(void)
 {
 	u32 count = 0;

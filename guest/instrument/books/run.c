@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-// From one begin to the next: when the books listen, and what becomes of all that is in them.
+// A run of the books: when they listen, and what becomes of their holdings at its end.
 #include <linux/atomic.h>
 #include <linux/delay.h>
 
 #include "books/holding.h"
 
-#define PATIENCE_MS 1000 /* for those who are poisoning memory */
+#define PATIENCE_MS 1000 /* until all that is being poisoned must be */
 
 enum books_phase books_now;
 static atomic_t last_serial;
@@ -19,13 +19,13 @@ static void enter(enum books_phase next)
 	raw_spin_unlock_irqrestore(&books_lock, flags);
 }
 
-/* One count for all that is acquired, of whatever family. */
+/* Serials are counted over all families. */
 u32 books_next_serial(void)
 {
 	return atomic_inc_return(&last_serial);
 }
 
-/* After a settled run, or at first. */
+/* The run before, if any, is settled. */
 void books_begin(void)
 {
 	unsigned long flags;
@@ -39,7 +39,7 @@ void books_begin(void)
 	stacks_begin();
 }
 
-/* What is held or was released, one by one: the host cannot see all of it. Before the end. */
+/* Checks all guards and all poison before the end of the run: the host cannot see all of it. */
 void books_inspect(void)
 {
 	struct holding *holding;
@@ -60,8 +60,8 @@ void books_inspect(void)
 }
 
 /*
- * From now on nothing is acquired for the books, and what is released stays as it is for the host.
- * `end` says how many are live: no release comes between the count and the record.
+ * From now on acquisitions are not entered, and what is released stays as it is for the host to see.
+ * `end` says how many holdings are live; no release comes between the count and the record.
  */
 void books_end(struct ledger_record *end)
 {
@@ -90,7 +90,7 @@ u32 books_live(void)
 	return count(HOLDING_LIVE);
 }
 
-/* `broken` records of the run, of which none comes once it is settled. */
+/* How many `broken` records the run has. None follows once it is settled. */
 u32 books_broken(void)
 {
 	return memory_broken();
@@ -113,8 +113,8 @@ static bool anybody_busy(void)
 }
 
 /*
- * What was released goes back to the kernel. What was not stays where it is: somebody of whom
- * we know nothing may use it. May sleep. Returns how many went back.
+ * Gives everything that was released back to the kernel, and returns how many holdings that were.
+ * Leaked memory stays, since somebody unknown may use it. May sleep.
  */
 u32 books_settle(void)
 {
@@ -128,7 +128,7 @@ u32 books_settle(void)
 	return settled;
 }
 
-/* Of the run that is on; of none, once it has ended. */
+/* Appends to the run that is on; once it has ended, as a late record. */
 void books_append(enum ledger_witness witness, struct ledger_record *record)
 {
 	if (books_phase() == BOOKS_ENDED)
