@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// What keeping books costs: one allocate/release pair bare, with the ledger, with the kernel witness.
+// What the books cost: one allocate/release pair bare, with the ledger, with the kernel witness.
 #include <linux/ktime.h>
 #include <linux/slab.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Scenarios: the table that a module registers, one run of one of them, what it says of itself. */
+/* Scenarios: the table that a module registers, and the run of one of them. */
 #ifndef FREEONCE_ENGINE_H
 #define FREEONCE_ENGINE_H
 
@@ -28,8 +28,8 @@ struct scenario {
 	const char *lesson;
 	const struct expectation *expected;
 	size_t expected_count;
-	u32 cpus;   /* that it needs at least; 0 for 1 */
-	u32 shares; /* it leaves nothing: others may come before and after it in its guest */
+	u32 cpus;   /* how many it needs at least; 0 for 1 */
+	u32 shares; /* it leaves nothing behind, so others may run in the same guest */
 	int (*run)(void);      /* C; NULL in a Rust scenario */
 	const void *rust_body; /* Rust's own */
 };
@@ -37,7 +37,7 @@ struct scenario {
 /* What a module of scenarios brings. Its text is what is judged. */
 struct scenario_table {
 	struct module *owner;
-	const struct scenario *(*at)(size_t index); /* NULL behind the last one */
+	const struct scenario *(*at)(size_t index); /* NULL after the last one */
 	int (*run)(const struct scenario *scenario);
 	/* Calls `measure` with an L2 that exits for ever, on a CPU with SVM on: for bench/. */
 	int (*with_l2)(void (*measure)(struct vcpu *vcpu, void *into), void *into);
@@ -56,7 +56,7 @@ int scenario_bench(int (*measure)(const struct scenario_table *table, void *into
 void freeonce_unload_after(void);
 bool freeonce_unload_wanted(void);
 
-/* rest.c: waits for what the kernel has put off. May sleep. */
+/* rest.c: waits until the kernel has done what it deferred. May sleep. */
 int rest_open(void);
 void rest_close(void);
 bool rest_awaited(void);
@@ -65,7 +65,10 @@ bool rest_awaited(void);
 void life_begin(const struct run_options *options);
 int life_end(void);
 
-/* say.c: for scenarios. Texts are cut at LEDGER_TEXT_MOST, those of freeonce_unsupported() at LEDGER_TEXT_SIZE. */
+/*
+ * say.c: for scenarios. Texts are cut at LEDGER_TEXT_MOST, those of freeonce_unsupported() at
+ * LEDGER_TEXT_SIZE.
+ */
 void freeonce_step(const char *text, size_t length);
 void freeonce_label(const void *pointer, const char *text, size_t length);
 void freeonce_unsupported(const char *text, size_t length, u32 kind);

@@ -46,7 +46,7 @@ void freeonce_sleep(u32 milliseconds)
 }
 EXPORT_SYMBOL_GPL(freeonce_sleep);
 
-/* Reads a byte of guest-physical memory that no driver uses, whatever is there. */
+/* Reads a byte of guest-physical memory that no driver uses, even where there is no RAM. */
 void freeonce_touch(u64 gpa)
 {
 	void __iomem *address = ioremap(gpa, PAGE_SIZE);
@@ -57,14 +57,17 @@ void freeonce_touch(u64 gpa)
 }
 EXPORT_SYMBOL_GPL(freeonce_touch);
 
-/* Whether these bytes are an allocation's, released or not: it stays until the run is settled. */
+/*
+ * Whether these bytes are in an allocation, live or released. Released ones stay until the run is
+ * settled.
+ */
 bool freeonce_known(u64 gpa, size_t size)
 {
 	return allocation_known_at(gpa, size);
 }
 EXPORT_SYMBOL_GPL(freeonce_known);
 
-/* RtlZeroMemory's part: a call that the compiler of the scenario cannot see into. */
+/* As RtlZeroMemory: the scenario's compiler cannot see into the call, and so cannot drop it. */
 void freeonce_zero(void *pointer, size_t size)
 {
 	memset(pointer, 0, size);
@@ -76,7 +79,7 @@ static bool in_a_module(const void *pointer)
 	return (unsigned long)pointer >= MODULES_VADDR && (unsigned long)pointer < MODULES_END;
 }
 
-/* Also of static memory, which the kernel maps page by page. */
+/* The gpa of any kernel memory, also of a module's static memory, which is mapped page by page. */
 u64 freeonce_gpa(const void *pointer)
 {
 	if (!is_vmalloc_addr(pointer) && !in_a_module(pointer))

@@ -30,12 +30,12 @@ static bool wait_while(u32 (*left)(void), u32 patience)
 	return !left();
 }
 
-/* In bounded time. What is live then is told: the host knows what it means. */
+/* Waits a bounded time. The host judges what is still live then. */
 static void quiesce(void)
 {
 	struct ledger_record record = { .type = LEDGER_QUIESCED };
 
-	/* While it is still known where the modules lay. */
+	/* While it is still known where the modules were. */
 	hooked_read();
 	if (rest_awaited())
 		record.detail |= QUIESCED_RCU | QUIESCED_WORK;
@@ -48,7 +48,7 @@ static void quiesce(void)
 	ledger_append(&record);
 }
 
-/* A life that is on is over first, as it is. */
+/* A life that is still on ends first, in whatever state. */
 void life_begin(const struct run_options *options)
 {
 	struct ledger_record record = {
@@ -70,7 +70,7 @@ int life_end(void)
 
 	mutex_lock(&run_mutex);
 	if (living && run_is_on()) {
-		/* While this goes on the host does not drain. */
+		/* The host drains no records meanwhile. */
 		drain_begin(false);
 		quiesce();
 		run_end(0, 0);

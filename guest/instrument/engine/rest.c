@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// The kernel at rest: what it put off until later has been done.
+// The kernel at rest: everything that it deferred is done.
 #include <linux/completion.h>
 #include <linux/errno.h>
 #include <linux/jiffies.h>
@@ -13,7 +13,10 @@
 static struct workqueue_struct *queue;
 static DECLARE_COMPLETION(done);
 
-/* Callbacks queue work, and work queues callbacks. Called as functions: the macros warn of users like us. */
+/*
+ * Callbacks queue work, and work queues callbacks. The functions are called directly, since the
+ * macros warn about flushing system-wide workqueues.
+ */
 static void await(struct work_struct *unused)
 {
 	struct workqueue_struct *const queues[] = {
@@ -31,7 +34,7 @@ static void await(struct work_struct *unused)
 
 static DECLARE_WORK(await_work, await);
 
-/* False: it did not come to rest in time, or somebody still waits since last time. May sleep. */
+/* False: it did not come to rest in time, or the last wait is not over yet. May sleep. */
 bool rest_awaited(void)
 {
 	/* They queue work and callbacks. */
@@ -50,7 +53,7 @@ int rest_open(void)
 	return queue ? 0 : -ENOMEM;
 }
 
-/* Also after a rest_open() that failed. */
+/* Also called when rest_open() fails. */
 void rest_close(void)
 {
 	timers_close();

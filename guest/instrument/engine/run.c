@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// One run: what is watched from its begin to its end, and given back when the host has looked at it.
+// One run: everything is watched from its begin to its end, and given back after the host has looked.
 #include <linux/lockdep.h>
 
 #include "books/books.h"
@@ -11,9 +11,9 @@
 DEFINE_MUTEX(run_mutex);
 static u32 last_run;
 static bool on;
-static bool at_rest; /* and nobody is left who could disturb it */
+static bool at_rest; /* and nothing is left that could disturb it */
 
-/* What planted faults and injected failures may have left. */
+/* Undoes what planted faults and injected failures may have left. */
 static void plant(const struct run_options *options)
 {
 	inject_reset(options);
@@ -21,7 +21,7 @@ static void plant(const struct run_options *options)
 	lie_reset();
 }
 
-/* What an earlier run left is settled. `begin` says of what this one is. */
+/* Settles what an earlier run left. `begin`: the record that says what this run is of. */
 void run_begin(struct ledger_record *begin, const struct run_options *options)
 {
 	lockdep_assert_held(&run_mutex);
@@ -40,14 +40,14 @@ void run_begin(struct ledger_record *begin, const struct run_options *options)
 	at_rest = false;
 }
 
-/* The kernel has come to rest in this run, and all that it was about is gone. */
+/* The kernel came to rest in this run, and its modules are gone. */
 void run_is_at_rest(void)
 {
 	lockdep_assert_held(&run_mutex);
 	at_rest = true;
 }
 
-/* After its end the run is told nothing more but what settles it. */
+/* After its end, only the records of settling belong to a run. */
 void run_end(int error, u8 flags)
 {
 	static const struct run_options nothing;
@@ -68,7 +68,10 @@ bool run_is_on(void)
 	return on;
 }
 
-/* What the run left goes back to the kernel. First all that it has under way: nobody is at it then. */
+/*
+ * Gives what the run left back to the kernel. First deferred work is awaited, so that nobody uses
+ * it.
+ */
 void run_settle(void)
 {
 	struct ledger_record record = { .type = LEDGER_SETTLED };
@@ -78,7 +81,7 @@ void run_settle(void)
 		return;
 	if (on)
 		run_end(0, 0);
-	/* Once is enough: it takes longer than all else of a short life. */
+	/* Once is enough: it takes longer than the rest of a short life. */
 	if (!at_rest)
 		rest_awaited();
 	virtualize_leave_all();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Between scenarios and lives: one run at a time, of either. */
+/* Runs, of a scenario or of a life: one at a time. */
 #ifndef FREEONCE_RUN_H
 #define FREEONCE_RUN_H
 
@@ -8,7 +8,7 @@
 #include "engine/engine.h"
 #include "ledger/ledger.h"
 
-/* inject.c, cpu_state.c, on_cpu.c and the run's number rely on it. */
+/* Also guards the state of inject.c, cpu_state.c and on_cpu.c, and the run's number. */
 extern struct mutex run_mutex;
 
 /* run.c, all with run_mutex. */

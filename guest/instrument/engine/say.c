@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// What a scenario says of itself: where it is, what an allocation is called, what it lacks.
+// What a scenario tells: its step, the name of an allocation, a feature that this CPU lacks.
 #include <linux/export.h>
 #include <linux/panic.h>
 #include <linux/string.h>
@@ -20,7 +20,7 @@ void freeonce_label(const void *pointer, const char *text, size_t length)
 }
 EXPORT_SYMBOL_GPL(freeonce_label);
 
-/* kind: 1 + the exit code of the #VMEXIT that could not be had; 0: of none. */
+/* kind: 1 + the exit code of the #VMEXIT that this CPU cannot make; 0: not about an exit. */
 void freeonce_unsupported(const char *text, size_t length, u32 kind)
 {
 	struct ledger_record record = { .type = LEDGER_UNSUPPORTED, .detail = kind };

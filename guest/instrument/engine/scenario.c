@@ -13,7 +13,7 @@
 #include "ledger/ledger.h"
 #include "subjects/subjects.h"
 
-static const struct scenario_table *table; /* NULL: nobody has registered one */
+static const struct scenario_table *table; /* NULL: none is registered */
 static bool unload_wanted;
 
 static const struct scenario *scenario_at(size_t index)
@@ -59,7 +59,7 @@ static int run(const struct scenario *scenario)
 	return 0;
 }
 
-/* Not at the run's end, but when the host has looked at the memory that the run left. */
+/* Called after the host has looked at the memory that the run left. */
 void scenario_settle(void)
 {
 	mutex_lock(&run_mutex);
@@ -91,7 +91,7 @@ int freeonce_register_scenarios(const struct scenario_table *theirs)
 }
 EXPORT_SYMBOL_GPL(freeonce_register_scenarios);
 
-/* Before the module goes: what it left running is stopped, and nothing of it is called again. */
+/* Called before the module goes: stops what it left running, and calls nothing of it again. */
 void freeonce_unregister_scenarios(void)
 {
 	mutex_lock(&run_mutex);
@@ -103,7 +103,7 @@ void freeonce_unregister_scenarios(void)
 }
 EXPORT_SYMBOL_GPL(freeonce_unregister_scenarios);
 
-/* All of the table, until `tell` returns an error, which is then returned. */
+/* Tells each scenario, until `tell` returns an error, which is returned. */
 int scenario_each(int (*tell)(const struct scenario *scenario, void *to), void *to)
 {
 	const struct scenario *scenario;
@@ -158,7 +158,7 @@ int scenario_run(const char *name, const struct run_options *options)
 		error = run(scenario);
 		one_cpu_only(false);
 		run_end(error, unload_wanted ? FLAG_UNLOAD : 0);
-		/* Before the host looks at the memory: what was put off may yet write to it. */
+		/* Before the host looks at the memory, to which deferred work may still write. */
 		if (!rest_awaited())
 			books_blind(BLIND_REST, 0);
 		error = 0;
@@ -167,7 +167,7 @@ int scenario_run(const char *name, const struct run_options *options)
 	return error;
 }
 
-/* The host unloads both modules when this run is settled, and judges what they left. */
+/* The host is to unload both modules once this run is settled, and judges what they leave. */
 void freeonce_unload_after(void)
 {
 	unload_wanted = true;

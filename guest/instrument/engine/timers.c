@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Timers that are due have run: a CPU that was slow to do so is waited for.
+// Waits until each CPU has run the timers that are due.
 #include <linux/atomic.h>
 #include <linux/completion.h>
 #include <linux/cpu.h>
@@ -22,7 +22,10 @@ static void ran(struct timer_list *unused)
 		complete(&all_ran);
 }
 
-/* One of ours has run on each CPU, due at its next tick. False: not in time, or not even since last time. */
+/*
+ * Waits until a timer of ours, due at the next tick, has run on each CPU. False: not in time, or
+ * the last wait is not over yet.
+ */
 static bool one_awaited(void)
 {
 	unsigned int cpu;

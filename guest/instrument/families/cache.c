@@ -13,7 +13,7 @@ static struct kmem_cache *created(struct acquisition *take, struct kmem_cache *c
 		return NULL;
 	}
 	take->address = (unsigned long)cache;
-	/* Its objects are looked at, or kept ready, after their release. */
+	/* Whether the kernel or the cache's owner looks at its objects after their release. */
 	take->whole = constructed || flags & SLAB_TYPESAFE_BY_RCU;
 	acquired(take);
 	return cache;
@@ -74,7 +74,7 @@ struct kmem_cache *WRAP___KMEM_CACHE_CREATE_ARGS(const char *name, unsigned int 
 EXPORT_SYMBOL(WRAP___KMEM_CACHE_CREATE_ARGS);
 #endif
 
-/* What is in quarantine would be an object that nobody released. */
+/* To the kernel an object in quarantine would be one that nobody released. */
 void WRAP_KMEM_CACHE_DESTROY(struct kmem_cache *cache);
 void WRAP_KMEM_CACHE_DESTROY(struct kmem_cache *cache)
 {
@@ -83,7 +83,7 @@ void WRAP_KMEM_CACHE_DESTROY(struct kmem_cache *cache)
 	give.address = (unsigned long)cache;
 	give.null_is_right = true;
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
-	/* The kernel waits for its own deferred releases there; these are ours. */
+	/* kmem_cache_destroy() waits for the kernel's deferred releases; these are the instrument's. */
 	if (cache && books_deferred_in(cache))
 		rcu_barrier();
 #endif

@@ -212,7 +212,7 @@ static int change_cache(struct allocation *allocation, enum cache_type cache)
 	enum cache_type now;
 	int error;
 
-	/* Before the attempt: it may fail with some pages changed. */
+	/* Set before the attempt, which may fail with some pages changed. */
 	allocation->cache_changed = true;
 	error = cache_type_set(allocation->base, allocation->pages, cache);
 	if (error)
@@ -239,7 +239,10 @@ static int obtain(struct allocation *allocation, const struct contiguous_request
 	int error;
 
 	if (shift) {
-		/* Twice the room, aligned to all of it: a page further on nothing holds. */
+		/*
+		 * Twice the room, aligned to all of it: one page further neither alignment nor
+		 * boundary hold.
+		 */
 		place.align = roundup_pow_of_two(2 * max(place.pages * PAGE_SIZE, place.align));
 		place.pages = PHYS_PFN(place.align) + 1;
 		place.boundary = 0;
@@ -249,7 +252,7 @@ static int obtain(struct allocation *allocation, const struct contiguous_request
 	if (error)
 		return error;
 	allocation->pointer = allocation->base + shift;
-	/* Whoever writes there writes into the same page, where nothing else stops it. */
+	/* A write there stays in the last page, so that nothing else would stop it. */
 	allocation->rest = PAGE_ALIGN(request->size + GUARD_SIZE) - request->size - GUARD_SIZE;
 	if (request->cache == CACHE_WB || misplaced & MISPLACE_CACHE)
 		return 0;
@@ -335,7 +338,10 @@ void contiguous_give(const void *pointer, const struct believed *believed, void 
 
 	if (!allocation || !allocation->cache_changed)
 		return;
-	/* Where nothing may sleep they stay, which the record tells, until the run is settled. */
+	/*
+	 * Where it may not sleep, the attributes stay until the run is settled, and the record
+	 * says so.
+	 */
 	if (!allocation->leave_cache && may_sleep())
 		restore_cache(allocation);
 	record.serial = allocation->serial;

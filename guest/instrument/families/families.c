@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// What is to know of each family, and how its memory goes back to the kernel.
+// The families: what the books must know of each, and how its memory goes back to the kernel.
 #include "families/wrap.h"
 
 static void give_slab(const struct holding *holding)
@@ -63,7 +63,7 @@ static bool is_page(unsigned long address)
 	       page_ref_count(virt_to_page((void *)address)) > 0;
 }
 
-/* What a mapping of device memory has behind it, and one that was given back has not. */
+/* A mapping of device memory has a vm_struct; one that was given back has none. */
 static bool maps_device(unsigned long address)
 {
 	return is_vmalloc_addr((void *)address) && vmalloc_to_page((void *)address) &&
@@ -80,7 +80,7 @@ static bool is_any(unsigned long address)
 	return is_vmalloc_addr((void *)address) ? is_vmalloc(address) : is_slab(address);
 }
 
-/* Nothing can be told by looking at it: a percpu cookie, or what only its own functions know. */
+/* The handle shows nothing: it is a percpu cookie, or known only to the family's own functions. */
 static bool is_any_handle(unsigned long address)
 {
 	return !IS_ERR_VALUE(address);

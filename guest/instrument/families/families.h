@@ -31,14 +31,14 @@ struct contiguous_request {
 void *freeonce_contiguous_alloc(const struct contiguous_request *request);
 void freeonce_contiguous_free(void *pointer, size_t size, size_t align);
 
-/* The same for who has other names for it (windows.c). `frame`: of the function that was called. */
+/* The same under other names (windows.c). `frame`: of the function that was called. */
 struct pool_request {
 	size_t size;
 	size_t align;
 	u32 tag;
 	bool zeroed;
-	bool paged;   /* served as all, and refused where nothing may sleep */
-	bool invalid; /* refused: it contradicts itself in words that are not ours */
+	bool paged;   /* served as any other, but refused where nothing may sleep */
+	bool invalid; /* refused: the caller's own parameters contradict each other */
 };
 
 void *pool_take(const struct pool_request *request, void *frame);

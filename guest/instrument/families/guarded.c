@@ -15,8 +15,9 @@ static const unsigned int sizes[] = {
 static struct kmem_cache *caches[ARRAY_SIZE(sizes)];
 
 /*
- * Each CPU's own, a stack for each size: of what comes back to us, so that it need not go through
- * the slab allocator, where caches with red zones have no quick way. For that it is still in use.
+ * Objects that came back, a stack for each size on each CPU. They need not go through the slab
+ * allocator, which has no fast path for caches with red zones, and for which they are still in
+ * use.
  */
 #define MOST_SPARE 16
 
@@ -86,7 +87,10 @@ static int class_of(size_t size)
 	return i;
 }
 
-/* As the slab allocator gives it: since its zones were looked at, somebody may have written there. */
+/*
+ * Writes its zones as the slab allocator does: somebody may have written there since they were
+ * checked.
+ */
 static void renew(void *object, size_t zoned, gfp_t flags)
 {
 	size_t front = min_t(size_t, alignment(zoned), MOST_GUARD);
@@ -130,7 +134,7 @@ bool guarded_keep(void *object, size_t zoned)
 	return room;
 }
 
-/* NULL: what is not for us, or could not be had; the kernel is to be asked then. */
+/* NULL: not for these caches, or none is free; the caller asks the kernel then. */
 void *guarded_alloc(struct acquisition *take, size_t size, gfp_t flags, int node)
 {
 	void *object = NULL;
@@ -149,7 +153,7 @@ void *guarded_alloc(struct acquisition *take, size_t size, gfp_t flags, int node
 	return object;
 }
 
-/* Moves what was acquired, and told in `take`, to where it has guards; else it stays where it is. */
+/* Moves what `take` tells of to an object with guards, if there is one. */
 void *guarded_copy(struct acquisition *take, const void *object, gfp_t flags)
 {
 	void *copy;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Wrappers of the page allocator that need a hand: many pages at once, and one that becomes many.
+// Wrappers of the page allocator for many pages at once, and for one allocation that becomes many.
 #include "families/wrap.h"
 
 #ifdef WRAP___ALLOC_PAGES_BULK
@@ -19,7 +19,7 @@ static void acquired_page(struct acquisition *take, struct page *page)
 	acquired(take);
 }
 
-/* Elements that were there already are left as they are: those that the books know. */
+/* Elements that were there before stay as they are; the books know them. */
 static void acquired_array(struct acquisition *take, struct page **pages, unsigned long count)
 {
 	struct holding holding;

@@ -91,7 +91,7 @@ void pool_give(const void *pointer, const struct believed *believed, void *frame
 	allocation_release(KIND_POOL, pointer, believed, frame);
 	if (!inject_act_real())
 		return;
-	/* What an allocator without our books would do. */
+	/* As an allocator without books would do it. */
 	allocation_hand_over(pointer);
 	kfree(pointer);
 }

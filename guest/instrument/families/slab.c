@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-// Wrappers of slab and kvmalloc that need a hand: what takes and gives at once, what gives later.
+// Wrappers of slab and kvmalloc for what acquires and releases at once, and for what releases later.
 #include <linux/version.h>
 
 #include "families/wrap.h"
 
-/* The rest of an object is its owner's from now on, or no longer: it is acquired anew, where it is. */
+/* The owner may use the rest of an object from now on, or no longer: it is acquired again, in place. */
 static void renew(struct release *give, struct acquisition *take, size_t size)
 {
 	books_released(give);
@@ -78,7 +78,7 @@ void freeonce_wrap_kfree_strarray(char **array, size_t count)
 	bool over = books_released_at((unsigned long)array);
 	size_t i;
 
-	/* One that was released has no strings in it any more. */
+	/* A released object has no strings in it any more. */
 	for (i = 0; array && !over && i < count; i++)
 		give_string(&give, array[i]);
 	give_string(&give, array);
@@ -170,7 +170,7 @@ static void *resize(struct release *give, struct acquisition *take, const struct
 	return moved;
 }
 
-/* What is unknown, or not to be resized at all, is the kernel's affair. */
+/* What is unknown, or cannot be resized, is left to the kernel. */
 static void *resize_any(struct release *give, struct acquisition *take, const void *object,
 			size_t size, gfp_t flags, void *(*plain)(const void *, size_t, gfp_t))
 {
@@ -193,7 +193,7 @@ static void *resize_any(struct release *give, struct acquisition *take, const vo
 	    holding.family->released_by & BIT(give->family->number))
 		return resize(give, take, &holding, size, flags);
 	if (books_listening() && !ZERO_OR_NULL_PTR(object)) {
-		/* Released before, or never acquired: said by the record of a release. */
+		/* Released before, or never acquired: a record of a release says so. */
 		give->address = (unsigned long)object;
 		give->renewed = true;
 		if (!may_release(give))

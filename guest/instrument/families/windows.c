@@ -203,7 +203,7 @@ PHYSICAL_ADDRESS MmGetPhysicalAddress(PVOID BaseAddress)
 }
 EXPORT_SYMBOL_GPL(MmGetPhysicalAddress);
 
-/* Where the kernel has all memory; another mapping of it is not told. */
+/* In the kernel's direct map; other mappings are not told. */
 PVOID MmGetVirtualForPhysical(PHYSICAL_ADDRESS PhysicalAddress)
 {
 	return page_is_ram(PHYS_PFN(PhysicalAddress.QuadPart)) ? __va(PhysicalAddress.QuadPart)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What every wrapper is made of. A wrapper stands between a subject's call and the kernel's function. */
+/*
+ * What every wrapper is made of. A wrapper stands between a subject's call and the kernel's
+ * function.
+ */
 #ifndef FREEONCE_WRAP_H
 #define FREEONCE_WRAP_H
 
@@ -81,13 +84,13 @@
 	.function = number, .family = &families[FAMILY_##name], \
 	.frame = __builtin_frame_address(0) }
 
-/* What kstrdup_const() and its like give back as it is. */
+/* kstrdup_const() and its like return such a pointer as it is. */
 static inline bool in_kernel_image(const void *pointer)
 {
 	return (unsigned long)pointer >= __START_KERNEL_map;
 }
 
-/* False: the call fails, as was asked for. Ends in acquired() or not_acquired(). */
+/* False: the call is to fail. Ends in acquired() or not_acquired(). */
 static inline bool may_acquire(struct acquisition *take, gfp_t flags)
 {
 	ledger_await_room();
@@ -96,7 +99,7 @@ static inline bool may_acquire(struct acquisition *take, gfp_t flags)
 	return !take->failed;
 }
 
-/* The function that is wrapped said no, or was made to. */
+/* The wrapped function refused, or was not called because the call is to fail. */
 static inline void not_acquired(struct acquisition *take, int error)
 {
 	books_refused(take, error);

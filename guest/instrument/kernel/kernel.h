@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What is called otherwise in older kernels than the newest that we know. */
+/* Names of the newest kernel for what older kernels name otherwise. */
 #ifndef FREEONCE_KERNEL_H
 #define FREEONCE_KERNEL_H
 
@@ -14,7 +14,7 @@
 #define wrmsrq_safe wrmsrl_safe
 #endif
 
-/* Where the kernel has put a module, without what goes after its init. Text comes first. */
+/* Where the kernel has put a module, without the part that goes after its init. Text comes first. */
 struct module_part {
 	void *base;
 	unsigned long size;

@@ -11,7 +11,7 @@
 
 #include "ledger/ledger.h"
 
-/* How long somebody waits for the host, and then nobody any more in that run. */
+/* How long anybody waits for the host. After the first timeout nobody waits again in that run. */
 static unsigned int room_patience_ms = 60000;
 module_param(room_patience_ms, uint, 0600);
 MODULE_PARM_DESC(room_patience_ms, "how long a subject waits for the host to take records");
@@ -19,19 +19,19 @@ MODULE_PARM_DESC(room_patience_ms, "how long a subject waits for the host to tak
 bool ledger_is_drained;
 static DECLARE_WAIT_QUEUE_HEAD(room);
 static DEFINE_MUTEX(one_at_a_time);
-static u64 digest;   /* of what the host has, since the run began */
+static u64 digest;   /* of the records that the host has taken since the run began */
 static u64 upto_now; /* and how far that is */
 
-/* Who must not sleep has the last quarter of the window. */
+/* The last quarter of the window is for writers that must not sleep. */
 static bool crowded(void)
 {
 	return READ_ONCE(ledger_is_drained) && ledger_waiting() >= ledger_capacity() / 4 * 3;
 }
 
 /*
- * Not where the kernel makes room in memory: the host is answered by a process, which may need some.
- * Nor between the two steps of somebody who goes to sleep. Without a count of its spin locks a kernel
- * does not know whether it may sleep, and preemptible() is false.
+ * Not during memory reclaim: a process answers the host, and may need memory. Nor by a task that
+ * has set its state and is about to sleep. A kernel that does not count its spin locks cannot
+ * tell whether it may sleep, and its preemptible() is false.
  */
 static bool may_wait(void)
 {
@@ -39,7 +39,7 @@ static bool may_wait(void)
 	       !(current->flags & PF_MEMALLOC) && READ_ONCE(current->__state) == TASK_RUNNING;
 }
 
-/* Nobody waits any more in this run, and who does goes on. */
+/* Wakes all who wait; nobody waits again in this run. */
 void drain_give_up(void)
 {
 	struct ledger_record record = { .type = LEDGER_BLIND, .detail = BLIND_ROOM };
@@ -57,7 +57,7 @@ void drain_await_room(void)
 		drain_give_up();
 }
 
-/* `on`: the host drains from now on. Otherwise who waits goes on. */
+/* `on`: the host drains from now on. Otherwise wakes all who wait. */
 void drain_begin(bool on)
 {
 	mutex_lock(&one_at_a_time);
@@ -68,7 +68,7 @@ void drain_begin(bool on)
 	wake_up_all(&room);
 }
 
-/* The host has all records below. -EINVAL: it cannot have them. */
+/* The host says that it has all records below this one. -EINVAL: it cannot have them. */
 int drain_upto(u64 upto)
 {
 	int error;

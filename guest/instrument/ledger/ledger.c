@@ -15,7 +15,7 @@
 static struct ledger_header *header;
 static struct ledger_record *records;
 static u64 capacity;
-static u64 drained; /* records that the host has; the header repeats it */
+static u64 drained; /* how many records the host has; the header repeats it */
 static u32 current_run; /* of the next records; 0: outside of any */
 
 static_assert(sizeof(struct ledger_record) == 64);
@@ -39,7 +39,7 @@ void ledger_open(void)
 	header->capacity = capacity;
 	header->page_offset = PAGE_OFFSET;
 	strscpy(header->release, utsname()->release, sizeof(header->release));
-	/* The magic last: the host takes the header only when it stands. */
+	/* The magic comes last: without it the host does not take the header. */
 	smp_wmb();
 	memcpy(header->magic, LEDGER_MAGIC, sizeof(header->magic));
 }
@@ -60,7 +60,7 @@ static void set_drained(u64 count)
 	WRITE_ONCE(header->drained, count);
 }
 
-/* While nobody appends. Old records go first: none may stand behind the new count. */
+/* Called while nobody appends. Old records are cleared before the count is. */
 void ledger_rewind(void)
 {
 	u64 used = min_t(u64, atomic64_read(appended()), capacity);
@@ -86,7 +86,7 @@ static struct ledger_record *slot_of(u64 index)
 	return &records[index % capacity];
 }
 
-/* All but the first word, which makes it a record. Returns its check. */
+/* Writes all but the first word, which makes it a record. Returns its check. */
 static u32 write(struct ledger_record *slot, const struct ledger_record *record)
 {
 	const u64 *word = (const u64 *)record;
@@ -134,13 +134,13 @@ void ledger_append_as(enum ledger_witness witness, struct ledger_record *record)
 	append(witness, record, ledger_run());
 }
 
-/* What happens after a run's end belongs to none. */
+/* What happens after a run's end belongs to no run. */
 void ledger_append_late(enum ledger_witness witness, struct ledger_record *record)
 {
 	append(witness, record, 0);
 }
 
-/* `cpu`: whose deed it is, when that could not tell. */
+/* `cpu`: the one that did it, where another has to tell. */
 void ledger_append_on(u32 cpu, struct ledger_record *record)
 {
 	switch (lie_about(record->type)) {
@@ -177,7 +177,7 @@ void ledger_append_text(enum ledger_type type, u32 serial, const char *text, siz
 	} while (at < length);
 }
 
-/* What the host compares with what it read: of each record as it stands. */
+/* A digest of the records as they stand now, which the host compares with what it read. */
 static u64 digest_of(const struct ledger_record *record)
 {
 	const u64 *word = (const u64 *)record;
@@ -189,7 +189,7 @@ static u64 digest_of(const struct ledger_record *record)
 	return hash;
 }
 
-/* The host has all below `upto`: they may be written over. One caller at a time. */
+/* The host has all records below `upto`: they may be overwritten. One caller at a time. */
 int ledger_drained(u64 upto, u64 *digest)
 {
 	u64 index;
@@ -198,7 +198,7 @@ int ledger_drained(u64 upto, u64 *digest)
 		return -EINVAL;
 	for (index = drained; index < upto; index++)
 		*digest += digest_of(slot_of(index));
-	/* Read before anybody writes there. */
+	/* Read before they may be overwritten. */
 	smp_mb();
 	set_drained(upto);
 	return 0;

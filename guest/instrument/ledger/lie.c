@@ -29,7 +29,7 @@ void freeonce_lie_about_next(enum ledger_type type, enum ledger_lie what)
 }
 EXPORT_SYMBOL_GPL(freeonce_lie_about_next);
 
-/* A record of what never was. */
+/* A record of something that never happened. */
 void freeonce_lie_forge(struct ledger_record *record)
 {
 	ledger_append_as(WITNESS_LEDGER, record);

@@ -35,7 +35,7 @@ struct load {
 	char name[MODULE_NAME_LEN];
 	const struct module *module; /* NULL: its memory is free */
 	u32 serial;
-	bool scenarios; /* a run judges it, not a life; so its phases are nothing to tell */
+	bool scenarios; /* a run of a scenario judges it, so its phases are not told */
 	enum ledger_phase phase;
 	struct extent text[2]; /* what stays, and what goes after init; read without the lock */
 	unsigned int sections;
@@ -46,7 +46,7 @@ static char names[NAMES_SIZE]; /* separated by blanks */
 static struct load loads[MOST_LOADS];
 static u32 last_serial;
 static DEFINE_MUTEX(loads_mutex);
-static unsigned long lowest = ULONG_MAX, highest; /* of all text that was ever theirs; only grows */
+static unsigned long lowest = ULONG_MAX, highest; /* bounds of all text that was ever theirs; they only grow */
 
 static void text_of(const struct module *module, struct extent *text)
 {
@@ -82,7 +82,7 @@ bool subject_loaded_at(unsigned long address)
 	return false;
 }
 
-/* False is certain. Cheaper than to ask where each of them lies. */
+/* False is certain, and found faster than by looking at each of them. */
 bool subject_range_has(unsigned long address)
 {
 	return address >= READ_ONCE(lowest) && address <= READ_ONCE(highest);
@@ -195,7 +195,7 @@ static struct load *load_of(const struct module *module)
 	return NULL;
 }
 
-/* Its memory is free, or about to be somebody else's. */
+/* Its memory is free, or somebody else gets it next. */
 static void forget(struct load *load)
 {
 	int i;
@@ -208,7 +208,7 @@ static void forget(struct load *load)
 	enter(load, PHASE_GONE);
 }
 
-/* In the place of one that is gone for longest; NULL: none is gone. */
+/* Takes the place of the one that has been gone for longest; NULL: none is gone. */
 static struct load *new_load(void)
 {
 	struct load *oldest = NULL;
@@ -286,7 +286,7 @@ void subject_goes(const struct module *module)
 	mutex_unlock(&loads_mutex);
 }
 
-/* The memory of its init functions is free; stacks that have it stay true. */
+/* The memory of its init functions is free; stacks through them were told before and stay true. */
 static void live(struct load *load)
 {
 	enter(load, PHASE_LIVE);
@@ -315,13 +315,13 @@ static bool still_there(const struct load *load)
 {
 	char name[KSYM_SYMBOL_LEN], module[MODULE_NAME_LEN + 2];
 
-	/* Who lies there now may have names, too. */
+	/* Another module may lie there now, and have names. */
 	sprint_symbol(name, load->text[0].start);
 	snprintf(module, sizeof(module), "[%s]", load->name);
 	return strstr(name, module);
 }
 
-/* Notes those that are gone by now; whether all are. */
+/* Notes those that are gone by now, and returns whether all are. */
 bool subjects_look(void)
 {
 	bool all_gone = true;

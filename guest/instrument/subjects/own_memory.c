@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// The memory that the kernel gave the subject when it was loaded: it lives as long as the subject.
+// The static memory that the kernel gave the subject at its load: it lives as long as the subject.
 #include <linux/errno.h>
 #include <linux/io.h>
 #include <linux/lockdep.h>
@@ -13,7 +13,7 @@
 #include "subjects/subjects.h"
 #include "kernel/kernel.h"
 
-#define MOST_OWNERS 33 /* the loads of modules under audit, and the scenarios' */
+#define MOST_OWNERS 33 /* for the loads of modules under audit, and for the scenarios' */
 
 struct own_page {
 	u64 gpa;
@@ -50,7 +50,7 @@ static struct owner *owner_of(const struct module *module)
 	return NULL;
 }
 
-/* Before anything of it runs. -ENOMEM: then none of it is known. */
+/* Called before its code runs. -ENOMEM: none of it is known then. */
 int own_memory_open(const struct module *module)
 {
 	struct module_part parts[MODULE_PARTS];
@@ -76,7 +76,7 @@ int own_memory_open(const struct module *module)
 	return owner ? 0 : -ENOMEM;
 }
 
-/* Also of one of which none is known. */
+/* Also called for one of which nothing is known. */
 void own_memory_close(const struct module *module)
 {
 	struct owner old = { 0 }, *owner;

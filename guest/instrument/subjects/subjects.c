@@ -29,7 +29,7 @@ bool instrument_has(unsigned long address)
 	return address - text.start < text.size;
 }
 
-/* Of the linker: the wrappers' own code, wrappers.lds. objtool wants no address of its begin. */
+/* By the linker (wrappers.lds): the wrappers' own code. objtool rejects an address of its begin. */
 extern const char wrappers_end[], wrappers_size[];
 
 bool wrapper_has(unsigned long address)

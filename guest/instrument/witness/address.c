@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// What the kernel's allocators do with addresses that are in the books, and what a subject took past the wrappers.
+// What the kernel's allocators do with addresses in the books, and what a subject acquires past the wrappers.
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/sched/task_stack.h>
@@ -14,8 +14,8 @@
 #define DEPTH 12
 
 /*
- * Functions of the kernel hand on their caller's address as if it were their own, so that the site
- * is the subject's though the memory is theirs (devm_kmalloc()).
+ * Some kernel functions pass on their caller's address, so the site is the subject's though the
+ * memory is theirs (devm_kmalloc()).
  */
 static noinline bool called_by_a_subject(void)
 {
@@ -49,7 +49,10 @@ static bool subject_may_have_called(void)
 	return false;
 }
 
-/* Pages that other allocators take to serve a subject are the kernel's, and wrappers tell by themselves. */
+/*
+ * Pages that another allocator takes to serve a subject are the kernel's own; wrappers tell of
+ * the rest.
+ */
 static noinline bool pages_called_by_a_subject(void)
 {
 	unsigned long stack[DEPTH];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Between witness.c, which attaches the probes, and address.c, which knows whom they concern. */
+/*
+ * What witness.c, which attaches the probes, and address.c, which knows whose events they are,
+ * share.
+ */
 #ifndef FREEONCE_ADDRESS_H
 #define FREEONCE_ADDRESS_H
 

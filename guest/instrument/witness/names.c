@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Which functions of the kernel its allocators are called by, known by their names.
+// Which kernel functions call its allocators, by their names.
 #include <linux/hash.h>
 #include <linux/kallsyms.h>
 #include <linux/pgtable.h>
@@ -10,7 +10,10 @@
 
 #define CACHE_BITS 8
 
-/* A name is dear. Of an address the answer stays: `answers` holds it shifted by a bit, and the answer there. */
+/*
+ * Looking up a name is slow. The answer for an address stays the same, so `answers` keeps
+ * addresses, shifted by a bit, with the answer in the lowest bit.
+ */
 struct names {
 	const char *const *prefixes;
 	unsigned long answers[1 << CACHE_BITS];
@@ -29,7 +32,7 @@ static bool begins_so(const struct names *names, unsigned long address)
 	return false;
 }
 
-/* Whatever the number of its underscores. No allocator is a module. */
+/* With any number of leading underscores. No allocator is in a module. */
 static bool named(struct names *names, unsigned long address)
 {
 	unsigned long *slot = &names->answers[hash_long(address, CACHE_BITS)];
@@ -71,7 +74,7 @@ bool page_interface(unsigned long address)
 	return named(&names, address);
 }
 
-/* With retpolines a call by pointer is one of a thunk. */
+/* With retpolines a call by pointer calls a thunk. */
 static bool thunk(unsigned long address)
 {
 	static const char *const prefixes[] = { "x86_indirect", NULL };
@@ -92,7 +95,7 @@ bool calls(unsigned long after, bool (*of)(unsigned long address))
 	} __packed call;
 	unsigned long target;
 
-	/* A module that was there a moment ago may have gone, and its text with it: nobody calls from there. */
+	/* A module may have gone a moment ago, with its text: then nobody calls from there. */
 	if (copy_from_kernel_nofault(&call, (void *)(after - sizeof(call)), sizeof(call)))
 		return false;
 	target = after + call.distance;

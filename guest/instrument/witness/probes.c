@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// What no tracepoint tells of: kprobes on functions of the kernel's allocators.
+// Kprobes on functions of the kernel's allocators, for events without a tracepoint.
 #include <linux/kprobes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -16,7 +16,7 @@ static unsigned long caller_of(const struct pt_regs *registers)
 	return *(unsigned long *)registers->sp;
 }
 
-/* As of the function that was called: its return address lies behind it. */
+/* As the frame of the function that was called: its return address follows. */
 static void *frame_of(const struct pt_regs *registers)
 {
 	return (void *)registers->sp - sizeof(long);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// The kernel witness: what slab and page allocator themselves saw of the audited code.
+// The kernel witness: what the slab and page allocators saw of the audited code.
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -29,7 +29,7 @@ static bool watching(void)
 	return READ_ONCE(run_watched);
 }
 
-/* Our own allocators, which serve scenarios. Wrappers tell by themselves. */
+/* Our own allocators, which serve scenarios. Wrappers tell of what they do by themselves. */
 static bool ours(unsigned long address)
 {
 	return instrument_has(address) && !wrapper_has(address);
@@ -112,7 +112,7 @@ static noinline bool pages_are_ours(void)
 	/* This function and the probe that called it. */
 	while (i < count && instrument_has(stack[i]))
 		i++;
-	/* Names are dear, and most events are of others: the rest of the kernel goes on meanwhile. */
+	/* Looking up names is slow, and most events are the rest of the kernel's. */
 	for (caller = i; caller < count && !ours(stack[caller]); caller++)
 		;
 	while (i < caller && page_interface(stack[i]))
@@ -147,7 +147,7 @@ static void on_page_free(void *unused, struct page *page, unsigned int order)
 static struct probe {
 	const char *name;
 	void *function;
-	struct tracepoint *tracepoint; /* NULL: this kernel has none of that name */
+	struct tracepoint *tracepoint; /* NULL: this kernel has no tracepoint of that name */
 	bool attached;
 } probes[] = {
 	{ "kmalloc", on_kmalloc },
