@@ -17,7 +17,7 @@ from freeonce.deadline import patience
 from freeonce.errors import UsageError
 from tests.death.life import MARK
 
-FREEONCE = (sys.executable, "-m", "freeonce.cli.main")
+FREEONCE = (sys.executable, "-m", "freeonce")
 NONE: Mapping[str, str] = {}
 SECONDS = 120.0
 LEFT_SECONDS = 10.0

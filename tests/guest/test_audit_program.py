@@ -68,7 +68,7 @@ def folder(place: tuple[Setting, Template], tmp_path: Path) -> Path:
 
 def freeonce(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The program, in that folder."""
-    argv = [sys.executable, "-m", "freeonce.cli.main", "audit", *words]
+    argv = [sys.executable, "-m", "freeonce", "audit", *words]
     return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
 
 

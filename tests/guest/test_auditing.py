@@ -48,7 +48,7 @@ class Reader:
         program, *words = shlex.split(command)
         assert program == "freeonce"
         done = subprocess.run(
-            [sys.executable, "-m", "freeonce.cli.main", *words],
+            [sys.executable, "-m", "freeonce", *words],
             cwd=self.folder,
             env={**os.environ, "COLUMNS": str(WIDTH)},
             capture_output=True,

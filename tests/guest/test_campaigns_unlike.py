@@ -80,7 +80,7 @@ def another_install(folder: Path) -> tuple[str, ...]:
     # What it needs is that of ours; what a path's own .pth files name is not followed.
     paths = [str(package.parent), *site.getsitepackages()]
     (packages / "another.pth").write_text("\n".join(paths))
-    return (str(folder / "venv/bin/python"), "-m", "freeonce.cli.main")
+    return (str(folder / "venv/bin/python"), "-m", "freeonce")
 
 
 def test_a_worker_of_another_version_is_left_to_others_and_stops_nobody(

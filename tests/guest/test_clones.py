@@ -281,7 +281,7 @@ def test_the_module_has_the_line_while_others_write_the_files(guest: Guest) -> N
 def building(place: Path) -> "tuple[subprocess.Popen[bytes], int]":
     """A run that builds its first template, and its QEMU's pid."""
     run = subprocess.Popen(
-        [sys.executable, "-m", "freeonce.cli.main", "run", "--no-faults", "c/pool"],
+        [sys.executable, "-m", "freeonce", "run", "--no-faults", "c/pool"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=os.environ | {"FREEONCE_TEMPLATES": str(place)},
@@ -328,7 +328,7 @@ def test_a_run_killed_while_it_builds_a_template_leaves_nothing(
 def test_two_runs_at_once_build_one_template(tmp_path: Path) -> None:
     first, _ = building(tmp_path)
     second = subprocess.run(
-        [sys.executable, "-m", "freeonce.cli.main", "run", "--no-faults", "c/pool"],
+        [sys.executable, "-m", "freeonce", "run", "--no-faults", "c/pool"],
         stdout=subprocess.DEVNULL,
         env=os.environ | {"FREEONCE_TEMPLATES": str(tmp_path)},
         timeout=300,

@@ -74,7 +74,7 @@ RULES = {
 @pytest.fixture(scope="session")
 def document() -> Document:
     run = subprocess.run(
-        [sys.executable, "-m", "freeonce.cli.main", "run", "--json", "-"],
+        [sys.executable, "-m", "freeonce", "run", "--json", "-"],
         capture_output=True,
         text=True,
         timeout=900,

@@ -24,7 +24,7 @@ def article(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(project: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "freeonce.cli.main", "run", *arguments]
+    command = [sys.executable, "-m", "freeonce", "run", *arguments]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
 

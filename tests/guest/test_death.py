@@ -62,7 +62,7 @@ def nothing_left(qemu: int, folder: Path) -> None:
     assert not folder.exists()
 
 
-RUN = ["-m", "freeonce.cli.main", "run", "--no-faults", "c/pool"]
+RUN = ["-m", "freeonce", "run", "--no-faults", "c/pool"]
 
 # The machine of the KVM lane, with the guest's image in it: what it runs matters nothing here.
 LANE = [

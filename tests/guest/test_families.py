@@ -50,7 +50,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def audited(project: Path, release: str) -> list[tuple[str, str]]:
     """The findings of the module, which releases its second folder so."""
     (project / "module/folders.c").write_text(MODULE.replace("RELEASE_TWO", release))
-    command = [sys.executable, "-m", "freeonce.cli.main", "audit", "--json", "report.json"]
+    command = [sys.executable, "-m", "freeonce", "audit", "--json", "report.json"]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     (life,) = json.loads((project / "report.json").read_text())["lives"]

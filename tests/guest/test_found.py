@@ -26,7 +26,7 @@ def test_what_was_found_comes_out_again(page: Path) -> None:
     assert command
     assert shown
     done = subprocess.run(
-        [sys.executable, "-m", "freeonce.cli.main", *command[1].split()],
+        [sys.executable, "-m", "freeonce", *command[1].split()],
         capture_output=True,
         text=True,
         check=False,

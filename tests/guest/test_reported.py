@@ -61,7 +61,7 @@ Results = Mapping[str, Mapping[str, Any]]
 def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
     folder = tmp_path_factory.mktemp("reported")
     done = subprocess.run(
-        [sys.executable, "-m", "freeonce.cli.main", "run", "reported/*", "--json", folder / "json"],
+        [sys.executable, "-m", "freeonce", "run", "reported/*", "--json", folder / "json"],
         cwd=shutil.copytree(PROJECT, folder / "project"),
         # Its image and its template are of no use to anybody else.
         env=os.environ | {"XDG_CACHE_HOME": str(folder), "FREEONCE_TEMPLATES": str(folder)},

@@ -24,7 +24,7 @@ def scenarios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(manifest: Path) -> "subprocess.CompletedProcess[str]":
     # One guest: a template of an image that is gone tomorrow would only take room.
     return subprocess.run(
-        [sys.executable, "-m", "freeonce.cli.main", "run", "--shared-guest"],
+        [sys.executable, "-m", "freeonce", "run", "--shared-guest"],
         env={**os.environ, "FREEONCE_IMAGE": str(manifest), "COLUMNS": "100"},
         capture_output=True,
         text=True,

@@ -101,7 +101,7 @@ Documents = dict[str, dict[str, Any]]
 
 def run(*words: str, status: int, folder: Path = ROOT, **variables: str) -> Documents:
     done = subprocess.run(
-        [*(sys.executable, "-m", "freeonce.cli.main"), "run", "--no-faults", "--json", "-", *words],
+        [*(sys.executable, "-m", "freeonce"), "run", "--no-faults", "--json", "-", *words],
         cwd=folder,
         env=os.environ | variables,
         capture_output=True,

@@ -39,7 +39,7 @@ def terminal(state: Path, *words: str) -> Iterator["pexpect.spawn[str]"]:
     environment = {**os.environ, "XDG_STATE_HOME": str(state), "TERM": "dumb", "NO_COLOR": "1"}
     child = pexpect.spawn(
         sys.executable,
-        ["-m", "freeonce.cli.main", *words],
+        ["-m", "freeonce", *words],
         env=environment,
         encoding="utf-8",
         timeout=SECONDS,
@@ -159,7 +159,7 @@ def test_completion_history_and_following(start: Start, tmp_path: Path) -> None:
 def test_a_core_that_drgn_opens(template: Template, tmp_path: Path) -> None:
     assert template
     core = tmp_path / "core"
-    words = ["-m", "freeonce.cli.main", "dump", str(core), "allocated_memory/write_drop_storage"]
+    words = ["-m", "freeonce", "dump", str(core), "allocated_memory/write_drop_storage"]
     subprocess.run([sys.executable, *words], check=True)
     drgn = Path(sys.executable).parent / "drgn"
     script = Path(__file__).resolve().parents[2] / "guest/ledger.drgn.py"
@@ -174,7 +174,7 @@ def test_a_core_that_drgn_opens(template: Template, tmp_path: Path) -> None:
 def test_no_core_is_left_of_a_dump_that_fails(template: Template, tmp_path: Path) -> None:
     assert template
     core = tmp_path / "core"
-    words = ["-m", "freeonce.cli.main", "dump", str(core), "c/nothing"]
+    words = ["-m", "freeonce", "dump", str(core), "c/nothing"]
     done = subprocess.run([sys.executable, *words], check=False, capture_output=True, text=True)
     assert done.returncode == 2
     assert "no scenario is called 'c/nothing'" in done.stderr

@@ -40,7 +40,7 @@ def table(heading: str, key: str) -> Table:
 @pytest.fixture(scope="session")
 def document() -> Document:
     run = subprocess.run(
-        [sys.executable, "-m", "freeonce.cli.main", "svm", "--json", "-"],
+        [sys.executable, "-m", "freeonce", "svm", "--json", "-"],
         capture_output=True,
         text=True,
         timeout=900,

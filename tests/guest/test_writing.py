@@ -69,7 +69,7 @@ class Reader:
         # One guest: a template of an image that is gone tomorrow would only take room.
         words = ["--shared-guest", *shlex.split(arguments.removeprefix("ARGS="))]
         done = subprocess.run(
-            [sys.executable, "-m", "freeonce.cli.main", "run", *words],
+            [sys.executable, "-m", "freeonce", "run", *words],
             env={
                 **os.environ,
                 "FREEONCE_IMAGE": str(image / "manifest.json"),

@@ -624,7 +624,29 @@ def test_a_file_is_whole_or_what_it_was(tmp_path: Path) -> None:
     assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "there"]
 
 
-PROGRAM = [sys.executable, "-m", "freeonce.cli.main"]
+PROGRAM = [sys.executable, "-m", "freeonce"]
+
+
+INTERRUPTED = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "freeonce.cli.main":
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Finder())
+from freeonce.__main__ import main
+main()
+"""
+
+
+def test_it_may_be_interrupted_while_it_is_imported() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
 def forsaken() -> int:

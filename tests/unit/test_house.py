@@ -43,6 +43,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "testing": ("testing", "report", *RUN),
     "campaign": ("campaign", "report", *RUN),
     "cli": ("cli", "byhand", "campaign", "survey", "report", *RUN),
+    "__main__": ("cli",),
     "bench": ("bench", "report", *RUN),
 }
 """What each room may import: rooms, or files of them. Of two lines the longer name counts."""

@@ -56,7 +56,7 @@ def test_in_a_pipe_each_result_is_one_whole_line_in_columns(some: Path) -> None:
 
 def in_terminal(store: Path, columns: int) -> list[str]:
     master, slave = pty.openpty()
-    words = (sys.executable, "-m", "freeonce.cli.main", "results", str(store))
+    words = (sys.executable, "-m", "freeonce", "results", str(store))
     environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
     with subprocess.Popen(words, stdout=slave, env=environment) as process:
         os.close(slave)

@@ -137,7 +137,7 @@ def round_trips(setting: Setting, source: Template) -> list[Figure]:
     return found
 
 
-RUN = [sys.executable, "-m", "freeonce.cli.main", "run"]
+RUN = [sys.executable, "-m", "freeonce", "run"]
 OWN_GUESTS = ("--pristine", "--cpus", "2")
 FIRST_VERDICT = re.compile(r"\d+ of \d+ after \d+ s: \d+ ")
 

@@ -135,7 +135,7 @@ def _programs(rounds: int) -> Iterator[Figure]:
 
 def _program(machine: list[str]) -> float:
     start = time.monotonic()
-    words = [sys.executable, "-m", "freeonce.cli.main", "audit", "zram", *machine]
+    words = [sys.executable, "-m", "freeonce", "audit", "zram", *machine]
     subprocess.run(words, check=True, capture_output=True)
     return time.monotonic() - start
 

@@ -27,7 +27,7 @@ def command(patterns: Sequence[str]) -> list[str]:
     options = ["--accel", "auto", "--shared-guest", "--json", str(SCRATCH / FILE)]
     # With names the planted faults would run beside them, and not be compared.
     named = ["--no-faults", "--", *patterns] if patterns else []
-    return [sys.executable, "-m", "freeonce.cli.main", "run", *options, *named]
+    return [sys.executable, "-m", "freeonce", "run", *options, *named]
 
 
 def environment(image: Path, qemu: Qemu) -> dict[str, str]:
