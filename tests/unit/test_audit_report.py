@@ -165,7 +165,22 @@ def test_people_get_as_many_reasons_as_somebody_reads() -> None:
     many = [Reason(Obstacle.EXERCISE_FAILED, f"{number}.sh failed") for number in range(57)]
     text = shown(told((), *many))
     assert text.count("exercise-failed: ") == 50
-    assert "and 7 more (--json tells all)" in text
+    assert "and 7 more reasons (--json tells all)" in text
+
+
+def test_people_get_as_many_findings_as_somebody_reads_and_first_those_that_count() -> None:
+    leaks = run()
+    for serial in range(1, 58):
+        leaks.allocate(serial, 0x1000 * serial)
+        at(leaks, Type.ALLOCATE, serial)
+    life = Life((TARGET,), Stage.JUDGE, (), (), result("leaky", leaks.end().settle()))
+    first = {1: LOSE} | {number: (Frame(f"lose_{number}"),) for number in range(2, 58)}
+    known = Known("leak", "pool", "lose", because="by design")
+    text = shown(tell(life, first, (known,)))
+    assert text.count("leak: ") == 50
+    assert "and 7 more findings (--json tells all)" in text
+    assert "allocated at lose_51" in text
+    assert "by design" not in text
 
 
 def test_what_exercises_printed_is_shown_on_request() -> None:

@@ -310,8 +310,11 @@ def print_life(
         _indented(console, [used])
     if verbose:
         _print_sites(console, told, places)
-    for one in told.found:
+    # What counts goes first: it must not be crowded out.
+    found = sorted(told.found, key=lambda one: one in told.suppressed or one in told.known)
+    for one in found[:MOST_SHOWN]:
         _print_found(console, one, told)
+    _print_more(console, "findings", len(found))
     for known in told.missing:
         console.print()
         console.print(Text(f"! expected and not found: {known}", style="bold yellow"))
@@ -448,8 +451,13 @@ def _print_reasons(console: Console, told: Told) -> None:
         console.print()
         words = shortened(text)
         console.print(Text.assemble((f"{name}: " if name else "", "bold yellow"), words))
-    if len(every) > MOST_SHOWN:
-        console.print(Text(f"and {len(every) - MOST_SHOWN} more (--json tells all)"))
+    _print_more(console, "reasons", len(every))
+
+
+def _print_more(console: Console, what: str, count: int) -> None:
+    if count > MOST_SHOWN:
+        console.print()
+        console.print(Text(f"and {count - MOST_SHOWN} more {what} (--json tells all)"))
 
 
 def _summary(told: Told) -> str:
