@@ -62,13 +62,13 @@ def take_template(
 
 
 def _rehearse(guest: Guest) -> None:
-    """What each clone is asked first: pages that this needs are then there in all of them."""
+    """Ask what each clone is asked first: the pages that this needs are then in the template."""
     _awaken(guest, Deadline(COMMAND_SECONDS, "waking the guest"))
     guest.tell(0)
 
 
 def _awaken(guest: Guest, deadline: Deadline) -> None:
-    """Before anything in it draws a number that another clone would draw, too."""
+    """Give it entropy before anything in it draws a number that another clone would draw, too."""
     guest.ask_by(f"reseed {secrets.token_hex(SEED_BYTES)}", deadline)
     guest.ask_by(f"clock {time.time_ns()}", deadline)
 

@@ -32,7 +32,7 @@ PIECE = 1 << 16
 SHARE = 8
 """Nothing is taken before this part of the window is full: most lives never fill it."""
 MOST_RECORDS = 1 << 26
-"""Of one life, 4 GiB. Who writes more waits for room in vain."""
+"""Records of one life, 4 GiB of them. Whoever writes more waits for room in vain."""
 PLACE = "/var/tmp"
 """On disk by the Filesystem Hierarchy Standard, where /tmp may be memory."""
 STALLED_SECONDS = 10.0
@@ -87,7 +87,7 @@ class Drain:
             raise EvidenceError(f"record {self.next} was never finished")
 
     def _take(self, header: Header) -> bool:
-        """Take what is finished. Whether there was so much that it is time to."""
+        """Take what is finished, once enough waits for it. Returns whether enough did."""
         waiting = header.appended - self.next
         if waiting < 0:
             raise EvidenceError("it has fewer records than it had")
@@ -117,7 +117,7 @@ class Drain:
         return count
 
     def _write(self, at: int, records: Records) -> None:
-        """All of them, or OSError: nothing is left for later, when nobody would hear of it."""
+        """Write all of them, unbuffered: nobody would hear of an OSError at the close."""
         if self._file is None:
             # Where there is none, Python knows another.
             place = PLACE if os.access(PLACE, os.W_OK) else None

@@ -1,7 +1,7 @@
 """The guest's memory as QEMU has it mapped: read past QEMU, which is busy with the guest.
 
-A page by QMP costs QEMU and us a millisecond; so, some microseconds. It is as it stands at that
-moment: nobody is held still.
+A page takes a millisecond of QEMU and of us by QMP, and microseconds this way. The guest goes on
+meanwhile.
 """
 
 import os

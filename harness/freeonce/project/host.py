@@ -114,7 +114,7 @@ def _supported_cpuid(device: int) -> dict[int, int]:
 
 
 def cores() -> int:
-    """CPUs that we may use: where a control group allows less time than theirs, as much as that."""
+    """How many CPUs we may use, or the whole CPUs of time that a control group allows, if less."""
     return max(1, min(len(os.sched_getaffinity(0)), *map(_cpus_of, _control_groups()), 1 << 20))
 
 

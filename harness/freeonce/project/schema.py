@@ -66,7 +66,7 @@ class AuditTable(_Table):
             "suppress_files": [str(folder / one) for one in self.suppressions],
             "dependencies": [_target(one, folder) for one in self.dependencies],
         }
-        # What it does not say is as without it.
+        # What the table does not say keeps the verb's default.
         return {name: value for name, value in said.items() if value}
 
 

@@ -92,7 +92,7 @@ class Module:
 
     @property
     def wrong(self) -> bool:
-        """Whether something was found that counts. A crash has no stack: nobody excuses it."""
+        """Whether something was found that counts. A crash has no stack: it cannot be excused."""
         found = [*self.findings, *(one for one in self.unhandled if one["outcome"] not in _BLIND)]
         return self.came is Came.CRASHED or not all(one["suppressed"] for one in found)
 

@@ -74,7 +74,7 @@ class Excuses:
     def why(self, one: Named) -> str:
         """Why it does not count; empty when it does.
 
-        What has no identity is told from nothing: who excused one would excuse any number.
+        What has no identity cannot be told apart: excusing one would excuse any number.
         """
         if not one.identity:
             return ""

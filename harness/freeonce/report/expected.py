@@ -70,9 +70,8 @@ def _known(entry: Mapping[str, object], where: str) -> Known:
 def compare(
     found: Sequence[Found], known: Sequence[Known]
 ) -> tuple[dict[Found, Known], tuple[Known, ...]]:
-    """Which known finding each found one is, and those that did not come.
-
-    What says more is tried first, so that it is not taken by one that says less.
+    """Which known finding each found one is, and the known ones that were not found. Those that say
+    more are tried first, so that one that says less does not take their finding.
     """
     met: dict[Found, Known] = {}
     missing = []

@@ -57,7 +57,7 @@ def _lacking(scenario: Scenario, cpus: int | None, features: frozenset[str]) -> 
 
 
 def doubted(result: Result, reason: str) -> Result:
-    """The same, and never as expected: something speaks against the run beside its evidence."""
+    """The result as incomplete, and not as expected, for a reason from outside its evidence."""
     judgement = replace(
         result.judgement,
         verdict=Verdict.INCOMPLETE,
@@ -67,7 +67,7 @@ def doubted(result: Result, reason: str) -> Result:
 
 
 def _undefined(scenario: Scenario) -> Iterator[str]:
-    """What its declaration names that there is not: nothing could ever meet that."""
+    """What a declaration names that does not exist, so that no finding could meet it."""
     for one in scenario.expected:
         yield from _unknown("the rule", one.rule, list(Rule))
         yield from _unknown("the kind", one.kind, list(KIND_NAMES.values()))

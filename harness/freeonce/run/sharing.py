@@ -13,11 +13,11 @@ from freeonce.run.conclude import doubted
 from freeonce.run.task import Task
 
 TOGETHER = 16
-"""In one guest at most: what is done at once for others is still waited for by these."""
+"""How many follow each other in one guest at most, so that not all wait for the last ones."""
 
 
 def leaves_nothing(task: Task) -> bool:
-    """Whether it is held to that: it declares so, keeps its guest, and is run as it is."""
+    """Whether it is held to leave nothing: it declares so, keeps its guest, and runs unchanged."""
     return task.scenario.shares and task.scenario.ends is None and not task.options.command
 
 

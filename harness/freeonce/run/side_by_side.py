@@ -14,10 +14,11 @@ T = TypeVar("T")
 
 
 def side_by_side(many: Sequence[Callable[[], Iterator[T]]]) -> Iterator[T]:
-    """What they give, in whatever order. One alone is led in the caller's own thread.
+    """Yields what they yield, in whatever order. A single one runs in the caller's own thread.
 
     A FreeonceError ends only the one that raises it, and is raised when all are over; anything
-    else at once. Who is not over when we are ended has its guests killed and is waited for.
+    else at once. When we are ended, the guests of those still running are killed, and they are
+    waited for.
     """
     if len(many) == 1:
         yield from many[0]()

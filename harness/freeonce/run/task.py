@@ -1,4 +1,4 @@
-"""What is to run, how, and who can run it."""
+"""What is to run, how, and what can run it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager

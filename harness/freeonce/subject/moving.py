@@ -72,7 +72,7 @@ def _why_not(one: Instruction, span: Span, ground: Ground, hooks: Mapping[str, i
 
 
 def _region(ground: Ground, place: int, over: int) -> Region | str:
-    """With as little in front of it as can be, or why there is none.
+    """The neighbours that move, as few in front as possible; or why none can.
 
     `place`: its number among the instructions; `over`: what may not move again.
     """
