@@ -67,7 +67,7 @@ class Ground:
         return self._led_to(region) or self._shadowed(region) or self._named_elsewhere(region)
 
     def _led_to(self, region: Region) -> str:
-        """Why not, by who jumps into these or reads them; empty where all of that can be changed."""
+        """Why not, by what jumps into these or reads them; empty where all of that can change."""
         begins = {one.offset for one in region.instructions}
         for at in range(region.start + 1, region.end):
             for jump in self.text.jumps.get(at, ()):
