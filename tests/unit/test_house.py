@@ -12,7 +12,7 @@ import freeonce
 
 PACKAGE = Path(freeonce.__file__).parent
 
-BASE = ("beside", "deadline", "errors")
+BASE = ("beside", "deadline", "errors", "given")
 PURE = ("evidence", "audit", "subject", *BASE)
 MACHINE = ("machine", "project.image", "project.host", *BASE)
 GUEST = ("guest", "project", *MACHINE, *PURE)
@@ -22,8 +22,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
     "beside": ("deadline", "errors"),
     "deadline": ("errors",),
+    "given": ("errors",),
     "project.host": BASE,
-    "project.file": ("project.schema", "errors"),
+    "project.file": ("project.schema", "errors", "given"),
     "project.schema": ("project.machine", "errors"),
     "project.machine": ("errors",),
     "project.platform": (),

@@ -11,6 +11,7 @@ from tempfile import gettempdir
 
 import freeonce
 from freeonce.errors import HostError, UsageError
+from freeonce.given import cannot_read, given_bytes
 from freeonce.machine.folder import kept_folder
 from freeonce.project.image import Image
 from freeonce.run.exercise import libraries, sources_of
@@ -54,9 +55,9 @@ def file_digest(path: Path) -> str:
             if file.is_file() or file == path:
                 name = str(file.relative_to(path)).encode()
                 runs = b"x" if os.access(file, os.X_OK) else b"-"
-                digest.update(name + b"\0" + runs + hashlib.sha256(file.read_bytes()).digest())
+                digest.update(name + b"\0" + runs + hashlib.sha256(given_bytes(file)).digest())
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read {str(path)!r}: {error}") from error
+        raise cannot_read(path, error) from error
     return digest.hexdigest()
 
 
@@ -96,7 +97,7 @@ def _from_outside(folder: Path) -> Iterator[Path]:
     for link in links:
         yield from _sources(link)
     if any(
-        out.search(one.read_bytes())
+        out.search(given_bytes(one))
         for patterns, out in _OUT.items()
         for pattern in patterns
         for one in folder.rglob(pattern)

@@ -27,7 +27,8 @@ from freeonce.cli.outputs import (
     write_reports,
 )
 from freeonce.cli.pace import Pace
-from freeonce.errors import HostError, UsageError
+from freeonce.errors import HostError
+from freeonce.given import given_text
 from freeonce.project.machine import MOST_CPUS, Machine
 from freeonce.project.setting import find_setting
 from freeonce.report.excused import Excuses
@@ -271,10 +272,4 @@ def _again(point: Point) -> str:
 
 
 def _known(expect: Path | None) -> tuple[Known, ...]:
-    if expect is None:
-        return ()
-    try:
-        return parse_expected(expect.read_text(), str(expect))
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot read {expect}: {why}") from error
+    return parse_expected(given_text(expect), str(expect)) if expect else ()

@@ -32,6 +32,7 @@ from freeonce.cli.loudness import stderr_console
 from freeonce.cli.options import Address, accelerator_option
 from freeonce.cli.outputs import UNWRITTEN
 from freeonce.errors import UsageError
+from freeonce.given import given_text
 from freeonce.machine.argv import MIB
 from freeonce.project.machine import Machine
 from freeonce.run.conclude import INCOMPLETE
@@ -141,10 +142,7 @@ def _served(folder: Path, at: tuple[str, int], errors: Console) -> Iterator[None
 
 
 def _plan(file: Path) -> Plan:
-    try:
-        return parse_plan(file.read_text(), str(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {file}: {error}") from error
+    return parse_plan(given_text(file), str(file))
 
 
 def _accelerators(folder: Path) -> Mapping[bool, str]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from functools import wraps
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
 
-from freeonce.errors import UsageError
+from freeonce.given import given_text
 from freeonce.report.excused import Excuses, parse_baseline, parse_suppressions
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -33,19 +34,11 @@ def excuse_options(command: Command) -> Command:
     def combined(
         *args: Any, suppress_files: tuple[Path, ...], baseline: Path | None, **rest: Any
     ) -> Any:
+        parsed = (parse_suppressions(given_text(file), str(file)) for file in suppress_files)
         excuses = Excuses(
-            tuple(
-                one for file in suppress_files for one in parse_suppressions(_text(file), str(file))
-            ),
-            parse_baseline(_text(baseline), str(baseline)) if baseline else frozenset(),
+            tuple(chain.from_iterable(parsed)),
+            parse_baseline(given_text(baseline), str(baseline)) if baseline else frozenset(),
         )
         return command(*args, excuses=excuses, **rest)
 
     return cast(Command, combined)
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {file}: {error}") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from freeonce.errors import UsageError
+from freeonce.given import given_text
 
 NAME = "freeonce.toml"
 SCENARIOS = (".rs", ".c")
@@ -45,11 +46,11 @@ def load_project(file: Path) -> Project:
 
     shown = os.path.relpath(file)
     try:
-        text = file.read_text()
+        text = given_text(file)
         tables = Tables.model_validate(tomllib.loads(text), context={"folder": file.parent})
     except ValidationError as error:
         raise UsageError("\n".join(_told(error.errors(), text, shown))) from error
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise UsageError(f"{shown}: {error}") from error
     machine = {
         "memory": tables.machine.memory,

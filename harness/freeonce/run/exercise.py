@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from freeonce.errors import UsageError
+from freeonce.given import given_bytes
 from freeonce.guest.files import GuestFile
 from freeonce.subject.tool import ToolFailed, run_tool
 
@@ -99,12 +100,8 @@ def libraries(sources: Iterable[Path]) -> set[Path]:
 
 
 def _carried(path: Path, guest: str, executable: bool = False) -> GuestFile:
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise UsageError(f"{path} is too large for a guest")
-        return GuestFile(guest, path.read_bytes(), executable or _is_program(path))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    data = given_bytes(path)
+    return GuestFile(guest, data, executable or _is_program(path))
 
 
 def _is_program(path: Path) -> bool:

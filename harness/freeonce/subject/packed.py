@@ -5,7 +5,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from freeonce.errors import Obstacle, SubjectError, UsageError
+from freeonce.errors import Obstacle, SubjectError
+from freeonce.given import first_bytes
 from freeonce.subject.tool import ToolFailed, TooMuch, run_tool
 
 LIMIT = 256 << 20
@@ -20,11 +21,7 @@ def read_packed(path: Path, limit: int = LIMIT) -> bytes:
     Raises SubjectError `too-big`, `damaged`, UsageError for a file that we may not read,
     and HostError `no-tool` for want of zstd.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    data = first_bytes(path, limit + 1)
     unpack = next((one for magic, one in UNPACKERS.items() if data.startswith(magic)), None)
     try:
         data = unpack(data, limit) if unpack and len(data) <= limit else data
