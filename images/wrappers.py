@@ -263,12 +263,12 @@ HEAD = """\
 
 What an audit judges, made of [families.toml](../guest/instrument/families/families.toml) by
 `images/wrappers.py page`. A family is a kind of resource, with the functions that acquire and
-release it. A call of each of these, in a module under audit, is led to a wrapper. A name stands
+release it. A call of each of these, in a module under audit, goes to a wrapper. A name stands
 for that of kernels since 6.10 too, with `_noprof` behind it; a function that the guest's kernel
 does not export itself has no wrapper there. Of what else a module calls, the report lists as not
 audited what looks like an acquisition by its name.
 
-Tests are modules of `tests/modules`, each led through a life of its own. A function is said to be
+Tests are modules of `tests/modules`, each run through a life of its own. A function is said to be
 in none when no source there has its name; a macro or an inline function may still call it.
 
 """
