@@ -15,6 +15,7 @@ int main(void)
 	unsigned long rax = 0;
 
 	signal(SIGILL, refused);
+	alarm(5);
 	asm volatile("vmmcall" : "+a"(rax) : : "memory");
 	return 1;
 }

@@ -1,7 +1,9 @@
 """`freeonce`, also as `python -m freeonce`: it may be interrupted while it is still imported."""
 
+import os
 import signal
 import sys
+from contextlib import suppress
 
 
 def main() -> None:
@@ -11,8 +13,11 @@ def main() -> None:
 
         program.main()
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+        with suppress(OSError):
+            if sys.stderr is not None:
+                print("interrupted", file=sys.stderr, flush=True)
+        # Not by way of Python's end, which would try to write once more what could not be written.
+        os._exit(128 + signal.SIGINT)
 
 
 if __name__ == "__main__":

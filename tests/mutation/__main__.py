@@ -5,13 +5,15 @@
 cosmic-ray makes the mutants; `forks` tries them, in a copy of the repository, so that whoever works
 on goes on. Whoever runs this again goes on where it was ended: mutants of files that are another
 now are made anew, and survivors are tried again with other tests. `--anew` forgets everything.
-Survivors that are the same program stand in `same/`. Exit status 1 when another survived.
+Survivors that are the same program stand in `same/`. Exit status 1 when another survived, 75
+(EX_TEMPFAIL) when some were not tried.
 """
 
 import argparse
 import ast
 import difflib
 import fnmatch
+import os
 import pickle
 import random
 import shutil
@@ -26,13 +28,13 @@ from pathlib import Path
 
 from cosmic_ray.commands.init import init
 from cosmic_ray.mutating import mutate_code
-from cosmic_ray.plugins import get_operator
+from cosmic_ray.plugins import get_operator, operator_names
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import MutationSpec, TestOutcome
+from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkResult
 
 from tests.mutation.explained import Explained, Mutant, explained
 from tests.mutation.forks import Trial
-from tests.mutation.kinds import is_of_identity, is_usual
+from tests.mutation.kinds import USUAL, is_of_identity, is_usual
 from tests.mutation.noticing import Noticing, digest, python, reach
 from tests.mutation.places import Place, When, place
 from tests.mutation.reach import MUTATED, Reach
@@ -44,6 +46,8 @@ BUILD = ROOT / "build" / "mutation"
 def main() -> int:
     """Make the mutants, try them, and print which survived."""
     asked = _asked()
+    if unknown := USUAL - {name.removeprefix("core/") for name in operator_names()}:
+        sys.exit(f"mutation: cosmic-ray has no {', '.join(sorted(unknown))}")
     if asked.anew:
         shutil.rmtree(BUILD, ignore_errors=True)
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -51,6 +55,8 @@ def main() -> int:
         copy = Path(folder)
         _copy_to(copy)
         files = _files(asked.patterns)
+        if not files:
+            sys.exit(f"mutation: no file matches {' '.join(asked.patterns)}")
         sessions = {file: _session(file) for file in files}
         if not asked.report:
             reached = reach(copy, BUILD)
@@ -196,7 +202,7 @@ def _mutant(mutation: MutationSpec) -> Mutant:
 
 
 def _report(sessions: dict[str, Path], every: bool) -> int:
-    """Exit status 1 when a mutant survived that nothing explains."""
+    """The exit status."""
     entries = explained()
     count: Counter[str] = Counter()
     for session in sessions.values():
@@ -205,23 +211,26 @@ def _report(sessions: dict[str, Path], every: bool) -> int:
             items = sorted(database.work_items, key=lambda one: _order(one.mutations[0]))
         for item in items:
             mutation, result = item.mutations[0], results.get(item.job_id)
-            if left_out := _left_out(mutation, every):
-                count[left_out] += 1
-            elif result is None:
-                count["not tried"] += 1
-            elif result.test_outcome is None:
-                count["the same code"] += 1
-            elif result.test_outcome is TestOutcome.INCOMPETENT:
-                count["no program"] += 1
-            elif result.test_outcome is TestOutcome.KILLED:
-                count["killed"] += 1
-            else:
-                count[_explain(_mutant(mutation), entries)] += 1
-    for one in entries:
-        if not one.met and any(file.endswith(one.file) for file in sessions):
-            print(f"explains no survivor: {one.file}: {one.operator}: {one.line}")
+            said = _left_out(mutation, every) or _came_to(result)
+            count[said or _explain(_mutant(mutation), entries)] += 1
+    if every and not count["not tried"]:
+        for one in entries:
+            if not one.met and any(file.endswith(one.file) for file in sessions):
+                print(f"explains no survivor: {one.file}: {one.operator}: {one.line}")
     print("mutation:", ", ".join(f"{number} {what}" for what, number in sorted(count.items())))
-    return 1 if count["survived"] else 0
+    if count["survived"]:
+        return 1
+    return os.EX_TEMPFAIL if count["not tried"] else 0
+
+
+def _came_to(result: WorkResult | None) -> str:
+    """Empty where it survived."""
+    if result is None:
+        return "not tried"
+    if result.test_outcome is None:
+        return "the same code"
+    words = {TestOutcome.INCOMPETENT: "no program", TestOutcome.KILLED: "killed"}
+    return words.get(result.test_outcome, "")
 
 
 def _explain(mutant: Mutant, entries: Sequence[Explained]) -> str:

@@ -6,12 +6,12 @@ anybody writes. Those that mutmut makes, too, are the usual ones; `--every` asks
 
 import re
 
-_COMPARISONS = "Eq_NotEq NotEq_Eq Lt_LtE LtE_Lt Gt_GtE GtE_Gt Is_IsNot IsNot_Is In_NotIn NotIn_In"
+_COMPARISONS = "Eq_NotEq NotEq_Eq Lt_LtE LtE_Lt Gt_GtE GtE_Gt Is_IsNot IsNot_Is"
 _BINARIES = """
-    Add_Sub Sub_Add Mul_Div FloorDiv_Div Mod_Div Pow_Mul LShift_RShift RShift_LShift BitAnd_BitOr
-    BitOr_BitAnd BitXor_BitAnd
+    Add_Sub Sub_Add Mul_Div Div_Mul FloorDiv_Div Mod_Div Pow_Mul LShift_RShift RShift_LShift
+    BitAnd_BitOr BitOr_BitAnd BitXor_BitAnd
 """
-_USUAL = {
+USUAL = {
     *("NumberReplacer", "AddNot", "RemoveDecorator", "ExceptionReplacer", "ZeroIterationForLoop"),
     *("ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd"),
     *("ReplaceContinueWithBreak", "ReplaceBreakWithContinue"),
@@ -25,7 +25,7 @@ _IDENTITY = re.compile(f"_(Is|IsNot)_{_OTHERS}$|_{_OTHERS}_(Is|IsNot)$")
 
 def is_usual(operator: str) -> bool:
     """By cosmic-ray's name of the change."""
-    return operator.removeprefix("core/") in _USUAL
+    return operator.removeprefix("core/") in USUAL
 
 
 def is_of_identity(operator: str) -> bool:

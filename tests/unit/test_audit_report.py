@@ -178,7 +178,7 @@ def test_people_get_as_many_findings_as_somebody_reads_and_first_those_that_coun
     known = Known("leak", "pool", "lose", because="by design")
     text = shown(tell(life, first, (known,)))
     assert text.count("leak: ") == 50
-    assert "and 7 more findings (--json tells all)" in text
+    assert "and 7 more findings: 7 leak (--json tells all)" in text
     assert "allocated at lose_51" in text
     assert "by design" not in text
 
@@ -243,6 +243,8 @@ def test_the_one_that_says_more_is_met_first() -> None:
     [
         ("[[finding]\n", "no TOML"),
         ("[finding]\nrule = 1\n", "two brackets"),
+        ("finding = [1]\n", "two brackets"),
+        ("a = " + "[" * 5000, "no TOML"),
         ("[[findings]]\n", "unknown: findings"),
         ('[[finding]]\nrule = "leek"\nfamily = "slab"\n', "'leek', not one of double-free"),
         ('[[finding]]\nrule = "leak"\n', "family is None, not one of"),

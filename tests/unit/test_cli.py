@@ -649,6 +649,13 @@ def test_it_may_be_interrupted_while_it_is_imported() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
+@pytest.mark.parametrize("stderr", [">/dev/full", ">&-"])
+def test_that_needs_nobody_who_hears_of_it(stderr: str) -> None:
+    words = ["sh", "-c", f'exec "$0" -c "$1" 2{stderr}', sys.executable, INTERRUPTED]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+
+
 def forsaken() -> int:
     reader, writer = os.pipe()
     os.close(reader)

@@ -1,15 +1,17 @@
 """Files that a user names may be anything."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from freeonce import given
+from freeonce.__main__ import main
 from freeonce.campaign.identity import file_digest
 from freeonce.errors import UsageError
 from freeonce.given import given_bytes, given_text
 from freeonce.project.file import load_project
-from freeonce.run.exercise import of_carried, of_files
+from freeonce.run import exercise
 
 ENDLESS = Path("/dev/zero")
 
@@ -31,10 +33,9 @@ def test_what_is_within_the_bound_comes_whole(tmp_path: Path) -> None:
 def test_one_more_is_too_large(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"a" * ((1 << 20) + 1))
-    with pytest.raises(UsageError, match="has more than 1 million characters"):
-        given_text(file)
-    with pytest.raises(UsageError, match="has more than 1 MiB"):
-        given_bytes(file)
+    for read in (given_text, given_bytes):
+        with pytest.raises(UsageError, match="is larger than 1 MiB"):
+            read(file)
 
 
 def test_what_is_no_text_is_told(tmp_path: Path) -> None:
@@ -50,14 +51,60 @@ def test_what_cannot_be_read_is_told_by_its_name(name: str, tmp_path: Path) -> N
             read(tmp_path / name)
 
 
-def test_no_file_of_a_user_is_read_without_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("verb", "variable"),
+    [
+        (["audit", "dummy", "--suppress", "/dev/zero"], ""),
+        (["audit", "dummy", "--baseline", "/dev/zero"], ""),
+        (["audit", "dummy", "--expect", "/dev/zero"], ""),
+        (["campaign", "/dev/zero"], ""),
+        (["compare", "/dev/zero"], ""),
+        (["list"], "FREEONCE_IMAGE"),
+    ],
+)
+def test_no_file_of_a_user_is_read_without_end(
+    verb: list[str],
+    variable: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if variable:
+        monkeypatch.setenv(variable, "/dev/zero")
+    monkeypatch.setattr(sys, "argv", ["freeonce", *verb])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code in (2, 3)
+    assert "/dev/zero is larger than 1 MiB" in capsys.readouterr().err
+
+
+def test_nor_is_one_that_goes_into_a_guest_or_a_key(tmp_path: Path) -> None:
     (tmp_path / "freeonce.toml").symlink_to(ENDLESS)
-    reads = (
-        lambda: load_project(tmp_path / "freeonce.toml"),
-        lambda: file_digest(ENDLESS),
-        lambda: of_files([ENDLESS]),
-        lambda: of_carried([f"{ENDLESS}:/tmp/zero"]),
-    )
-    for read in reads:
-        with pytest.raises(UsageError, match="has more than 1 "):
+    with pytest.raises(UsageError, match="is larger than"):
+        load_project(tmp_path / "freeonce.toml")
+    with pytest.raises(UsageError, match="no regular file"):
+        file_digest(ENDLESS)
+
+
+def test_a_key_has_no_bound(tmp_path: Path) -> None:
+    file = tmp_path / "large"
+    file.write_bytes(b"a" * (3 << 20))
+    before = file_digest(tmp_path)
+    with file.open("ab") as more:
+        more.write(b"a")
+    assert file_digest(tmp_path) != before
+
+
+@pytest.mark.parametrize(("size", "count"), [(400 << 10, 3), (0, 1_001)])
+def test_all_files_of_an_audit_have_one_bound(
+    size: int, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exercise, "MOST_BYTES", 1 << 20)
+    for number in range(count):
+        (tmp_path / str(number)).write_bytes(bytes(size))
+    for read in (
+        lambda: exercise.of_files([tmp_path]),
+        lambda: exercise.of_carried(map(str, tmp_path.iterdir())),
+        lambda: exercise.of_carried(["/dev/zero"]),
+    ):
+        with pytest.raises(UsageError, match="at most 1000 files and 1 MiB"):
             read()

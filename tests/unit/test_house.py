@@ -30,7 +30,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "project.platform": (),
     "project.sources": (),
     "project.cache": ("project.sources",),
-    "project.image": ("errors", "project.cache"),
+    "project.image": ("errors", "given", "project.cache"),
     "project": ("project", *MACHINE),
     "machine": ("machine", "project.host", "evidence.text", "evidence.quote", *BASE),
     "subject": ("subject", "evidence", *BASE),

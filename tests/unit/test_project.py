@@ -139,6 +139,7 @@ def test_a_flag_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ("text", "said"),
     [
         ("kernels = []\n", r":1: kernels: .*at least 1"),
+        ("a = " + "[" * 5000, "recursion"),
         ("kernels = 'cloud'\n", r":1: kernels: .*list"),
         ("\nkernel = ['cloud']\n", r":2: kernel: .*not permitted"),
         ("[machine]\ncpus = 2\nmemory = 'much'\n", r":3: machine\.memory: .*integer"),

@@ -22,7 +22,7 @@ from freeonce.report.document import run_document
 from freeonce.report.html import html_text
 from freeonce.report.junit import junit_text
 from freeonce.report.sarif import sarif_text
-from freeonce.report.terminal import MOST_SHOWN, print_report
+from freeonce.report.terminal import MOST_SHOWN, print_report, shown
 from freeonce.report.trace import trace_bytes
 from tests.unit.history import LIFE, PAGE, PAGE_OFFSET, History, Life, born, run
 from tests.unit.results import HOST
@@ -213,7 +213,7 @@ def test_twice_the_findings_are_written_in_twice_the_work(
 def test_a_terminal_shows_as_many_as_somebody_reads() -> None:
     text = _terminal(judged(_leak, MOST_SHOWN + 7))
     assert text.count("never released") == MOST_SHOWN
-    assert "and 7 more (--json tells all)" in text
+    assert "and 7 more findings: 7 leak (--json tells all)" in text
 
 
 def test_a_terminal_shows_as_many_reasons_as_somebody_reads() -> None:
@@ -222,7 +222,16 @@ def test_a_terminal_shows_as_many_reasons_as_somebody_reads() -> None:
     one = judged(_leak, 1)
     text = _terminal(replace(one, judgement=replace(one.judgement, reasons=reasons)))
     assert text.count("does not answer") == MOST_SHOWN
-    assert "and 7 more (--json tells all)" in text
+    assert "and 7 more reasons (--json tells all)" in text
+
+
+def test_of_many_findings_those_that_count_come_first_and_one_of_each_rule() -> None:
+    names = ["known", *["leak"] * 60, "double-free", "known"]
+    found = [(name, number) for number, name in enumerate(names)]
+    few, rest = shown(found, lambda one: one[0], lambda one: one[0] == "known")
+    assert few == [found[1], found[61], *found[2:50]]
+    assert str(rest[0]) == "and 13 more findings: 11 leak, 2 known (--json tells all)"
+    assert shown(found[:3], lambda one: one[0], lambda one: False) == (found[:3], [])
 
 
 def _broken_and_strays(count: int) -> tuple[Records, Records]:

@@ -47,7 +47,7 @@ struct claims {
 	void (*lock)(void);
 	void (*unlock)(void);
 	bool (*hold)(u64 gpa, size_t size); /* with the lock: a CPU may use them */
-	/* Whether code of a subject gave a CPU anything. */
+	/* Whether code of a subject may give a CPU anything: a life is on, and the CPU has SVM. */
 	bool (*any)(void);
 	/* Whether a CPU was given anything in this run. */
 	bool (*given)(void);
@@ -68,15 +68,15 @@ struct claims {
  *      -> DEFERRED: released, but the kernel waits for RCU readers first
  *      -> GONE: the kernel has it. The entry stays until the kernel gives the address out again, or
  *         the table needs the room, so that a second release is seen as one.
- * PAST: acquired by a function without a wrapper: only the kernel's witness tells of it.
+ * PAST: acquired by a function without a wrapper; only the kernel's witness told of that.
  */
 enum holding_state {
 	HOLDING_UNUSED, HOLDING_LIVE, HOLDING_HELD, HOLDING_DEFERRED, HOLDING_GONE, HOLDING_PAST,
 };
 
 /*
- * In one space an address means one thing. From SPACE_PERCPU on a handle is no address of the module's
- * memory: it is a cookie, or names a resource.
+ * In one space an address means one thing. From SPACE_PERCPU on a handle names a resource, or is
+ * a cookie: it tells nothing of the memory at that address.
  */
 enum space {
 	SPACE_SLAB, SPACE_CACHE, SPACE_PAGES, SPACE_VMALLOC, SPACE_PERCPU, SPACE_MEMPOOL, SPACE_IOMAP,
@@ -97,7 +97,7 @@ struct family {
 	bool sized;        /* a release names a size, which must be right */
 	bool (*shared)(const struct release *give); /* others still have references to it; NULL: never */
 	bool (*plausible)(unsigned long address);   /* something unknown may lie there, and be released */
-	bool (*in_use)(unsigned long address);      /* it was given out; NULL: tracepoints always show that */
+	bool (*in_use)(unsigned long address);      /* given out again, which no probe shows; NULL: not asked */
 	void (*give_back)(const struct holding *holding);
 };
 
@@ -122,7 +122,7 @@ struct holding {
 	u8 state;
 	u8 space;
 	bool sorted;
-	bool busy;                /* HELD; somebody writes or reads its memory, so not in quarantine */
+	bool busy;                /* HELD; the instrument poisons or checks it, so not in quarantine */
 	bool exact;               /* single pages, each with a count of its own, not one block */
 	bool outlived;            /* GONE and exact, but others still have some of its pages */
 	bool whole;               /* must not be poisoned: its next owner expects what it holds now */
@@ -164,9 +164,9 @@ struct release {
 int books_open(void);
 void books_close(void);
 
-/* run.c: all events are told from begin to end; from end to settled, only releases of holdings. */
+/* run.c: all events are told from begin to end; releases also until the run is settled. */
 enum books_phase {
-	BOOKS_CLOSED, /* no run is on */
+	BOOKS_CLOSED, /* no run is on, and the last one is settled */
 	BOOKS_LISTEN,
 	BOOKS_ENDED,  /* the host looks at what the run left */
 };
@@ -217,7 +217,10 @@ void books_kernel_took(unsigned long address, enum space space, void *frame);
 void books_past_wrappers(const struct family *family, unsigned long address, size_t size,
 			 enum space space, void *frame);
 
-/* stacks.c: each stack is saved once, and has a number. It begins with the caller of `frame`'s function. */
+/*
+ * stacks.c: each stack is saved once, and has a number. It begins with the caller of `frame`'s
+ * function.
+ */
 int stacks_open(void);
 void stacks_close(void);
 void stacks_begin(void);

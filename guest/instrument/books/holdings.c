@@ -158,7 +158,7 @@ struct holding *holding_at(unsigned long address, enum space space)
 	return NULL;
 }
 
-/* Whether handles of this space are no addresses of memory in another space. */
+/* Whether handles of this space tell nothing of the memory at their address. */
 static bool apart(enum space space)
 {
 	return space >= SPACE_PERCPU && space < SPACES;

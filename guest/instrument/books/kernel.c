@@ -5,7 +5,10 @@
 
 #include "books/holding.h"
 
-/* With the lock. It may be live, or released by its owner and kept or deferred until now. */
+/*
+ * With the lock. It may be live, past the wrappers, or held or deferred, which the instrument has
+ * to release.
+ */
 static void took(struct holding *holding, u32 stack)
 {
 	struct ledger_record record = {

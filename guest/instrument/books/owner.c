@@ -292,7 +292,10 @@ static enum outcome release(const struct release *give, struct holding **found, 
 
 	lockdep_assert_held(&books_lock);
 	*found = NULL;
-	/* Of what was acquired past the wrappers the kernel's witness tells the release, too. */
+	/*
+	 * A holding past the wrappers has no serial: it is forgotten, and the release recorded
+	 * with 0.
+	 */
 	if (holding && (holding->state == HOLDING_PAST || given_out_again(give, holding))) {
 		holding_forget(holding);
 		holding = NULL;
@@ -323,8 +326,7 @@ static void poison(struct holding *holding)
 }
 
 /*
- * Whether the address is in pool or contiguous memory, whose release is not the kernel's. If so, the
- * release is recorded.
+ * Whether it is pool or contiguous memory, which the kernel must not release. Records that.
  */
 static bool past_its_release(const struct release *give, u32 stack)
 {
@@ -387,7 +389,7 @@ bool books_released(struct release *give)
 	return outcome == PASS;
 }
 
-/* The serial of what begins there, unless the kernel has it back; 0: nothing, or no run is on. */
+/* The serial of what begins there, unless the kernel has it back; 0: nothing, or no run to tell of. */
 u32 books_serial(unsigned long address)
 {
 	struct holding *holding;

@@ -146,7 +146,7 @@ void quarantine_trim(enum space space)
 		;
 }
 
-/* Gives back all objects of a cache that is about to be destroyed. */
+/* Gives back the objects in quarantine of a cache that is about to be destroyed. */
 void quarantine_flush_cache(unsigned long cache)
 {
 	while (evict(&queues[SPACE_SLAB], false, cache))

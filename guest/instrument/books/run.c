@@ -5,7 +5,7 @@
 
 #include "books/holding.h"
 
-#define PATIENCE_MS 1000 /* until all that is being poisoned must be */
+#define PATIENCE_MS 1000 /* that settling waits for memory being poisoned or checked */
 
 enum books_phase books_now;
 static atomic_t last_serial;
@@ -39,7 +39,7 @@ void books_begin(void)
 	stacks_begin();
 }
 
-/* Checks all guards and all poison before the end of the run: the host cannot see all of it. */
+/* Checks guards of live holdings and poison in quarantine: the host cannot see all of it. */
 void books_inspect(void)
 {
 	struct holding *holding;

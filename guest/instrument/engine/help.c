@@ -46,7 +46,7 @@ void freeonce_sleep(u32 milliseconds)
 }
 EXPORT_SYMBOL_GPL(freeonce_sleep);
 
-/* Reads a byte of guest-physical memory that no driver uses, even where there is no RAM. */
+/* Reads a byte of guest-physical memory that is no RAM and that no driver uses. */
 void freeonce_touch(u64 gpa)
 {
 	void __iomem *address = ioremap(gpa, PAGE_SIZE);

@@ -13,7 +13,7 @@ static u32 last_run;
 static bool on;
 static bool at_rest; /* and nothing is left that could disturb it */
 
-/* Undoes what planted faults and injected failures may have left. */
+/* Resets planted faults and failures, and arms the failures that `options` asks for. */
 static void plant(const struct run_options *options)
 {
 	inject_reset(options);
@@ -40,7 +40,7 @@ void run_begin(struct ledger_record *begin, const struct run_options *options)
 	at_rest = false;
 }
 
-/* The kernel came to rest in this run, and its modules are gone. */
+/* The kernel came to rest in this run, and the modules under audit are gone. */
 void run_is_at_rest(void)
 {
 	lockdep_assert_held(&run_mutex);

@@ -13,7 +13,7 @@ static struct kmem_cache *created(struct acquisition *take, struct kmem_cache *c
 		return NULL;
 	}
 	take->address = (unsigned long)cache;
-	/* Whether the kernel or the cache's owner looks at its objects after their release. */
+	/* Released objects are still read under RCU, or stay as constructed for their next owner. */
 	take->whole = constructed || flags & SLAB_TYPESAFE_BY_RCU;
 	acquired(take);
 	return cache;

@@ -63,7 +63,7 @@ static bool is_page(unsigned long address)
 	       page_ref_count(virt_to_page((void *)address)) > 0;
 }
 
-/* A mapping of device memory has a vm_struct; one that was given back has none. */
+/* A live mapping of device memory leads to a pfn that is no RAM; a removed one leads nowhere. */
 static bool maps_device(unsigned long address)
 {
 	return is_vmalloc_addr((void *)address) && vmalloc_to_page((void *)address) &&

@@ -38,7 +38,7 @@ struct pool_request {
 	u32 tag;
 	bool zeroed;
 	bool paged;   /* served as any other, but refused where nothing may sleep */
-	bool invalid; /* refused: the caller's own parameters contradict each other */
+	bool invalid; /* refused: Windows takes no such flags, or no such tag */
 };
 
 void *pool_take(const struct pool_request *request, void *frame);

@@ -19,7 +19,7 @@ static void acquired_page(struct acquisition *take, struct page *page)
 	acquired(take);
 }
 
-/* Elements that were there before stay as they are; the books know them. */
+/* Elements that the books know were there before, and are not entered again. */
 static void acquired_array(struct acquisition *take, struct page **pages, unsigned long count)
 {
 	struct holding holding;

@@ -170,7 +170,7 @@ static void *resize(struct release *give, struct acquisition *take, const struct
 	return moved;
 }
 
-/* What is unknown, or cannot be resized, is left to the kernel. */
+/* The kernel resizes what is unknown, unless the books withhold its release. */
 static void *resize_any(struct release *give, struct acquisition *take, const void *object,
 			size_t size, gfp_t flags, void *(*plain)(const void *, size_t, gfp_t))
 {

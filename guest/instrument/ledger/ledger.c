@@ -177,7 +177,7 @@ void ledger_append_text(enum ledger_type type, u32 serial, const char *text, siz
 	} while (at < length);
 }
 
-/* A digest of the records as they stand now, which the host compares with what it read. */
+/* The digest of a record as it stands now. The host compares the sum of all with what it read. */
 static u64 digest_of(const struct ledger_record *record)
 {
 	const u64 *word = (const u64 *)record;

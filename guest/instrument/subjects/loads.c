@@ -208,7 +208,7 @@ static void forget(struct load *load)
 	enter(load, PHASE_GONE);
 }
 
-/* Takes the place of the one that has been gone for longest; NULL: none is gone. */
+/* The entry of the earliest load of those that are gone; NULL: none is gone. */
 static struct load *new_load(void)
 {
 	struct load *oldest = NULL;

@@ -50,7 +50,10 @@ static struct owner *owner_of(const struct module *module)
 	return NULL;
 }
 
-/* Called before its code runs. -ENOMEM: none of it is known then. */
+/*
+ * Called before an audited module's init runs, and by the init of the scenarios' module. -ENOMEM:
+ * none of it is known then.
+ */
 int own_memory_open(const struct module *module)
 {
 	struct module_part parts[MODULE_PARTS];

@@ -50,8 +50,7 @@ static bool subject_may_have_called(void)
 }
 
 /*
- * Pages that another allocator takes to serve a subject are the kernel's own; wrappers tell of
- * the rest.
+ * Pages that another allocator takes for a subject are the kernel's own; wrappers tell of theirs.
  */
 static noinline bool pages_called_by_a_subject(void)
 {

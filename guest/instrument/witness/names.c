@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Which kernel functions call its allocators, by their names.
+// Names of the kernel functions through which its allocators are called.
 #include <linux/hash.h>
 #include <linux/kallsyms.h>
 #include <linux/pgtable.h>

@@ -11,7 +11,7 @@ from tempfile import gettempdir
 
 import freeonce
 from freeonce.errors import HostError, UsageError
-from freeonce.given import cannot_read, given_bytes
+from freeonce.given import cannot_read, digest_of_file, given_bytes
 from freeonce.machine.folder import kept_folder
 from freeonce.project.image import Image
 from freeonce.run.exercise import libraries, sources_of
@@ -55,7 +55,7 @@ def file_digest(path: Path) -> str:
             if file.is_file() or file == path:
                 name = str(file.relative_to(path)).encode()
                 runs = b"x" if os.access(file, os.X_OK) else b"-"
-                digest.update(name + b"\0" + runs + hashlib.sha256(given_bytes(file)).digest())
+                digest.update(name + b"\0" + runs + digest_of_file(file))
     except (OSError, ValueError) as error:
         raise cannot_read(path, error) from error
     return digest.hexdigest()

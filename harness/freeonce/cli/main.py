@@ -187,3 +187,7 @@ def _report(error: FreeonceError) -> int:
         case _:
             click.echo(f"freeonce: {error}", err=True)
     return OUTER_LOST if isinstance(error, OuterLost) else INCOMPLETE
+
+
+if __name__ == "__main__":
+    main()

@@ -32,7 +32,7 @@ PIECE = 1 << 16
 SHARE = 8
 """Nothing is taken before this part of the window is full: most lives never fill it."""
 MOST_RECORDS = 1 << 26
-"""Records of one life, 4 GiB of them. Whoever writes more waits for room in vain."""
+"""Records of one life, 4 GiB of them. Beyond that the host stops, and nobody waits for room."""
 PLACE = "/var/tmp"
 """On disk by the Filesystem Hierarchy Standard, where /tmp may be memory."""
 STALLED_SECONDS = 10.0

@@ -9,6 +9,7 @@ from functools import cache as once
 from pathlib import Path
 
 from freeonce.errors import UsageError
+from freeonce.given import given_text
 from freeonce.project import cache, sources
 from freeonce.project.crate import Crate, find_cargo
 from freeonce.project.file import NAME, Project, find_project, load_project
@@ -71,7 +72,7 @@ def with_scenarios(base: Path, folder: Path | None, crate: Crate | None = None) 
 
     It is made once for all that went into it.
     """
-    words = [base.read_text()]
+    words = [given_text(base)]
     words += [str(folder.resolve()), sources.digest_of(folder)] if folder else ["", ""]
     words += [crate.digest()] if crate else [""]
     words += [os.environ.get(name, "") for name in COMPILING]
@@ -80,7 +81,7 @@ def with_scenarios(base: Path, folder: Path | None, crate: Crate | None = None) 
 
 def with_families(base: Path, ours: Project) -> Path:
     """An image like another, whose instrument knows a project's own functions too."""
-    words = [base.read_text(), json.dumps(ours.families)]
+    words = [given_text(base), json.dumps(ours.families)]
     return _made_once(words, lambda dest: _instrument(base.parent, ours.folder / NAME, dest))
 
 

@@ -50,7 +50,7 @@ def load_project(file: Path) -> Project:
         tables = Tables.model_validate(tomllib.loads(text), context={"folder": file.parent})
     except ValidationError as error:
         raise UsageError("\n".join(_told(error.errors(), text, shown))) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{shown}: {error}") from error
     machine = {
         "memory": tables.machine.memory,

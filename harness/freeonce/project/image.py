@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from freeonce.errors import HostError
+from freeonce.errors import HostError, UsageError
+from freeonce.given import given_text
 from freeonce.project import cache
 
 SCHEMA = "freeonce/image/1"
@@ -67,7 +68,7 @@ def load_image(manifest: Path, *, kernel: bool = True) -> Image:
     Raises HostError `no-image` with what to do when it is missing or not whole.
     """
     try:
-        data = json.loads(manifest.read_text())
+        data = json.loads(given_text(manifest))
         if data["schema"] != SCHEMA:
             raise HostError("no-image", f"{manifest}: schema {data['schema']}, not {SCHEMA}")
         folder = manifest.parent
@@ -93,7 +94,7 @@ def load_image(manifest: Path, *, kernel: bool = True) -> Image:
             rustc=data["rust"]["rustc"],
             **_package(folder, data),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (UsageError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _unusable(manifest, error) from error
 
 
@@ -130,7 +131,7 @@ def outer_path() -> Path:
 def load_outer(manifest: Path) -> OuterImage:
     """The outer machine's image, as `load_image`. Raises HostError `no-outer-image`."""
     try:
-        data = json.loads(manifest.read_text())
+        data = json.loads(given_text(manifest))
         if data["schema"] != OUTER_SCHEMA:
             raise ValueError(f"schema {data['schema']}, not {OUTER_SCHEMA}")
         folder = manifest.parent
@@ -141,7 +142,7 @@ def load_outer(manifest: Path) -> OuterImage:
             release=data["kernel"]["release"],
             initramfs=folder / data["initramfs"]["path"],
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (UsageError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"no usable image of an outer machine at {manifest}: {error}; run 'make test-kvm'"
         raise HostError("no-outer-image", message) from error
 

@@ -40,14 +40,14 @@ def parse_expected(text: str, name: str) -> tuple[Known, ...]:
     """The findings of such a file. `name`: the file's, for messages. Raises UsageError."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{name} is no TOML: {error}") from error
     if unknown := data.keys() - {"finding"}:
         raise UsageError(
             f"{name}: unknown: {', '.join(sorted(unknown))}; only [[finding]] is known"
         )
     entries = data.get("finding", [])
-    if not isinstance(entries, list):
+    if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
         raise UsageError(f"{name}: write [[finding]], with two brackets, for each finding")
     return tuple(_known(entry, f"{name}, finding {n}") for n, entry in enumerate(entries, start=1))
 

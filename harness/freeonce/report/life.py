@@ -30,7 +30,7 @@ from freeonce.report.frames import described, frames_document
 from freeonce.report.identity import Named, of_found, of_point
 from freeonce.report.places import NOWHERE, Everywhere
 from freeonce.report.sites import call_sites
-from freeonce.report.terminal import MOST_SHOWN, STYLES
+from freeonce.report.terminal import MOST_SHOWN, STYLES, shown
 from freeonce.report.words import SUPPRESSED, sentence
 from freeonce.subject.places import Frame, choose
 
@@ -310,11 +310,13 @@ def print_life(
         _indented(console, [used])
     if verbose:
         _print_sites(console, told, places)
-    # What counts goes first: it must not be crowded out.
-    found = sorted(told.found, key=lambda one: one in told.suppressed or one in told.known)
-    for one in found[:MOST_SHOWN]:
+    excused = told.suppressed.keys() | told.known.keys()
+    found, rest = shown(told.found, lambda one: one.finding.rule, excused.__contains__)
+    for one in found:
         _print_found(console, one, told)
-    _print_more(console, "findings", len(found))
+    for line in rest:
+        console.print()
+        console.print(line)
     for known in told.missing:
         console.print()
         console.print(Text(f"! expected and not found: {known}", style="bold yellow"))
@@ -451,13 +453,8 @@ def _print_reasons(console: Console, told: Told) -> None:
         console.print()
         words = shortened(text)
         console.print(Text.assemble((f"{name}: " if name else "", "bold yellow"), words))
-    _print_more(console, "reasons", len(every))
-
-
-def _print_more(console: Console, what: str, count: int) -> None:
-    if count > MOST_SHOWN:
-        console.print()
-        console.print(Text(f"and {count - MOST_SHOWN} more {what} (--json tells all)"))
+    if len(every) > MOST_SHOWN:
+        console.print(Text(f"and {len(every) - MOST_SHOWN} more reasons (--json tells all)"))
 
 
 def _summary(told: Told) -> str:

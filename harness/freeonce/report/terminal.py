@@ -1,8 +1,10 @@
 """The report for a terminal: one table by section, findings in words, the answer."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TypeVar
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
@@ -27,6 +29,8 @@ STYLES = {
     Verdict.INCOMPLETE: "yellow",
     Verdict.UNSUPPORTED: "blue",
 }
+
+One = TypeVar("One")
 
 VERDICT_WIDTH = len(f"{Verdict.UNSUPPORTED} !")
 
@@ -58,20 +62,36 @@ def _words(result: Result, places: Everywhere) -> list[Text]:
 
 def found_lines(result: Result, places: Everywhere) -> list[Text]:
     """The findings, the first of them at least, each with its places, and the reasons."""
-    findings, lines = result.judgement.findings, []
-    for finding in findings[:MOST_SHOWN]:
+    lines = []
+    findings, rest = shown(result.judgement.findings, lambda one: one.rule, result.why.__contains__)
+    for finding in findings:
         words = sentence(finding, result.why.get(finding))
         lines.append(Text.assemble((f"{finding.rule}: ", "bold"), words))
         lines += [Text(f"    {said}", style="dim") for said in where(finding, places.of(result))]
-    if len(findings) > MOST_SHOWN:
-        lines.append(_more(len(findings)))
     reasons = result.judgement.reasons
-    lines += [Text(shortened(reason)) for reason in reasons[:MOST_SHOWN]]
-    return [*lines, _more(len(reasons))] if len(reasons) > MOST_SHOWN else lines
+    lines += [*rest, *(Text(shortened(reason)) for reason in reasons[:MOST_SHOWN])]
+    if len(reasons) > MOST_SHOWN:
+        lines.append(Text(f"and {len(reasons) - MOST_SHOWN} more reasons (--json tells all)"))
+    return lines
 
 
-def _more(count: int) -> Text:
-    return Text(f"and {count - MOST_SHOWN} more (--json tells all)")
+def shown(
+    findings: Sequence[One], rule: Callable[[One], str], excused: Callable[[One], bool]
+) -> tuple[list[One], list[Text]]:
+    """The findings for a terminal, and a line for the rest if there are more.
+
+    Then those that are not `excused` come first, and of these the first of each rule.
+    """
+    if len(findings) <= MOST_SHOWN:
+        return list(findings), []
+    first: dict[str, One] = {}
+    for one in sorted(findings, key=excused):
+        first.setdefault(rule(one), one)
+    ordered = sorted(findings, key=lambda one: (excused(one), first[rule(one)] is not one))
+    rest = Counter(rule(one) for one in ordered[MOST_SHOWN:])
+    words = ", ".join(f"{count} {name}" for name, count in rest.items())
+    line = f"and {rest.total()} more findings: {words} (--json tells all)"
+    return ordered[:MOST_SHOWN], [Text(line)]
 
 
 @dataclass(frozen=True)

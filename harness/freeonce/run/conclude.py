@@ -67,7 +67,7 @@ def doubted(result: Result, reason: str) -> Result:
 
 
 def _undefined(scenario: Scenario) -> Iterator[str]:
-    """What a declaration names that does not exist, so that no finding could meet it."""
+    """What a declaration names that does not exist, so that nothing could meet it."""
     for one in scenario.expected:
         yield from _unknown("the rule", one.rule, list(Rule))
         yield from _unknown("the kind", one.kind, list(KIND_NAMES.values()))

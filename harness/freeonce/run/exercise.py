@@ -6,12 +6,12 @@ their PATH; libraries lie where the loader looks for them.
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from freeonce.errors import UsageError
-from freeonce.given import given_bytes
+from freeonce.given import cannot_read, first_bytes
 from freeonce.guest.files import GuestFile
 from freeonce.subject.tool import ToolFailed, run_tool
 
@@ -43,11 +43,12 @@ def of_files(paths: Iterable[Path]) -> tuple[list[Exercise], list[GuestFile]]:
     for path in paths:
         top = f"{FOLDER}/{path.resolve().name}"
         if not path.is_dir():
-            files.append(_carried(path, top, executable=True))
+            files.append(_carried(path, top, files, executable=True))
             exercises.append(Exercise(path.name, shlex.quote(top)))
             continue
         inside = [file for file in sorted(path.rglob("*")) if file.is_file()]
-        files += [_carried(file, f"{top}/{file.relative_to(path)}") for file in inside]
+        for file in inside:
+            files.append(_carried(file, f"{top}/{file.relative_to(path)}", files))
         programs = [file for file in inside if file.parent == path and _is_program(file)]
         if not programs:
             raise UsageError(f"nothing in {path} is executable; 'chmod +x' the programs to run")
@@ -60,14 +61,14 @@ def of_files(paths: Iterable[Path]) -> tuple[list[Exercise], list[GuestFile]]:
 
 def of_carried(arguments: Iterable[str]) -> list[GuestFile]:
     """The files of `--file HOST[:GUEST]`; without GUEST they lie beside the exercises."""
-    files = []
+    files: list[GuestFile] = []
     for argument in arguments:
         host, _, guest = argument.partition(":")
         if not host:
             raise UsageError(f"--file {argument!r}: no file of this machine is named")
         if guest and not guest.startswith("/"):
             raise UsageError(f"--file {argument}: {guest} is not the whole path in the guest")
-        files.append(_carried(Path(host), guest or f"{FOLDER}/{Path(host).name}"))
+        files.append(_carried(Path(host), guest or f"{FOLDER}/{Path(host).name}", files))
     return files
 
 
@@ -77,12 +78,11 @@ def with_libraries(files: Iterable[GuestFile], sources: Iterable[Path]) -> list[
     Raises UsageError when it is too much for a guest.
     """
     by_path = {file.path: file for file in files}
-    for library in libraries(sources):
-        by_path.setdefault(str(library), _carried(library, str(library), executable=True))
-    total = sum(len(file.data) for file in by_path.values())
-    if total > MOST_BYTES or len(by_path) > MOST_FILES:
-        message = f"{len(by_path)} files of {total >> 20} MiB are too much for a guest"
-        raise UsageError(f"{message}: at most {MOST_FILES} of {MOST_BYTES >> 20} MiB")
+    for library in libraries(sources).difference(map(Path, by_path)):
+        name = str(library)
+        by_path[name] = _carried(library, name, list(by_path.values()), executable=True)
+    if len(by_path) > MOST_FILES or _bytes_of(by_path.values()) > MOST_BYTES:
+        raise _too_much()
     return list(by_path.values())
 
 
@@ -99,9 +99,27 @@ def libraries(sources: Iterable[Path]) -> set[Path]:
     return {library for source in sources for library in _libraries(source)}
 
 
-def _carried(path: Path, guest: str, executable: bool = False) -> GuestFile:
-    data = given_bytes(path)
-    return GuestFile(guest, data, executable or _is_program(path))
+def _carried(
+    path: Path, guest: str, before: Sequence[GuestFile], executable: bool = False
+) -> GuestFile:
+    """One more, as far as there is room behind those of `before`."""
+    left = MOST_BYTES - _bytes_of(before)
+    data = first_bytes(path, left + 1)
+    if len(data) > left or len(before) >= MOST_FILES:
+        raise _too_much()
+    try:
+        return GuestFile(guest, data, executable or _is_program(path))
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
+def _bytes_of(files: Iterable[GuestFile]) -> int:
+    return sum(len(file.data) for file in files)
+
+
+def _too_much() -> UsageError:
+    most = f"{MOST_FILES} files and {MOST_BYTES >> 20} MiB"
+    return UsageError(f"the files are too much for a guest: it takes at most {most}")
 
 
 def _is_program(path: Path) -> bool:

@@ -13,7 +13,7 @@ from freeonce.run.conclude import doubted
 from freeonce.run.task import Task
 
 TOGETHER = 16
-"""How many follow each other in one guest at most, so that not all wait for the last ones."""
+"""How many follow each other in one guest at most: they wait while other guests are done."""
 
 
 def leaves_nothing(task: Task) -> bool:

@@ -24,7 +24,7 @@ class Started:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Counts each QEMU that this thread starts in the block, from its start on."""
+        """Each QEMU that this thread starts in the block is one of them, from its start on."""
         mine: list[Process] = []
 
         def note(process: Process) -> None:
