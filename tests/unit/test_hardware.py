@@ -613,6 +613,7 @@ def test_static_memory_is_the_cpus_to_use() -> None:
         (BOTH[0], BOTH[0]),
         (BOTH[0], (0xFFFF_8880_0000_0000, MAP + PAGE)),  # no module lies there
         (BOTH[0], (STATIC_GVA + 8, MAP + PAGE)),
+        (BOTH[0], (BOTH[1][0], MAP + 2 * PAGE)),
     ],
 )
 def test_what_is_not_all_static_is_nobodys(pages: tuple[tuple[int, int], ...]) -> None:
