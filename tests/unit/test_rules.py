@@ -8,6 +8,7 @@ from freeonce.audit.rules import (
     double_frees,
     invalid_frees,
     leaks,
+    mismatched_frees,
     misplaced,
     null_frees,
     past_the_ledger,
@@ -98,6 +99,27 @@ def test_another_size_is_told_by_both(kind: Kind, size: int, told: int, words: s
         history = life.drop(life.acquire(kind, A, size), size=told)
     found = wrong_size_frees(take_apart(history.records()))
     assert [one.detail for one in found] == ([words] if words else [])
+
+
+@pytest.mark.parametrize("made", [0, int(Flag.EXACT)])
+@pytest.mark.parametrize("gone", [0, int(Flag.EXACT)])
+@pytest.mark.parametrize("pages", [1, 2])
+def test_two_single_pages_are_no_block(made: int, gone: int, pages: int) -> None:
+    life = born()
+    serial = life.acquire(Kind.PAGES, A, pages * PAGE, flags=made)
+    found = mismatched_frees(take_apart(life.drop(serial, flags=gone).records()))
+    assert len(found) == (made != gone and pages > 1)
+
+
+@pytest.mark.parametrize("cache", [0, WRITE_COMBINED, 6, 7])
+@pytest.mark.parametrize("named", [0, WRITE_COMBINED, 6, 7])
+def test_contiguous_memory_is_released_as_the_cache_type_that_was_asked_for(
+    cache: int, named: int
+) -> None:
+    history = run().allocate(1, A, PAGE, CONTIGUOUS, 12, detail=cache)
+    history.rows[-1]["detail"] |= 3 << 8  # the node
+    history.release(1, A, PAGE, CONTIGUOUS, 12, named=named + 1)
+    assert len(mismatched_frees(take_apart(history.records()))) == (cache != named)
 
 
 def test_what_was_found_broken_of_nobody_hides_nothing() -> None:
