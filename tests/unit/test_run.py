@@ -48,6 +48,19 @@ def test_of_one_serial_that_is_given_twice_the_first_counts() -> None:
     assert found.tolist() == [1, 0]
 
 
+def test_what_is_around_a_release_is_what_its_address_meant_then() -> None:
+    """Whatever began at a lower address since, and however often."""
+    life = born()
+    life.acquire(Kind.SLAB, B)
+    life.drop(0, pointer=B + 8, flags=WITHHELD)
+    for _ in range(3):
+        life.drop(life.acquire(Kind.SLAB, A))
+    taken_apart = take_apart(life.records())
+    found = taken_apart.around(taken_apart.releases[0])
+    assert found is not None
+    assert found["serial"] == 1
+
+
 def test_a_run_ends_with_its_first_end_and_without_one_behind_every_sequence() -> None:
     assert end_of(run().records()) == NEVER > np.iinfo(np.uint32).max
     history = run().add(Type.END).add(Type.END).add(Type.END)
