@@ -119,25 +119,77 @@ def test_the_first_late_release_counts_whoever_made_it() -> None:
         second(life, 1)
         life.rows[-1]["site"] = 9
         assert [int(one["site"]) for one in take_apart(life.records()).late.values()] == [site]
-    life = born()
-    life.acquire(Kind.SLAB, A)
-    life.dead().taken(1, site=5).taken(1, site=6).taken(1, site=7)
-    assert [int(one["site"]) for one in take_apart(life.records()).late.values()] == [5]
 
 
-def test_the_kernels_first_release_counts() -> None:
-    life = born()
-    life.acquire(Kind.SLAB, B)
-    serial = life.acquire(Kind.SLAB, A)
-    for site in (5, 6, 7):
-        life.taken(serial, site=site)
-    taken_apart = take_apart(life.records())
-    assert taken_apart.taken_from[0] == NONE
-    assert taken_apart.taken["site"][taken_apart.taken_from[1]] == 5
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_the_kernels_first_release_counts(times: int) -> None:
+    for late in (False, True):
+        life = born()
+        life.acquire(Kind.SLAB, B)
+        serial = life.acquire(Kind.SLAB, A)
+        if late:
+            life.dead()
+        for site in range(5, 5 + times):
+            life.taken(serial, site=site)
+        taken_apart = take_apart(life.records())
+        first = taken_apart.taken_from
+        assert (first == NONE).tolist() == [True, late]
+        sites = taken_apart.taken["site"][first[1:]] if not late else taken_apart.late[1]["site"]
+        assert np.atleast_1d(sites).tolist() == [5]
 
 
 def texts(history: History) -> list[str]:
     return [one.text for one in take_apart(history.records()).disputes]
+
+
+TWICE = "the ledger gives out this address twice in one run"
+
+
+@pytest.mark.parametrize(
+    ("of_begin", "of_others", "back"),
+    [
+        (0, 0, False),
+        (int(Flag.REAL), 0, True),
+        (0xFF & ~int(Flag.REAL), 0, False),
+        (0, int(Flag.REAL), False),
+    ],
+)
+def test_a_pools_address_comes_back_with_act_real_alone(
+    of_begin: int, of_others: int, back: bool
+) -> None:
+    history = run().text(Type.STEP, "again").allocate(1, A).release(1, A).allocate(2, A)
+    begin, *others = (row for row in history.rows if row["type"] in (Type.BEGIN, Type.STEP))
+    begin["flags"] = of_begin
+    for row in others:
+        row["flags"] = of_others
+    assert texts(history) == ([] if back else [TWICE])
+
+
+@pytest.mark.parametrize("below", [None, Kind.SLAB, Kind.REGISTRATION])
+@pytest.mark.parametrize("released_below", [False, True])
+@pytest.mark.parametrize("released", [False, True])
+def test_an_address_comes_back_by_its_own_release(
+    below: Kind | None, released_below: bool, released: bool
+) -> None:
+    """Whatever lies at a lower one, and whatever became of that."""
+    life = born()
+    if below is not None:
+        serial = life.acquire(below, A)
+        if released_below:
+            life.drop(serial)
+    for _ in range(2):
+        serial = life.acquire(Kind.SLAB, B)
+        if released:
+            life.drop(serial)
+    assert texts(life) == ([] if released else [TWICE])
+
+
+@pytest.mark.parametrize("flags", [0, KEPT, WITHHELD, int(Flag.DEFERRED)])
+def test_an_address_comes_back_by_a_release_that_the_kernel_had(flags: int) -> None:
+    life = born()
+    life.drop(life.acquire(Kind.SLAB, A), flags=flags)
+    life.acquire(Kind.SLAB, A)
+    assert texts(life) == ([TWICE] if flags else [])
 
 
 @pytest.mark.parametrize("kind", [0, int(max(Kind)) + 1])
