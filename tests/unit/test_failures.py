@@ -133,6 +133,13 @@ def test_a_point_has_its_stacks_by_other_numbers_and_0_where_there_is_none() -> 
         assert (told.site, told.allocated_site, told.released_site) == new
 
 
+def test_a_point_is_what_became_of_its_run_and_not_the_run() -> None:
+    one = point(Where(1), HANDLED)
+    other = replace(one, result=LEAKS)
+    assert other == one
+    assert repr(other) == repr(one)
+
+
 def attempt(history: History, number: int) -> History:
     return history.add(Type.ATTEMPT, serial=number, kind=1, site=0x40 + number)
 
@@ -353,7 +360,8 @@ def test_the_summary_counts_points_and_outcomes() -> None:
     assert passed([Points(clean, points[:1])])
     # One that was not made, and none that was made to fail at all.
     assert not passed([Points(clean, points[:1] + points[2:])])
-    assert not passed([Points(clean, (), unled="the run without failures is not clean")])
+    unled = Points(clean, (), unled="the run without failures is not clean")
+    assert (unled.counted, passed([unled])) == (0, False)
     document = failures_document({}, [Points(clean, points)])
     assert document["ok"] is False
 
