@@ -105,8 +105,11 @@ class Noticing:
                     by_file[name] += len(lines)
                     for line in lines:
                         self._by_line.setdefault(line, []).append(one)
+        # Tests that run no line look at the modules themselves, whatever these have besides.
+        outside = [one for one in every if not _run(reach[one.file])]
         some = [one for one in every if by_file[one.file] or not by_file.total()]
-        self._any = self._bounded(_covering(some, reach))
+        inside = [one for one in some if one not in outside]
+        self._any = self._bounded([*outside, *_covering(inside, reach)])
         self._of: dict[tuple[int, int], list[Test]] = {}
 
     def when(self, where: Place) -> When:
@@ -157,6 +160,11 @@ def _covering(tests: Iterable[Test], reach: dict[str, dict[str, Reach]]) -> list
         found.append(best)
         left = {one: lines - seen for one, lines in left.items()}
     return found
+
+
+def _run(tests: dict[str, Reach]) -> bool:
+    """Whether any of one file's runs a line."""
+    return any(seen.lines for test, seen in tests.items() if test)
 
 
 def _lines(reach: Reach) -> Iterator[tuple[str, int]]:

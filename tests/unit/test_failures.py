@@ -13,11 +13,11 @@ from rich.console import Console
 from freeonce.audit.attempts import Each, Where, all_told, attempts
 from freeonce.audit.faults import planted, rate
 from freeonce.audit.model import Account, Asked, Rule, Verdict
-from freeonce.audit.points import Outcome, Point, Points, passed, point
+from freeonce.audit.points import Outcome, Point, Points, passed, point, renumbered, sites_of
 from freeonce.audit.result import Evidence, Result
 from freeonce.cli.compare import ABSENT, differing, print_comparison, signature
 from freeonce.errors import Loss, UsageError
-from freeonce.evidence.ledger import Flag, Type
+from freeonce.evidence.ledger import Flag, Phase, Type
 from freeonce.evidence.scenarios import Expectation, Scenario
 from freeonce.report.failures import failures_document, print_failures, summary
 from freeonce.report.junit import junit_text
@@ -40,9 +40,11 @@ def result(history: History, loss: Loss | None = None) -> Result:
     return conclude(scenario, evidence, 0.1)
 
 
-def failed(history: History, error: int = errno.ENOMEM, injected: bool = True) -> History:
+def failed(
+    history: History, error: int = errno.ENOMEM, injected: bool = True, site: int = 0x40
+) -> History:
     flags = int(Flag.INJECTED) if injected else 0
-    return history.add(Type.ALLOCATE_FAILED, detail=-error & 0xFFFF_FFFF, flags=flags, site=0x40)
+    return history.add(Type.ALLOCATE_FAILED, detail=-error & 0xFFFF_FFFF, flags=flags, site=site)
 
 
 HANDLED = result(failed(run().allocate(1, A)).release(1, A).end(-errno.ENOMEM).settle())
@@ -79,6 +81,63 @@ def test_evidence_that_is_incomplete_is_not_handled() -> None:
 
 def test_an_allocation_that_was_never_made_is_unreached() -> None:
     assert outcome(run().end().settle()) is Outcome.UNREACHED
+
+
+def test_an_allocation_that_failed_by_itself_is_not_the_one_that_was_asked_for() -> None:
+    history = failed(run(), errno.EINVAL, injected=False).end(-errno.EINVAL).settle()
+    one = point(Where(1), result(history))
+    assert (one.outcome, one.site) == (Outcome.UNREACHED, 0)
+
+
+def test_where_more_fail_the_first_is_the_point() -> None:
+    history = failed(failed(run().stack(0x40, 0x1000).stack(0x41, 0x2000)), site=0x41)
+    one = point(Where(1, after=True), result(history.end(-errno.ENOMEM).settle()))
+    assert one.site == 0x40
+    # And of the two the only one that keeps its place.
+    assert list(one.result.evidence.told.stacks) == [0x40]
+
+
+def of_loss(history: History, loss: Loss, reason: str) -> Point:
+    lost = result(history, loss)
+    return point(Where(1), replace(lost, judgement=replace(lost.judgement, reasons=(reason,))))
+
+
+def test_the_detail_is_what_the_kernel_said_first_or_what_hung_or_all_the_reasons() -> None:
+    oops = "the guest was lost:\nguest: [ 1.0] BUG: unable to handle page fault\nguest: more"
+    crashed = of_loss(failed(run()), Loss.OOPS, oops)
+    assert crashed.detail == "BUG: unable to handle page fault"
+    assert of_loss(failed(run()), Loss.RESET, "a triple fault").detail == "a triple fault"
+    busy = failed(run().text(Type.SUBJECT, "m", serial=1))
+    busy.add(Type.PHASE, serial=1, detail=int(Phase.LIVE))
+    assert of_loss(busy, Loss.HANG, "no answer").detail == "what is done to m does not end"
+    assert of_loss(failed(run()), Loss.HANG, "no answer").detail == "no answer"
+    unreached = point(Where(2), result(run().end().settle()))
+    assert unreached.detail == "acquisition 2 should have failed, but was not made"
+
+
+def test_a_point_has_its_stacks_by_other_numbers_and_0_where_there_is_none() -> None:
+    (finding,) = LEAKS.judgement.findings
+    for sites, new, named in (
+        ((1, 0, 0), (7, 0, 0), {1, 0x40}),
+        ((0, 2, 0), (0, 8, 0), {2, 0x40}),
+        ((0, 0, 3), (0, 0, 0), {3, 0x40}),
+    ):
+        site, allocated, released = sites
+        of_these = replace(finding, site=site, allocated_site=allocated, released_site=released)
+        judgement = replace(LEAKS.judgement, findings=(of_these,))
+        one = point(Where(2), replace(LEAKS, judgement=judgement))
+        assert sites_of(one) == named
+        again = renumbered(one, {1: 7, 2: 8, 0x40: 9})
+        assert again.site == 9
+        (told,) = again.result.judgement.findings
+        assert (told.site, told.allocated_site, told.released_site) == new
+
+
+def test_a_point_is_what_became_of_its_run_and_not_the_run() -> None:
+    one = point(Where(1), HANDLED)
+    other = replace(one, result=LEAKS)
+    assert other == one
+    assert repr(other) == repr(one)
 
 
 def attempt(history: History, number: int) -> History:
@@ -301,7 +360,8 @@ def test_the_summary_counts_points_and_outcomes() -> None:
     assert passed([Points(clean, points[:1])])
     # One that was not made, and none that was made to fail at all.
     assert not passed([Points(clean, points[:1] + points[2:])])
-    assert not passed([Points(clean, (), unled="the run without failures is not clean")])
+    unled = Points(clean, (), unled="the run without failures is not clean")
+    assert (unled.counted, passed([unled])) == (0, False)
     document = failures_document({}, [Points(clean, points)])
     assert document["ok"] is False
 

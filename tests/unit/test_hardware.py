@@ -589,11 +589,11 @@ def test_a_handler_of_another_cpu_is_not_ended_by_this_ones_leaving() -> None:
 STATIC_GVA = 0xFFFF_FFFF_C000_0000
 
 
-def static_map(history: History, *pages: tuple[int, int]) -> Run:
+def static_map(history: History, *pages: tuple[int, int], size: int = 2 * PAGE) -> Run:
     """A map of 8 KiB at MAP, of which these (gva, gpa) are told as static memory before it."""
     for gva, gpa in pages:
         history.add(Type.STATIC, pointer=gva, physical=gpa, size=PAGE)
-    history.bind(1, 0).operand(1, Structure.MSRPM, MAP, 2 * PAGE)
+    history.bind(1, 0).operand(1, Structure.MSRPM, MAP, size)
     return take_apart(history.records())
 
 
@@ -613,6 +613,7 @@ def test_static_memory_is_the_cpus_to_use() -> None:
         (BOTH[0], BOTH[0]),
         (BOTH[0], (0xFFFF_8880_0000_0000, MAP + PAGE)),  # no module lies there
         (BOTH[0], (STATIC_GVA + 8, MAP + PAGE)),
+        (BOTH[0], (BOTH[1][0], MAP + 2 * PAGE)),
     ],
 )
 def test_what_is_not_all_static_is_nobodys(pages: tuple[tuple[int, int], ...]) -> None:
@@ -628,9 +629,39 @@ def test_static_memory_is_told_before_it_is_used() -> None:
     assert [one.rule for one in found] == [Rule.HARDWARE_USE_AFTER_FREE]
 
 
+@pytest.mark.parametrize(
+    ("gva", "of_modules"),
+    [
+        (0xFFFF_FFFF_9FFF_F000, False),
+        (0xFFFF_FFFF_A000_0000, True),
+        (0xFFFF_FFFF_FEFF_F000, True),
+        (0xFFFF_FFFF_FF00_0000, False),
+    ],
+)
+def test_static_memory_lies_where_the_kernel_maps_modules(gva: int, of_modules: bool) -> None:
+    """Documentation/x86/x86_64/mm.rst."""
+    found = judge_operands(static_map(run(), (gva, MAP), size=PAGE))
+    assert (found == []) is of_modules
+
+
+def test_static_memory_is_told_by_whole_pages_and_no_byte_is_none_of_it() -> None:
+    history = run().add(Type.STATIC, pointer=STATIC_GVA, physical=MAP, size=PAGE - 1)
+    assert len(judge_operands(static_map(history, size=PAGE))) == 1
+    assert len(judge_operands(static_map(run(), *BOTH, size=0))) == 1
+
+
 @pytest.mark.parametrize("mapped", [None, MAP + PAGE])
 def test_page_tables_that_have_no_such_static_memory_are_believed(mapped: int | None) -> None:
     run_ = static_map(run(), *BOTH)
     gpas = {STATIC_GVA: mapped, BOTH[1][0]: BOTH[1][1]}
     assert len(list(static.disputes(run_, gpas))) == 1
     assert list(static.disputes(run_, {**gpas, STATIC_GVA: MAP})) == []
+
+
+def test_of_a_lifes_static_memory_the_page_tables_are_gone() -> None:
+    """And of nobody else's, whatever else the begin says."""
+    for flags, gone in ((int(Flag.LIFE), True), (int(Flag.REAL), False), (0, False)):
+        history = run()
+        history.rows[0]["flags"] = flags
+        found = list(static.disputes(static_map(history, *BOTH), {}))
+        assert [one.pointer for one in found] == ([] if gone else [gva for gva, _ in BOTH])

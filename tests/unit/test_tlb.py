@@ -1,5 +1,7 @@
 """What a TLB may still have, by CPU and ASID: against a TLB that is played step by step."""
 
+import itertools
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from freeonce.audit.hardware import judge_operands
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.run import take_apart
-from freeonce.audit.tlb import Tlb
+from freeonce.audit.tlb import Entry, Epoch, Tlb, _Entries
 from freeonce.evidence.ledger import CPU_STATE_FLUSH_BY_ASID, CPU_STATE_GIF, Kind, Structure, Type
 from tests.unit.history import PAGE, History, run
 from tests.unit.steps import lines
@@ -126,10 +128,31 @@ def test_invlpga_that_came_too_early_or_too_late_takes_nothing() -> None:
     assert [one.serial for one in play.release(0).enter(1).invlpga(0).found()] == [1]
 
 
-def test_invlpga_is_looked_for_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freeonce.audit.tlb.MOST_LOOKS", 0)
-    play = Play(structure=Structure.PAGE).lost().invlpga(0).release(0).enter(1)
-    assert [one.serial for one in play.found()] == [1]
+@pytest.mark.parametrize("place", range(len(PLACES)))
+@pytest.mark.parametrize("other", range(len(PLACES)))
+def test_invlpga_takes_the_page_that_it_names(place: int, other: int) -> None:
+    play = Play(structure=Structure.PAGE).map(1, place).enter(1).unmap(1, place)
+    found = play.invlpga(other).release(place).enter(1).found()
+    assert [one.serial for one in found] == ([] if place == other else [place + 1])
+
+
+def test_invlpga_is_nothing_to_an_l2_that_was_never_entered() -> None:
+    play = Play(structure=Structure.PAGE).map(1, 0).unmap(1, 0).invlpga(0)
+    assert play.release(0).enter(2).found() == []
+
+
+@pytest.mark.parametrize(("cpus", "looks"), [(1, 2), (2, 3)])
+def test_invlpga_is_looked_for_in_bounded_time(
+    cpus: int, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for each TLB in which the page may be, and once for each page there."""
+    for most in range(looks + 1):
+        monkeypatch.setattr("freeonce.audit.tlb.MOST_LOOKS", most)
+        play = Play(structure=Structure.PAGE).map(1, 0)
+        for cpu in range(cpus):
+            play.enter(1, cpu=cpu)
+        play.unmap(1, 0).invlpga(0).release(0).enter(1)
+        assert [one.serial for one in play.found()] == ([] if most == looks else [1])
 
 
 def test_flushed_on_each_cpu_where_it_was() -> None:
@@ -185,6 +208,41 @@ def test_a_vmrun_that_is_withheld_flushes_nothing() -> None:
     play.history.vmrun(1, 0, control=1)
     play.history.rows[-1]["flags"] = 1
     assert [one.serial for one in play.release(0).enter(1).found()] == [1]
+
+
+def entered(count: int, seed: int) -> list[Entry]:
+    """VMRUNs of one vcpu, in three epochs in which others go on as well."""
+    chance = random.Random(f"{count} {seed}")
+    record = run().records()[0]
+    epochs = [Epoch() for _ in range(3)]
+    entries = []
+    for number in range(count):
+        epoch = chance.choice(epochs)
+        entries.append(Entry(record, 10 * number, 10 * number + 5, epoch))
+        epoch.entries.append(entries[-1])
+    for epoch in epochs:
+        end = 10 * count + 10 * chance.randrange(9)
+        epoch.entries.append(Entry(record, end, end + 5, epoch))
+    return entries
+
+
+@pytest.mark.parametrize("count", range(1, 12))
+@pytest.mark.parametrize("seed", range(3))
+def test_of_the_vmruns_between_two_moments_that_in_the_longest_epoch_counts(
+    count: int, seed: int
+) -> None:
+    entries = entered(count, seed)
+    tree = _Entries(entries)
+
+    def used(one: Entry) -> int:
+        return one.epoch.entries[-1].end
+
+    moments = [10 * number + at for number in range(count + 1) for at in (1, 7)]
+    for start, end in itertools.combinations(moments, 2):
+        inside = [one for one in entries if one.start < end and one.end > start]
+        found = tree.longest(start, end)
+        assert (found is None) is (inside == [])
+        assert found is None or used(found) == max(map(used, inside))
 
 
 @dataclass

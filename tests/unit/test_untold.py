@@ -12,12 +12,18 @@ from freeonce.audit.model import Verdict
 from freeonce.audit.result import Evidence
 from freeonce.audit.untold import untold
 from freeonce.errors import Obstacle
-from freeonce.evidence.ledger import CPU_STATE_GIF, CPU_STATE_SEV_ES, Structure, Type
+from freeonce.evidence.ledger import (
+    CPU_STATE_GIF,
+    CPU_STATE_SEV_ES,
+    CPU_STATE_SILENT,
+    Structure,
+    Type,
+)
 from freeonce.report.junit import junit_text
 from freeonce.report.life import Told, audit_document, print_life
 from freeonce.run.conclude import conclude_led, conclude_life
 from freeonce.run.life import Lived
-from tests.unit.history import Life
+from tests.unit.history import History, Life
 from tests.unit.results import HOST
 
 LEFT = Instruction("vmrun", ".text", 0x20, "there is no room for a jump", "enters")
@@ -103,3 +109,47 @@ def test_a_wrmsr_that_is_left_is_a_reason_by_itself_where_the_cpu_is_given_memor
 
 def test_of_a_life_that_never_began_nothing_is_said() -> None:
     assert list(untold([target(LEFT)], Life().records())) == []
+
+
+def says(history: History, one: Instruction = LEFT) -> bool:
+    return list(untold([target(one)], history.records())) != []
+
+
+@pytest.mark.parametrize(
+    ("history", "on"),
+    [
+        (Life().add(Type.SVM_ON), True),
+        (Life().vmrun(1, 0x1000), True),
+        (Life().cpu_state(efer=0x1D01), True),
+        (Life().cpu_state().cpu_state(cpu=1, efer=0x1D01), True),
+        (Life().cpu_state(efer=0x2D01), False),
+        (Life().operand(0, Structure.HOST_SAVE_AREA, 0x1000), True),
+        (Life().operand(0, Structure.HOST_SAVE_AREA, 0x1000, cache=1), True),
+        (Life().operand(0, Structure(Structure.HOST_SAVE_AREA ^ 1), 0x1000), False),
+        (Life().add(Type.QUIESCED, detail=int(Structure.HOST_SAVE_AREA)), False),
+    ],
+)
+def test_what_tells_that_a_cpu_had_svm(history: History, on: bool) -> None:
+    """EFER.SVME is bit 12 (15.4)."""
+    assert says(history) is on
+
+
+@pytest.mark.parametrize(
+    ("features", "may_run"),
+    [
+        ((), True),
+        ((0,), False),
+        ((0, 0), False),
+        ((0, CPU_STATE_SEV_ES), True),
+        ((CPU_STATE_SILENT,), True),
+    ],
+)
+def test_a_cpu_that_said_nothing_may_have_encrypted_state(
+    features: tuple[int, ...], may_run: bool
+) -> None:
+    history = Life().vmrun(1, 0x1000)
+    for cpu, detail in enumerate(features):
+        history.cpu_state(cpu=cpu)
+        history.rows[-1]["detail"] |= detail
+    assert says(history, SEV_ES) is may_run
+    assert says(history)

@@ -74,7 +74,7 @@ def _gpa(allocate: np.void, page_offset: int) -> tuple[int, int]:
     """
     kind, pointer = Kind(int(allocate["kind"])), int(allocate["pointer"])
     if FAMILIES[kind].mapped and page_offset:
-        return pointer - page_offset, 1 << 63
+        return pointer - page_offset, int(allocate["size"]) + _guard_bytes(allocate)
     if kind in (Kind.VMALLOC, Kind.KVMALLOC) and int(allocate["physical"]):
         return int(allocate["physical"]), PAGE - pointer % PAGE
     return 0, 0
@@ -86,9 +86,13 @@ def _poison(allocate: np.void, index: int, page_offset: int) -> list[Kept]:
     return [Kept(index, gpa, size, guard=False)] if size else []
 
 
+def _guard_bytes(allocate: np.void) -> int:
+    return int(allocate["detail"]) >> 16
+
+
 def _guard(allocate: np.void, index: int, page_offset: int) -> list[Kept]:
     gpa, known = _gpa(allocate, page_offset)
-    size, guard = int(allocate["size"]), int(allocate["detail"]) >> 16
+    size, guard = int(allocate["size"]), _guard_bytes(allocate)
     inside = guard and size + guard <= known
     return [Kept(index, gpa + size, guard, guard=True)] if inside else []
 

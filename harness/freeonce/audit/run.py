@@ -492,7 +492,7 @@ def _disputed_releases(
 def _newest_at(allocates: Records, releases: Records) -> Indices:
     """For each release the newest allocation before it that began at its pointer, or NONE."""
     newest = np.full(len(releases), NONE, dtype=np.intp)
-    if not len(allocates) or not len(releases):
+    if not len(releases):
         return newest
     # Both in one order by address and time: an allocation goes before the releases that follow.
     pointers = np.concatenate((allocates["pointer"], releases["pointer"]))

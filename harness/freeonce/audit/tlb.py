@@ -86,7 +86,7 @@ class Tlb:
                 continue
             asid, control = int(record["detail"]), int(record["size"])
             flushes[cpu] += control == FLUSH_ALL
-            known, epoch = epochs.get((cpu, asid), (-1, Epoch()))
+            known, epoch = epochs.get((cpu, asid), (flushes[cpu], Epoch()))
             if known != flushes[cpu] or (control == FLUSH_ASID and cpu in self._by_asid):
                 epoch = Epoch()
             epochs[cpu, asid] = flushes[cpu], epoch
