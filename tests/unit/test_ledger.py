@@ -178,9 +178,10 @@ def test_any_flipped_bit_is_noticed(byte: int, bit: int) -> None:
 
 
 @pytest.mark.parametrize("field", ["type", "witness", "kind", "zero"])
-def test_values_without_a_meaning_are_damage(field: str) -> None:
+@pytest.mark.parametrize("value", [99, 0xFF])
+def test_values_without_a_meaning_are_damage(field: str, value: int) -> None:
     history = run()
-    history.rows[0][field] = 99
+    history.rows[0][field] = value
     assert parse_records(history.data(), 0).damaged == 1
 
 

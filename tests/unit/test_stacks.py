@@ -54,6 +54,12 @@ def test_behind_its_last_frame_a_stack_has_none() -> None:
     assert stacks_of(history) == {7: Stack(1, (1, 2))}
 
 
+def test_a_stack_ends_where_no_more_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stacks, "MOST_FRAMES", 6)
+    history = stack(stack(stack(History(), 7, 0, 1, 2, 3), 7, 3, 4, 5, 6), 7, 6, 7)
+    assert stacks_of(history) == {7: Stack(1, (1, 2, 3, 4, 5, 6))}
+
+
 def test_a_stack_has_an_end() -> None:
     """Those of the guest have fifteen frames."""
     history = History()

@@ -269,7 +269,7 @@ class Header:
     appended: int
     release: str
     page_offset: int
-    drained: int = 0
+    drained: int
 
     @property
     def count(self) -> int:

@@ -101,7 +101,7 @@ def _sections(records: Records) -> tuple[Section, ...]:
 
 
 def _names(records: Records) -> dict[int, str]:
-    return {int(key[0]): text for key, text in _texts(records, Type.SUBJECT, ("serial",)).items()}
+    return {load: text for (load,), text in _texts(records, Type.SUBJECT, ("serial",)).items()}
 
 
 def _kernel(records: Records) -> dict[int, str]:
