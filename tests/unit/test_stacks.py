@@ -3,10 +3,11 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from freeonce.evidence import stacks
-from freeonce.evidence.ledger import Type
+from freeonce.evidence.ledger import RECORD, Type
 from freeonce.evidence.stacks import Section, Stack, Told, only, told
 from tests.unit.history import History
 
@@ -125,6 +126,13 @@ def test_all_that_the_instrument_can_tell_is_kept() -> None:
     assert constant("books/stacks.c", "DEPTH") <= stacks.MOST_FRAMES
     loads = constant("subjects/loads.c", "MOST_LOADS")
     assert loads * constant("subjects/loads.c", "MOST_SECTIONS") == stacks.MOST_SECTIONS
+
+
+def test_names_have_twenty_thousand_records_at_most() -> None:
+    records = np.zeros(20_001, RECORD)
+    records["type"], records["serial"] = Type.SUBJECT, 1
+    records["serial"][-2:] = 2, 3
+    assert told(records).names.keys() == {1, 2}
 
 
 def test_what_is_told_without_end_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
