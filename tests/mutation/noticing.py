@@ -94,6 +94,8 @@ class Noticing:
         self._of_import: set[int] = set()
         by_file: Counter[str] = Counter()
         every = []
+        # Who runs none of the code looks at the modules themselves.
+        looking = {name for name, tests in reach.items() if not any(map(_runs, tests.items()))}
         for name, tests in reach.items():
             for test, seen in tests.items():
                 lines = seen.lines.get(file, ())
@@ -106,7 +108,8 @@ class Noticing:
                     for line in lines:
                         self._by_line.setdefault(line, []).append(one)
         some = [one for one in every if by_file[one.file] or not by_file.total()]
-        self._any = self._bounded(_covering(some, reach))
+        first = [one for one in every if one.file in looking]
+        self._any = self._bounded([*first, *_covering(set(some).difference(first), reach)])
         self._of: dict[tuple[int, int], list[Test]] = {}
 
     def when(self, where: Place) -> When:
@@ -136,6 +139,11 @@ class Noticing:
                 break
             found.append(one)
         return found
+
+
+def _runs(test: tuple[str, Reach]) -> bool:
+    name, seen = test
+    return bool(name and seen.lines)
 
 
 def _quick(tests: Iterable[Test]) -> list[Test]:

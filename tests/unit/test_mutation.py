@@ -115,6 +115,7 @@ REACH = {
         "b.py::quick": Reach(0.1, {"judge.py": [5]}),
         "b.py::endless": Reach(SLOW, {"judge.py": [7]}),
     },
+    "c.py": {"c.py::looks": Reach(0.1)},
 }
 
 
@@ -130,8 +131,10 @@ def test_a_line_has_the_tests_that_run_it() -> None:
 
 @pytest.mark.parametrize("when", [When.IMPORT, When.CALL])
 def test_a_file_of_which_no_test_runs_a_line_is_tried_by_the_users_of_it(when: When) -> None:
-    assert sorted(_names("values.py", Place(when, 1, 1), 9)) == ["b.py::quick", "b.py::slow"]
+    names = _names("values.py", Place(when, 1, 1), 9)
+    assert sorted(names) == ["b.py::quick", "b.py::slow", "c.py::looks"]
 
 
-def test_the_first_is_that_which_runs_most_a_second() -> None:
-    assert _names("values.py", Place(When.IMPORT, 1, 1), 1) == ["b.py::quick"]
+@pytest.mark.parametrize("file", ["judge.py", "values.py"])
+def test_the_first_look_at_modules_or_run_most_a_second(file: str) -> None:
+    assert _names(file, Place(When.IMPORT, 1, 1), 1) == ["c.py::looks", "b.py::quick"]

@@ -104,6 +104,10 @@ def test_an_exception_has_the_code_of_its_vector() -> None:
     assert {one.name for one in exceptions} == {f"VMEXIT_EXCP[{one}]" for one in VECTORS.values()}
 
 
+def test_a_family_is_numbered_by_its_registers() -> None:
+    assert [one.is_family for one in EXITS] == ["[0-15]" in one.name for one in EXITS]
+
+
 def test_no_code_is_of_two_kinds() -> None:
     codes = [code for one in EXITS for code in range(one.code, one.last + 1)]
     assert len(codes) == len(set(codes))
