@@ -93,9 +93,9 @@ class Noticing:
         self._by_line: dict[int, list[Test]] = {}
         self._of_import: set[int] = set()
         by_file: Counter[str] = Counter()
-        every = []
-        # Who runs none of the code looks at the modules themselves.
-        looking = {name for name, tests in reach.items() if not any(map(_runs, tests.items()))}
+        every = list[Test]()
+        # Who runs none of the code looks at the modules themselves: at numbers and classes.
+        looking = list[Test]()
         for name, tests in reach.items():
             for test, seen in tests.items():
                 lines = seen.lines.get(file, ())
@@ -103,13 +103,12 @@ class Noticing:
                     self._of_import.update(lines)
                 elif seen.seconds < SLOW:
                     one = Test(test, seen.seconds)
-                    every.append(one)
+                    (every if seen.lines else looking).append(one)
                     by_file[name] += len(lines)
                     for line in lines:
                         self._by_line.setdefault(line, []).append(one)
         some = [one for one in every if by_file[one.file] or not by_file.total()]
-        first = [one for one in every if one.file in looking]
-        self._any = self._bounded([*first, *_covering(set(some).difference(first), reach)])
+        self._any = self._bounded([*_quick(looking), *_covering(some, reach)])
         self._of: dict[tuple[int, int], list[Test]] = {}
 
     def when(self, where: Place) -> When:
@@ -139,11 +138,6 @@ class Noticing:
                 break
             found.append(one)
         return found
-
-
-def _runs(test: tuple[str, Reach]) -> bool:
-    name, seen = test
-    return bool(name and seen.lines)
 
 
 def _quick(tests: Iterable[Test]) -> list[Test]:

@@ -322,7 +322,7 @@ def _hashed(words: npt.NDArray[np.uint64], first: npt.NDArray[np.uint64]) -> Wor
 
 def _words(records: Records) -> Words:
     """Eight a record."""
-    return np.ascontiguousarray(records).view("<u8").reshape(-1, RECORD_BYTES // 8)
+    return np.ascontiguousarray(records).view("<u8").reshape(len(records), RECORD_BYTES // 8)
 
 
 def check_words(records: Records) -> npt.NDArray[np.uint32]:
