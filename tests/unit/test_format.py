@@ -92,6 +92,11 @@ def test_families_agree(tmp_path: Path) -> None:
     assert from_c(tmp_path, [f"{name}=FAMILY_{name}" for name in documented]) == documented
 
 
+def numbers(ours: type[IntEnum]) -> dict[str, int]:
+    """By name, those that share one among them."""
+    return {name: one.value for name, one in ours.__members__.items()}
+
+
 @pytest.mark.parametrize(
     ("ours", "record"),
     [
@@ -102,7 +107,7 @@ def test_families_agree(tmp_path: Path) -> None:
     ],
 )
 def test_what_detail_says_is_that_of_c(ours: type[IntEnum], record: str, tmp_path: Path) -> None:
-    values = {member.name: member.value for member in ours}
+    values = numbers(ours)
     assert from_c(tmp_path, [f"{name}={record.upper()}_{name}" for name in values]) == values
     (row,) = (carries for name, _, carries in table("Types") if name == record)
     assert {int(number) for number in re.findall(r"\b(\d)\b ", row.split("detail:")[1])} >= set(
@@ -132,7 +137,7 @@ def test_the_hosts_registers_are_as_many_and_in_one_order(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("ours", [ledger.Flag, ledger.Witness, ledger.Field])
 def test_numbers_are_those_of_c(ours: type[IntEnum], tmp_path: Path) -> None:
-    values = {name: one.value for name, one in ours.__members__.items()}
+    values = numbers(ours)
     prefix = ours.__name__.upper()
     assert from_c(tmp_path, [f"{name}={prefix}_{name}" for name in values]) == values
 
