@@ -93,7 +93,9 @@ class Noticing:
         self._by_line: dict[int, list[Test]] = {}
         self._of_import: set[int] = set()
         by_file: Counter[str] = Counter()
-        every = []
+        every = list[Test]()
+        # Who runs none of the code looks at the modules themselves: at numbers and classes.
+        looking = list[Test]()
         for name, tests in reach.items():
             for test, seen in tests.items():
                 lines = seen.lines.get(file, ())
@@ -101,15 +103,12 @@ class Noticing:
                     self._of_import.update(lines)
                 elif seen.seconds < SLOW:
                     one = Test(test, seen.seconds)
-                    every.append(one)
+                    (every if seen.lines else looking).append(one)
                     by_file[name] += len(lines)
                     for line in lines:
                         self._by_line.setdefault(line, []).append(one)
-        # Tests that run no line look at the modules themselves, whatever these have besides.
-        outside = [one for one in every if not _run(reach[one.file])]
         some = [one for one in every if by_file[one.file] or not by_file.total()]
-        inside = [one for one in some if one not in outside]
-        self._any = self._bounded([*outside, *_covering(inside, reach)])
+        self._any = self._bounded([*_quick(looking), *_covering(some, reach)])
         self._of: dict[tuple[int, int], list[Test]] = {}
 
     def when(self, where: Place) -> When:
@@ -160,11 +159,6 @@ def _covering(tests: Iterable[Test], reach: dict[str, dict[str, Reach]]) -> list
         found.append(best)
         left = {one: lines - seen for one, lines in left.items()}
     return found
-
-
-def _run(tests: dict[str, Reach]) -> bool:
-    """Whether any of one file's runs a line."""
-    return any(seen.lines for test, seen in tests.items() if test)
 
 
 def _lines(reach: Reach) -> Iterator[tuple[str, int]]:

@@ -15,6 +15,7 @@ def test_what_is_whole_is_told_as_it_is(records: bytes) -> None:
     ("answer", "said"),
     [
         (b"", "begins with b''"),
+        (b"sixteen bytes it is, and more", "begins with b'sixteen bytes it'$"),
         (b"0 4", "begins with"),
         (b"-1 4\nabcd", "begins with"),
         (b"4\nabcd", "begins with"),

@@ -67,7 +67,7 @@ class Window:
             self.appended += 1
 
     def header(self) -> Header:
-        return Header(CAPACITY, self.appended, "", 0)
+        return Header(CAPACITY, self.appended, "", 0, 0)
 
     def records(self, first: int, count: int, capacity: int) -> bytes:
         self.read += count

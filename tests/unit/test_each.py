@@ -27,7 +27,6 @@ from freeonce.errors import (
     SubjectError,
 )
 from freeonce.evidence.ledger import Blind, Broken, Flag, Kind, Phase, Quiesced, Type
-from freeonce.evidence.oops import SHORT, first_words, shortened
 from freeonce.run import lives
 from freeonce.run.exercise import Exercise
 from freeonce.run.life import Load, Plan
@@ -168,63 +167,6 @@ def test_what_hangs_is_known_by_how_far_the_module_came(
     for one in phases:
         phase(history, one)
     assert hung_in(history.records()) == said
-
-
-OOPS = """\
-guest: [    7.141424] fine so far
-guest: [    7.141424] BUG: kernel NULL pointer dereference, address: 0000000000000008
-guest: [    7.141424] Oops: 0002 [#1] PREEMPT SMP NOPTI
-guest: [    7.141424] RIP: 0010:fill+0x5/0x11 [fail_crash]
-guest: [    7.141424] RIP: 0033:0x7f00
-"""
-
-
-def test_an_oops_is_told_by_its_first_line_and_its_function() -> None:
-    said = "BUG: kernel NULL pointer dereference, address: 0000000000000008"
-    assert first_words(OOPS) == f"{said}; in fill+0x5/0x11 [fail_crash]"
-    assert first_words("Kernel panic - not syncing: x") == "Kernel panic - not syncing: x"
-    assert first_words("nothing at all") == ""
-    assert len(first_words("BUG: " + "x" * 10_000)) <= 300
-
-
-REASON = "the guest was lost (panic): it stopped; the console's last lines:"
-FIRST = "Oops: 0002 [#1] PREEMPT SMP NOPTI; in fill+0x5/0x11 [fail_crash]"
-TRACE = [
-    "Call Trace:",
-    " <TASK>",
-    " ? sure_of_nothing+0x1/0x2",
-    " load+0x10/0x20 [fail_crash]",
-    " do_one_initcall+0x53/0x200",
-    " </TASK>",
-    " not_of_it+0x1/0x2",
-]
-
-
-def test_of_a_long_console_a_terminal_gets_what_matters() -> None:
-    registers = [f"R{number}: 0" for number in range(SHORT)]
-    console = [
-        "Oops: 0002 [#1] PREEMPT SMP NOPTI",
-        "RIP: 0010:fill+0x5/0x11 [fail_crash]",
-        *registers,
-        *TRACE,
-        "Kernel panic - not syncing",
-    ]
-    said = [f"guest: [    7.1] {line}" for line in console]
-    assert shortened("\n".join([REASON, *said])).split("\n") == [
-        REASON,
-        f"guest: {FIRST}",
-        "guest: Call Trace:",
-        "guest:  load+0x10/0x20 [fail_crash]",
-        "guest:  do_one_initcall+0x53/0x200",
-        said[-1],
-        f"({len(console)} lines of the console; --json and --html have them)",
-    ]
-
-
-@pytest.mark.parametrize("lines", [0, 1, SHORT, SHORT + 40])
-def test_what_is_short_or_no_oops_is_told_whole(lines: int) -> None:
-    said = "\n".join([REASON, *(f"guest: {number}" for number in range(lines))])
-    assert shortened(said) == said
 
 
 def test_a_life_is_steps_that_the_guest_takes_by_itself() -> None:

@@ -1,62 +1,9 @@
-"""Memory and records as lines, and the VMCB's fields against what the guest itself uses."""
+"""Memory and records as lines."""
 
-import re
-from itertools import pairwise
-from pathlib import Path
-
-import pytest
-
-from freeonce.evidence.exits import exit_name
 from freeonce.evidence.ledger import Type
-from freeonce.evidence.vmcb import FIELDS, VMCB_BYTES
+from freeonce.evidence.vmcb import VMCB_BYTES
 from freeonce.report.inspect import hex_lines, record_line, vmcb_lines
 from tests.unit.history import History
-
-ROOT = Path(__file__).resolve().parents[2]
-C_HEADER = (ROOT / "guest/instrument/cpu/vmcb.h").read_text()
-RUST = (ROOT / "guest/rust/src/svm/vmcb.rs").read_text()
-BY_NAME = {field.name: field for field in FIELDS}
-OFFSETS = {field.name.removesuffix(".selector"): field.offset for field in FIELDS}
-RUST_BYTES = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "Segment": 16}
-
-
-def c_offsets() -> list[tuple[str, int]]:
-    found = re.findall(r"#define VMCB_(\w+) (0x[0-9a-f]+)$", C_HEADER, re.MULTILINE)
-    return [(name.lower(), int(offset, 16)) for name, offset in found]
-
-
-def rust_layout() -> list[tuple[str, int, int]]:
-    """Name, offset and size of each field of `Vmcb`, which is repr(C) and has no holes."""
-    body = RUST.split("pub struct Vmcb {")[1].split("\n}")[0]
-    at, found = 0, []
-    for name, kind in re.findall(r"(\w+): (\[u8; \w+\]|\w+),", body):
-        array = re.fullmatch(r"\[u8; (\w+)\]", kind)
-        size = int(array[1], 0) if array else RUST_BYTES[kind]
-        found.append((name, at, size))
-        at += size
-    assert at == VMCB_BYTES
-    return [one for one in found if not one[0].startswith("_reserved")]
-
-
-def test_the_offsets_are_those_of_the_c_header() -> None:
-    wanted = c_offsets()
-    assert len(wanted) > 25
-    assert [(name, OFFSETS.get(name)) for name, _ in wanted] == wanted
-
-
-def test_offsets_and_sizes_are_those_of_the_rust_type() -> None:
-    wanted = rust_layout()
-    assert len(wanted) > 30
-    for name, offset, size in wanted:
-        assert OFFSETS.get(name) == offset, name
-        if name in BY_NAME:
-            assert BY_NAME[name].size == size, name
-
-
-def test_no_field_overlaps_another() -> None:
-    ordered = sorted(FIELDS, key=lambda field: field.offset)
-    for one, following in pairwise(ordered):
-        assert one.offset + one.size <= following.offset, following.name
 
 
 def test_a_vmcb_is_told_field_by_field_and_its_exit_by_name() -> None:
@@ -77,14 +24,6 @@ def test_a_released_vmcb_is_not_decoded() -> None:
     assert list(vmcb_lines(0x5000, b"\x6b" * VMCB_BYTES)) == [
         "0x5000 was released: all of it is poison (0x6b)"
     ]
-
-
-@pytest.mark.parametrize(
-    ("code", "name"),
-    [(0xFFFFFFFFFFFFFFFF, "VMEXIT_INVALID"), (0x400, "VMEXIT_NPF"), (0x410, "0x410")],
-)
-def test_a_vmexit_has_the_name_of_its_low_half(code: int, name: str) -> None:
-    assert exit_name(code) == name
 
 
 def test_a_dump_shows_bytes_text_and_a_star_for_rows_that_repeat() -> None:

@@ -114,8 +114,8 @@ REACH = {
         "b.py::slow": Reach(2.0, {"judge.py": [5, 6]}),
         "b.py::quick": Reach(0.1, {"judge.py": [5]}),
         "b.py::endless": Reach(SLOW, {"judge.py": [7]}),
+        "b.py::looks": Reach(0.1),
     },
-    "c.py": {"": Reach(lines={"judge.py": [1]}), "c.py::looks": Reach(0.2)},
 }
 
 
@@ -132,14 +132,9 @@ def test_a_line_has_the_tests_that_run_it() -> None:
 @pytest.mark.parametrize("when", [When.IMPORT, When.CALL])
 def test_a_file_of_which_no_test_runs_a_line_is_tried_by_the_users_of_it(when: When) -> None:
     names = _names("values.py", Place(when, 1, 1), 9)
-    assert sorted(names) == ["b.py::quick", "b.py::slow", "c.py::looks"]
+    assert sorted(names) == ["b.py::looks", "b.py::quick", "b.py::slow"]
 
 
-def test_who_runs_no_line_looks_at_what_a_module_is_and_is_asked_first() -> None:
-    """As for a class that cannot be changed, whatever functions stand beside it."""
-    names = _names("judge.py", Place(When.IMPORT, 1, 1), 9)
-    assert names == ["c.py::looks", "b.py::quick", "b.py::slow"]
-
-
-def test_the_first_is_that_which_runs_most_a_second() -> None:
-    assert _names("values.py", Place(When.IMPORT, 1, 1), 1) == ["c.py::looks", "b.py::quick"]
+@pytest.mark.parametrize("file", ["judge.py", "values.py"])
+def test_the_first_look_at_modules_or_run_most_a_second(file: str) -> None:
+    assert _names(file, Place(When.IMPORT, 1, 1), 1) == ["b.py::looks", "b.py::quick"]

@@ -56,3 +56,20 @@ def test_by_its_own_count_of_what_it_drained_the_host_reads_what_stands_there(
         (95 + at) % CAPACITY for at in range(count)
     ]
     assert header.dropped == appended - 95 - count
+
+
+@pytest.mark.parametrize(("cr4", "levels"), [(0x20, 4), (0x1020, 5), (0x2820, 4)])
+def test_cr4_says_how_many_levels_the_page_tables_have(cr4: int, levels: int) -> None:
+    """By LA57, bit 12 (AMD manual volume 2, 3.1.3). Here is one table, which leads to itself."""
+    reads = []
+
+    def read(gpa: int, size: int) -> bytes:
+        reads.append(gpa)
+        return (0x1000 | 3).to_bytes(8, "little").ljust(size, b"\0")
+
+    config: Any = SimpleNamespace(memory=1 << 20)
+    monitor: Any = SimpleNamespace(
+        read_memory=read, registers=lambda: f"CR2=0 CR3={0x1000:016x} CR4={cr4:08x}\n"
+    )
+    assert Readable(config, monitor).translate([0x12]) == {0x12: 0x1012}
+    assert reads == [0x1000] * levels

@@ -49,7 +49,7 @@ class Guest:
             raise CommandFailed(f"{request}: no")
 
     def header(self) -> Header:
-        return Header(capacity=1000, appended=7, release="", page_offset=0)
+        return Header(capacity=1000, appended=7, release="", page_offset=0, drained=0)
 
     @contextmanager
     def meanwhile(self, act: Callable[[], None]) -> Iterator[None]:

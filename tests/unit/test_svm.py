@@ -90,10 +90,27 @@ def test_programs_use_the_same_codes() -> None:
         assert int(code, 16) == wanted, name
 
 
+VECTORS = {
+    **{"#DE": 0, "#DB": 1, "#BP": 3, "#OF": 4, "#BR": 5, "#UD": 6, "#NM": 7, "#DF": 8},
+    **{"#TS": 10, "#NP": 11, "#SS": 12, "#GP": 13, "#PF": 14, "#MF": 16, "#AC": 17},
+    **{"#MC": 18, "#XF": 19, "#CP": 21, "#SX": 30},
+}
+"""AMD manual volume 2, table 8-1."""
+
+
+def test_an_exception_has_the_code_of_its_vector() -> None:
+    exceptions = [one for one in EXITS if plain(one) == "EXCEPTION"]
+    assert {one.meaning: one.code - 0x40 for one in exceptions} == VECTORS
+    assert {one.name for one in exceptions} == {f"VMEXIT_EXCP[{one}]" for one in VECTORS.values()}
+
+
+def test_a_family_is_numbered_by_its_registers() -> None:
+    assert [one.is_family for one in EXITS] == ["[0-15]" in one.name for one in EXITS]
+
+
 def test_no_code_is_of_two_kinds() -> None:
     codes = [code for one in EXITS for code in range(one.code, one.last + 1)]
     assert len(codes) == len(set(codes))
-    assert [one.name for one in EXITS if one.code == 0x40 + 14] == ["VMEXIT_EXCP[14]"]
 
 
 VMCB = 0x5000

@@ -12,7 +12,7 @@ from rich.console import Console
 from freeonce.audit.result import Evidence, Result
 from freeonce.evidence.ledger import Type, text_of
 from freeonce.evidence.scenarios import Scenario
-from freeonce.evidence.text import one_line, printable
+from freeonce.evidence.text import one_line, printable, without_controls
 from freeonce.report.document import run_document
 from freeonce.report.junit import junit_text
 from freeonce.report.sarif import sarif_text
@@ -36,6 +36,10 @@ HOSTILE = "\x1b[2J\x08\x01\u202e\ufffe\ud800[red]x[/]]]>&<b>\n::error::"
         ("one\r\ntwo\r", "one\ntwo"),
         ("over\rwritten", r"over\rwritten"),
         ("a\tb\nc", "a\tb\nc"),
+        ("::error::x", r"\x3a:error::x"),
+        ("a ::b\n::c", "a \\x3a:b\n\\x3a:c"),
+        ("##[error]x ###vso[a] a##teamcity[b]", r"\x23#[error]x #\x23#vso[a] a\x23#teamcity[b]"),
+        ("a::b :: ## a [b]", "a::b :: ## a [b]"),
     ],
 )
 def test_what_cannot_be_shown_is_an_escape(raw: bytes | str, shown: str) -> None:
@@ -47,6 +51,11 @@ def test_a_name_is_one_line_of_what_can_be_shown(raw: bytes | str) -> None:
     text = one_line(raw)
     assert text == "" or text.isprintable()
     assert len(text) >= len(raw if isinstance(raw, str) else raw.decode("utf-8", "ignore"))
+
+
+def test_of_what_cannot_be_shown_a_terminal_gets_what_it_may() -> None:
+    assert without_controls("a\x1b[2J\tb\n\u202ec", "\n") == "a[2Jb\nc"
+    assert without_controls("a\x1b[2J\tb\n", "\x1b\t") == "a\x1b[2J\tb"
 
 
 def test_a_label_cannot_speak_to_who_reads_the_log() -> None:

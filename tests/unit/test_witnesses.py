@@ -1,6 +1,5 @@
 """Kernel and memory against the owner's account: each alone can contradict it."""
 
-from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -13,8 +12,7 @@ from freeonce.audit.memory import Memory
 from freeonce.audit.model import Account, Judgement, Rule, Verdict
 from freeonce.audit.run import settled, take_apart
 from freeonce.evidence.ledger import GUARD_BYTES, RECORD, Flag, Kind, Records, Type, Witness
-from freeonce.evidence.paging import translate
-from freeonce.evidence.snapshot import MERGE_GAP, Extent, Snapshot, merge
+from freeonce.evidence.snapshot import Snapshot
 from tests.unit.history import PAGE, History, run
 
 POOL, CONTIGUOUS = Kind.POOL, Kind.CONTIGUOUS
@@ -259,68 +257,6 @@ def test_memory_that_was_not_there_to_read() -> None:
     memory = history.memory()
     judgement = judge(history.records(), Memory(Snapshot(), memory.gpas))
     assert "where no memory is" in detail(judgement)
-
-
-def test_extents_close_together_are_read_at_once() -> None:
-    far = 10 * MERGE_GAP
-    assert merge([Extent(far, 8), Extent(0, 16), Extent(8, 100), Extent(200, 8)]) == [
-        Extent(0, 208),
-        Extent(far, 8),
-    ]
-    assert merge([]) == []
-
-
-def test_a_snapshot_gives_only_what_was_read() -> None:
-    snapshot = Snapshot([(0x2000, b"efgh"), (0x1000, b"abcd")])
-    assert snapshot.read(0x1001, 2) == b"bc"
-    assert snapshot.read(0x2000, 4) == b"efgh"
-    assert snapshot.read(0x1003, 2) is None
-    assert snapshot.read(0x0FFF, 1) is None
-
-
-class Tables:
-    """Page tables in a dictionary of tables; counts the reads."""
-
-    def __init__(self) -> None:
-        self.tables: dict[int, dict[int, int]] = {}
-        self.reads = 0
-
-    def set(self, table: int, index: int, entry: int) -> None:
-        self.tables.setdefault(table, {})[index] = entry
-
-    def read(self, extents: Sequence[Extent]) -> Snapshot:
-        self.reads += 1
-        parts = []
-        for extent in extents:
-            table = self.tables.get(extent.gpa, {})
-            raw = b"".join(table.get(index, 0).to_bytes(8, "little") for index in range(512))
-            parts.append((extent.gpa, raw))
-        return Snapshot(parts)
-
-
-@pytest.mark.parametrize("levels", [4, 5])
-def test_page_tables_are_walked_a_level_at_a_time(levels: int) -> None:
-    tables = Tables()
-    root = 0x1000
-    if levels == 5:
-        tables.set(0x1000, 0, 0x8000 | 3)
-    top = 0x8000 if levels == 5 else root
-    tables.set(top, 0, 0x2000 | 3)
-    tables.set(0x2000, 0, 0x3000 | 3)
-    tables.set(0x2000, 1, 0x8000_0000 | 0x83)  # 1 GiB
-    tables.set(0x3000, 0, 0x4000 | 3)
-    tables.set(0x3000, 1, 0x60_0000 | 0x83)  # 2 MiB
-    tables.set(0x4000, 5, 0x123_4000 | 3 | 1 << 63)  # 4 KiB, no-execute
-    gvas = [0x5678, 0x20_0042, 0x4000_1234, 0x6000, 0x1_0000_0000]
-    found = translate(gvas, root | 0x18, levels, tables.read)
-    assert found == {
-        0x5678: 0x123_4678,
-        0x20_0042: 0x60_0042,
-        0x4000_1234: 0x8000_1234,
-        0x6000: None,
-        0x1_0000_0000: None,
-    }
-    assert tables.reads == levels
 
 
 @pytest.mark.parametrize(

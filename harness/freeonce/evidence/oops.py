@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from itertools import dropwhile, takewhile
 
 FIRST = re.compile(
-    r"(BUG: .*|kernel BUG at .*|Oops: .*|general protection fault.*|Kernel panic - .*"
-    r"|stack segment: .*|divide error: .*|invalid opcode: .*)"
+    r"BUG: .*|kernel BUG at .*|Oops: .*|general protection fault.*|Kernel panic - .*"
+    r"|stack segment: .*|divide error: .*|invalid opcode: .*"
 )
 WHERE = re.compile(r"\bRIP: [0-9a-f]{4}:(\S+)(?: (\[\w+\]))?")
 LONGEST = 300
@@ -25,7 +25,7 @@ def first_words(console: str) -> str:
         return ""
     where = WHERE.search(console, said.start())
     place = " ".join(filter(None, where.groups())) if where else ""
-    return f"{said[1].strip()[:LONGEST]}" + (f"; in {place[:LONGEST]}" if place else "")
+    return f"{said[0].strip()[:LONGEST]}" + (f"; in {place[:LONGEST]}" if place else "")
 
 
 def shortened(said: str) -> str:

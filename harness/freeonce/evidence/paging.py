@@ -12,7 +12,7 @@ Read = Callable[[Sequence[Extent]], Snapshot]
 
 PAGE_BYTES = 4096
 ENTRY_BYTES = 8
-PRESENT = 1 << 0
+PRESENT = 1
 LARGE = 1 << 7
 ADDRESS = 0x000F_FFFF_FFFF_F000
 CR4_LA57 = 1 << 12

@@ -24,7 +24,7 @@ def whole(records: Records) -> tuple[Said, ...]:
     for record in records:
         who = int(record["cpu"]), int(record["serial"])
         pieces = growing.get(who)
-        if pieces is None or not 0 < int(record["detail"]) == len(pieces) < MOST_PIECES:
+        if pieces is None or not int(record["detail"]) == len(pieces) < MOST_PIECES:
             pieces = growing[who] = []
             texts.append((record, pieces))
         pieces.append(bytes_of(record))

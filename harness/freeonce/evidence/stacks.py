@@ -13,7 +13,7 @@ from freeonce.evidence.ledger import Records, Type, text_of
 
 MOST_STACKS = 10_000
 MOST_FRAMES = 64
-MOST_SECTIONS = 1_024
+MOST_SECTIONS = 2_048
 MOST_NAMES = 20_000
 FRAME_FIELDS = ("pointer", "physical", "size")
 STACK_FIELD = "site"
@@ -101,7 +101,7 @@ def _sections(records: Records) -> tuple[Section, ...]:
 
 
 def _names(records: Records) -> dict[int, str]:
-    return {int(key[0]): text for key, text in _texts(records, Type.SUBJECT, ("serial",)).items()}
+    return {load: text for (load,), text in _texts(records, Type.SUBJECT, ("serial",)).items()}
 
 
 def _kernel(records: Records) -> dict[int, str]:

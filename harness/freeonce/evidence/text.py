@@ -8,9 +8,9 @@ import re
 
 LINES = "\n\t"
 LINE_END = re.compile(r"\r+(?=\n|\Z)")
-LOG_COMMAND = re.compile(r"(?<!\S)::(?=\w)|##(?=[\w.-]*\[)")
-"""What a CI runner takes for a command: GitHub's `::name` at the start of a line, where any word
-may stand once lines are wrapped; GitHub's `##[name]`, Azure's `##vso[name]` and TeamCity's
+LOG_COMMAND = re.compile(r"(?<!\S):(?=:\w)|#(?=#[\w.-]*\[)")
+"""Begins what a CI runner takes for a command: GitHub's `::name` at the start of a line, where any
+word may stand once lines are wrapped; GitHub's `##[name]`, Azure's `##vso[name]` and TeamCity's
 `##teamcity[name]` anywhere."""
 
 
@@ -25,7 +25,7 @@ def printable(raw: bytes | str, allowed: str = LINES) -> str:
         text = LINE_END.sub("", text)
     if not text.isprintable():
         text = "".join(c if c in allowed or c.isprintable() else _escape(c) for c in text)
-    return LOG_COMMAND.sub(lambda command: f"\\x{ord(command[0][0]):x}{command[0][1:]}", text)
+    return LOG_COMMAND.sub(lambda mark: f"\\x{ord(mark[0]):x}", text)
 
 
 def one_line(raw: bytes | str) -> str:
