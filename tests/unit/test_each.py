@@ -110,6 +110,11 @@ def test_a_stack_beyond_the_limit_is_sampled_and_that_is_told(
     assert sampled == ((Sampled(7, 10, limit),) if led else ())
 
 
+def test_a_sample_has_the_number_of_its_first_stack() -> None:
+    found = [Attempt(number, None, (7,), site) for number, site in ((1, 4), (2, 5), (3, 6))]
+    assert wanted(found, Each(limit=2))[1] == (Sampled(4, 3, 2),)
+
+
 def whole_life() -> History:
     history = phase(phase(run(), Phase.COMING), Phase.LIVE)
     history.add(Type.ALLOCATE, serial=1, pointer=0x1000, size=8, kind=int(Kind.SLAB), site=1)
