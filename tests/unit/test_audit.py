@@ -476,6 +476,11 @@ def test_with_act_real_nothing_is_withheld_and_nothing_kept() -> None:
     assert [one.rule for one in history.judged().findings] == [Rule.DOUBLE_FREE]
 
 
+def test_a_leak_is_told_behind_what_happened() -> None:
+    history = run().allocate(1, A).release(0, 0, withheld=True)
+    assert judged(history) == (Verdict.FAULTY, [(Rule.NULL_FREE, "pool"), (Rule.LEAK, "pool")])
+
+
 def test_a_leak_is_proven_by_ledger_and_memory() -> None:
     (finding,) = run().allocate(1, A).done().findings
     assert finding.witness == "ledger+memory"
