@@ -96,6 +96,10 @@ def test_what_is_asked_for_is_led() -> None:
     assert names(Each(only=Where(2, after=True)), found) == ["2+"]
 
 
+def test_a_guest_in_which_lives_have_failures_has_one_cpu() -> None:
+    assert Each().cpus == 1
+
+
 @pytest.mark.parametrize(
     ("limit", "led"), [(1, ["1"]), (2, ["1", "11"]), (3, ["1", "6", "11"]), (99, None)]
 )

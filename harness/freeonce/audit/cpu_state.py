@@ -18,7 +18,6 @@ from freeonce.evidence.ledger import (
     CPU_STATE_GIF,
     CPU_STATE_SILENT,
     HOST_REGISTERS,
-    RECORD,
     Flag,
     Records,
     Type,
@@ -182,8 +181,11 @@ def reasons_at_unload(ledger: Records | None, after: int, cpus: int | None = Non
 
     `after`: the sequence of the last record of the run before. `cpus`: how many there are.
     """
-    told = NOTHING if ledger is None else ledger[among(ledger["type"], UNLOADING)]
-    if ledger is None or not len(told) or told[-1]["type"] != Type.MODULE_EXIT:
+    if (
+        ledger is None
+        or not len(told := ledger[among(ledger["type"], UNLOADING)])
+        or told[-1]["type"] != Type.MODULE_EXIT
+    ):
         yield "the module was not unloaded"
         return
     # The run is settled: the exit of the module tells the CPUs' states, and nothing else.
@@ -203,4 +205,3 @@ def reasons_at_unload(ledger: Records | None, after: int, cpus: int | None = Non
 
 
 UNLOADING = (Type.CPU_STATE, Type.MODULE_EXIT)
-NOTHING = np.zeros(0, RECORD)
