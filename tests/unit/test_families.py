@@ -34,7 +34,7 @@ def test_every_family_is_released_by_the_calls_that_are_right_for_it() -> None:
     assert set(FAMILIES) == set(table())
 
 
-def test_what_is_of_no_family_takes_null_as_far_as_anybody_knows() -> None:
+def test_null_is_refused_by_the_families_that_say_so() -> None:
     refused = {int(kind) for kind, (_, null) in table().items() if not null}
     assert set(NUMBERS[~takes_null(NUMBERS)].tolist()) == refused
 
