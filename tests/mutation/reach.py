@@ -19,10 +19,10 @@ import pytest
 MUTATED = ("harness/freeonce/audit", "harness/freeonce/evidence")
 """Folders, from the repository's root."""
 TESTS = """
-    account alike audit audit_property broken_off deception each excused failures foreign format
-    frame hardware hardware_property injection ledger life life_property lives match of_kernel oops
-    paging quarantine quote reading result rules run said scenarios slow_judge snapshot spots stacks
-    svm text tlb untold values vmcb windows witnesses
+    account alike audit audit_property broken_off deception each excused failures families foreign
+    format frame hardware hardware_property injection ledger life life_property lives match
+    of_kernel oops paging quarantine quote reading result rules run said scenarios slow_judge
+    snapshot spots stacks svm text tlb untold values vmcb windows witnesses
 """
 """The files in tests/unit that should notice. Others see audits from afar, and take their time."""
 COLLECTION = "(as tests are collected)"

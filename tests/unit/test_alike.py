@@ -12,7 +12,7 @@ from freeonce.audit.rules import broken, double_frees, leaks, mismatched_frees, 
 from freeonce.audit.run import take_apart
 from freeonce.evidence.ledger import Broken, Flag, Kind, Type
 from freeonce.evidence.snapshot import Snapshot
-from tests.unit.history import History, run
+from tests.unit.history import PAGE, PAGE_OFFSET, History, born, run
 
 SLAB = int(Kind.SLAB)
 LIFE = int(Flag.LIFE)
@@ -60,7 +60,8 @@ def test_of_a_scenario_each_is_told() -> None:
     history = run()
     taken(history, 1)
     taken(history, 2)
-    assert len(leaks(take_apart(history.end().records()))) == 2
+    found = leaks(take_apart(history.end().records()))
+    assert summary(found) == [(1, 1, 0, 1, None), (2, 1, 0, 1, None)]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,16 @@ def test_broken_memory_is_one_for_each_stack_and_rule() -> None:
     found = broken(take_apart(history.end().records()))
     assert summary(found) == [(1, 1, 2, 2, 16), (3, 1, 2, 1, None)]
     assert [one.rule for one in found] == [Rule.USE_AFTER_FREE, Rule.OUT_OF_BOUNDS]
+
+
+def test_of_what_the_memory_shows_the_first_speaks_for_all() -> None:
+    life = born()
+    pointers = [PAGE_OFFSET + PAGE * number for number in (1, 2)]
+    first, second = (life.acquire(Kind.SLAB, pointer, size=24) for pointer in pointers)
+    life.drop(first, flags=int(Flag.KEPT)).drop(second, flags=int(Flag.KEPT))
+    (finding,) = life.whole(written=dict.fromkeys(pointers, 0)).findings
+    assert finding.rule is Rule.USE_AFTER_FREE
+    assert summary([finding]) == [(first, 1, 2, 2, 48)]
 
 
 def test_a_disputed_address_hides_only_what_is_found_of_it() -> None:

@@ -218,6 +218,7 @@ def test_pool_alignment_is_of_the_virtual_address() -> None:
         (History().end(), "no begin"),
         (History(), "no begin"),
         (run(), "no end"),
+        (History().text(Type.BEGIN, "test/scenario"), "no end"),
         (run().begin().end().settle(), "no begin"),
         (run().end(-12).settle(), "gave up with -12 (ENOMEM)"),
         (run().end(), "not settled"),
@@ -245,6 +246,12 @@ def test_a_witness_that_is_missing_makes_it_incomplete() -> None:
         judgement = history.judged()
         assert judgement.verdict is Verdict.INCOMPLETE
         assert judgement.witnesses["kernel"] is Account.MISSING
+
+
+def test_only_a_write_of_the_cpus_is_one_fault_with_its_release() -> None:
+    history = run().allocate(1, A).release(1, A).release(1, A, withheld=True).end().settle()
+    found = [(one.rule, one.witness) for one in history.judged(written={A: 0}).findings]
+    assert sorted(found) == [(Rule.DOUBLE_FREE, "ledger"), (Rule.USE_AFTER_FREE, "memory")]
 
 
 def disagreement(judgement: Judgement) -> str:
@@ -289,6 +296,15 @@ def test_a_disagreement_names_what_else_would_be_said_of_its_address() -> None:
 )
 def test_a_ledger_that_contradicts_itself_disagrees(history: History, detail: str) -> None:
     assert detail in disagreement(history.done())
+
+
+def test_a_disagreement_is_at_the_first_record_that_disagrees() -> None:
+    history = run().allocate(1, A)
+    first = len(history.rows) + 1
+    history.release(9, A).release(8, A).release(1, A)
+    judgement = history.done()
+    assert disagreement(judgement).count("which is not in the ledger") == 2
+    assert judgement.findings[0].sequence == first
 
 
 def test_memory_given_back_while_the_scenario_ran_disagrees() -> None:
@@ -458,6 +474,11 @@ def test_with_act_real_nothing_is_withheld_and_nothing_kept() -> None:
     history.kernel(Type.RELEASE, pointer=A, kind=int(POOL)).release(1, A)
     history.end().add(Type.SETTLED)
     assert [one.rule for one in history.judged().findings] == [Rule.DOUBLE_FREE]
+
+
+def test_a_leak_is_told_behind_what_happened() -> None:
+    history = run().allocate(1, A).release(0, 0, withheld=True)
+    assert judged(history) == (Verdict.FAULTY, [(Rule.NULL_FREE, "pool"), (Rule.LEAK, "pool")])
 
 
 def test_a_leak_is_proven_by_ledger_and_memory() -> None:

@@ -95,6 +95,10 @@ def test_what_is_asked_for_is_led() -> None:
     assert names(Each(only=Where(2, after=True)), found) == ["2+"]
 
 
+def test_a_guest_in_which_lives_have_failures_has_one_cpu() -> None:
+    assert Each().cpus == 1
+
+
 @pytest.mark.parametrize(
     ("limit", "led"), [(1, ["1"]), (2, ["1", "11"]), (3, ["1", "6", "11"]), (99, None)]
 )
@@ -107,6 +111,11 @@ def test_a_stack_beyond_the_limit_is_sampled_and_that_is_told(
     every = [str(number) for number in range(1, 12)]
     assert [str(one) for one in chosen] == (sorted([*led, "2"], key=int) if led else every)
     assert sampled == ((Sampled(7, 10, limit),) if led else ())
+
+
+def test_a_sample_has_the_number_of_its_first_stack() -> None:
+    found = [Attempt(number, None, (7,), site) for number, site in ((1, 4), (2, 5), (3, 6))]
+    assert wanted(found, Each(limit=2))[1] == (Sampled(4, 3, 2),)
 
 
 def whole_life() -> History:

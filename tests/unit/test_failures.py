@@ -17,7 +17,7 @@ from freeonce.audit.points import Outcome, Point, Points, passed, point, renumbe
 from freeonce.audit.result import Evidence, Result
 from freeonce.cli.compare import ABSENT, differing, print_comparison, signature
 from freeonce.errors import Loss, UsageError
-from freeonce.evidence.ledger import Flag, Phase, Type
+from freeonce.evidence.ledger import Flag, Kind, Phase, Type
 from freeonce.evidence.scenarios import Expectation, Scenario
 from freeonce.report.failures import failures_document, print_failures, summary
 from freeonce.report.junit import junit_text
@@ -163,7 +163,8 @@ def test_an_acquisition_that_was_not_told_leaves_nothing_to_hold_failures_agains
 
 
 def test_who_acquires_nothing_has_nothing_to_tell() -> None:
-    records = run().end().settle().records()
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=64, kind=int(Kind.POOL))
+    records = history.end().settle().records()
     assert all_told(attempts(records), records)
 
 
@@ -399,6 +400,19 @@ def test_the_matrix_says_who_caught_what_and_when() -> None:
     # The history's clock ticks a microsecond a record: allocate, cpu_state, end.
     assert [one.within for one in found] == [2000, 0, 0]
     assert rate(found) == "planted faults: 2 of 3 caught (66 %)"
+    assert rate(found[:1]) == "planted faults: 1 of 1 caught (100 %)"
+
+
+def test_what_was_found_without_an_end_took_no_known_time() -> None:
+    history = run().allocate(1, A).release(1, A)
+    history.rows[-1].update(physical=0)  # what the release found as the guard
+    (row,) = planted([fault(history, "out-of-bounds")])
+    assert (row.caught, row.found, row.within) == (False, "at the release", 0)
+
+
+def test_a_leak_is_found_at_the_first_end() -> None:
+    (row,) = planted([fault(run().allocate(1, A).end().end().settle(), "leak")])
+    assert (row.caught, row.found, row.within) == (False, "at the end", 2000)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])

@@ -124,7 +124,8 @@ def test_a_page_of_anybodys_that_is_freed_in_guest_mode_is_the_fault() -> None:
         *(Rule.HARDWARE_USE_AFTER_FREE, USER),
         None,
     )
-    assert "given back to the page allocator while the CPU may still use it" in finding.detail
+    said = "of L2 1: given back to the page allocator while the CPU may still use it"
+    assert finding.detail.endswith(said)
 
 
 @pytest.mark.parametrize("control", [0, 1])
@@ -138,6 +139,28 @@ def test_a_page_is_found_in_a_block_that_is_freed_as_a_whole() -> None:
     assert len(play.freed(USER - 3 * PAGE, 8).entered().found()) == 1
     play = Play().bound().entered().unmapped()
     assert play.freed(USER + PAGE, 8).freed(USER - 4 * PAGE, 4).entered().found() == []
+
+
+@pytest.mark.parametrize("gone", [USER, USER + 9 * PAGE])
+def test_each_page_of_an_l2_is_looked_for(gone: int) -> None:
+    play = Play().bound()
+    play.operand(1, Structure.NESTED_PAGE, USER + 9 * PAGE)
+    play.entered().unmapped().gone(1, Structure.NESTED_PAGE, USER + 9 * PAGE)
+    assert [one.gpa for one in play.freed(gone).entered().found()] == [gone]
+
+
+@pytest.mark.parametrize("most", [9, 10])
+def test_more_looks_than_one_run_may_take_are_a_doubt(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two blocks that were freed at each of the five addresses that the CPU was given."""
+    monkeypatch.setattr(freed, "MOST_LOOKS", most)
+    play = Play().bound()
+    play.vmrun(1, VMCB)
+    play.freed().freed(OTHER).add(Type.VMEXIT, serial=1)
+    doubts = ["too many freed pages of an L2 to check each"] if most < 10 else []
+    assert play.doubts() == doubts
+    assert [one.gpa for one in play.found()] == ([] if doubts else [USER])
 
 
 def test_vcpus_may_have_pages_in_common() -> None:

@@ -137,6 +137,22 @@ def test_the_second_release_of_released_memory_after_the_end_is_no_verdict() -> 
     assert judgement.reasons == ("something happened after the end of the run: release",)
 
 
+@pytest.mark.parametrize(
+    ("what", "fields"),
+    [
+        (Type.STEP, {}),
+        (Type.GUARD, {"serial": 2}),
+        (Type.RELEASE, {"serial": 1, "pointer": A, "size": 64, "kind": int(Kind.POOL)}),
+    ],
+)
+def test_a_late_release_excuses_only_what_it_wrote(what: Type, fields: dict[str, int]) -> None:
+    history = released_late(ended_with_a_leak()).add(Type.GUARD, serial=1).add(what, **fields)
+    judgement = before_settling(history, ended_with_a_leak().settle()).judged()
+    assert judgement.reasons == (
+        f"something happened after the end of the run: {what.name.lower()}",
+    )
+
+
 CLEAN = run().allocate(1, A).release(1, A).allocate(2, B, kind=Kind.CONTIGUOUS)
 CLEAN.release(2, B, kind=Kind.CONTIGUOUS).text(Type.STEP, "done").end().settle()
 
@@ -180,6 +196,12 @@ def test_a_hypervisor_left_running_is_left_while_the_run_is_settled() -> None:
 
     assert left(True).reasons == ()
     assert left(False).reasons == ("something happened after the end of the run: svm_off, unbind",)
+
+
+def test_a_hypervisor_left_running_excuses_only_what_it_records() -> None:
+    history = run().add(Type.SVM_ON).operand(0, Structure.HOST_SAVE_AREA, 0)
+    history.end().text(Type.STEP, "later").add(Type.SVM_OFF).add(Type.SETTLED)
+    assert history.judged().reasons == ("something happened after the end of the run: step",)
 
 
 @pytest.mark.parametrize("told", [0, 2])
@@ -291,6 +313,15 @@ def test_the_settling_of_the_run_before_is_due() -> None:
 )
 def test_anything_else_before_the_begin_is_a_doubt(earlier: History) -> None:
     assert doubts(earlier) == ["there are other records before the begin of this run"]
+
+
+def test_a_run_has_the_number_of_its_begin() -> None:
+    """What its module releases after the settling is of none."""
+    own = History(run=1).begin()
+    for row in own.rows[1:]:
+        row["run"] = 0
+    found = before_begin(settling(run_number=1).records(), own.records())
+    assert list(found) == ["there are other records before the begin of this run"]
 
 
 SAVE_AREA = 0x40_0000
@@ -411,10 +442,21 @@ def test_who_gave_up_says_what_was_refused(failed: dict[str, int], words: str) -
 
 @pytest.mark.parametrize("status", [-12, 5])
 def test_a_scenario_that_returns_anything_but_0_gave_up(status: int) -> None:
-    history = run().text(Type.STEP, "first").text(Type.STEP, "second").end(status).settle()
-    (reason,) = history.judged().reasons
+    history = run()
+    for step in ("first", "second", "third"):
+        history.text(Type.STEP, step)
+    (reason,) = history.end(status).settle().judged().reasons
     assert reason.startswith(f"the scenario gave up with {status} ")
-    assert reason.endswith('after "second"')
+    assert reason.endswith('after "third"')
+
+
+def test_of_several_refused_allocations_the_last_is_told() -> None:
+    history = run()
+    for size in (1 << 20, 4096):
+        detail = -12 & 0xFFFF_FFFF
+        history.add(Type.ALLOCATE_FAILED, kind=int(Kind.POOL), size=size, detail=detail)
+    (reason,) = history.end(-12).settle().judged().reasons
+    assert "; 4096 bytes pool were refused" in reason
 
 
 def test_a_second_begin_is_of_another_run() -> None:
@@ -429,7 +471,9 @@ def test_what_was_given_back_before_the_end_is_not_settling() -> None:
     assert not any("settling gave back" in reason for reason in history.judged().reasons)
 
 
-@pytest.mark.parametrize(("number", "which"), [(0, Type.STEP), (7, Type.STEP), (7, Type.RECLAIM)])
+@pytest.mark.parametrize(
+    ("number", "which"), [(0, Type.STEP), (0, Type.END), (7, Type.STEP), (7, Type.RECLAIM)]
+)
 def test_a_record_of_no_run_or_another_is_no_part_of_this_one(number: int, which: Type) -> None:
     history = run().allocate(1, A).text(Type.STEP, "here").release(1, A).end().settle()
     for row in history.rows:

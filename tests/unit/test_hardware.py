@@ -4,10 +4,10 @@ from unittest.mock import ANY
 
 import pytest
 
-from freeonce.audit import static
+from freeonce.audit import cpu_state, static
 from freeonce.audit.audit import judge
 from freeonce.audit.hardware import judge_operands
-from freeonce.audit.model import Judgement, Rule, Verdict
+from freeonce.audit.model import Asked, Judgement, Rule, Verdict
 from freeonce.audit.run import Run, take_apart
 from freeonce.evidence.ledger import (
     CPU_STATE_GIF,
@@ -394,6 +394,20 @@ def test_gif_that_was_left_0() -> None:
     assert "GIF" in finding.detail
 
 
+def test_gif_that_was_0_before_is_left_as_it_was() -> None:
+    history = run().cpu_state()
+    for row in history.rows[-2:]:
+        row["detail"] = 0
+    assert history.end(states=False).settle().judged().findings == ()
+
+
+def test_what_a_cpu_is_left_with_is_what_its_last_state_says() -> None:
+    history = run().cpu_state(efer=0x2D01).cpu_state(efer=0x1D01)
+    last = len(history.rows)
+    (finding,) = history.end(states=False).settle().judged().findings
+    assert (finding.sequence, finding.detail) == (last, "EFER was 0xd01, is 0x1d01")
+
+
 def test_each_cpu_is_compared_with_itself() -> None:
     history = run().cpu_state(cpu=1).cpu_state(cpu=1, efer=0x1D01)
     (finding,) = history.done().findings
@@ -410,6 +424,44 @@ def test_both_states_told_before_the_scenario_are_incomplete() -> None:
     judgement = run().cpu_state().text(Type.STEP, "later").end(states=False).settle().judged()
     assert judgement.reasons == (
         "the state of CPU 0 was not recorded before and after everything else",
+    )
+
+
+@pytest.mark.parametrize(
+    "did",
+    [{"type": int(Type.ALLOCATE), "serial": 1}, {"type": int(Type.RELEASE)}],
+)
+def test_what_was_done_before_the_first_state_is_incomplete(did: dict[str, int]) -> None:
+    history = History().text(Type.BEGIN, "test/scenario").add(Type.STEP).cpu_state().end()
+    history.rows[1].update(pointer=A, kind=int(Kind.POOL), **did)
+    assert list(cpu_state.reasons(take_apart(history.records()))) == [
+        "the state of CPU 0 was not recorded before and after everything else",
+    ]
+
+
+def test_a_state_may_be_told_by_another_cpu() -> None:
+    history = run().cpu_state(cpu=1).text(Type.STEP, "here").cpu_state(cpu=1)
+    for row in history.rows:
+        row["cpu"] = 0
+    assert history.done().reasons == ()
+
+
+@pytest.mark.parametrize("cpus", [None, 2])
+def test_a_cpu_is_missed_where_the_machine_is_known_to_have_it(cpus: int | None) -> None:
+    history = run().end()
+    for row in history.rows:
+        row["cpu"] = 1
+        row["serial"] = int(row["type"] == Type.CPU_STATE)
+    missed = [] if cpus is None else ["the state of CPU 0 was never recorded"]
+    assert list(cpu_state.reasons(take_apart(history.records()), cpus)) == missed
+
+
+def test_a_record_of_a_cpu_that_the_machine_has_not_is_incomplete() -> None:
+    history = run().add(Type.STEP, cpu=1).end().settle()
+    judgement = judge(history.records(), history.memory(), asked=Asked(cpus=1))
+    assert judgement.reasons == (
+        "the state of CPU 1 was never recorded",
+        "the ledger has records of CPU 1, but the machine has only 1",
     )
 
 
@@ -434,7 +486,8 @@ def test_what_a_cpu_did_after_its_own_state_is_incomplete() -> None:
 
 
 def test_a_state_told_before_what_another_cpu_of_the_scenario_did_is_incomplete() -> None:
-    history = run().cpu_state(cpu=1).cpu_state(cpu=1).text(Type.STEP, "later").cpu_state()
+    history = run().cpu_state(cpu=1).text(Type.STEP, "first").cpu_state(cpu=1)
+    history.text(Type.STEP, "later").cpu_state()
     judgement = history.end(states=False).settle().judged()
     assert judgement.reasons == (
         "the state of CPU 1 was not recorded before and after everything else",
@@ -458,6 +511,22 @@ def test_a_register_of_the_host_that_a_vmrun_changed() -> None:
     (finding,) = history.done().findings
     assert (finding.rule, finding.cpu) == (Rule.NOT_RESTORED, 1)
     assert "CR2 was 0x2, before it 0x1" in finding.detail
+
+
+def test_registers_of_one_cpu_are_one_finding_at_the_first() -> None:
+    history = run()
+    first = len(history.rows) + 1
+    for register in ("CR3", "DR7"):
+        history.add(Type.HOST_REGISTER, detail=HOST_REGISTERS.index(register), pointer=1)
+    (finding,) = history.done().findings
+    assert finding.sequence == first
+    assert finding.detail.count(" was 0x0, before it 0x1") == 2
+
+
+def test_a_register_that_there_is_not_is_told_by_its_number() -> None:
+    number = len(HOST_REGISTERS)
+    (finding,) = run().add(Type.HOST_REGISTER, detail=number, pointer=1).done().findings
+    assert f"the host's register {number} was 0x0, before it 0x1" in finding.detail
 
 
 def test_fpu_registers_that_a_vmrun_changed() -> None:
@@ -513,7 +582,7 @@ def test_what_a_module_leaves_behind() -> None:
 
 def test_an_unload_that_did_not_happen_is_incomplete() -> None:
     alone, whole = unloading({}, {}, told=False)
-    for evidence in (None, whole):
+    for evidence in (None, History(), whole):
         assert judged_at_unload(alone, evidence).reasons == ("the module was not unloaded",)
 
 
@@ -558,6 +627,42 @@ def test_a_cpu_that_told_nothing_at_the_unload_is_incomplete() -> None:
     assert judgement.reasons == (
         "the state of CPU 1 was not recorded before the run and at the unload",
     )
+
+
+def test_a_cpu_that_is_silent_at_the_unload_is_no_finding() -> None:
+    alone, whole = unloading({}, {})
+    whole.rows[-2].update(detail=CPU_STATE_SILENT, pointer=0)
+    judgement = judged_at_unload(alone, whole)
+    assert judgement.findings == ()
+    assert judgement.reasons == ("CPU 1 does not answer at the unload",)
+
+
+NOT_AROUND = "the state of CPU {} was not recorded before the run and at the unload"
+
+
+@pytest.mark.parametrize(
+    ("before", "behind", "cpus", "missed"),
+    [
+        ((0, 1), (0, 1), 2, []),
+        ((0, 1), (0,), 2, [1]),
+        ((0,), (0, 1), 2, [1]),
+        ((0,), (0,), 2, [1]),
+        ((0,), (0,), None, []),
+        ((1,), (1,), None, []),
+    ],
+)
+def test_each_cpu_tells_before_the_run_is_over_and_at_the_unload(
+    before: tuple[int, ...], behind: tuple[int, ...], cpus: int | None, missed: list[int]
+) -> None:
+    history = History(run=0)
+    for cpu in before:
+        history.cpu_state(cpu=cpu)
+    after = len(history.rows)
+    for cpu in behind:
+        history.cpu_state(cpu=cpu)
+    records = history.add(Type.MODULE_EXIT).records()
+    told = cpu_state.reasons_at_unload(records, after, cpus)
+    assert list(told) == [NOT_AROUND.format(cpu) for cpu in missed]
 
 
 def handled(history: History, gpa: int, structure: Structure = Structure.HANDLER_DATA) -> History:

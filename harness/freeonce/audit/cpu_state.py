@@ -13,12 +13,11 @@ import numpy.typing as npt
 from freeonce.audit.frame import late_releases
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.rules import make_finding
-from freeonce.audit.run import Run, end_of, ending_of, take_apart
+from freeonce.audit.run import NEVER, Run, end_of, ending_of, take_apart
 from freeonce.evidence.ledger import (
     CPU_STATE_GIF,
     CPU_STATE_SILENT,
     HOST_REGISTERS,
-    RECORD,
     Flag,
     Records,
     Type,
@@ -58,7 +57,7 @@ def reasons(run: Run, cpus: int | None = None) -> Iterator[str]:
 
 
 def _unknown_cpus(told: set[int], cpus: int | None) -> Iterator[str]:
-    if cpus is not None and max(told, default=0) >= cpus:
+    if cpus is not None and any(cpu >= cpus for cpu in told):
         yield f"the ledger has records of CPU {max(told)}, but the machine has only {cpus}"
 
 
@@ -87,7 +86,7 @@ class _Span:
     def of(cls, run: Run) -> "_Span":
         """The span of a run, up to its end."""
         end, ending = end_of(run.records), ending_of(run.records)
-        first, last = 1 << 32, 0
+        first, last = NEVER, 0
         parts = _parts(run)
         most = max((int(part["cpu"].max()) for part in parts if len(part)), default=0)
         last_of = np.zeros(most + 1, np.uint32)
@@ -104,7 +103,8 @@ class _Span:
             last_of = np.maximum(last_of, of_part)
             of_scenario = sequences[did & ~among(kinds, FROM_BELOW)]
             first = min(first, int(sequences[np.argmax(did)]))
-            last = max(last, int(of_scenario[-1]) if len(of_scenario) else 0)
+            if len(of_scenario):
+                last = max(last, int(of_scenario[-1]))
         return cls(first, last, last_of)
 
     def within(self, cpu: int, told: list[np.void]) -> bool:
@@ -181,8 +181,11 @@ def reasons_at_unload(ledger: Records | None, after: int, cpus: int | None = Non
 
     `after`: the sequence of the last record of the run before. `cpus`: how many there are.
     """
-    told = NOTHING if ledger is None else ledger[among(ledger["type"], UNLOADING)]
-    if ledger is None or not len(told) or told[-1]["type"] != Type.MODULE_EXIT:
+    if (
+        ledger is None
+        or not len(told := ledger[among(ledger["type"], UNLOADING)])
+        or told[-1]["type"] != Type.MODULE_EXIT
+    ):
         yield "the module was not unloaded"
         return
     # The run is settled: the exit of the module tells the CPUs' states, and nothing else.
@@ -202,4 +205,3 @@ def reasons_at_unload(ledger: Records | None, after: int, cpus: int | None = Non
 
 
 UNLOADING = (Type.CPU_STATE, Type.MODULE_EXIT)
-NOTHING = np.zeros(0, RECORD)

@@ -59,9 +59,10 @@ FAMILIES = {
 }
 
 _RIGHT = np.zeros((256, 256), dtype=np.bool_)
+_TAKES_NULL = np.ones(256, dtype=np.bool_)
 for _family, _known in FAMILIES.items():
     _RIGHT[int(_family), [int(kind) for kind in _known.released_by]] = True
-_TAKES_NULL = np.array([FAMILIES[k].null_release for k in Kind if k in FAMILIES], dtype=np.bool_)
+    _TAKES_NULL[int(_family)] = _known.null_release
 
 
 def right_call(allocated: Numbers, released: Numbers) -> Mask:
@@ -72,8 +73,7 @@ def right_call(allocated: Numbers, released: Numbers) -> Mask:
 
 def takes_null(kinds: Numbers) -> Mask:
     """Whether the calls of each family take null."""
-    known = np.concatenate(([True], _TAKES_NULL))
-    taken: Mask = known[np.minimum(kinds, len(known) - 1)]
+    taken: Mask = _TAKES_NULL[kinds]
     return taken
 
 

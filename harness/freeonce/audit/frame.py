@@ -36,7 +36,7 @@ def before_begin(earlier: Records, records: Records) -> Iterator[str]:
     kernel = earlier["witness"] == Witness.KERNEL
     kinds = earlier["type"]
     settles = np.where(kernel, among(kinds, BY_KERNEL), among(kinds, (*SETTLING, *LEAVING)))
-    of_this = earlier["run"] == (records["run"][0] if len(records) else 0)
+    of_this = earlier["run"] == records["run"][0]
     one_run = len(np.unique(earlier["run"])) == 1 and not np.any(of_this)
     if not (np.all(settles) and one_run and kinds[-1] == Type.SETTLED):
         yield "there are other records before the begin of this run"
