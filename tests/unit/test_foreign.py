@@ -140,9 +140,10 @@ def test_a_page_is_found_in_a_block_that_is_freed_as_a_whole() -> None:
     assert play.freed(USER + PAGE, 8).freed(USER - 4 * PAGE, 4).entered().found() == []
 
 
-def test_vcpus_may_have_pages_in_common() -> None:
+@pytest.mark.parametrize("root", [TABLE, OTHER])
+def test_vcpus_may_have_pages_in_common(root: int) -> None:
     play = Play().bound().entered()
-    fields = {"physical": OTHER, "pointer": TABLE, "flags": int(Flag.FOREIGN)}
+    fields = {"physical": OTHER, "pointer": root, "flags": int(Flag.FOREIGN)}
     play.add(Type.BIND, serial=2, **fields)
     assert play.mapped(2).found() == []
 
@@ -235,6 +236,16 @@ def test_what_was_a_subjects_page_may_be_a_free_one() -> None:
     assert play.entered().found() == []
     (finding,) = play.freed(OTHER).found()
     assert (finding.gpa, finding.serial) == (OTHER, 0)
+
+
+def test_a_page_of_the_subjects_own_that_is_released_in_guest_mode_is_one_fault() -> None:
+    """The page allocator has it later, when the instrument gives it back."""
+    play = Play().bound()
+    serial = play.serials[OTHER]
+    play.operand(1, Structure.NESTED_PAGE, OTHER).vmrun(1, VMCB)
+    play.free(OTHER).reclaim(serial)
+    (one,) = play.freed(OTHER).found()
+    assert one.serial == serial
 
 
 @pytest.mark.parametrize("inside", [False, True])

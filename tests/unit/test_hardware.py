@@ -94,6 +94,13 @@ def test_what_was_never_allocated_is_the_fault() -> None:
     assert found(history) == [(Rule.HARDWARE_USE_AFTER_FREE, "none", 0)]
 
 
+def test_what_nobody_released_has_no_stack_of_a_release() -> None:
+    for history in (run(), page(run(), 1, VMCB - PAGE)):
+        history.bind(1, 0).operand(1, Structure.IOPM, VMCB - PAGE, 3 * PAGE)
+        (one,) = judge_operands(take_apart(history.records()))
+        assert one.released_site == 0
+
+
 @pytest.mark.parametrize(("given", "clean"), [(12 << 10, True), (8 << 10, False)])
 def test_a_map_must_be_held_in_its_full_length(given: int, clean: bool) -> None:
     history = page(run(), 1, IOPM, given).bind(1, VMCB)
@@ -114,6 +121,14 @@ def test_pages_that_reach_out_of_the_allocation_are_the_fault(gpa: int) -> None:
 def test_l1s_own_memory_mapped_where_it_lies_needs_no_allocation() -> None:
     flags = int(Flag.IDENTITY)
     history = run().bind(1, VMCB).operand(1, Structure.NESTED_PAGE, IOPM, pointer=IOPM, flags=flags)
+    assert found(history) == []
+
+
+def test_l1s_own_memory_may_be_mapped_for_every_l2() -> None:
+    flags, history = int(Flag.IDENTITY), run()
+    for vcpu in (1, 2):
+        history.bind(vcpu, 0, nested_cr3=vcpu * PAGE)
+        history.operand(vcpu, Structure.NESTED_PAGE, IOPM, pointer=IOPM, flags=flags)
     assert found(history) == []
 
 
@@ -152,6 +167,27 @@ def test_misplaced(gpa: int, cache: int, said: str) -> None:
     (finding,) = history.done().findings
     assert finding.rule is Rule.MISPLACED
     assert said in finding.detail
+
+
+@pytest.mark.parametrize(("bits", "end"), [(None, 1 << 52), (40, ABOVE), (200, 1 << 64)])
+def test_addresses_end_where_the_cpu_says(bits: int | None, end: int) -> None:
+    """52 bits are the most that the manual has (5.3), and a field has no more than 64."""
+    for size in (PAGE, 2 * PAGE):
+        history = History().text(Type.BEGIN, "test/scenario")
+        if bits is not None:
+            history.add(Type.CPU_STATE, size=bits)
+        history.bind(1, 0).operand(1, Structure.NESTED_PAGE, end - PAGE, size)
+        (one,) = judge_operands(take_apart(history.records()))
+        if size == PAGE:
+            assert one.rule is Rule.HARDWARE_USE_AFTER_FREE
+        else:
+            assert one.rule is Rule.MISPLACED
+            assert f"addresses, which end at {end:#x}" in one.detail
+
+
+def test_a_cpu_that_does_not_answer_does_not_say_where_addresses_end() -> None:
+    history = bound().add(Type.CPU_STATE, serial=1, detail=CPU_STATE_SILENT)
+    assert judge_operands(take_apart(history.records())) == []
 
 
 def test_the_pages_of_an_l2_may_be_of_any_cache_type() -> None:
@@ -563,6 +599,20 @@ def test_a_cpu_that_told_nothing_at_the_unload_is_incomplete() -> None:
 def handled(history: History, gpa: int, structure: Structure = Structure.HANDLER_DATA) -> History:
     """A CPU of which Linux is the guest, by a handler that uses pool memory there."""
     return history.operand(0, structure, gpa, 64)
+
+
+@pytest.mark.parametrize(
+    ("offset", "said"),
+    [
+        (-1, "begins 1 bytes before it"),
+        (0, ""),
+        (1, "needs 64 bytes of it, has 63"),
+    ],
+)
+def test_what_is_not_all_inside_of_an_allocation_says_by_how_much(offset: int, said: str) -> None:
+    history = handled(run().allocate(1, A), A + offset)
+    told = [one.detail for one in judge_operands(take_apart(history.records()))]
+    assert told == ([f"data of the handler: {said}"] if said else [])
 
 
 @pytest.mark.parametrize("structure", [Structure.HANDLER_STACK, Structure.HANDLER_DATA])

@@ -151,6 +151,7 @@ def test_the_pages_with_bytes_of_an_allocation_are_the_l2s(
     whole = take_apart(history.records())
     lives, (given,) = Lives(whole), given_to(whole)
     (made,) = lives.at([(given.start, gpa, size)])
+    assert made is not None
     assert hardware._pages(given, made, lives) == pages
 
 

@@ -57,6 +57,18 @@ def test_a_release_of_what_nobody_allocated_is_unledgered() -> None:
     assert "released past the ledger" in detail(history.done(), Rule.UNLEDGERED)
 
 
+def test_what_the_kernel_alone_saw_is_of_no_allocation_and_told_once() -> None:
+    (one,) = run().kernel(Type.RELEASE, pointer=A, kind=int(CONTIGUOUS)).done().findings
+    assert (one.serial, one.cpu, one.allocated_site, one.released_site, one.count) == (
+        0,
+        0,
+        0,
+        0,
+        1,
+    )
+    assert (one.at, one.what, one.size, one.gpa, one.total) == (None,) * 5
+
+
 def test_an_allocation_that_the_kernel_never_made() -> None:
     history = run().allocate(1, A, physical=GPA, seen=False).release(1, A).end()
     history.add(Type.RECLAIM, serial=1, pointer=A).add(Type.SETTLED, detail=1)
