@@ -364,6 +364,33 @@ def test_only_what_settles_a_run_leaves_its_pairs_as_they_are(
     assert settled(take_apart(records[: ended - 1]), records[ended:]) is None
 
 
+BLOCKS = ((10, 5), (15, 0), (20, 1), (30, 4))
+"""Where the kernel gave out how many bytes."""
+
+
+def test_open_blocks_are_found_by_their_bytes() -> None:
+    """No bytes at all lie where they begin."""
+    walk, record = kernel.Walk(), np.zeros(1, RECORD)[0]
+    for start, size in BLOCKS:
+        walk.add(kernel.Block(record, start, size))
+    left = list(BLOCKS)
+    while True:
+        for pointer, size in product(range(8, 40), range(25)):
+            touched = [
+                start
+                for start, room in left
+                if start < pointer + max(size, 1) and pointer < start + max(room, 1)
+            ]
+            assert [one.start for one in walk.overlapping(pointer, size)] == touched
+            inside = [start for start, room in left if start <= pointer < start + room]
+            holding = walk.holding(pointer)
+            assert ([] if holding is None else [holding.start]) == inside
+        if not left:
+            break
+        start, _ = left.pop(len(left) // 2)
+        walk.close(walk.open[start])
+
+
 def agree(history: History) -> bool:
     return kernel._plainly_agree(history.end().settle().records())
 
