@@ -429,6 +429,25 @@ def test_what_was_taken_past_the_wrappers_may_be_released_by_anybody() -> None:
     assert found(past_wrappers().drop(0, pointer=B, flags=WITHHELD))[0][0] is Rule.UNLEDGERED
 
 
+def test_of_what_was_taken_past_the_wrappers_what_is_still_there_is_told() -> None:
+    life, kind = born(), int(Kind.SLAB)
+    gone, again, stays = A, B, B + PAGE
+    for pointer, site in ((gone, 4), (again, 5), (stays, 6)):
+        life.kernel(Type.ALLOCATE, pointer=pointer, size=96, kind=kind, site=site)
+    life.drop(0, pointer=gone).kernel(Type.RELEASE, pointer=again, kind=kind)
+    life.kernel(Type.ALLOCATE, pointer=again, size=96, kind=kind, site=7)
+    told = [(one.pointer, one.site) for one in life.whole().findings]
+    assert told == [(stays, 6), (again, 7)]
+
+
+@pytest.mark.parametrize("fields", [{"flags": int(Flag.WRAPPED)}, {"serial": 1}])
+def test_what_its_owner_tells_was_not_taken_past_the_wrappers(fields: dict[str, int]) -> None:
+    life = born()
+    life.kernel(Type.ALLOCATE, pointer=A, size=64, kind=int(Kind.SLAB), **fields)
+    life.acquire(Kind.SLAB, A)
+    assert found(life) == [(Rule.LEAK, "slab")]
+
+
 @pytest.mark.parametrize("bit", range(PROBES.bit_length()))
 def test_a_life_needs_every_probe(bit: int) -> None:
     life = born()

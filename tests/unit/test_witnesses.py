@@ -364,6 +364,104 @@ def test_only_what_settles_a_run_leaves_its_pairs_as_they_are(
     assert settled(take_apart(records[: ended - 1]), records[ended:]) is None
 
 
+def past_the_ledger(history: History) -> list[tuple[int | None, str]]:
+    """Where the kernel saw what the ledger does not tell, and what."""
+    findings, _ = kernel.compare(history.records())
+    return [(one.pointer, one.detail.partition(" past")[0]) for one in findings]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "flags", "found"),
+    [
+        (A, 0, True),
+        (A, int(Flag.TAIL), True),
+        (A - 8, int(Flag.TAIL), False),
+        (A + 8, int(Flag.TAIL), False),
+        (B, int(Flag.TAIL), False),
+        (B, 0, True),
+    ],
+)
+def test_a_function_of_the_kernels_may_end_with_a_kfree_of_its_own_memory(
+    pointer: int, flags: int, found: bool
+) -> None:
+    """Called by ours (flags 32); of an address that our ledger has it is our memory."""
+    history = run().allocate(1, A).kernel(Type.RELEASE, pointer=A, kind=int(POOL))
+    history.kernel(Type.RELEASE, pointer=pointer, kind=int(POOL), flags=flags)
+    assert past_the_ledger(history) == ([(pointer, "released")] if found else [])
+
+
+@pytest.mark.parametrize(("size", "handed_on"), [(64, False), (PAGE - 1, False), (PAGE, True)])
+def test_only_memory_of_whole_pages_hands_them_on_and_once(size: int, handed_on: bool) -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=size, kind=int(POOL))
+    history.kernel(Type.RELEASE, pointer=A, kind=int(POOL))
+    for _ in range(2):
+        history.kernel(Type.RELEASE, pointer=A, size=PAGE, kind=int(CONTIGUOUS))
+    strays = [one for one in past_the_ledger(history) if one[1] == "released"]
+    assert strays == [(A, "released")] * (1 if handed_on else 2)
+
+
+@pytest.mark.parametrize(
+    ("pointer", "kind"), [(A, POOL), (A + PAGE, CONTIGUOUS), (A + 8, CONTIGUOUS)]
+)
+def test_pages_are_handed_on_where_they_begin_and_as_pages(pointer: int, kind: Kind) -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=2 * PAGE, kind=int(POOL))
+    history.kernel(Type.RELEASE, pointer=A, kind=int(POOL))
+    history.kernel(Type.RELEASE, pointer=pointer, size=PAGE, kind=int(kind))
+    assert (pointer, "released") in past_the_ledger(history)
+
+
+def test_inside_of_slab_memory_nothing_is_released() -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=64, kind=int(POOL))
+    history.kernel(Type.RELEASE, pointer=A + 8, kind=int(POOL))
+    assert past_the_ledger(history) == [
+        (A + 8, "released"),
+        (A, "allocated and never released"),
+    ]
+
+
+def test_what_the_ledger_has_inside_of_memory_that_the_kernel_gave_is_not_past_it() -> None:
+    for pointer, told in ((A - 1, False), (A, True), (A + 63, True), (A + 64, False)):
+        history = run().kernel(Type.ALLOCATE, pointer=A, size=64, kind=int(POOL))
+        history.add(Type.RECLAIM, serial=1, pointer=pointer, kind=int(POOL))
+        assert (past_the_ledger(history) == []) is told
+        _, disputes = kernel.compare(history.records())
+        texts = ["the ledger gives back an allocation that it never had"]
+        texts += ["the kernel made an allocation here that is not in the ledger"] * told
+        assert [one.text for one in disputes] == texts
+
+
+def test_two_allocations_of_the_ledger_where_the_kernel_made_one_disagree() -> None:
+    history = run().allocate(1, A, 128).allocate(2, A + 64, seen=False)
+    _, disputes = kernel.compare(history.records())
+    assert [one.text for one in disputes] == [
+        "the ledger has two allocations where the kernel made one"
+    ]
+
+
+Row = tuple[Type, dict[str, int]]
+
+
+def test_probes_are_all_there_when_a_run_begins() -> None:
+    on = {"witness": int(Witness.KERNEL), "detail": kernel.PROBES}
+    begin: Row = (Type.BEGIN, {})
+    step: Row = (Type.STEP, on)
+    told: list[tuple[bool, tuple[Row, ...]]] = [
+        (True, (begin, (Type.WITNESS_ON, on), step)),
+        (True, (begin, (Type.WITNESS_ON, on | {"detail": 0xFFFF}))),
+        (False, (begin, step)),
+        (False, (begin, step, (Type.WITNESS_ON, on))),
+        (False, (step, (Type.WITNESS_ON, on))),
+        (False, (begin, (Type.WITNESS_ON, on), (Type.WITNESS_ON, on))),
+        (False, (begin, (Type.WITNESS_ON, on | {"witness": int(Witness.LEDGER)}))),
+        (False, (begin, (Type.WITNESS_ON, on | {"detail": kernel.PROBES - 1}))),
+    ]
+    for there, rows in told:
+        history = History()
+        for what, fields in rows:
+            history.add(what, **fields)
+        assert kernel.attached(history.records()) is there
+
+
 BLOCKS = ((10, 5), (15, 0), (20, 1), (30, 4))
 """Where the kernel gave out how many bytes."""
 
