@@ -63,6 +63,12 @@ def test_an_acquisition_has_the_stage_of_the_life_that_it_is_made_in() -> None:
     assert [one.stage for one in attempts(never_live.records(), Bounds())] == [Stage.LOAD]
 
 
+def test_the_last_record_of_a_stage_is_of_it() -> None:
+    bounds = Bounds(loaded=5, unloading=8)
+    stages = [bounds.stage(sequence) for sequence in (5, 6, 8, 9)]
+    assert stages == [Stage.LOAD, Stage.EXERCISE, Stage.EXERCISE, Stage.UNLOAD]
+
+
 def test_the_init_of_a_second_module_that_fails_is_no_exercise() -> None:
     history = phase(run(), Phase.COMING).add(Type.ATTEMPT, serial=1, site=1)
     phase(phase(history, Phase.LIVE), Phase.COMING, load=2).add(Type.ATTEMPT, serial=2, site=2)

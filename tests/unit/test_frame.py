@@ -330,6 +330,13 @@ def test_operands_have_the_manuals_sizes(structure: Structure) -> None:
         assert any("size" in reason for reason in history.done().reasons) != whole
 
 
+@pytest.mark.parametrize("structure", HANDLER)
+def test_what_a_handler_uses_may_be_of_any_size_but_none(structure: Structure) -> None:
+    for size in (0, 1, PAGE):
+        reasons = run().operand(0, structure, SAVE_AREA, size).add(Type.LEFT).done().reasons
+        assert any("size" in reason for reason in reasons) is (size == 0)
+
+
 @pytest.mark.parametrize("times", [0, 1, 2])
 def test_memory_of_another_cache_type_is_told_to_be_restored_once(times: int) -> None:
     history = run().allocate(1, SAVE_AREA, PAGE, Kind.CONTIGUOUS, 12, detail=1)

@@ -7,6 +7,7 @@ import pytest
 from freeonce.audit import static
 from freeonce.audit.audit import judge
 from freeonce.audit.hardware import judge_operands
+from freeonce.audit.memory import wanted
 from freeonce.audit.model import Judgement, Rule, Verdict
 from freeonce.audit.run import Run, take_apart
 from freeonce.evidence.ledger import (
@@ -684,3 +685,8 @@ def test_page_tables_that_have_no_such_static_memory_are_believed(mapped: int | 
     gpas = {STATIC_GVA: mapped, BOTH[1][0]: BOTH[1][1]}
     assert len(list(static.disputes(run_, gpas))) == 1
     assert list(static.disputes(run_, {**gpas, STATIC_GVA: MAP})) == []
+
+
+def test_so_many_pages_of_static_memory_are_looked_up_and_no_more() -> None:
+    pages = [(STATIC_GVA + number * PAGE, MAP + number * PAGE) for number in range(4097)]
+    assert wanted(static_map(run(), *pages), 0).gvas == [gva for gva, _ in pages[:4096]]

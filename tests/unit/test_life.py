@@ -666,3 +666,14 @@ def test_a_ledger_of_a_life_that_names_too_much_memory_is_told_and_not_read() ->
     assert judgement.verdict is Verdict.INCOMPLETE
     assert judgement.findings == ()
     assert "more than are looked at" in judgement.reasons[0]
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_so_much_memory_is_read_for_one_run_and_no_more(beyond: int) -> None:
+    """64 MiB."""
+    life, sizes = born(), ((64 << 20) - PAGE, PAGE + beyond)
+    for pointer, size in zip((A, A + (64 << 20)), sizes, strict=True):
+        life.drop(life.acquire(Kind.SLAB, pointer, size), flags=KEPT)
+    asked_for = wanted(take_apart(life.records()), PAGE_OFFSET)
+    assert [one.size for one in asked_for.extents] == [*sizes[: 2 - beyond]]
+    assert asked_for.unread == (sizes[1] if beyond else 0)

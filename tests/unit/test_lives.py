@@ -168,6 +168,37 @@ def test_of_vmallocs_memory_the_first_page_is_known() -> None:
         assert lives.scattered is (there < size)
 
 
+def test_no_record_is_so_late_as_never() -> None:
+    assert np.iinfo(RECORD["sequence"]).max < FOREVER
+
+
+def test_an_allocation_has_no_more_bytes_than_have_an_address() -> None:
+    """52 bits are the most that the manual has (5.3)."""
+    for size in ((1 << 52) - 1, 1 << 52, (1 << 64) - 1):
+        history = run().add(
+            Type.ALLOCATE, serial=1, pointer=1, physical=0, size=size, kind=int(CONTIGUOUS)
+        )
+        lives = Lives(take_apart(history.records()))
+        (made,) = lives.at([(FOREVER, 0, 1)])
+        assert made is not None
+        assert lives.extent(made) == (0, min(size, 1 << 52))
+
+
+@pytest.mark.parametrize(
+    ("pointer", "gpa"),
+    [(PAGE_OFFSET + 0x10_0000, 0x10_0000), (0x10_0000, 0x10_0000), (0x10_0000, 0x10_4000)],
+)
+def test_objects_lie_where_the_map_has_them_in_which_pages_lie(pointer: int, gpa: int) -> None:
+    """A ledger that lies may have it begin anywhere, below 0 as well."""
+    life = born()
+    life.acquire(Kind.PAGES, pointer, PAGE)
+    life.rows[-1]["physical"] = gpa
+    serials = [None, life.acquire(Kind.OBJECT, pointer + 0x8000), None]
+    lives = Lives(take_apart(life.records()))
+    asked = [(FOREVER, gpa + 0x8000 + by, 64) for by in (-64, 0, 64)]
+    assert [serial(one) for one in lives.at(asked)] == serials
+
+
 def operands(seed: int) -> list[Operand]:
     chance = random.Random(seed)
     record = np.zeros(1, RECORD)[0]

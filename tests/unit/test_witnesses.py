@@ -9,13 +9,13 @@ import pytest
 from freeonce.audit import kernel
 from freeonce.audit.audit import judge
 from freeonce.audit.families import of_subjects
-from freeonce.audit.memory import Memory
+from freeonce.audit.memory import Memory, compare, wanted
 from freeonce.audit.model import Account, Judgement, Rule, Verdict
 from freeonce.audit.run import settled, take_apart
 from freeonce.evidence.ledger import GUARD_BYTES, RECORD, Flag, Kind, Records, Type, Witness
 from freeonce.evidence.paging import translate
 from freeonce.evidence.snapshot import MERGE_GAP, Extent, Snapshot, merge
-from tests.unit.history import PAGE, History, run
+from tests.unit.history import PAGE, PAGE_OFFSET, History, run
 
 POOL, CONTIGUOUS = Kind.POOL, Kind.CONTIGUOUS
 A, B = 0xFFFF_8880_0000_1000, 0xFFFF_8880_0000_9000
@@ -245,6 +245,54 @@ def test_memory_of_which_only_the_guard_was_read_disagrees() -> None:
     guard_only = Snapshot([(GPA + 64, history.blocks[0].memory()[64:])])
     judgement = judge(history.records(), Memory(guard_only, history.memory().gpas))
     assert "where no memory is" in detail(judgement)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "rest"),
+    [
+        (POOL, 64, 0),
+        (CONTIGUOUS, 64, PAGE - 64 - GUARD_BYTES),
+        (CONTIGUOUS, PAGE - GUARD_BYTES, 0),
+        (CONTIGUOUS, PAGE - GUARD_BYTES + 1, PAGE - 1),
+    ],
+)
+def test_of_live_memory_what_lies_behind_is_read_and_of_released_memory_all(
+    kind: Kind, size: int, rest: int
+) -> None:
+    for released, withheld in ((False, False), (True, True), (True, False)):
+        history = run().allocate(1, A, size, kind, physical=GPA)
+        if released:
+            history.release(1, A, size, kind, withheld=withheld)
+        asked_for = wanted(take_apart(history.records()), PAGE_OFFSET)
+        start = GPA if released and not withheld else GPA + size
+        assert asked_for.extents == [Extent(start, GPA + size + GUARD_BYTES + rest - start)]
+        assert asked_for.gvas == [A, A + size + GUARD_BYTES - 1]
+        assert asked_for.unread == 0
+
+
+def test_memory_of_which_the_rest_of_the_page_was_not_read_disagrees() -> None:
+    history = run().allocate(1, A, kind=CONTIGUOUS, physical=GPA).end().settle()
+    for read, there in ((PAGE, True), (PAGE - 1, False)):
+        part = Snapshot([(GPA, history.blocks[0].memory()[:read])])
+        _, disputes = compare(take_apart(history.records()), Memory(part, history.memory().gpas))
+        assert (disputes == []) is there
+
+
+def test_the_last_byte_of_an_allocation_is_looked_up_as_the_first_is() -> None:
+    last = 64 + GUARD_BYTES - 1
+    for at in (0, last):
+        history = run().allocate(1, A, physical=GPA).release(1, A).end().settle()
+        memory = history.memory()
+        memory.gpas[A + at] = 0x7000
+        assert detail(judge(history.records(), memory)).startswith(
+            f"the ledger puts it at gpa {GPA + at:#x}, the guest's page tables at 0x7000"
+        )
+
+
+def test_of_more_memory_than_is_read_nobody_says_that_it_is_not_there() -> None:
+    history = run().allocate(1, A, physical=GPA).release(1, A).end().settle()
+    memory = Memory(Snapshot(), history.memory().gpas, unread=1)
+    assert compare(take_apart(history.records()), memory) == ([], [])
 
 
 def test_released_by_the_ledger_and_live_in_memory() -> None:
