@@ -467,30 +467,82 @@ def test_inside_of_slab_memory_nothing_is_released() -> None:
     ]
 
 
-def test_what_the_ledger_has_inside_of_memory_that_the_kernel_gave_is_not_past_it() -> None:
-    for pointer, told in ((A - 1, False), (A, True), (A + 63, True), (A + 64, False)):
-        history = run().kernel(Type.ALLOCATE, pointer=A, size=64, kind=int(POOL))
-        history.add(Type.RECLAIM, serial=1, pointer=pointer, kind=int(POOL))
-        assert (past_the_ledger(history) == []) is told
-        _, disputes = kernel.compare(history.records())
-        texts = ["the ledger gives back an allocation that it never had"]
-        texts += ["the kernel made an allocation here that is not in the ledger"] * told
-        assert [one.text for one in disputes] == texts
+def texts(history: History) -> list[str]:
+    """Where the ledger and the kernel speak of the same and differ."""
+    return [one.text for one in kernel.compare(history.records())[1]]
+
+
+@pytest.mark.parametrize(
+    ("what", "fields", "speaks"),
+    [
+        (Type.RELEASE, {"pointer": A - 1, "serial": 1}, False),
+        (Type.RELEASE, {"pointer": A, "serial": 1}, True),
+        (Type.RELEASE, {"pointer": A + 63, "serial": 1}, True),
+        (Type.RELEASE, {"pointer": A + 64, "serial": 1}, False),
+        (Type.RELEASE, {"pointer": A}, False),
+        (Type.RESTORED, {"pointer": A, "serial": 1}, False),
+    ],
+)
+def test_what_the_ledger_says_to_have_had_is_not_past_it(
+    what: Type, fields: dict[str, int], speaks: bool
+) -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=64, kind=int(POOL))
+    history.add(what, kind=int(POOL), **fields)
+    past = [] if speaks else [(A, "allocated and never released")]
+    disputed = ["the kernel made an allocation here that is not in the ledger"] if speaks else []
+    assert (past_the_ledger(history), texts(history)) == (past, disputed)
+
+
+@pytest.mark.parametrize(
+    ("serial", "pointer", "had"), [(1, A, True), (1, A + 8, False), (2, A, False)]
+)
+def test_the_ledger_gives_back_only_what_it_has(serial: int, pointer: int, had: bool) -> None:
+    history = run().allocate(1, A)
+    history.add(Type.RECLAIM, serial=serial, pointer=pointer, kind=int(POOL))
+    words = "the ledger gives back an allocation that it never had"
+    assert texts(history) == ([] if had else [words])
+
+
+@pytest.mark.parametrize(("size", "whole"), [(PAGE - 1, False), (PAGE, True), (PAGE + 1, True)])
+def test_memory_is_back_when_all_of_it_is(size: int, whole: bool) -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=PAGE, kind=int(CONTIGUOUS))
+    history.kernel(Type.RELEASE, pointer=A, size=size, kind=int(CONTIGUOUS))
+    released = "released" if whole else "never released"
+    assert past_the_ledger(history) == [(A, f"allocated and {released}")]
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "pages"),
+    [
+        (0, PAGE - GUARD_BYTES, 1),
+        (0, PAGE - GUARD_BYTES + 1, 2),
+        (8, 64, 1),
+    ],
+)
+def test_pages_taken_by_number_are_whole_ones(offset: int, size: int, pages: int) -> None:
+    """As many as size and guard need, from the beginning of that in which it begins."""
+    for given in (pages - 1, pages):
+        history = run().allocate(1, A + offset, size, CONTIGUOUS, 12, physical=GPA, seen=False)
+        history.rows[-2]["flags"] = int(Flag.RANGE)
+        history.add(Type.RECLAIM, serial=1, pointer=A + offset, kind=int(CONTIGUOUS))
+        for page in range(given):
+            pointer = A + page * PAGE
+            history.kernel(Type.RELEASE, pointer=pointer, size=PAGE, kind=int(CONTIGUOUS))
+        stays = ["the ledger gave it back; the kernel never got it"]
+        assert texts(history.add(Type.SETTLED)) == ([] if given == pages else stays)
 
 
 def test_two_allocations_of_the_ledger_where_the_kernel_made_one_disagree() -> None:
     history = run().allocate(1, A, 128).allocate(2, A + 64, seen=False)
-    _, disputes = kernel.compare(history.records())
-    assert [one.text for one in disputes] == [
-        "the ledger has two allocations where the kernel made one"
-    ]
+    assert texts(history) == ["the ledger has two allocations where the kernel made one"]
 
 
 Row = tuple[Type, dict[str, int]]
 
 
 def test_probes_are_all_there_when_a_run_begins() -> None:
-    on = {"witness": int(Witness.KERNEL), "detail": kernel.PROBES}
+    """15 of them (guest/LEDGER.md)."""
+    on = {"witness": int(Witness.KERNEL), "detail": 0x7FFF}
     begin: Row = (Type.BEGIN, {})
     step: Row = (Type.STEP, on)
     told: list[tuple[bool, tuple[Row, ...]]] = [
@@ -501,7 +553,10 @@ def test_probes_are_all_there_when_a_run_begins() -> None:
         (False, (step, (Type.WITNESS_ON, on))),
         (False, (begin, (Type.WITNESS_ON, on), (Type.WITNESS_ON, on))),
         (False, (begin, (Type.WITNESS_ON, on | {"witness": int(Witness.LEDGER)}))),
-        (False, (begin, (Type.WITNESS_ON, on | {"detail": kernel.PROBES - 1}))),
+        *(
+            (False, (begin, (Type.WITNESS_ON, on | {"detail": 0x7FFF & ~(1 << probe)})))
+            for probe in range(15)
+        ),
     ]
     for there, rows in told:
         history = History()
