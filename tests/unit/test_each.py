@@ -176,6 +176,14 @@ def test_what_hangs_is_known_by_how_far_the_module_came(
     assert hung_in(history.records()) == said
 
 
+def test_what_hangs_is_the_module_that_did_something_last() -> None:
+    history = run().text(Type.SUBJECT, "one", serial=1).text(Type.SUBJECT, "two", serial=2)
+    phase(phase(phase(history, Phase.COMING), Phase.LIVE), Phase.COMING, load=2)
+    assert hung_in(history.records()) == "the init function of two does not return"
+    phase(history, Phase.GOING, load=3)
+    assert hung_in(history.records()) == "a module does not unload"
+
+
 OOPS = """\
 guest: [    7.141424] fine so far
 guest: [    7.141424] BUG: kernel NULL pointer dereference, address: 0000000000000008
