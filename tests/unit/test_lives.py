@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from freeonce.audit import hardware
+from freeonce.audit.families import FAMILIES
 from freeonce.audit.held import Held, contested, during
 from freeonce.audit.lives import FOREVER, PAGE, Lives, _Marked
 from freeonce.audit.operands import Operand
@@ -118,6 +119,43 @@ def test_only_what_is_kept_is_kept_until_it_goes_back() -> None:
     for moment in range(released - 1, back + 2):
         assert lives.keeps(moment, ours) is (released < moment < back)
         assert not lives.keeps(moment, others)
+
+
+def test_what_goes_back_twice_is_kept_until_the_first_time() -> None:
+    life = born()
+    life.drop(life.acquire(Kind.SLAB, PAGE_OFFSET + 0x1000), flags=int(Flag.KEPT)).reclaim(1)
+    back = life.rows[-1]["sequence"]
+    life.phase(Phase.GOING).taken(1)
+    lives = Lives(take_apart(life.records()))
+    (made,) = lives.at([(FOREVER, 0x1000, 1)])
+    assert made is not None
+    assert [lives.keeps(moment, made) for moment in (back - 1, back, back + 1)] == [
+        *(back - 1 > lives.end(made), False, False)
+    ]
+
+
+def test_the_first_of_two_releases_is_the_end() -> None:
+    history = run().allocate(1, 0x1000, 8, CONTIGUOUS, 0, physical=10)
+    ends = []
+    for _ in range(2):
+        history.release(1, 0x1000, 8, CONTIGUOUS, 0, withheld=True)
+        ends.append(history.rows[-1]["sequence"])
+    lives = Lives(take_apart(history.records()))
+    (made,) = lives.at([(FOREVER, 10, 1)])
+    assert made is not None
+    assert lives.end(made) == ends[0]
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_bytes_are_only_of_what_lies_somewhere(kind: Kind) -> None:
+    """A module's own structs and the like are no memory that a CPU may be given."""
+    lies = {Kind.POOL, CONTIGUOUS, Kind.SLAB, Kind.PAGES, Kind.VMALLOC, Kind.KVMALLOC}
+    for size in (1, 8):
+        life = born()
+        life.acquire(kind, 0, size)
+        life.rows[-1]["physical"] = 0
+        (made,) = Lives(take_apart(life.records())).at([(FOREVER, 0, 64)])
+        assert (made is not None) is (kind in lies)
 
 
 def test_whoever_released_it_first_is_its_release() -> None:
