@@ -599,6 +599,10 @@ def agree(history: History) -> bool:
 def test_what_plainly_agrees_needs_no_walk() -> None:
     assert agree(run())
     assert agree(run().allocate(1, A).release(1, A).allocate(2, B))
+    many = run()
+    for serial in range(1, 7):
+        many.allocate(serial, A + 16 * PAGE * (serial % 4) + PAGE * serial)
+    assert agree(many)
 
 
 @pytest.mark.parametrize("lost", range(20))
@@ -641,11 +645,16 @@ def test_what_is_told_otherwise_is_plain_only_where_the_walk_is_silent(
     assert all(kernel.compare(one) == ([], []) for one in plain)
 
 
+@pytest.mark.parametrize("first", [1, 4])
 def test_what_is_told_in_another_order_is_plain_only_where_the_walk_is_silent(
-    monkeypatch: pytest.MonkeyPatch,
+    first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    history = run().allocate(1, A).allocate(2, B, kind=CONTIGUOUS).allocate(3, A + 8 * PAGE)
-    records = history.end().settle().records()
+    """Whichever goes back first."""
+    history = run().allocate(1, A).allocate(2, B, kind=CONTIGUOUS)
+    history.allocate(3, A + 16 * PAGE, 2 * PAGE).allocate(4, A - 16 * PAGE).end()
+    history.blocks.sort(key=lambda one: abs(one.serial - first))
+    records = history.settle().records()
+    assert _told_plainly(records)
     orders = (list(range(len(records))) for _ in range(len(records) ** 2))
     changed = []
     for order, (one, other) in zip(orders, product(range(len(records)), repeat=2), strict=True):
@@ -654,6 +663,28 @@ def test_what_is_told_in_another_order_is_plain_only_where_the_walk_is_silent(
     plain = [one for one in changed if _told_plainly(one)]
     monkeypatch.setattr(kernel, "_plainly_agree", lambda _: False)
     assert all(kernel.compare(one) == ([], []) for one in plain)
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        ((A, 0), (A, 0), (B, 0)),
+        ((A, 0), (B, 0), (B, 0)),
+        ((A, 64), (A + 63, 64), (B, 64)),
+        ((A, 64), (B, 64), (B + 63, 64)),
+        ((A, 64), (B, 128), (B + 64, 64)),
+    ],
+)
+def test_what_lies_over_each_other_is_not_plain(blocks: tuple[tuple[int, int], ...]) -> None:
+    history = run()
+    for serial, (pointer, size) in enumerate(blocks, start=1):
+        history.kernel(Type.ALLOCATE, pointer=pointer, size=size, kind=int(POOL))
+        history.add(Type.ALLOCATE, serial=serial, pointer=pointer, size=size, kind=int(POOL))
+    for serial, (pointer, _) in enumerate(blocks, start=1):
+        history.add(Type.RECLAIM, serial=serial, pointer=pointer, kind=int(POOL))
+        history.kernel(Type.RELEASE, pointer=pointer, kind=int(POOL))
+    assert not _told_plainly(history.records())
+    assert texts(history)
 
 
 def _told_plainly(records: Records) -> bool:
