@@ -302,6 +302,8 @@ def with_svm(*told: tuple[int, int, int]) -> tuple[str, ...]:
     history = run().cpu_state(cpu=1)
     history.allocate(1, SAVE_AREA, PAGE, Kind.CONTIGUOUS, 12, detail=PAT_WB)
     history.add(Type.SVM_ON, size=SAVE_AREA)
+    # What a vcpu is given there is none of it.
+    history.bind(1, 0).operand(1, Structure.NESTED_PAGE, SAVE_AREA).add(Type.UNBIND, serial=1)
     for gpa, size, cpu in told:
         history.operand(0, Structure.HOST_SAVE_AREA, gpa, size, cpu=cpu)
     history.add(Type.SVM_OFF).release(1, SAVE_AREA, PAGE, Kind.CONTIGUOUS, 12).cpu_state(cpu=1)

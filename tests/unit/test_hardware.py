@@ -139,6 +139,11 @@ def test_the_guests_word_for_that_is_not_enough() -> None:
     assert [rule for rule, _, _ in found(history)] == [Rule.HARDWARE_USE_AFTER_FREE]
 
 
+def test_that_it_lies_where_it_is_mapped_is_not_enough_either() -> None:
+    history = run().bind(1, VMCB).operand(1, Structure.NESTED_PAGE, IOPM, pointer=IOPM)
+    assert [rule for rule, _, _ in found(history)] == [Rule.HARDWARE_USE_AFTER_FREE]
+
+
 def test_a_new_set_of_operands_replaces_the_old_one() -> None:
     history = page(bound(), 2, OTHER).bind(1, OTHER).operand(1, Structure.VMCB, OTHER)
     assert found(release(history, 1, VMCB)) == [(Rule.LEAK, "contiguous", 2)]
@@ -405,6 +410,20 @@ def test_a_vmrun_needs_all_that_was_told_and_is_not_gone(lost: Structure) -> Non
     assert judgement.reasons == ("a VMRUN whose addresses were not recorded",)
 
 
+@pytest.mark.parametrize("structure", [Structure.VMCB, *REACHED])
+def test_what_was_given_twice_is_there_until_both_are_gone(structure: Structure) -> None:
+    first, pages = REACHED.get(structure, (0, 1))
+    gpa = VMCB if structure is Structure.VMCB else ROOM + first * PAGE
+    for gone in (1, 2):
+        history = page(run(), 1, VMCB).allocate_room().bind_whole(1, VMCB)
+        history.operand(1, structure, gpa, pages * PAGE)
+        for _ in range(gone):
+            history.gone(1, structure, gpa, pages * PAGE)
+        history.enter(1, VMCB).add(Type.UNBIND, serial=1)
+        untold = ("a VMRUN whose addresses were not recorded",)
+        assert release(history.release_room(), 1, VMCB).done().reasons == untold[: gone - 1]
+
+
 def test_a_withheld_vmrun_needs_no_exit() -> None:
     history = bound().add(Type.VMRUN, serial=1, physical=VMCB, flags=int(Flag.WITHHELD))
     history.add(Type.UNBIND, serial=1)
@@ -623,6 +642,16 @@ def test_what_a_handler_uses_is_in_use_until_it_has_left(structure: Structure) -
     (finding,) = history.add(Type.LEFT).done().findings
     assert finding.rule is Rule.HARDWARE_USE_AFTER_FREE
     assert "of the handler of CPU 0" in finding.detail
+
+
+def test_a_handler_uses_all_that_it_was_given_whatever_else_the_cpu_has() -> None:
+    """Linux's own host save area comes and goes beside it."""
+    history = page(handled(run().allocate(1, A), A, Structure.HANDLER_STACK), 2, OTHER)
+    handled(history.allocate(3, A + PAGE), A + PAGE)
+    history.operand(0, Structure.HOST_SAVE_AREA, OTHER).add(Type.SVM_OFF)
+    release(history.release(1, A, withheld=True).release(3, A + PAGE, withheld=True), 2, OTHER)
+    found = [one.serial for one in history.add(Type.LEFT).done().findings]
+    assert found == [1, 3]
 
 
 def test_what_a_handler_used_may_go_when_it_has_left() -> None:

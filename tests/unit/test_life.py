@@ -637,6 +637,17 @@ def test_a_deferred_release_must_have_been_waited_for() -> None:
     )
 
 
+def test_without_a_deferred_release_none_need_be_waited_for() -> None:
+    life = born()
+    life.drop(life.acquire(Kind.SLAB, A)).dead()
+    assert changed(life, Type.QUIESCED, detail=0b011).settle().judged().reasons == ()
+
+
+def test_what_is_live_at_the_end_is_live_at_the_first_one() -> None:
+    told = reasons(born().dead().add(Type.END, size=9))
+    assert not any("live at the end by the books" in reason for reason in told)
+
+
 def test_what_is_live_by_the_books_is_live_by_the_ledger() -> None:
     life = born()
     life.acquire(Kind.SLAB, A)
