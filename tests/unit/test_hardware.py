@@ -303,6 +303,15 @@ def test_a_vmrun_needs_all_that_its_vmcb_leads_to(missing: Structure, live: bool
     assert history.release_room().done().reasons == reasons
 
 
+@pytest.mark.parametrize(("size", "whole"), [(PAGE - 1, False), (PAGE, True)])
+def test_a_vmcb_that_is_not_all_in_live_memory_leads_nowhere(size: int, whole: bool) -> None:
+    history = page(run(), 1, VMCB, size).allocate_room().bind_whole(1, VMCB, Structure.IOPM)
+    history.enter(1, VMCB).add(Type.UNBIND, serial=1)
+    judgement = release(history.release_room(), 1, VMCB, size).done()
+    untold = ("a VMRUN whose addresses were not recorded",)
+    assert judgement.reasons == (untold if whole else ())
+
+
 def test_a_page_table_that_nothing_leads_to_is_not_the_root() -> None:
     history = page(run(), 1, VMCB).allocate_room().bind_whole(1, VMCB, Structure.NESTED_TABLE)
     history.operand(1, Structure.NESTED_TABLE, ROOM + PAGE).enter(1, VMCB)

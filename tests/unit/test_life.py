@@ -644,8 +644,9 @@ def test_without_a_deferred_release_none_need_be_waited_for() -> None:
 
 
 def test_what_is_live_at_the_end_is_live_at_the_first_one() -> None:
-    told = reasons(born().dead().add(Type.END, size=9))
-    assert not any("live at the end by the books" in reason for reason in told)
+    life = born().dead()
+    life.add(Type.END, size=9)
+    assert not any("live at the end by the books" in reason for reason in reasons(life))
 
 
 def test_what_is_live_by_the_books_is_live_by_the_ledger() -> None:

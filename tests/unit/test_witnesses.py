@@ -240,11 +240,12 @@ def test_a_release_whose_guard_was_not_told_once_disagrees() -> None:
     assert "recorded 2 times" in detail(twice.done())
 
 
-def test_memory_of_which_only_the_guard_was_read_disagrees() -> None:
+def test_memory_that_was_not_read_from_its_first_byte_on_disagrees() -> None:
     history = run().allocate(1, A, physical=GPA).release(1, A).end().settle()
-    guard_only = Snapshot([(GPA + 64, history.blocks[0].memory()[64:])])
-    judgement = judge(history.records(), Memory(guard_only, history.memory().gpas))
-    assert "where no memory is" in detail(judgement)
+    for missing in (1, 64):
+        rest = Snapshot([(GPA + missing, history.blocks[0].memory()[missing:])])
+        judgement = judge(history.records(), Memory(rest, history.memory().gpas))
+        assert "where no memory is" in detail(judgement)
 
 
 @pytest.mark.parametrize(
@@ -287,6 +288,26 @@ def test_the_last_byte_of_an_allocation_is_looked_up_as_the_first_is() -> None:
         assert detail(judge(history.records(), memory)).startswith(
             f"the ledger puts it at gpa {GPA + at:#x}, the guest's page tables at 0x7000"
         )
+
+
+def broken_behind(history: History) -> list[int]:
+    """The serials of those found broken behind their end, with allocation 2 broken there."""
+    found, _ = compare(take_apart(history.records()), history.memory(written={GPA + PAGE + 64: 1}))
+    return [one.serial for one in found if one.rule is Rule.OUT_OF_BOUNDS]
+
+
+def two() -> History:
+    return run().allocate(1, A, physical=GPA).allocate(2, B, physical=GPA + PAGE)
+
+
+def test_what_is_not_known_of_one_allocation_is_known_of_the_next() -> None:
+    real = two().release(1, A).end()
+    real.rows[0]["flags"] = int(Flag.REAL)
+    past = two().kernel(Type.RELEASE, pointer=A, kind=int(POOL)).end()
+    late = two().end().release(1, A)
+    elsewhere = two().release(1, A).end()
+    elsewhere.blocks[0].mapped = 0x7000
+    assert [broken_behind(one) for one in (real, past, late, elsewhere)] == [[2]] * 4
 
 
 def test_of_more_memory_than_is_read_nobody_says_that_it_is_not_there() -> None:
