@@ -8,7 +8,7 @@ import pytest
 from freeonce.audit.audit import judge
 from freeonce.audit.families import FAMILIES
 from freeonce.audit.kernel import PROBES
-from freeonce.audit.memory import MOST_BYTES, Memory, wanted
+from freeonce.audit.memory import MOST_BYTES, Memory, compare, wanted
 from freeonce.audit.model import Account, Rule, Verdict
 from freeonce.audit.phases import without_room
 from freeonce.audit.rules import leaks
@@ -760,3 +760,10 @@ def test_so_much_memory_is_read_for_one_run_and_no_more(beyond: int) -> None:
     asked_for = wanted(take_apart(life.records()), PAGE_OFFSET)
     assert [one.size for one in asked_for.extents] == [*sizes[: 2 - beyond]]
     assert asked_for.unread == (sizes[1] if beyond else 0)
+
+
+def test_where_nobody_knows_the_map_of_all_memory_nothing_is_looked_for_in_it() -> None:
+    life = born()
+    life.acquire(Kind.SLAB, A, guard=16)
+    life.dead().settle()
+    assert compare(take_apart(life.records()), Memory(Snapshot(), {})) == ([], [])

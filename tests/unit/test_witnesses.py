@@ -205,6 +205,18 @@ def test_the_rest_of_the_last_page_of_contiguous_memory_is_watched(
     assert found.detail == f"written at byte {offset} behind its end, found at the end"
 
 
+def test_of_several_bytes_that_were_written_the_first_is_told() -> None:
+    history = run().allocate(1, A, 64, CONTIGUOUS, physical=GPA, detail=6)
+    history.release(1, A, 64, CONTIGUOUS).end().settle()
+    inside, behind = ({GPA + offset: 0x42, GPA + offset + 8: 0x42} for offset in (3, 100))
+    assert detail(history.judged(inside), Rule.USE_AFTER_FREE) == (
+        "written at byte 3 after its release"
+    )
+    assert detail(history.judged(behind), Rule.OUT_OF_BOUNDS) == (
+        "written at byte 36 behind its end, found at the end"
+    )
+
+
 def test_what_a_release_found_on_the_rest_of_the_page_is_out_of_bounds() -> None:
     history = run().allocate(1, A, 64, Kind.CONTIGUOUS, physical=GPA, detail=6)
     history.release(1, A, 64, Kind.CONTIGUOUS)
