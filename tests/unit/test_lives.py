@@ -152,10 +152,12 @@ def test_bytes_are_only_of_what_lies_somewhere(kind: Kind) -> None:
     lies = {Kind.POOL, CONTIGUOUS, Kind.SLAB, Kind.PAGES, Kind.VMALLOC, Kind.KVMALLOC}
     for size in (1, 8):
         life = born()
-        life.acquire(kind, 0, size)
-        life.rows[-1]["physical"] = 0
-        (made,) = Lives(take_apart(life.records())).at([(FOREVER, 0, 64)])
-        assert (made is not None) is (kind in lies)
+        life.acquire(kind, 0x1000, size)
+        life.rows[-1]["physical"] = 0x1000
+        for made in Lives(take_apart(life.records())).at(
+            [(FOREVER, 0xFF0, 64), (FOREVER, 0x1000, 1)]
+        ):
+            assert (made is not None) is (kind in lies)
 
 
 def test_whoever_released_it_first_is_its_release() -> None:

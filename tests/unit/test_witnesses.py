@@ -81,6 +81,16 @@ def test_an_allocation_larger_than_the_kernel_made() -> None:
     assert "that the kernel never made" in detail(history.done())
 
 
+@pytest.mark.parametrize(("size", "fits"), [(63, True), (64, True), (65, False)])
+def test_an_allocation_ends_where_the_memory_ends_that_the_kernel_gave(
+    size: int, fits: bool
+) -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=80, kind=int(POOL))
+    history.allocate(1, A + 16, size, seen=False)
+    never = "the ledger has an allocation here that the kernel never made"
+    assert (never in texts(history)) is not fits
+
+
 def test_an_allocation_of_the_other_kind() -> None:
     history = run().kernel(Type.ALLOCATE, pointer=A, size=PAGE, kind=int(CONTIGUOUS))
     history.allocate(1, A, physical=GPA, seen=False).release(1, A)
