@@ -9,6 +9,7 @@ from freeonce.audit.audit import judge
 from freeonce.audit.hardware import judge_operands
 from freeonce.audit.memory import wanted
 from freeonce.audit.model import Judgement, Rule, Verdict
+from freeonce.audit.operands import operands
 from freeonce.audit.run import Run, take_apart
 from freeonce.evidence.ledger import (
     CPU_STATE_GIF,
@@ -215,6 +216,13 @@ def test_a_page_of_such_an_l2_may_be_of_any_cache_type_and_its_table_not() -> No
     history.operand(1, Structure.PAGE_TABLE, OTHER, cache=0).add(Type.UNBIND, serial=1)
     history = release(release(history, 1, IOPM), 2, OTHER)
     assert found(history) == [(Rule.MISPLACED, "contiguous", 2)]
+
+
+def test_what_a_cpu_is_given_without_a_vcpu_is_of_no_page_table_and_not_foreign() -> None:
+    history = run().operand(0, Structure.HOST_SAVE_AREA, VMCB)
+    history.operand(1, Structure.NESTED_PAGE, VMCB).operand(0, Structure.VMSAVE, VMCB)
+    given = operands(take_apart(history.records()))
+    assert [(one.root, one.foreign) for one in given] == [(0, False)] * 3
 
 
 def test_vmsave_uses_its_page_at_that_moment_only() -> None:
@@ -659,8 +667,9 @@ def test_a_handler_uses_all_that_it_was_given_whatever_else_the_cpu_has() -> Non
     handled(history.allocate(3, A + PAGE), A + PAGE)
     history.operand(0, Structure.HOST_SAVE_AREA, OTHER).add(Type.SVM_OFF)
     release(history.release(1, A, withheld=True).release(3, A + PAGE, withheld=True), 2, OTHER)
-    found = [one.serial for one in history.add(Type.LEFT).done().findings]
-    assert found == [1, 3]
+    assert found(history.add(Type.LEFT)) == [
+        (Rule.HARDWARE_USE_AFTER_FREE, "pool", serial) for serial in (1, 3)
+    ]
 
 
 def test_what_a_handler_used_may_go_when_it_has_left() -> None:

@@ -246,7 +246,8 @@ def operands(seed: int) -> list[Operand]:
     for start in sorted(chance.sample(range(1, 60), 12)):
         end, gpa, size = start + chance.randint(0, 30), chance.randrange(30), chance.randint(1, 9)
         owner = "vcpu", chance.randint(1, 3)
-        given.append(Operand(record, Structure.VMCB, owner, 0, start, end, gpa, size, False))
+        where = Structure.VMCB, owner, 0, start, end, gpa, size
+        given.append(Operand(record, *where, identity=False, foreign=False))
     return given
 
 
