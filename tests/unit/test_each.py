@@ -62,6 +62,12 @@ def test_an_acquisition_has_the_stage_of_the_life_that_it_is_made_in() -> None:
     assert [one.stage for one in attempts(never_live.records(), Bounds())] == [Stage.LOAD]
 
 
+def test_the_last_record_of_a_stage_is_of_it() -> None:
+    bounds = Bounds(loaded=5, unloading=8)
+    stages = [bounds.stage(sequence) for sequence in (5, 6, 8, 9)]
+    assert stages == [Stage.LOAD, Stage.EXERCISE, Stage.EXERCISE, Stage.UNLOAD]
+
+
 def test_the_init_of_a_second_module_that_fails_is_no_exercise() -> None:
     history = phase(run(), Phase.COMING).add(Type.ATTEMPT, serial=1, site=1)
     phase(phase(history, Phase.LIVE), Phase.COMING, load=2).add(Type.ATTEMPT, serial=2, site=2)
@@ -131,7 +137,9 @@ def rested(history: History, detail: int = ALL, live: int = 0) -> History:
 
 
 def test_a_guest_in_which_nothing_is_left_may_have_another_life() -> None:
-    assert untouched(take_apart(rested(whole_life()).end().records()))
+    only_gone = phase(run(), Phase.GONE)
+    for history in (whole_life(), only_gone):
+        assert untouched(take_apart(rested(history).end().records()))
 
 
 def withheld(history: History) -> History:
@@ -176,6 +184,14 @@ def test_what_hangs_is_known_by_how_far_the_module_came(
     for one in phases:
         phase(history, one)
     assert hung_in(history.records()) == said
+
+
+def test_what_hangs_is_the_module_that_did_something_last() -> None:
+    history = run().text(Type.SUBJECT, "one", serial=1).text(Type.SUBJECT, "two", serial=2)
+    phase(phase(phase(history, Phase.COMING), Phase.LIVE), Phase.COMING, load=2)
+    assert hung_in(history.records()) == "the init function of two does not return"
+    phase(history, Phase.GOING, load=3)
+    assert hung_in(history.records()) == "a module does not unload"
 
 
 def test_a_life_is_steps_that_the_guest_takes_by_itself() -> None:

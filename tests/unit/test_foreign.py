@@ -163,9 +163,10 @@ def test_more_looks_than_one_run_may_take_are_a_doubt(
     assert [one.gpa for one in play.found()] == ([] if doubts else [USER])
 
 
-def test_vcpus_may_have_pages_in_common() -> None:
+@pytest.mark.parametrize("root", [TABLE, OTHER])
+def test_vcpus_may_have_pages_in_common(root: int) -> None:
     play = Play().bound().entered()
-    fields = {"physical": OTHER, "pointer": TABLE, "flags": int(Flag.FOREIGN)}
+    fields = {"physical": OTHER, "pointer": root, "flags": int(Flag.FOREIGN)}
     play.add(Type.BIND, serial=2, **fields)
     assert play.mapped(2).found() == []
 
@@ -258,6 +259,16 @@ def test_what_was_a_subjects_page_may_be_a_free_one() -> None:
     assert play.entered().found() == []
     (finding,) = play.freed(OTHER).found()
     assert (finding.gpa, finding.serial) == (OTHER, 0)
+
+
+def test_a_page_of_the_subjects_own_that_is_released_in_guest_mode_is_one_fault() -> None:
+    """The page allocator has it later, when the instrument gives it back."""
+    play = Play().bound()
+    serial = play.serials[OTHER]
+    play.operand(1, Structure.NESTED_PAGE, OTHER).vmrun(1, VMCB)
+    play.free(OTHER).reclaim(serial)
+    (one,) = play.freed(OTHER).found()
+    assert one.serial == serial
 
 
 @pytest.mark.parametrize("inside", [False, True])

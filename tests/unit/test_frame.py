@@ -332,6 +332,8 @@ def with_svm(*told: tuple[int, int, int]) -> tuple[str, ...]:
     history = run().cpu_state(cpu=1)
     history.allocate(1, SAVE_AREA, PAGE, Kind.CONTIGUOUS, 12, detail=PAT_WB)
     history.add(Type.SVM_ON, size=SAVE_AREA)
+    # What a vcpu is given there is none of it.
+    history.bind(1, 0).operand(1, Structure.NESTED_PAGE, SAVE_AREA).add(Type.UNBIND, serial=1)
     for gpa, size, cpu in told:
         history.operand(0, Structure.HOST_SAVE_AREA, gpa, size, cpu=cpu)
     history.add(Type.SVM_OFF).release(1, SAVE_AREA, PAGE, Kind.CONTIGUOUS, 12).cpu_state(cpu=1)
@@ -358,6 +360,13 @@ def test_operands_have_the_manuals_sizes(structure: Structure) -> None:
         history = run().bind(1, 0).operand(1, structure, SAVE_AREA, size)
         whole = size == right or (structure in pages and size and size % PAGE == 0)
         assert any("size" in reason for reason in history.done().reasons) != whole
+
+
+@pytest.mark.parametrize("structure", HANDLER)
+def test_what_a_handler_uses_may_be_of_any_size_but_none(structure: Structure) -> None:
+    for size in (0, 1, PAGE):
+        reasons = run().operand(0, structure, SAVE_AREA, size).add(Type.LEFT).done().reasons
+        assert any("size" in reason for reason in reasons) is (size == 0)
 
 
 @pytest.mark.parametrize("times", [0, 1, 2])

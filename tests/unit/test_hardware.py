@@ -7,7 +7,9 @@ import pytest
 from freeonce.audit import cpu_state, static
 from freeonce.audit.audit import judge
 from freeonce.audit.hardware import judge_operands
+from freeonce.audit.memory import wanted
 from freeonce.audit.model import Asked, Judgement, Rule, Verdict
+from freeonce.audit.operands import operands
 from freeonce.audit.run import Run, take_apart
 from freeonce.evidence.ledger import (
     CPU_STATE_GIF,
@@ -94,6 +96,13 @@ def test_what_was_never_allocated_is_the_fault() -> None:
     assert found(history) == [(Rule.HARDWARE_USE_AFTER_FREE, "none", 0)]
 
 
+def test_what_nobody_released_has_no_stack_of_a_release() -> None:
+    for history in (run(), page(run(), 1, VMCB - PAGE)):
+        history.bind(1, 0).operand(1, Structure.IOPM, VMCB - PAGE, 3 * PAGE)
+        (one,) = judge_operands(take_apart(history.records()))
+        assert one.released_site == 0
+
+
 @pytest.mark.parametrize(("given", "clean"), [(12 << 10, True), (8 << 10, False)])
 def test_a_map_must_be_held_in_its_full_length(given: int, clean: bool) -> None:
     history = page(run(), 1, IOPM, given).bind(1, VMCB)
@@ -117,9 +126,22 @@ def test_l1s_own_memory_mapped_where_it_lies_needs_no_allocation() -> None:
     assert found(history) == []
 
 
+def test_l1s_own_memory_may_be_mapped_for_every_l2() -> None:
+    flags, history = int(Flag.IDENTITY), run()
+    for vcpu in (1, 2):
+        history.bind(vcpu, 0, nested_cr3=vcpu * PAGE)
+        history.operand(vcpu, Structure.NESTED_PAGE, IOPM, pointer=IOPM, flags=flags)
+    assert found(history) == []
+
+
 def test_the_guests_word_for_that_is_not_enough() -> None:
     flags = int(Flag.IDENTITY)
     history = run().bind(1, VMCB).operand(1, Structure.NESTED_PAGE, IOPM, pointer=0, flags=flags)
+    assert [rule for rule, _, _ in found(history)] == [Rule.HARDWARE_USE_AFTER_FREE]
+
+
+def test_that_it_lies_where_it_is_mapped_is_not_enough_either() -> None:
+    history = run().bind(1, VMCB).operand(1, Structure.NESTED_PAGE, IOPM, pointer=IOPM)
     assert [rule for rule, _, _ in found(history)] == [Rule.HARDWARE_USE_AFTER_FREE]
 
 
@@ -154,6 +176,27 @@ def test_misplaced(gpa: int, cache: int, said: str) -> None:
     assert said in finding.detail
 
 
+@pytest.mark.parametrize(("bits", "end"), [(None, 1 << 52), (40, ABOVE), (200, 1 << 64)])
+def test_addresses_end_where_the_cpu_says(bits: int | None, end: int) -> None:
+    """52 bits are the most that the manual has (5.3), and a field has no more than 64."""
+    for size in (PAGE, 2 * PAGE):
+        history = History().text(Type.BEGIN, "test/scenario")
+        if bits is not None:
+            history.add(Type.CPU_STATE, size=bits)
+        history.bind(1, 0).operand(1, Structure.NESTED_PAGE, end - PAGE, size)
+        (one,) = judge_operands(take_apart(history.records()))
+        if size == PAGE:
+            assert one.rule is Rule.HARDWARE_USE_AFTER_FREE
+        else:
+            assert one.rule is Rule.MISPLACED
+            assert f"addresses, which end at {end:#x}" in one.detail
+
+
+def test_a_cpu_that_does_not_answer_does_not_say_where_addresses_end() -> None:
+    history = bound().add(Type.CPU_STATE, serial=1, detail=CPU_STATE_SILENT)
+    assert judge_operands(take_apart(history.records())) == []
+
+
 def test_the_pages_of_an_l2_may_be_of_any_cache_type() -> None:
     history = page(run(), 1, IOPM).bind(1, VMCB)
     history.operand(1, Structure.NESTED_PAGE, IOPM, cache=0).add(Type.UNBIND, serial=1)
@@ -173,6 +216,13 @@ def test_a_page_of_such_an_l2_may_be_of_any_cache_type_and_its_table_not() -> No
     history.operand(1, Structure.PAGE_TABLE, OTHER, cache=0).add(Type.UNBIND, serial=1)
     history = release(release(history, 1, IOPM), 2, OTHER)
     assert found(history) == [(Rule.MISPLACED, "contiguous", 2)]
+
+
+def test_what_a_cpu_is_given_without_a_vcpu_is_of_no_page_table_and_not_foreign() -> None:
+    history = run().operand(0, Structure.HOST_SAVE_AREA, VMCB)
+    history.operand(1, Structure.NESTED_PAGE, VMCB).operand(0, Structure.VMSAVE, VMCB)
+    given = operands(take_apart(history.records()))
+    assert [(one.root, one.foreign) for one in given] == [(0, False)] * 3
 
 
 def test_vmsave_uses_its_page_at_that_moment_only() -> None:
@@ -259,6 +309,15 @@ def test_a_vmrun_needs_all_that_its_vmcb_leads_to(missing: Structure, live: bool
     needed = live or missing in (Structure.VMCB, Structure.HOST_VMCB)
     reasons = ("a VMRUN whose addresses were not recorded",) if needed else ()
     assert history.release_room().done().reasons == reasons
+
+
+@pytest.mark.parametrize(("size", "whole"), [(PAGE - 1, False), (PAGE, True)])
+def test_a_vmcb_that_is_not_all_in_live_memory_leads_nowhere(size: int, whole: bool) -> None:
+    history = page(run(), 1, VMCB, size).allocate_room().bind_whole(1, VMCB, Structure.IOPM)
+    history.enter(1, VMCB).add(Type.UNBIND, serial=1)
+    judgement = release(history.release_room(), 1, VMCB, size).done()
+    untold = ("a VMRUN whose addresses were not recorded",)
+    assert judgement.reasons == (untold if whole else ())
 
 
 def test_a_page_table_that_nothing_leads_to_is_not_the_root() -> None:
@@ -366,6 +425,20 @@ def test_a_vmrun_needs_all_that_was_told_and_is_not_gone(lost: Structure) -> Non
     history.gone(1, lost, gpa, pages * PAGE).enter(1, VMCB).add(Type.UNBIND, serial=1)
     judgement = release(history.release_room(), 1, VMCB).done()
     assert judgement.reasons == ("a VMRUN whose addresses were not recorded",)
+
+
+@pytest.mark.parametrize("structure", [Structure.VMCB, *REACHED])
+def test_what_was_given_twice_is_there_until_both_are_gone(structure: Structure) -> None:
+    first, pages = REACHED.get(structure, (0, 1))
+    gpa = VMCB if structure is Structure.VMCB else ROOM + first * PAGE
+    for gone in (1, 2):
+        history = page(run(), 1, VMCB).allocate_room().bind_whole(1, VMCB)
+        history.operand(1, structure, gpa, pages * PAGE)
+        for _ in range(gone):
+            history.gone(1, structure, gpa, pages * PAGE)
+        history.enter(1, VMCB).add(Type.UNBIND, serial=1)
+        untold = ("a VMRUN whose addresses were not recorded",)
+        assert release(history.release_room(), 1, VMCB).done().reasons == untold[: gone - 1]
 
 
 def test_a_withheld_vmrun_needs_no_exit() -> None:
@@ -670,6 +743,20 @@ def handled(history: History, gpa: int, structure: Structure = Structure.HANDLER
     return history.operand(0, structure, gpa, 64)
 
 
+@pytest.mark.parametrize(
+    ("offset", "said"),
+    [
+        (-1, "begins 1 bytes before it"),
+        (0, ""),
+        (1, "needs 64 bytes of it, has 63"),
+    ],
+)
+def test_what_is_not_all_inside_of_an_allocation_says_by_how_much(offset: int, said: str) -> None:
+    history = handled(run().allocate(1, A), A + offset)
+    told = [one.detail for one in judge_operands(take_apart(history.records()))]
+    assert told == ([f"data of the handler: {said}"] if said else [])
+
+
 @pytest.mark.parametrize("structure", [Structure.HANDLER_STACK, Structure.HANDLER_DATA])
 def test_what_a_handler_uses_is_in_use_until_it_has_left(structure: Structure) -> None:
     history = handled(run().allocate(1, A), A, structure)
@@ -677,6 +764,17 @@ def test_what_a_handler_uses_is_in_use_until_it_has_left(structure: Structure) -
     (finding,) = history.add(Type.LEFT).done().findings
     assert finding.rule is Rule.HARDWARE_USE_AFTER_FREE
     assert "of the handler of CPU 0" in finding.detail
+
+
+def test_a_handler_uses_all_that_it_was_given_whatever_else_the_cpu_has() -> None:
+    """Linux's own host save area comes and goes beside it."""
+    history = page(handled(run().allocate(1, A), A, Structure.HANDLER_STACK), 2, OTHER)
+    handled(history.allocate(3, A + PAGE), A + PAGE)
+    history.operand(0, Structure.HOST_SAVE_AREA, OTHER).add(Type.SVM_OFF)
+    release(history.release(1, A, withheld=True).release(3, A + PAGE, withheld=True), 2, OTHER)
+    assert found(history.add(Type.LEFT)) == [
+        (Rule.HARDWARE_USE_AFTER_FREE, "pool", serial) for serial in (1, 3)
+    ]
 
 
 def test_what_a_handler_used_may_go_when_it_has_left() -> None:
@@ -770,3 +868,8 @@ def test_of_a_lifes_static_memory_the_page_tables_are_gone() -> None:
         history.rows[0]["flags"] = flags
         found = list(static.disputes(static_map(history, *BOTH), {}))
         assert [one.pointer for one in found] == ([] if gone else [gva for gva, _ in BOTH])
+
+
+def test_so_many_pages_of_static_memory_are_looked_up_and_no_more() -> None:
+    pages = [(STATIC_GVA + number * PAGE, MAP + number * PAGE) for number in range(4097)]
+    assert wanted(static_map(run(), *pages), 0).gvas == [gva for gva, _ in pages[:4096]]

@@ -8,13 +8,15 @@ import pytest
 from freeonce.audit.audit import judge
 from freeonce.audit.families import FAMILIES
 from freeonce.audit.kernel import PROBES
-from freeonce.audit.memory import MOST_BYTES, Memory, wanted
+from freeonce.audit.memory import MOST_BYTES, Memory, compare, wanted
 from freeonce.audit.model import Account, Rule, Verdict
+from freeonce.audit.phases import without_room
 from freeonce.audit.rules import leaks
 from freeonce.audit.run import take_apart
+from freeonce.errors import Obstacle
 from freeonce.evidence.ledger import Blind, Broken, Family, Flag, Kind, Phase, Type
 from freeonce.evidence.snapshot import Snapshot
-from tests.unit.history import LIFE, PAGE, PAGE_OFFSET, Life, born
+from tests.unit.history import LIFE, PAGE, PAGE_OFFSET, Life, born, run
 
 A, B = PAGE_OFFSET + 0x10_0000, PAGE_OFFSET + 0x20_0000
 FOREIGN = [kind for kind in Kind if kind >= Kind.SLAB]
@@ -429,6 +431,25 @@ def test_what_was_taken_past_the_wrappers_may_be_released_by_anybody() -> None:
     assert found(past_wrappers().drop(0, pointer=B, flags=WITHHELD))[0][0] is Rule.UNLEDGERED
 
 
+def test_of_what_was_taken_past_the_wrappers_what_is_still_there_is_told() -> None:
+    life, kind = born(), int(Kind.SLAB)
+    gone, again, stays = A, B, B + PAGE
+    for pointer, site in ((gone, 4), (again, 5), (stays, 6)):
+        life.kernel(Type.ALLOCATE, pointer=pointer, size=96, kind=kind, site=site)
+    life.drop(0, pointer=gone).kernel(Type.RELEASE, pointer=again, kind=kind)
+    life.kernel(Type.ALLOCATE, pointer=again, size=96, kind=kind, site=7)
+    told = [(one.pointer, one.site) for one in life.whole().findings]
+    assert told == [(stays, 6), (again, 7)]
+
+
+@pytest.mark.parametrize("fields", [{"flags": int(Flag.WRAPPED)}, {"serial": 1}])
+def test_what_its_owner_tells_was_not_taken_past_the_wrappers(fields: dict[str, int]) -> None:
+    life = born()
+    life.kernel(Type.ALLOCATE, pointer=A, size=64, kind=int(Kind.SLAB), **fields)
+    life.acquire(Kind.SLAB, A)
+    assert found(life) == [(Rule.LEAK, "slab")]
+
+
 @pytest.mark.parametrize("bit", range(PROBES.bit_length()))
 def test_a_life_needs_every_probe(bit: int) -> None:
     life = born()
@@ -521,10 +542,38 @@ def test_what_the_instrument_lost_sight_of_is_incomplete(why: Blind) -> None:
     assert "(1 times)" in reasons(life.dead())[0]
 
 
+def test_how_often_it_lost_sight_is_told_for_each_reason() -> None:
+    life = born()
+    for why in (Blind.STACKS, 99, Blind.BOOKS, Blind.STACKS):
+        life.add(Type.BLIND, detail=int(why))
+    assert reasons(life.dead()) == (
+        "the instrument's books were full (1 times)",
+        "the instrument had no room for another stack (2 times)",
+        "the instrument lost sight of something (1 times)",
+    )
+
+
+def test_that_the_host_took_no_records_in_time_is_a_reason_of_its_own() -> None:
+    for what, detail, said in (
+        (Type.BLIND, Blind.ROOM, [Obstacle.NOT_DRAINED]),
+        (Type.BLIND, Blind.STACKS, []),
+        (Type.STEP, Blind.ROOM, []),
+    ):
+        records = run().add(what, detail=int(detail)).records()
+        assert [one.obstacle for one in without_room(records)] == said
+
+
 def test_memory_found_broken_that_nobody_has_is_incomplete() -> None:
     life = born()
     life.add(Type.BROKEN, serial=9, detail=int(Broken.POISON))
     assert reasons(life.dead()) == ("memory was found broken that is not in the ledger",)
+
+
+def test_memory_found_broken_nobody_knows_where_is_incomplete() -> None:
+    life = born()
+    serial = life.acquire(Kind.SLAB, A)
+    life.drop(serial, flags=KEPT).add(Type.BROKEN, serial=serial, detail=9)
+    assert "memory was found broken that is not in the ledger" in reasons(life.dead())
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before the end", "while settling"])
@@ -566,8 +615,15 @@ def test_a_life_ends_when_the_kernel_has_come_to_rest() -> None:
     twice = born()
     twice.add(Type.QUIESCED)
     assert reasons(twice.dead()) == (rest,)
+    late = born()
+    late.phase(Phase.GOING).phase(Phase.GONE).end().add(Type.QUIESCED, detail=0b111)
+    late.kept_at_end = {}
+    assert rest in reasons(late)
     assert reasons(changed(born().dead(), Type.QUIESCED, detail=0b110)) == (
         "RCU callbacks were not waited for to the end",
+    )
+    assert reasons(changed(born().dead(), Type.QUIESCED, detail=0b101)) == (
+        "work queues were not waited for to the end",
     )
     assert changed(born().dead(), Type.QUIESCED, detail=0b011).settle().judged().reasons == ()
 
@@ -581,12 +637,55 @@ def test_a_deferred_release_must_have_been_waited_for() -> None:
     )
 
 
+def test_without_a_deferred_release_none_need_be_waited_for() -> None:
+    life = born()
+    life.drop(life.acquire(Kind.SLAB, A)).dead()
+    assert changed(life, Type.QUIESCED, detail=0b011).settle().judged().reasons == ()
+
+
+def test_what_is_live_at_the_end_is_live_at_the_first_one() -> None:
+    life = born().dead()
+    life.add(Type.END, size=9)
+    assert not any("live at the end by the books" in reason for reason in reasons(life))
+
+
 def test_what_is_live_by_the_books_is_live_by_the_ledger() -> None:
     life = born()
     life.acquire(Kind.SLAB, A)
     assert reasons(changed(life.dead(), Type.QUIESCED, size=2)) == (
         "2 allocations were live by the instrument's books, 1 by the ledger",
     )
+
+
+def test_what_is_acquired_after_the_rest_was_not_live_then() -> None:
+    life = born().phase(Phase.GOING).phase(Phase.GONE)
+    life.add(Type.QUIESCED, detail=0b111)
+    life.acquire(Kind.SLAB, A)
+    life.add(Type.CPU_STATE, pointer=0xD01, size=40, detail=1).add(Type.END, size=1)
+    life.kept_at_end = {}
+    judgement = life.settle().judged()
+    assert (judgement.reasons, [one.rule for one in judgement.findings]) == ((), [Rule.LEAK])
+
+
+def test_each_module_that_is_still_loaded_is_told_by_its_name_or_else_its_number() -> None:
+    life = born()
+    life.text(Type.SUBJECT, "a_module_with_a_long_na", serial=3)
+    life.text(Type.SUBJECT, "me", serial=3, piece=1)
+    for load in (3, 2):
+        life.phase(Phase.COMING, load).phase(Phase.LIVE, load)
+    life.acquire(Kind.SLAB, A)
+    judgement = life.dead().settle().judged()
+    still = "is still loaded, and may still release what it holds"
+    assert judgement.reasons == (f"module 2 {still}", f"a_module_with_a_long_name {still}")
+    # One of three is gone: it may be another's.
+    assert judgement.findings == ()
+
+
+def test_a_thousand_modules_are_named_and_no_more() -> None:
+    life = born()
+    for load in range(2, 1003):
+        life.phase(Phase.COMING, load)
+    assert len(reasons(life.dead())) == 1000 - 1
 
 
 def test_a_life_without_a_module_is_none() -> None:
@@ -618,6 +717,9 @@ def test_what_a_module_holds_while_it_is_loaded_is_no_leak_yet() -> None:
         ((Phase.COMING, Phase.LIVE, Phase.GONE, Phase.GOING), "out of order"),
         ((Phase.LIVE, Phase.LIVE, Phase.GONE), "out of order"),
         ((Phase.LIVE, Phase.GONE, 9), "out of order"),
+        ((Phase.COMING, Phase.INIT_FAILED, Phase.INIT_FAILED, Phase.GONE), "out of order"),
+        ((Phase.COMING, Phase.INIT_FAILED, Phase.LIVE, Phase.GONE), "out of order"),
+        ((Phase.COMING, Phase.LIVE, Phase.GOING), "still loaded"),
     ],
 )
 def test_a_module_goes_through_its_phases(phases: tuple[int, ...], wrong: str) -> None:
@@ -647,3 +749,21 @@ def test_a_ledger_of_a_life_that_names_too_much_memory_is_told_and_not_read() ->
     assert judgement.verdict is Verdict.INCOMPLETE
     assert judgement.findings == ()
     assert "more than are looked at" in judgement.reasons[0]
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_so_much_memory_is_read_for_one_run_and_no_more(beyond: int) -> None:
+    """64 MiB."""
+    life, sizes = born(), ((64 << 20) - PAGE, PAGE + beyond)
+    for pointer, size in zip((A, A + (64 << 20)), sizes, strict=True):
+        life.drop(life.acquire(Kind.SLAB, pointer, size), flags=KEPT)
+    asked_for = wanted(take_apart(life.records()), PAGE_OFFSET)
+    assert [one.size for one in asked_for.extents] == [*sizes[: 2 - beyond]]
+    assert asked_for.unread == (sizes[1] if beyond else 0)
+
+
+def test_where_nobody_knows_the_map_of_all_memory_nothing_is_looked_for_in_it() -> None:
+    life = born()
+    life.acquire(Kind.SLAB, A, guard=16)
+    life.dead().settle()
+    assert compare(take_apart(life.records()), Memory(Snapshot(), {})) == ([], [])

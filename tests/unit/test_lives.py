@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from freeonce.audit import hardware
+from freeonce.audit.families import FAMILIES
 from freeonce.audit.held import Held, contested, during
 from freeonce.audit.lives import FOREVER, PAGE, Lives, _Marked
 from freeonce.audit.operands import Operand
@@ -120,6 +121,45 @@ def test_only_what_is_kept_is_kept_until_it_goes_back() -> None:
         assert not lives.keeps(moment, others)
 
 
+def test_what_goes_back_twice_is_kept_until_the_first_time() -> None:
+    life = born()
+    life.drop(life.acquire(Kind.SLAB, PAGE_OFFSET + 0x1000), flags=int(Flag.KEPT)).reclaim(1)
+    back = life.rows[-1]["sequence"]
+    life.phase(Phase.GOING).taken(1)
+    lives = Lives(take_apart(life.records()))
+    (made,) = lives.at([(FOREVER, 0x1000, 1)])
+    assert made is not None
+    assert [lives.keeps(moment, made) for moment in (back - 1, back, back + 1)] == [
+        *(back - 1 > lives.end(made), False, False)
+    ]
+
+
+def test_the_first_of_two_releases_is_the_end() -> None:
+    history = run().allocate(1, 0x1000, 8, CONTIGUOUS, 0, physical=10)
+    ends = []
+    for _ in range(2):
+        history.release(1, 0x1000, 8, CONTIGUOUS, 0, withheld=True)
+        ends.append(history.rows[-1]["sequence"])
+    lives = Lives(take_apart(history.records()))
+    (made,) = lives.at([(FOREVER, 10, 1)])
+    assert made is not None
+    assert lives.end(made) == ends[0]
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_bytes_are_only_of_what_lies_somewhere(kind: Kind) -> None:
+    """A module's own structs and the like are no memory that a CPU may be given."""
+    lies = {Kind.POOL, CONTIGUOUS, Kind.SLAB, Kind.PAGES, Kind.VMALLOC, Kind.KVMALLOC}
+    for size in (1, 8):
+        life = born()
+        life.acquire(kind, 0x1000, size)
+        life.rows[-1]["physical"] = 0x1000
+        for made in Lives(take_apart(life.records())).at(
+            [(FOREVER, 0xFF0, 64), (FOREVER, 0x1000, 1)]
+        ):
+            assert (made is not None) is (kind in lies)
+
+
 def test_whoever_released_it_first_is_its_release() -> None:
     life = born()
     own = life.acquire(Kind.SLAB, PAGE_OFFSET + 0x1000)
@@ -151,6 +191,7 @@ def test_the_pages_with_bytes_of_an_allocation_are_the_l2s(
     whole = take_apart(history.records())
     lives, (given,) = Lives(whole), given_to(whole)
     (made,) = lives.at([(given.start, gpa, size)])
+    assert made is not None
     assert hardware._pages(given, made, lives) == pages
 
 
@@ -167,6 +208,37 @@ def test_of_vmallocs_memory_the_first_page_is_known() -> None:
         assert lives.scattered is (there < size)
 
 
+def test_no_record_is_so_late_as_never() -> None:
+    assert np.iinfo(RECORD["sequence"]).max < FOREVER
+
+
+def test_an_allocation_has_no_more_bytes_than_have_an_address() -> None:
+    """52 bits are the most that the manual has (5.3)."""
+    for size in ((1 << 52) - 1, 1 << 52, (1 << 64) - 1):
+        history = run().add(
+            Type.ALLOCATE, serial=1, pointer=1, physical=0, size=size, kind=int(CONTIGUOUS)
+        )
+        lives = Lives(take_apart(history.records()))
+        (made,) = lives.at([(FOREVER, 0, 1)])
+        assert made is not None
+        assert lives.extent(made) == (0, min(size, 1 << 52))
+
+
+@pytest.mark.parametrize(
+    ("pointer", "gpa"),
+    [(PAGE_OFFSET + 0x10_0000, 0x10_0000), (0x10_0000, 0x10_0000), (0x10_0000, 0x10_4000)],
+)
+def test_objects_lie_where_the_map_has_them_in_which_pages_lie(pointer: int, gpa: int) -> None:
+    """A ledger that lies may have it begin anywhere, below 0 as well."""
+    life = born()
+    life.acquire(Kind.PAGES, pointer, PAGE)
+    life.rows[-1]["physical"] = gpa
+    serials = [None, life.acquire(Kind.OBJECT, pointer + 0x8000), None]
+    lives = Lives(take_apart(life.records()))
+    asked = [(FOREVER, gpa + 0x8000 + by, 64) for by in (-64, 0, 64)]
+    assert [serial(one) for one in lives.at(asked)] == serials
+
+
 def operands(seed: int) -> list[Operand]:
     chance = random.Random(seed)
     record = np.zeros(1, RECORD)[0]
@@ -174,7 +246,8 @@ def operands(seed: int) -> list[Operand]:
     for start in sorted(chance.sample(range(1, 60), 12)):
         end, gpa, size = start + chance.randint(0, 30), chance.randrange(30), chance.randint(1, 9)
         owner = "vcpu", chance.randint(1, 3)
-        given.append(Operand(record, Structure.VMCB, owner, 0, start, end, gpa, size, False))
+        where = Structure.VMCB, owner, 0, start, end, gpa, size
+        given.append(Operand(record, *where, identity=False, foreign=False))
     return given
 
 
@@ -184,7 +257,8 @@ def share(one: Operand, gpa: int, size: int) -> bool:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_what_is_in_use_at_a_moment_is_found_by_its_bytes(seed: int) -> None:
-    given = operands(seed)
+    """Of a number of two's power as well, which fill the tree."""
+    given = operands(seed)[: (1, 2, 4, 8, 12)[seed % 5]]
     held = Held(given, lambda one: one.owner)
     moments = list(range(95))
     asked: Iterator[int] = during(given, [held], [(moment, moment) for moment in moments])

@@ -8,12 +8,12 @@ import pytest
 from freeonce.audit import kernel
 from freeonce.audit.audit import judge
 from freeonce.audit.families import of_subjects
-from freeonce.audit.memory import Memory
+from freeonce.audit.memory import Memory, compare, wanted
 from freeonce.audit.model import Account, Judgement, Rule, Verdict
 from freeonce.audit.run import settled, take_apart
 from freeonce.evidence.ledger import GUARD_BYTES, RECORD, Flag, Kind, Records, Type, Witness
-from freeonce.evidence.snapshot import Snapshot
-from tests.unit.history import PAGE, History, run
+from freeonce.evidence.snapshot import Extent, Snapshot
+from tests.unit.history import PAGE, PAGE_OFFSET, History, run
 
 POOL, CONTIGUOUS = Kind.POOL, Kind.CONTIGUOUS
 A, B = 0xFFFF_8880_0000_1000, 0xFFFF_8880_0000_9000
@@ -55,6 +55,18 @@ def test_a_release_of_what_nobody_allocated_is_unledgered() -> None:
     assert "released past the ledger" in detail(history.done(), Rule.UNLEDGERED)
 
 
+def test_what_the_kernel_alone_saw_is_of_no_allocation_and_told_once() -> None:
+    (one,) = run().kernel(Type.RELEASE, pointer=A, kind=int(CONTIGUOUS)).done().findings
+    assert (one.serial, one.cpu, one.allocated_site, one.released_site, one.count) == (
+        0,
+        0,
+        0,
+        0,
+        1,
+    )
+    assert (one.at, one.what, one.size, one.gpa, one.total) == (None,) * 5
+
+
 def test_an_allocation_that_the_kernel_never_made() -> None:
     history = run().allocate(1, A, physical=GPA, seen=False).release(1, A).end()
     history.add(Type.RECLAIM, serial=1, pointer=A).add(Type.SETTLED, detail=1)
@@ -65,6 +77,16 @@ def test_an_allocation_larger_than_the_kernel_made() -> None:
     history = run().kernel(Type.ALLOCATE, pointer=A, size=32, kind=int(POOL))
     history.allocate(1, A, physical=GPA, seen=False).release(1, A)
     assert "that the kernel never made" in detail(history.done())
+
+
+@pytest.mark.parametrize(("size", "fits"), [(63, True), (64, True), (65, False)])
+def test_an_allocation_ends_where_the_memory_ends_that_the_kernel_gave(
+    size: int, fits: bool
+) -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=80, kind=int(POOL))
+    history.allocate(1, A + 16, size, seen=False)
+    never = "the ledger has an allocation here that the kernel never made"
+    assert (never in texts(history)) is not fits
 
 
 def test_an_allocation_of_the_other_kind() -> None:
@@ -191,6 +213,18 @@ def test_the_rest_of_the_last_page_of_contiguous_memory_is_watched(
     assert found.detail == f"written at byte {offset} behind its end, found at the end"
 
 
+def test_of_several_bytes_that_were_written_the_first_is_told() -> None:
+    history = run().allocate(1, A, 64, CONTIGUOUS, physical=GPA, detail=6)
+    history.release(1, A, 64, CONTIGUOUS).end().settle()
+    inside, behind = ({GPA + offset: 0x42, GPA + offset + 8: 0x42} for offset in (3, 100))
+    assert detail(history.judged(inside), Rule.USE_AFTER_FREE) == (
+        "written at byte 3 after its release"
+    )
+    assert detail(history.judged(behind), Rule.OUT_OF_BOUNDS) == (
+        "written at byte 36 behind its end, found at the end"
+    )
+
+
 def test_what_a_release_found_on_the_rest_of_the_page_is_out_of_bounds() -> None:
     history = run().allocate(1, A, 64, Kind.CONTIGUOUS, physical=GPA, detail=6)
     history.release(1, A, 64, Kind.CONTIGUOUS)
@@ -226,11 +260,80 @@ def test_a_release_whose_guard_was_not_told_once_disagrees() -> None:
     assert "recorded 2 times" in detail(twice.done())
 
 
-def test_memory_of_which_only_the_guard_was_read_disagrees() -> None:
+def test_memory_that_was_not_read_from_its_first_byte_on_disagrees() -> None:
     history = run().allocate(1, A, physical=GPA).release(1, A).end().settle()
-    guard_only = Snapshot([(GPA + 64, history.blocks[0].memory()[64:])])
-    judgement = judge(history.records(), Memory(guard_only, history.memory().gpas))
-    assert "where no memory is" in detail(judgement)
+    for missing in (1, 64):
+        rest = Snapshot([(GPA + missing, history.blocks[0].memory()[missing:])])
+        judgement = judge(history.records(), Memory(rest, history.memory().gpas))
+        assert "where no memory is" in detail(judgement)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "rest"),
+    [
+        (POOL, 64, 0),
+        (CONTIGUOUS, 64, PAGE - 64 - GUARD_BYTES),
+        (CONTIGUOUS, PAGE - GUARD_BYTES, 0),
+        (CONTIGUOUS, PAGE - GUARD_BYTES + 1, PAGE - 1),
+    ],
+)
+def test_of_live_memory_what_lies_behind_is_read_and_of_released_memory_all(
+    kind: Kind, size: int, rest: int
+) -> None:
+    for released, withheld in ((False, False), (True, True), (True, False)):
+        history = run().allocate(1, A, size, kind, physical=GPA)
+        if released:
+            history.release(1, A, size, kind, withheld=withheld)
+        asked_for = wanted(take_apart(history.records()), PAGE_OFFSET)
+        start = GPA if released and not withheld else GPA + size
+        assert asked_for.extents == [Extent(start, GPA + size + GUARD_BYTES + rest - start)]
+        assert asked_for.gvas == [A, A + size + GUARD_BYTES - 1]
+        assert asked_for.unread == 0
+
+
+def test_memory_of_which_the_rest_of_the_page_was_not_read_disagrees() -> None:
+    history = run().allocate(1, A, kind=CONTIGUOUS, physical=GPA).end().settle()
+    for read, there in ((PAGE, True), (PAGE - 1, False)):
+        part = Snapshot([(GPA, history.blocks[0].memory()[:read])])
+        _, disputes = compare(take_apart(history.records()), Memory(part, history.memory().gpas))
+        assert (disputes == []) is there
+
+
+def test_the_last_byte_of_an_allocation_is_looked_up_as_the_first_is() -> None:
+    last = 64 + GUARD_BYTES - 1
+    for at in (0, last):
+        history = run().allocate(1, A, physical=GPA).release(1, A).end().settle()
+        memory = history.memory()
+        memory.gpas[A + at] = 0x7000
+        assert detail(judge(history.records(), memory)).startswith(
+            f"the ledger puts it at gpa {GPA + at:#x}, the guest's page tables at 0x7000"
+        )
+
+
+def broken_behind(history: History) -> list[int]:
+    """The serials of those found broken behind their end, with allocation 2 broken there."""
+    found, _ = compare(take_apart(history.records()), history.memory(written={GPA + PAGE + 64: 1}))
+    return [one.serial for one in found if one.rule is Rule.OUT_OF_BOUNDS]
+
+
+def two() -> History:
+    return run().allocate(1, A, physical=GPA).allocate(2, B, physical=GPA + PAGE)
+
+
+def test_what_is_not_known_of_one_allocation_is_known_of_the_next() -> None:
+    real = two().release(1, A).end()
+    real.rows[0]["flags"] = int(Flag.REAL)
+    past = two().kernel(Type.RELEASE, pointer=A, kind=int(POOL)).end()
+    late = two().end().release(1, A)
+    elsewhere = two().release(1, A).end()
+    elsewhere.blocks[0].mapped = 0x7000
+    assert [broken_behind(one) for one in (real, past, late, elsewhere)] == [[2]] * 4
+
+
+def test_of_more_memory_than_is_read_nobody_says_that_it_is_not_there() -> None:
+    history = run().allocate(1, A, physical=GPA).release(1, A).end().settle()
+    memory = Memory(Snapshot(), history.memory().gpas, unread=1)
+    assert compare(take_apart(history.records()), memory) == ([], [])
 
 
 def test_released_by_the_ledger_and_live_in_memory() -> None:
@@ -288,6 +391,186 @@ def test_only_what_settles_a_run_leaves_its_pairs_as_they_are(
     assert settled(take_apart(records[: ended - 1]), records[ended:]) is None
 
 
+def past_the_ledger(history: History) -> list[tuple[int | None, str]]:
+    """Where the kernel saw what the ledger does not tell, and what."""
+    findings, _ = kernel.compare(history.records())
+    return [(one.pointer, one.detail.partition(" past")[0]) for one in findings]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "flags", "found"),
+    [
+        (A, 0, True),
+        (A, int(Flag.TAIL), True),
+        (A - 8, int(Flag.TAIL), False),
+        (A + 8, int(Flag.TAIL), False),
+        (B, int(Flag.TAIL), False),
+        (B, 0, True),
+    ],
+)
+def test_a_function_of_the_kernels_may_end_with_a_kfree_of_its_own_memory(
+    pointer: int, flags: int, found: bool
+) -> None:
+    """Called by ours (flags 32); of an address that our ledger has it is our memory."""
+    history = run().allocate(1, A).kernel(Type.RELEASE, pointer=A, kind=int(POOL))
+    history.kernel(Type.RELEASE, pointer=pointer, kind=int(POOL), flags=flags)
+    assert past_the_ledger(history) == ([(pointer, "released")] if found else [])
+
+
+@pytest.mark.parametrize(("size", "handed_on"), [(64, False), (PAGE - 1, False), (PAGE, True)])
+def test_only_memory_of_whole_pages_hands_them_on_and_once(size: int, handed_on: bool) -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=size, kind=int(POOL))
+    history.kernel(Type.RELEASE, pointer=A, kind=int(POOL))
+    for _ in range(2):
+        history.kernel(Type.RELEASE, pointer=A, size=PAGE, kind=int(CONTIGUOUS))
+    strays = [one for one in past_the_ledger(history) if one[1] == "released"]
+    assert strays == [(A, "released")] * (1 if handed_on else 2)
+
+
+@pytest.mark.parametrize(
+    ("pointer", "kind"), [(A, POOL), (A + PAGE, CONTIGUOUS), (A + 8, CONTIGUOUS)]
+)
+def test_pages_are_handed_on_where_they_begin_and_as_pages(pointer: int, kind: Kind) -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=2 * PAGE, kind=int(POOL))
+    history.kernel(Type.RELEASE, pointer=A, kind=int(POOL))
+    history.kernel(Type.RELEASE, pointer=pointer, size=PAGE, kind=int(kind))
+    assert (pointer, "released") in past_the_ledger(history)
+
+
+def test_inside_of_slab_memory_nothing_is_released() -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=64, kind=int(POOL))
+    history.kernel(Type.RELEASE, pointer=A + 8, kind=int(POOL))
+    assert past_the_ledger(history) == [
+        (A + 8, "released"),
+        (A, "allocated and never released"),
+    ]
+
+
+def texts(history: History) -> list[str]:
+    """Where the ledger and the kernel speak of the same and differ."""
+    return [one.text for one in kernel.compare(history.records())[1]]
+
+
+@pytest.mark.parametrize(
+    ("what", "fields", "speaks"),
+    [
+        (Type.RELEASE, {"pointer": A - 1, "serial": 1}, False),
+        (Type.RELEASE, {"pointer": A, "serial": 1}, True),
+        (Type.RELEASE, {"pointer": A + 63, "serial": 1}, True),
+        (Type.RELEASE, {"pointer": A + 64, "serial": 1}, False),
+        (Type.RELEASE, {"pointer": A}, False),
+        (Type.RESTORED, {"pointer": A, "serial": 1}, False),
+    ],
+)
+def test_what_the_ledger_says_to_have_had_is_not_past_it(
+    what: Type, fields: dict[str, int], speaks: bool
+) -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=64, kind=int(POOL))
+    history.add(what, kind=int(POOL), **fields)
+    past = [] if speaks else [(A, "allocated and never released")]
+    disputed = ["the kernel made an allocation here that is not in the ledger"] if speaks else []
+    assert (past_the_ledger(history), texts(history)) == (past, disputed)
+
+
+@pytest.mark.parametrize(
+    ("serial", "pointer", "had"), [(1, A, True), (1, A + 8, False), (2, A, False)]
+)
+def test_the_ledger_gives_back_only_what_it_has(serial: int, pointer: int, had: bool) -> None:
+    history = run().allocate(1, A)
+    history.add(Type.RECLAIM, serial=serial, pointer=pointer, kind=int(POOL))
+    words = "the ledger gives back an allocation that it never had"
+    assert texts(history) == ([] if had else [words])
+
+
+@pytest.mark.parametrize(("size", "whole"), [(PAGE - 1, False), (PAGE, True), (PAGE + 1, True)])
+def test_memory_is_back_when_all_of_it_is(size: int, whole: bool) -> None:
+    history = run().kernel(Type.ALLOCATE, pointer=A, size=PAGE, kind=int(CONTIGUOUS))
+    history.kernel(Type.RELEASE, pointer=A, size=size, kind=int(CONTIGUOUS))
+    released = "released" if whole else "never released"
+    assert past_the_ledger(history) == [(A, f"allocated and {released}")]
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "pages"),
+    [
+        (0, PAGE - GUARD_BYTES, 1),
+        (0, PAGE - GUARD_BYTES + 1, 2),
+        (8, 64, 1),
+    ],
+)
+def test_pages_taken_by_number_are_whole_ones(offset: int, size: int, pages: int) -> None:
+    """As many as size and guard need, from the beginning of that in which it begins."""
+    for given in (pages - 1, pages):
+        history = run().allocate(1, A + offset, size, CONTIGUOUS, 12, physical=GPA, seen=False)
+        history.rows[-2]["flags"] = int(Flag.RANGE)
+        history.add(Type.RECLAIM, serial=1, pointer=A + offset, kind=int(CONTIGUOUS))
+        for page in range(given):
+            pointer = A + page * PAGE
+            history.kernel(Type.RELEASE, pointer=pointer, size=PAGE, kind=int(CONTIGUOUS))
+        stays = ["the ledger gave it back; the kernel never got it"]
+        assert texts(history.add(Type.SETTLED)) == ([] if given == pages else stays)
+
+
+def test_two_allocations_of_the_ledger_where_the_kernel_made_one_disagree() -> None:
+    history = run().allocate(1, A, 128).allocate(2, A + 64, seen=False)
+    assert texts(history) == ["the ledger has two allocations where the kernel made one"]
+
+
+Row = tuple[Type, dict[str, int]]
+
+
+def test_probes_are_all_there_when_a_run_begins() -> None:
+    """15 of them (guest/LEDGER.md)."""
+    on = {"witness": int(Witness.KERNEL), "detail": 0x7FFF}
+    begin: Row = (Type.BEGIN, {})
+    step: Row = (Type.STEP, on)
+    told: list[tuple[bool, tuple[Row, ...]]] = [
+        (True, (begin, (Type.WITNESS_ON, on), step)),
+        (True, (begin, (Type.WITNESS_ON, on | {"detail": 0xFFFF}))),
+        (False, (begin, step)),
+        (False, (begin, step, (Type.WITNESS_ON, on))),
+        (False, (step, (Type.WITNESS_ON, on))),
+        (False, (begin, (Type.WITNESS_ON, on), (Type.WITNESS_ON, on))),
+        (False, (begin, (Type.WITNESS_ON, on | {"witness": int(Witness.LEDGER)}))),
+        *(
+            (False, (begin, (Type.WITNESS_ON, on | {"detail": 0x7FFF & ~(1 << probe)})))
+            for probe in range(15)
+        ),
+    ]
+    for there, rows in told:
+        history = History()
+        for what, fields in rows:
+            history.add(what, **fields)
+        assert kernel.attached(history.records()) is there
+
+
+BLOCKS = ((10, 5), (15, 0), (20, 1), (30, 4))
+"""Where the kernel gave out how many bytes."""
+
+
+def test_open_blocks_are_found_by_their_bytes() -> None:
+    """No bytes at all lie where they begin."""
+    walk, record = kernel.Walk(), np.zeros(1, RECORD)[0]
+    for start, size in BLOCKS:
+        walk.add(kernel.Block(record, start, size))
+    left = list(BLOCKS)
+    while True:
+        for pointer, size in product(range(8, 40), range(25)):
+            touched = [
+                start
+                for start, room in left
+                if start < pointer + max(size, 1) and pointer < start + max(room, 1)
+            ]
+            assert [one.start for one in walk.overlapping(pointer, size)] == touched
+            inside = [start for start, room in left if start <= pointer < start + room]
+            holding = walk.holding(pointer)
+            assert ([] if holding is None else [holding.start]) == inside
+        if not left:
+            break
+        start, _ = left.pop(len(left) // 2)
+        walk.close(walk.open[start])
+
+
 def agree(history: History) -> bool:
     return kernel._plainly_agree(history.end().settle().records())
 
@@ -295,6 +578,10 @@ def agree(history: History) -> bool:
 def test_what_plainly_agrees_needs_no_walk() -> None:
     assert agree(run())
     assert agree(run().allocate(1, A).release(1, A).allocate(2, B))
+    many = run()
+    for serial in range(1, 7):
+        many.allocate(serial, A + 16 * PAGE * (serial % 4) + PAGE * serial)
+    assert agree(many)
 
 
 @pytest.mark.parametrize("lost", range(20))
@@ -337,11 +624,16 @@ def test_what_is_told_otherwise_is_plain_only_where_the_walk_is_silent(
     assert all(kernel.compare(one) == ([], []) for one in plain)
 
 
+@pytest.mark.parametrize("first", [1, 4])
 def test_what_is_told_in_another_order_is_plain_only_where_the_walk_is_silent(
-    monkeypatch: pytest.MonkeyPatch,
+    first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    history = run().allocate(1, A).allocate(2, B, kind=CONTIGUOUS).allocate(3, A + 8 * PAGE)
-    records = history.end().settle().records()
+    """Whichever goes back first."""
+    history = run().allocate(1, A).allocate(2, B, kind=CONTIGUOUS)
+    history.allocate(3, A + 16 * PAGE, 2 * PAGE).allocate(4, A - 16 * PAGE).end()
+    history.blocks.sort(key=lambda one: abs(one.serial - first))
+    records = history.settle().records()
+    assert _told_plainly(records)
     orders = (list(range(len(records))) for _ in range(len(records) ** 2))
     changed = []
     for order, (one, other) in zip(orders, product(range(len(records)), repeat=2), strict=True):
@@ -350,6 +642,28 @@ def test_what_is_told_in_another_order_is_plain_only_where_the_walk_is_silent(
     plain = [one for one in changed if _told_plainly(one)]
     monkeypatch.setattr(kernel, "_plainly_agree", lambda _: False)
     assert all(kernel.compare(one) == ([], []) for one in plain)
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        ((A, 0), (A, 0), (B, 0)),
+        ((A, 0), (B, 0), (B, 0)),
+        ((A, 64), (A + 63, 64), (B, 64)),
+        ((A, 64), (B, 64), (B + 63, 64)),
+        ((A, 64), (B, 128), (B + 64, 64)),
+    ],
+)
+def test_what_lies_over_each_other_is_not_plain(blocks: tuple[tuple[int, int], ...]) -> None:
+    history = run()
+    for serial, (pointer, size) in enumerate(blocks, start=1):
+        history.kernel(Type.ALLOCATE, pointer=pointer, size=size, kind=int(POOL))
+        history.add(Type.ALLOCATE, serial=serial, pointer=pointer, size=size, kind=int(POOL))
+    for serial, (pointer, _) in enumerate(blocks, start=1):
+        history.add(Type.RECLAIM, serial=serial, pointer=pointer, kind=int(POOL))
+        history.kernel(Type.RELEASE, pointer=pointer, kind=int(POOL))
+    assert not _told_plainly(history.records())
+    assert texts(history)
 
 
 def _told_plainly(records: Records) -> bool:

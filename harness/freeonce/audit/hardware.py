@@ -12,7 +12,7 @@ import numpy as np
 
 from freeonce.audit.freed import freed
 from freeonce.audit.held import Held, contested, during
-from freeonce.audit.lives import FOREVER, Lives
+from freeonce.audit.lives import Lives
 from freeonce.audit.model import Finding, Rule
 from freeonce.audit.operands import FIELDS, HANDLER, MAPPED, WALKED, Operand, operands
 from freeonce.audit.rules import CACHE_NAMES, WRITE_BACK, make_finding
@@ -123,24 +123,24 @@ def _stale(
     tlb = Tlb(run)
     missing: defaultdict[int, dict[int, tuple[int, Operand, np.void, Entry]]] = defaultdict(dict)
     for one, allocate in given:
-        released = FOREVER if allocate is None else lives.end(allocate)
-        if one.structure not in WALKED or not one.start < one.end <= released < FOREVER:
+        if allocate is None or one.structure not in WALKED or lives.end(allocate) < one.end:
             continue
+        released = lives.end(allocate)
         span = one.owner[1], one.start, one.end, released
         if one.structure is Structure.PAGE:
             entry = tlb.stale_page(*span, _pages(one, allocate, lives))
         else:
             entry = tlb.stale(*span)
-        if entry is not None and allocate is not None:
+        if entry is not None:
             others = missing[entry.start]
             others.setdefault(int(allocate["sequence"]), (released, one, allocate, entry))
     for others in missing.values():
         yield _without_flush(run, list(others.values()), lives)
 
 
-def _pages(one: Operand, allocate: np.void | None, lives: Lives) -> range:
+def _pages(one: Operand, allocate: np.void, lives: Lives) -> range:
     """The numbers, for the L2, of those pages that have bytes of an allocation."""
-    begins, bytes_ = (0, 0) if allocate is None else lives.extent(allocate)
+    begins, bytes_ = lives.extent(allocate)
     low, high = max(one.gpa, begins), min(one.gpa + one.size, begins + bytes_)
     at = int(one.record["pointer"]) - one.gpa
     return range((low + at) // PAGE, (high + at - 1) // PAGE + 1)

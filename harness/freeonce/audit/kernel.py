@@ -150,10 +150,8 @@ def _plainly_agree(records: Records) -> bool:
     count = len(told)
     if not (len(made) == len(gone) == len(back) == count):
         return False
-    # Each is made and then told before the next; each is told to go back, and then is gone.
-    if np.any(made > told) or np.any(told[:-1] > made[1:]):
-        return False
-    if np.any(back > gone) or np.any(gone[:-1] > back[1:]):
+    # Each is made and then told, and all are told before any goes back.
+    if np.any(made > told) or (count and min(back[0], gone[0]) < told[-1]):
         return False
     pointer, size, kind = records["pointer"], records["size"], records["kind"]
     inside = (pointer[made] <= pointer[told]) & (
@@ -161,9 +159,7 @@ def _plainly_agree(records: Records) -> bool:
     )
     if not np.all(inside & (kind[made] == kind[told])):
         return False
-    # Those that go back are those that were made, each once; given out while none was gone.
-    if count and gone[0] < made[-1]:
-        return False
+    # Those that go back are those that were made, each once.
     order, other = np.argsort(pointer[made]), np.argsort(pointer[gone])
     starts = pointer[made][order]
     whole = (kind[gone][other] == Kind.POOL) | (size[gone][other] == size[made][order])

@@ -33,8 +33,7 @@ class Lives:
 
     def __init__(self, run: Run) -> None:
         places, sizes = _extents(run.allocates)
-        begins = run.records[run.records["type"] == Type.BEGIN]
-        if not np.any(begins["flags"] & Flag.LIFE):
+        if not run.is_life:
             sizes[of_subjects(run.allocates["kind"])] = 0
         known = np.flatnonzero(sizes > 0)
         chosen = known[np.argsort(places[known], kind="stable")]
@@ -44,7 +43,7 @@ class Lives:
         self._place = {int(one): at for at, one in enumerate(self._allocates["sequence"])}
         self.scattered = bool(np.any(sizes[known] < run.allocates["size"][known]))
         self._release: dict[int, np.void] = {}
-        for index in np.flatnonzero(run.first & (run.target != NONE)):
+        for index in np.flatnonzero(run.first):
             sequence = int(run.allocates["sequence"][run.target[index]])
             self._release[sequence] = run.releases[index]
         self._back = _given_back(run)
@@ -210,7 +209,7 @@ class _Marked:
             return None
         node = self._leaves + place - 1
         while not self._any[node]:
-            while node > 1 and not node % 2:
+            while not node % 2:
                 node //= 2
             if node == 1:
                 return None

@@ -4,7 +4,9 @@ Behind every allocation stands a guard that says whose it is and whether it is l
 released; released memory is full of poison until the run is settled.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -61,12 +63,11 @@ class Wanted:
     unread: int
 
 
-def wanted(run: Run, page_offset: int = 0) -> Wanted:
+def wanted(run: Run, page_offset: int) -> Wanted:
     """What the host must read before the run is settled. It is bounded; `unread` says by what."""
     extents, gvas = _of_pools(run)
     extents += [one.extent for one in quarantine.to_look_at(run, page_offset)]
-    upto = np.cumsum([min(one.size, 1 << 40) for one in extents], dtype=np.uint64)
-    fits = int(np.searchsorted(upto, MOST_BYTES, side="right"))
+    fits = bisect_right(list(accumulate(one.size for one in extents)), MOST_BYTES)
     unread = sum(one.size for one in extents[fits:])
     return Wanted(extents[:fits], gvas, unread)
 

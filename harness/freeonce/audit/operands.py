@@ -74,7 +74,7 @@ class Operand(NamedTuple):
     gpa: int
     size: int
     identity: bool
-    foreign: bool = False
+    foreign: bool
 
     @property
     def anybodys(self) -> bool:

@@ -189,5 +189,7 @@ def _wrong(phases: list[int]) -> str:
     if Phase.LIVE not in phases and Phase.INIT_FAILED not in phases:
         return "never went live, and its init function is not known to have failed"
     in_order = [phase for phase in phases if phase in ORDER]
-    whole = in_order == sorted(set(in_order)) and phases.count(Phase.INIT_FAILED) <= 1
+    # The kernel calls its init function once: it succeeds, or fails.
+    once = phases.count(Phase.LIVE) + phases.count(Phase.INIT_FAILED) == 1
+    whole = once and in_order == sorted(set(in_order))
     return "" if whole and set(phases) <= set(Phase) else "went through its phases out of order"
