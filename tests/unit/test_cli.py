@@ -656,6 +656,27 @@ def test_that_needs_nobody_who_hears_of_it(stderr: str) -> None:
     assert (done.returncode, done.stdout) == (130, "")
 
 
+TOO_LATE = """
+import os, signal, sys, threading, time
+
+class Late:
+    def __del__(self, kill=os.kill, us=os.getpid(), term=signal.SIGTERM, sleep=time.sleep):
+        kill(us, term)
+        sleep(0.1)
+
+late = Late()  # goes with this module, when Python is nearly over
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+sys.argv = ["freeonce", "--version"]
+from freeonce.__main__ import main
+main()
+"""
+
+
+def test_a_signal_that_comes_when_all_is_over_is_no_status() -> None:
+    done = subprocess.run([sys.executable, "-c", TOO_LATE], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def forsaken() -> int:
     reader, writer = os.pipe()
     os.close(reader)

@@ -98,6 +98,16 @@ def _end(number: int, _frame: FrameType | None) -> None:
     raise _Ended(_Ended.last)
 
 
+def _deafen(*numbers: int) -> None:
+    """Ignore these signals: one that comes when Python is nearly over is not to be our status.
+
+    Python gives every other its default action back then. To block them is not enough, since
+    libraries have threads of their own.
+    """
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def main() -> None:
     """The program. Exit status: as in README.md, 128 + n after signal n."""
     streams.open_missing()
@@ -149,9 +159,7 @@ def _run() -> int:
         # Under nohup a hang-up is to be ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
-    # Python gives them their default action back when it is nearly over: one that came then would
-    # be our status in place of the verdict.
-    atexit.register(signal.pthread_sigmask, signal.SIG_BLOCK, (signal.SIGINT, *ending))
+    atexit.register(_deafen, signal.SIGINT, *ending)
     try:
         # Not in standalone mode click returns what a verb exits with.
         return int(verbs.main(standalone_mode=False) or 0)
