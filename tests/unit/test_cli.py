@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -660,20 +661,23 @@ TOO_LATE = """
 import os, signal, sys, threading, time
 
 class Late:
-    def __del__(self, kill=os.kill, us=os.getpid(), term=signal.SIGTERM, sleep=time.sleep):
-        kill(us, term)
+    def __del__(self, kill=os.kill, us=os.getpid(), number=int(sys.argv[1]), sleep=time.sleep):
+        kill(us, number)
         sleep(0.1)
 
 late = Late()  # goes with this module, when Python is nearly over
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.argv = ["freeonce", "--version"]
 from freeonce.__main__ import main
 main()
 """
 
 
-def test_a_signal_that_comes_when_all_is_over_is_no_status() -> None:
-    done = subprocess.run([sys.executable, "-c", TOO_LATE], capture_output=True, check=False)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_comes_when_all_is_over_is_no_status(number: signal.Signals) -> None:
+    words = [sys.executable, "-c", TOO_LATE, str(int(number))]
+    done = subprocess.run(words, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
