@@ -14,6 +14,7 @@
 #   make mutation  audit and evidence changed in each way that tests should notice (ARGS: --share 0.02)
 #   make death   whoever dies at 200 random moments each, into docs/death.md (ARGS: how many, --at-once N)
 #   make soak    10,000 guests by one harness, and what it keeps of them, into docs/soak.md (ARGS: how many)
+#   make unsaid  an instrument without each type of record, into docs/unsaid.md (ARGS: records)
 #   make kills   1,000 tasks of a campaign, 100 kills of its parts, into docs/kills.md (ARGS: --tasks N)
 #   make transcript  from a wheel to findings, word by word and timed, into docs/installed.md
 #   make scale   what a campaign costs beside its guests (ARGS: --tasks N, --guests N)
@@ -37,7 +38,7 @@ RECIPES = PYTHON='$(CURDIR)/$(BIN)/python'
 RUST_FILES = $(shell find guest/rust/src -name '*.rs')
 SHELL_FILES = $(shell git ls-files -co --exclude-standard '*.sh') ci/install-deps ci/lane ci/newer-qemu .ci/run guest/init/etc/rc guest/outer/init guest/outer/look
 
-.PHONY: help setup packages images outer run shell test test-kvm test-qemu test-lowest matrix deception fuzz mutation bench death soak kills transcript scale lint format clean
+.PHONY: help setup packages images outer run shell test test-kvm test-qemu test-lowest matrix deception fuzz mutation bench death soak unsaid kills transcript scale lint format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -117,6 +118,9 @@ bench: setup
 
 death: setup
 	@nice $(BIN)/python -m tests.death docs/death.md $(ARGS)
+
+unsaid: setup
+	@nice $(BIN)/python -m tests.unsaid docs/unsaid.md $(ARGS)
 
 soak: setup
 	@nice $(BIN)/python -m tests.soak docs/soak.md $(ARGS)
