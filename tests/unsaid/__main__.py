@@ -41,10 +41,9 @@ No verdict notices that these are missing:
 
 {whys}"""
 WORDS = "it only says where in the source something is: no verdict rests on it"
-SELDOM = (
-    "these runs have none: it tells of what went wrong in the instrument, or with others' VMRUNs"
-)
+SELDOM = "these runs have none: it tells of a panic, of a blind instrument, or of others' VMRUNs"
 UNNOTICED = {
+    "invlpga": "none of these scenarios rests on it; without it more is found, not less",
     "unsupported": "what this CPU could not do looks as if it had been done, and was clean",
     **dict.fromkeys(
         ("subject", "section", "stack", "symbol", "kernel:stack", "kernel:symbol"), WORDS
