@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # freeonce.ko, what other modules may call in it, and which functions of the kernel it has wrappers for.
-# Usage: instrument.sh KERNEL GUEST DEST SYMVERS FAMILIES [OWN]
+# Usage: instrument.sh KERNEL GUEST DEST SYMVERS FAMILIES [OWN [HOLE]]
 #
-# OWN: a project's freeonce.toml, whose `families` are functions more. Environment: LEAVES_OUT, the
-# records that it never writes (ledger/ledger.c).
+# OWN: a project's freeonce.toml, whose `families` are functions more. HOLE: the records that it never
+# writes (unsaid.sh).
 here=$(dirname "$(realpath "$0")")
 . "$here/lib.sh"
 . "$here/kbuild.sh"
@@ -16,7 +16,8 @@ mkdir "$scratch/guest"
 cp -r -- "$guest/instrument" "$scratch/guest/"
 table=$scratch/guest/instrument/families/families.toml
 "$python" "$here/wrappers.py" generate "$table" "$kernel/headers/Module.symvers" "$scratch/guest/instrument/families" "${own[@]}"
-build_module instrument "LEAVES_OUT=${LEAVES_OUT:-}"
+# An argument, so that no variable of the environment makes a hole in anybody's instrument.
+build_module instrument "LEAVES_OUT=${7:-}"
 built=$scratch/guest/instrument/Module.symvers
 "$python" "$here/wrappers.py" describe "$table" "$kernel/headers/Module.symvers" "$built" "$scratch/families.json" "${own[@]}"
 publish "$scratch/families.json" "$families"

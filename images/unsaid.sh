@@ -10,7 +10,7 @@ scratch_beside "$dest"
 image=$scratch/image
 mkdir "$image"
 ln -s "$base"/{kernel,boot,keys,programs,specimens.ko} "$image/"
-LEAVES_OUT=$record "$here/instrument.sh" "$base/kernel" "$guest" "$image/freeonce.ko" "$image/freeonce.symvers" "$image/families.json"
+"$here/instrument.sh" "$base/kernel" "$guest" "$image/freeonce.ko" "$image/freeonce.symvers" "$image/families.json" "" "$record"
 "$here/initramfs.sh" "$base/kernel" "$image" "$guest/init" "$image/initramfs.cpio"
 "$python" "$here/manifest.py" write "$image" "$toolchain"
 publish "$image" "$dest"
