@@ -13,9 +13,10 @@ def main() -> None:
 
         program.main()
     except KeyboardInterrupt:
-        with suppress(OSError):
-            if sys.stderr is not None:
-                print("interrupted", file=sys.stderr, flush=True)
+        for stream, words in ((sys.stdout, ""), (sys.stderr, "interrupted\n")):
+            with suppress(OSError):
+                if stream is not None:
+                    print(words, end="", file=stream, flush=True)
         # Not by way of Python's end, which would try to write once more what could not be written.
         os._exit(128 + signal.SIGINT)
 

@@ -657,6 +657,26 @@ def test_that_needs_nobody_who_hears_of_it(stderr: str) -> None:
     assert (done.returncode, done.stdout) == (130, "")
 
 
+PRINTED = """
+from freeonce.cli import main as program
+
+def printed():
+    print("a report")
+    raise KeyboardInterrupt
+
+program.main = printed
+from freeonce.__main__ import main
+main()
+"""
+
+
+def test_what_was_printed_before_an_interrupt_is_written() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTED], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "a report\n", "interrupted\n")
+
+
 TOO_LATE = """
 import os, signal, sys, threading, time
 
