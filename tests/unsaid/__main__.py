@@ -20,7 +20,7 @@ from freeonce.evidence.ledger import BY_KERNEL, Type, Witness
 from freeonce.project.image import image_path
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("fault/*", "c/*", "kernel/*", "module/*", "hypervisor/*", "svm/exit/c*")
+NAMES = ("fault/*", "c/*", "kernel/*", "module/*", "hypervisor/*", "svm/exit/c*", "svm/tlb/*")
 LIFE = ("dummy", "--fail-each=load")
 """A module of the kernel's that is clean, and each of its failure points is handled."""
 SECONDS = 900
@@ -43,12 +43,11 @@ No verdict notices that these are missing:
 WORDS = "it only says where in the source something is: no verdict rests on it"
 SELDOM = "these runs have none: it tells of a panic, of a blind instrument, or of others' VMRUNs"
 UNNOTICED = {
-    "invlpga": "none of these scenarios rests on it; without it more is found, not less",
     "unsupported": "what this CPU could not do looks as if it had been done, and was clean",
     **dict.fromkeys(
         ("subject", "section", "stack", "symbol", "kernel:stack", "kernel:symbol"), WORDS
     ),
-    **dict.fromkeys(("panic", "blind", "kernel:blind", "left", "page_freed"), SELDOM),
+    **dict.fromkeys(("panic", "blind", "kernel:blind", "page_freed"), SELDOM),
 }
 """Records whose absence no verdict of these runs notices, and why."""
 

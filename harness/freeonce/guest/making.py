@@ -113,9 +113,10 @@ def booted(
     deadline: Deadline,
     ram: Ram | None = None,
 ) -> tuple[Guest, Deadline]:
-    """As `boot_up`, and the deadline that it kept. A boot that froze or misjudged its clock is
-    begun anew, once, with as long a deadline, and BEGUN_ANEW is told. What goes wrong a second time
-    is raised.
+    """As `boot_up`, and the deadline that it kept. What went wrong by chance is begun anew, once.
+
+    That is a boot that froze, or misjudged its clock. The second one has as long a deadline, and
+    BEGUN_ANEW is told. What goes wrong a second time is raised.
     """
     with ExitStack() as attempt:
         try:

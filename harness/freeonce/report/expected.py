@@ -70,8 +70,9 @@ def _known(entry: Mapping[str, object], where: str) -> Known:
 def compare(
     found: Sequence[Found], known: Sequence[Known]
 ) -> tuple[dict[Found, Known], tuple[Known, ...]]:
-    """Which known finding each found one is, and the known ones that were not found. Those that say
-    more are tried first, so that one that says less does not take their finding.
+    """Which known finding each found one is, and the known ones that were not found.
+
+    Those that say more are tried first, so that one that says less does not take their finding.
     """
     met: dict[Found, Known] = {}
     missing = []
