@@ -10,6 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
+from freeonce.cli.insisting import insisting
 from freeonce.project.setting import find_setting
 from freeonce.run.crew import default_jobs
 from tests.soak.soak import Soaked, about, page, soak
@@ -33,11 +34,13 @@ def main() -> int:
     before = said.page.read_text() if said.page.exists() else ""
     soaked: Soaked | None = None
     ended = False
+    every = said.every or -(-said.guests // SAMPLES)
     try:
-        for soaked in soak(setting, said.guests, said.every or -(-said.guests // SAMPLES), jobs):
-            said.page.write_text(page(soaked, about(setting, soaked, jobs), before))
-            done, kept = soaked.samples[-1]
-            print(f"{soaked.seconds:6.0f} s  {done}  {kept.tolist()}", flush=True)
+        with insisting():
+            for soaked in soak(setting, said.guests, every, jobs):
+                said.page.write_text(page(soaked, about(setting, soaked, jobs), before))
+                done, kept = soaked.samples[-1]
+                print(f"{soaked.seconds:6.0f} s  {done}  {kept.tolist()}", flush=True)
     except KeyboardInterrupt:
         ended = True
     if soaked is None:

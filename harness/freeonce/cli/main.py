@@ -14,6 +14,7 @@ import click
 
 from freeonce import __version__
 from freeonce.cli import streams
+from freeonce.cli.insisting import insisting
 from freeonce.errors import FreeonceError, GuestLost, HostError, OuterLost, UsageError
 from freeonce.evidence.quote import quoted
 from freeonce.project.file import find_project
@@ -113,7 +114,8 @@ def main() -> None:
     streams.open_missing()
     streams.escape_what_they_cannot_show()
     try:
-        status = _run()
+        with insisting():
+            status = _run()
         streams.flush()
     except OSError as error:
         status = _Ended.last or _of_this_host(error)
